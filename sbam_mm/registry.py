@@ -1,0 +1,32 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Registries of ``sbam_mm``, children of mmpretrain's.
+
+A config anywhere in OpenMMLab writes ``type='sbam_mm.MAE'`` and mmengine finds
+it here: the scope names this module, ``locations`` are imported at the first
+look-up, and what is not ours is looked up in mmpretrain and mmengine. No
+``custom_imports`` is needed.
+"""
+import mmpretrain.registry as parent
+from mmengine.registry import Registry
+
+# A child looks into its parent but does not import it: without this line
+# `default_scope = 'sbam_mm'` would not find mmpretrain's own models.
+import mmpretrain.models  # noqa: F401  isort: skip
+
+MODELS = Registry(
+    'model',
+    scope='sbam_mm',
+    parent=parent.MODELS,
+    locations=['sbam_mm.models', 'sbam_mm.masking'])
+DATASETS = Registry(
+    'dataset',
+    scope='sbam_mm',
+    parent=parent.DATASETS,
+    locations=['sbam_mm.datasets'])
+TRANSFORMS = Registry(
+    'transform',
+    scope='sbam_mm',
+    parent=parent.TRANSFORMS,
+    locations=['sbam_mm.datasets'])
+HOOKS = Registry(
+    'hook', scope='sbam_mm', parent=parent.HOOKS, locations=['sbam_mm.engine'])
