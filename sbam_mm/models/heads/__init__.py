@@ -1,1 +1,4 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+from .pixel_head import PixelHead, patchify, unpatchify
+
+__all__ = ['PixelHead', 'patchify', 'unpatchify']

@@ -1,0 +1,119 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""mmpretrain's transformer layers, run on dense or packed sequences.
+
+The parameters, their names and their initialisation stay mmpretrain's; only
+the way attention is carried out is chosen here, in one place.
+"""
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .packing import PackedLayout
+
+try:
+    # Public since torch 2.10. Only the first seven arguments, by position:
+    # the others were renamed between releases.
+    from torch.nn.attention.varlen import varlen_attn
+except ImportError:
+    varlen_attn = None
+
+
+def packed_attention(q: Tensor, k: Tensor, v: Tensor,
+                     layout: PackedLayout) -> Tensor:
+    """Attention of every token with the tokens of its own image.
+
+    On CUDA in half precision one variable-length flash kernel does it;
+    elsewhere every group of equally long images is one dense call of
+    ``scaled_dot_product_attention``. Both are exact: nothing is padded.
+
+    Args:
+        q, k, v (Tensor): (T, heads, head_dim).
+        layout (PackedLayout): Where images begin and end.
+
+    Returns:
+        Tensor: (T, heads, head_dim).
+    """
+    if (varlen_attn is not None and q.is_cuda
+            and q.dtype in (torch.float16, torch.bfloat16)):
+        ends, longest = layout.cu_seqlens, layout.max_length
+        return varlen_attn(q, k, v, ends, ends, longest, longest)
+    return grouped_attention(q, k, v, layout)
+
+
+def grouped_attention(q: Tensor, k: Tensor, v: Tensor,
+                      layout: PackedLayout) -> Tensor:
+    """The exact fallback: one dense call for each length that occurs."""
+    sizes = [g.images * g.length for g in layout.groups]
+    outs = []
+    for group, *qkv in zip(layout.groups, *(t.split(sizes)
+                                            for t in (q, k, v))):
+        dense = [
+            t.unflatten(0, (group.images, group.length)).transpose(1, 2)
+            for t in qkv
+        ]
+        out = F.scaled_dot_product_attention(*dense)
+        outs.append(out.transpose(1, 2).flatten(0, 1))
+    return torch.cat(outs)
+
+
+def self_attention(attn: nn.Module,
+                   x: Tensor,
+                   layout: Optional[PackedLayout] = None) -> Tensor:
+    """Run an mmpretrain ``MultiheadAttention`` on packed tokens.
+
+    Args:
+        attn (MultiheadAttention): The layer with the parameters.
+        x (Tensor): (B, N, D) dense, or (T, D) packed.
+        layout (PackedLayout, optional): For packed tokens. Defaults to None.
+    """
+    if layout is None:
+        return attn(x)
+    q, k, v = attn.qkv(x).unflatten(
+        -1, (3, attn.num_heads, attn.head_dims)).unbind(1)
+    out = attn.proj(packed_attention(q, k, v, layout).flatten(1))
+    return attn.out_drop(attn.gamma1(attn.proj_drop(out)))
+
+
+def transformer_block(layer: nn.Module,
+                      x: Tensor,
+                      layout: Optional[PackedLayout] = None) -> Tensor:
+    """Run an mmpretrain ``TransformerEncoderLayer``.
+
+    Args:
+        layer (TransformerEncoderLayer): The layer with the parameters.
+        x (Tensor): (B, N, D) dense, or (T, D) packed.
+        layout (PackedLayout, optional): For packed tokens. Defaults to None.
+
+    Returns:
+        Tensor: Of the shape of ``x``.
+    """
+    if layout is None:
+        return layer(x)
+    x = x + self_attention(layer.attn, layer.ln1(x), layout)
+    return layer.ffn(layer.ln2(x), identity=x)
+
+
+def run_blocks(layers: nn.ModuleList, packed: Tensor,
+               layout: PackedLayout) -> Tensor:
+    """Run transformer layers on packed tokens, dense when they allow it.
+
+    Images of equal length are a dense batch already: a view, no copy.
+
+    Args:
+        layers (nn.ModuleList): mmpretrain ``TransformerEncoderLayer``s.
+        packed (Tensor): (T, D).
+        layout (PackedLayout): Their layout.
+
+    Returns:
+        Tensor: (T, D).
+    """
+    if layout.uniform:
+        x = packed.view(layout.batch_size, -1, packed.shape[-1])
+        for layer in layers:
+            x = transformer_block(layer, x)
+        return x.flatten(0, 1)
+    for layer in layers:
+        packed = transformer_block(layer, packed, layout)
+    return packed

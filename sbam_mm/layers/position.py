@@ -1,0 +1,30 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Fixed sine-cosine position embedding."""
+from typing import Tuple
+
+from mmpretrain.models.utils import build_2d_sincos_position_embedding
+from torch import Tensor
+
+
+def sincos_position(grid: Tuple[int, int], dim: int) -> Tensor:
+    """mmpretrain's 2D sine-cosine table with a row of zeros for the class.
+
+    It equals the official MAE's after swapping the two channel halves, so
+    weights trained on one need their own ``pos_embed`` (checkpoints hold it).
+
+    Args:
+        grid (tuple[int, int]): Patches per column and per row (h, w).
+        dim (int): Channels, divisible by 4.
+
+    Returns:
+        Tensor: float32 (1, 1 + h * w, dim), row by row over the grid.
+    """
+    if dim % 4:
+        raise ValueError(
+            f'a 2D sine-cosine embedding wants channels divisible by 4, got '
+            f'{dim}; change embed_dims.')
+    # mmpretrain runs over the width first; handing over (w, h) makes it run
+    # row by row on grids that are not square, and changes nothing on squares.
+    table = build_2d_sincos_position_embedding(
+        (grid[1], grid[0]), dim, cls_token=True)
+    return table.float()

@@ -1,0 +1,89 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Block-wise masks of BEiT: rectangles until enough cells are covered.
+
+Source: Bao et al., *BEiT: BERT Pre-Training of Image Transformers*, ICLR
+2022, Algorithm 1; iBOT and BootMAE use it with other bounds.
+"""
+from math import exp, inf, log
+from typing import Optional, Protocol, Tuple
+
+import torch
+from torch import Tensor
+
+
+class Draws(Protocol):
+    """A source of random numbers, so that recorded ones can be replayed."""
+
+    def uniform(self, low: float, high: float) -> float:
+        """A real number between the two bounds, in whichever order."""
+
+    def integer(self, low: int, high: int) -> int:
+        """An integer, both bounds included."""
+
+
+class TorchDraws:
+    """Random numbers from torch's CPU generator, which `seed` controls."""
+
+    def __init__(self, generator: Optional[torch.Generator] = None):
+        self.generator = generator
+
+    def uniform(self, low: float, high: float) -> float:
+        return low + (high - low) * torch.rand(
+            (), generator=self.generator, dtype=torch.float64).item()
+
+    def integer(self, low: int, high: int) -> int:
+        return int(
+            torch.randint(low, high + 1, (), generator=self.generator))
+
+
+def block_mask(grid: Tuple[int, int],
+               target: float,
+               draws: Draws,
+               min_area: float = 16,
+               max_area: float = inf,
+               min_aspect: float = 0.3,
+               attempts: float = 10) -> Tensor:
+    """Cover about ``target`` cells with random rectangles.
+
+    A rectangle is kept when it covers at least one new cell and not more
+    than are still wanted. The search ends when the target is reached or
+    ``attempts`` rectangles in a row did not fit, so the count may stay below
+    the target.
+
+    Args:
+        grid (tuple[int, int]): Cells per column and per row (h, w).
+        target (float): Cells to cover.
+        draws (Draws): Random numbers.
+        min_area (float): Smallest area drawn for a rectangle, in cells.
+            Defaults to 16, BEiT's.
+        max_area (float): Largest. Defaults to no limit but what remains.
+        min_aspect (float): Aspect ratios are log-uniform between this and
+            its inverse. Defaults to 0.3.
+        attempts (float): Failures in a row that end the search; ``inf``
+            searches until the target is met. Defaults to 10.
+
+    Returns:
+        Tensor: Boolean (h, w), True = masked.
+    """
+    height, width = grid
+    mask = torch.zeros(grid, dtype=torch.bool)
+    covered, failures = 0, 0
+    while covered < target and failures < attempts:
+        failures += 1
+        remaining = target - covered
+        # The bounds may be inverted near the end (min_area > remaining);
+        # the official generators draw between them all the same.
+        area = draws.uniform(min_area, min(remaining, max_area))
+        aspect = exp(draws.uniform(log(min_aspect), log(1 / min_aspect)))
+        h = round((area * aspect)**0.5)
+        w = round((area / aspect)**0.5)
+        if h >= height or w >= width:
+            continue
+        top = draws.integer(0, height - h)
+        left = draws.integer(0, width - w)
+        block = mask[top:top + h, left:left + w]
+        new = block.numel() - int(block.sum())
+        if 0 < new <= remaining:
+            block.fill_(True)
+            covered, failures = covered + new, 0
+    return mask

@@ -1,0 +1,214 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Maskers: salience x ratio x selection, and the named methods.
+
+Read :meth:`Masker.forward` first: it is the whole method in four lines. The
+classes below it only choose the three parts.
+"""
+from typing import FrozenSet, Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.registry import MODELS
+from .ratio import AdaptiveRatio, FixedRatio
+from .salience import AffinitySalience, NoSalience
+from .selection import BlockSelection, NoisyTopK
+from .types import MaskingContext, TokenMask
+
+Part = Union[dict, nn.Module]
+
+
+def build_part(part: Part) -> nn.Module:
+    return MODELS.build(part) if isinstance(part, dict) else part
+
+
+@MODELS.register_module()
+class Masker(nn.Module):
+    """Decide which patch tokens to hide.
+
+    Args:
+        salience (dict or nn.Module): Where scores come from.
+        ratio (dict or nn.Module): How many tokens to hide.
+        selection (dict or nn.Module): Which ones.
+        start_epoch (int): Random masking at the same base ratio before this
+            epoch. Defaults to 0; the authors' command resumes a plain MAE
+            of 100 epochs, which is ``start_epoch=100``.
+
+    Example:
+        >>> masker = Masker(
+        ...     salience=dict(type='AffinitySalience'),
+        ...     ratio=dict(type='FixedRatio', ratio=0.6),
+        ...     selection=dict(type='NoisyTopK', noise=0.25))
+        >>> context = MaskingContext(torch.randn(2, 25, 8), grid=(5, 5))
+        >>> masker(context).visible_counts.tolist()
+        [10, 10]
+    """
+
+    def __init__(self,
+                 salience: Part,
+                 ratio: Part,
+                 selection: Part,
+                 start_epoch: int = 0):
+        super().__init__()
+        self.salience = build_part(salience)
+        self.ratio = build_part(ratio)
+        self.selection = build_part(selection)
+        self.start_epoch = start_epoch
+        self.warm_up = RandomMasker(self.ratio.ratio) if start_epoch else None
+
+    @property
+    def needs(self) -> FrozenSet[str]:
+        """What the masker asks of the model beyond the patch tokens."""
+        return self.salience.needs
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all images of a batch keep the same number of tokens."""
+        return self.ratio.uniform
+
+    @torch.no_grad()
+    def forward(self,
+                context: MaskingContext,
+                noise: Optional[Tensor] = None) -> TokenMask:
+        """Mask a batch.
+
+        Args:
+            context (MaskingContext): What the model knows of the batch.
+            noise (Tensor, optional): Draws from U[0, 1), (B, L), that
+                replace torch's generator. Defaults to None.
+
+        Returns:
+            TokenMask: ``masked`` (B, L) and what it was made from.
+        """
+        if self.warm_up is not None and context.epoch < self.start_epoch:
+            return self.warm_up(context, noise)
+        scores = self.salience(context)
+        num_visible, ratio, salient = self.ratio(scores)
+        masked = self.selection(scores, num_visible, context.grid, noise)
+        return TokenMask(
+            masked,
+            ratio=ratio,
+            scores=scores,
+            salient=salient,
+            num_visible=num_visible if isinstance(num_visible, int) else None)
+
+
+@MODELS.register_module()
+class RandomMasker(Masker):
+    """MAE's random masking: every token is as likely to be hidden.
+
+    Source: He et al., *Masked Autoencoders Are Scalable Vision Learners*,
+    CVPR 2022. Bit-equal to the official code for the same draws.
+
+    Args:
+        ratio (float): Share of hidden tokens. Defaults to 0.75.
+
+    Example:
+        >>> masker = RandomMasker(ratio=0.75)
+        >>> context = MaskingContext(torch.randn(2, 16, 8), grid=(4, 4))
+        >>> masker(context).masked.sum(1).tolist()
+        [12, 12]
+    """
+
+    def __init__(self, ratio: float = 0.75):
+        super().__init__(NoSalience(), FixedRatio(ratio), NoisyTopK(noise=1.))
+
+
+@MODELS.register_module()
+class BlockMasker(Masker):
+    """Block-wise masking (BEiT) with the exact count MAE needs.
+
+    Args:
+        ratio (float): Share of hidden tokens. Defaults to 0.4, BEiT's.
+        **blocks: Options of :class:`BlockSelection`.
+    """
+
+    def __init__(self, ratio: float = 0.4, **blocks):
+        super().__init__(NoSalience(), FixedRatio(ratio),
+                         BlockSelection(**blocks))
+
+
+@MODELS.register_module()
+class SBM(Masker):
+    """Saliency-Based Masking (section 3): salient tokens are hidden first.
+
+    Args:
+        ratio (float): Masking ratio r, one for all images. Defaults to 0.75.
+        noise (float): Upper end of the uniform noise. Defaults to 0.5.
+        rounding (str): Of the visible tokens: "ceil" (the paper) or "floor"
+            (the code). Defaults to "ceil".
+        start_epoch (int): Random masking before it. Defaults to 0.
+        salience (dict): Options of :class:`AffinitySalience`. Defaults to
+            none: outgoing weights at the encoder's input.
+    """
+
+    def __init__(self,
+                 ratio: float = 0.75,
+                 noise: float = 0.5,
+                 rounding: str = 'ceil',
+                 start_epoch: int = 0,
+                 salience: Optional[dict] = None):
+        super().__init__(
+            AffinitySalience(**(salience or {})), FixedRatio(ratio, rounding),
+            NoisyTopK(noise), start_epoch)
+
+
+@MODELS.register_module()
+class SBAM(Masker):
+    """Salience-Based Adaptive Masking: SBM with a ratio for every image.
+
+    Source: Choi et al., ECCV 2024, Eq. 3, 4 and 7. With ``scope='batch'``
+    and ``rounding='float32'`` it is bit-equal to the released code, whose
+    ratio is averaged over the batch.
+
+    Args:
+        ratio (float): Base ratio r. Defaults to 0.75.
+        delta_r (float): The ratio ranges over r +- delta_r. Defaults to 0.15.
+        delta (float): A token with S > delta is salient. Defaults to 0.1.
+        scope (str): "sample" or "batch". Defaults to "sample".
+        noise (float): Upper end of the uniform noise. Defaults to 0.5.
+        rounding (str): "ceil", "floor" or "float32"; see
+            :class:`AdaptiveRatio`. Defaults to "ceil".
+        min_visible (int): Fewest visible tokens. Defaults to 1.
+        max_visible (int, optional): Most visible tokens. Defaults to None.
+        start_epoch (int): Random masking before it. Defaults to 0.
+        salience (dict): Options of :class:`AffinitySalience`. Defaults to
+            none: outgoing weights at the encoder's input.
+
+    Example:
+        >>> masker = SBAM()
+        >>> context = MaskingContext(torch.randn(8, 64, 8), grid=(8, 8))
+        >>> mask = masker(context)
+        >>> bool((mask.visible_counts >= 7).all()
+        ...      & (mask.visible_counts <= 26).all())
+        True
+    """
+
+    def __init__(self,
+                 ratio: float = 0.75,
+                 delta_r: float = 0.15,
+                 delta: float = 0.1,
+                 scope: str = 'sample',
+                 noise: float = 0.5,
+                 rounding: str = 'ceil',
+                 min_visible: int = 1,
+                 max_visible: Optional[int] = None,
+                 start_epoch: int = 0,
+                 salience: Optional[dict] = None):
+        super().__init__(
+            AffinitySalience(**(salience or {})),
+            AdaptiveRatio(ratio, delta_r, delta, scope, rounding, min_visible,
+                          max_visible), NoisyTopK(noise), start_epoch)
+
+
+@MODELS.register_module()
+class IncomingMasker(SBM):
+    """SBM from incoming weights, the supplement's section 1 comparison.
+
+    Args:
+        **kwargs: Options of :class:`SBM`.
+    """
+
+    def __init__(self, salience: Optional[dict] = None, **kwargs):
+        super().__init__(
+            salience=dict(salience or {}, direction='incoming'), **kwargs)

@@ -1,0 +1,192 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""How many tokens to hide: the second of a masker's three parts.
+
+A ratio is called with the scores (B, L) and returns a :class:`Share`.
+``uniform`` says beforehand whether all images of a batch get one count.
+"""
+from fractions import Fraction
+from typing import NamedTuple, Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.registry import MODELS
+from . import functional as F
+
+
+class Share(NamedTuple):
+    """How much of each image to hide.
+
+    Attributes:
+        num_visible (int or Tensor): Visible tokens, one number for the whole
+            batch (known without asking the device) or int64 (B,).
+        ratio (Tensor): The masking ratio asked for, float32 (B,).
+        salient (Tensor, optional): Share of tokens with S > delta, (B,).
+    """
+    num_visible: Union[int, Tensor]
+    ratio: Tensor
+    salient: Optional[Tensor] = None
+
+
+@MODELS.register_module()
+class FixedRatio(nn.Module):
+    """The same masking ratio for every image.
+
+    Args:
+        ratio (float): Share of tokens to hide, in [0, 1). Defaults to 0.75.
+        rounding (str): "floor" (MAE's code) or "ceil" (the SBAM paper) of
+            the number of visible tokens. Defaults to "floor".
+
+    Example:
+        >>> FixedRatio(0.75)(torch.zeros(2, 196)).num_visible
+        49
+    """
+    uniform = True
+
+    def __init__(self, ratio: float = 0.75, rounding: str = 'floor'):
+        super().__init__()
+        if not 0 <= ratio < 1:
+            raise ValueError(
+                f'a masking ratio is a share in [0, 1), got {ratio}; MAE uses '
+                '0.75.')
+        if rounding not in F.ROUNDINGS:
+            raise ValueError(
+                f'rounding must be one of {F.ROUNDINGS}, got {rounding!r}.')
+        self.ratio = ratio
+        self.rounding = rounding
+
+    def extra_repr(self) -> str:
+        return f'ratio={self.ratio}, rounding={self.rounding!r}'
+
+    def forward(self, scores: Tensor) -> Share:
+        batch_size, num_tokens = scores.shape
+        return Share(
+            F.visible_count(num_tokens, self.ratio, self.rounding),
+            scores.new_full((batch_size, ), self.ratio, dtype=torch.float32))
+
+
+@MODELS.register_module()
+class AdaptiveRatio(nn.Module):
+    r"""Adaptive Masking Ratio (AMR), Eq. 7: more salient tokens, more hidden.
+
+    .. math:: R = r - \Delta r + 2 \Delta r\,\mathrm{mean}(1_{S > \delta})
+
+    The number of visible tokens L (1 - R) is worked out in exact fractions
+    from the *number* of salient tokens and rounded once.
+
+    Args:
+        ratio (float): r. Defaults to 0.75.
+        delta_r (float): Half the range of the ratio, :math:`\Delta r`.
+            Defaults to 0.15.
+        delta (float): Threshold on the salience. Defaults to 0.1.
+        scope (str): "sample" gives image i its own ratio, as the paper says;
+            "batch" averages the share of salient tokens over the local batch
+            and gives all images that one ratio, as the released code does (it
+            asks the device for one number). Defaults to "sample".
+        rounding (str): "ceil" as in section 3; "floor"; or "float32": the
+            released code's floor in float32 arithmetic, which loses a token
+            at some exact integers. Defaults to "ceil".
+        min_visible (int): No image keeps fewer tokens. Defaults to 1.
+        max_visible (int, optional): No image keeps more. Defaults to None.
+
+    Example:
+        >>> S = torch.tensor([[0., .2, .3, 1.], [0., 0., 0., 1.]])
+        >>> share = AdaptiveRatio(0.5, delta_r=0.25)(S)
+        >>> share.salient.tolist(), share.ratio.tolist()
+        ([0.75, 0.25], [0.625, 0.375])
+        >>> share.num_visible.tolist()
+        [2, 3]
+    """
+
+    def __init__(self,
+                 ratio: float = 0.75,
+                 delta_r: float = 0.15,
+                 delta: float = 0.1,
+                 scope: str = 'sample',
+                 rounding: str = 'ceil',
+                 min_visible: int = 1,
+                 max_visible: Optional[int] = None):
+        super().__init__()
+        if delta_r < 0 or ratio - delta_r < 0 or ratio + delta_r >= 1:
+            raise ValueError(
+                f'ratio {ratio} +- delta_r {delta_r} leaves [0, 1); choose '
+                'delta_r smaller than both ratio and 1 - ratio.')
+        if scope not in ('sample', 'batch'):
+            raise ValueError(
+                f'scope must be "sample" or "batch", got {scope!r}.')
+        if rounding not in (*F.ROUNDINGS, 'float32'):
+            raise ValueError(f'rounding must be "ceil", "floor" or "float32", '
+                             f'got {rounding!r}.')
+        if min_visible < 1 or (max_visible or min_visible) < min_visible:
+            raise ValueError(
+                'visible tokens want 1 <= min_visible <= max_visible, got '
+                f'{min_visible} and {max_visible}.')
+        self.ratio = ratio
+        self.delta_r = delta_r
+        self.delta = delta
+        self.scope = scope
+        self.rounding = rounding
+        self.min_visible = min_visible
+        self.max_visible = max_visible
+        self._tables: dict = {}
+
+    @property
+    def uniform(self) -> bool:
+        return self.scope == 'batch'
+
+    def extra_repr(self) -> str:
+        return (f'ratio={self.ratio}, delta_r={self.delta_r}, '
+                f'delta={self.delta}, scope={self.scope!r}, '
+                f'rounding={self.rounding!r}, '
+                f'visible=[{self.min_visible}, {self.max_visible}]')
+
+    def forward(self, scores: Tensor) -> Share:
+        batch_size, num_tokens = scores.shape
+        num_salient = (scores > self.delta).sum(dim=1)
+        salient = num_salient / num_tokens
+        if self.scope == 'batch':
+            share = salient.mean().expand(batch_size)
+            num_visible = self.visible_count(
+                int(num_salient.sum()), num_tokens, batch_size)
+        else:
+            share = salient
+            num_visible = self._table(num_tokens, scores.device)[num_salient]
+        ratio = self.ratio - self.delta_r + 2 * self.delta_r * share
+        return Share(num_visible, ratio, salient)
+
+    def _table(self, num_tokens: int, device: torch.device) -> Tensor:
+        """Visible tokens for 0 ... L salient ones, kept on the device."""
+        key = (num_tokens, device)
+        if key not in self._tables:
+            self._tables[key] = torch.tensor(
+                [self.visible_count(n, num_tokens)
+                 for n in range(num_tokens + 1)], device=device)
+        return self._tables[key]
+
+    def visible_count(self,
+                      num_salient: int,
+                      num_tokens: int,
+                      batch_size: int = 1) -> int:
+        """Visible tokens per image, L (1 - R) rounded and kept in bounds.
+
+        Args:
+            num_salient (int): Salient tokens, summed over the images.
+            num_tokens (int): Tokens per image, L.
+            batch_size (int): Images that were counted. Defaults to 1.
+
+        Returns:
+            int: From ``min_visible`` to ``max_visible``.
+        """
+        if self.rounding == 'float32':
+            count = torch.tensor(float(num_salient)) / batch_size
+            ratio = (self.ratio - self.delta_r +
+                     2 * self.delta_r * (count / num_tokens))
+            visible = int(num_tokens * (1 - ratio))
+        else:
+            share = Fraction(num_salient, num_tokens * batch_size)
+            delta_r = F.exact_fraction(self.delta_r)
+            ratio = (F.exact_fraction(self.ratio) - delta_r +
+                     2 * delta_r * share)
+            visible = F.visible_count(num_tokens, ratio, self.rounding)
+        highest = min(num_tokens, self.max_visible or num_tokens)
+        return min(max(visible, self.min_visible), highest)

@@ -1,0 +1,112 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Where scores come from: the first of a masker's three parts.
+
+A salience is called with a :class:`MaskingContext` and returns scores
+(B, L) in [0, 1], high = salient. ``needs`` names what it asks the model for
+beyond the tokens.
+"""
+from typing import FrozenSet, Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.registry import MODELS
+from . import functional as F
+from .types import MaskingContext
+
+
+@MODELS.register_module()
+class NoSalience(nn.Module):
+    """No preference: every token scores 0, so the noise alone decides."""
+    needs: FrozenSet[str] = frozenset()
+
+    def forward(self, context: MaskingContext) -> Tensor:
+        return context.tokens.new_zeros(
+            context.batch_size, context.num_tokens).float()
+
+
+@MODELS.register_module()
+class AffinitySalience(nn.Module):
+    """Token salience of SBAM, Eq. 3 and 4: S = N(column sums of A).
+
+    A is the row-wise softmax of x xᵀ over an image's patch tokens; column j
+    sums up what token j gives to all others, its outgoing weight.
+
+    Args:
+        direction (str): "outgoing" (the paper) or "incoming": row sums of
+            x xᵀ before the softmax (supplement, section 1).
+            Defaults to "outgoing".
+        layer (int): Compute it from the tokens after this many encoder
+            blocks (supplement, Table 2), which run without gradient on all
+            tokens. Defaults to 0: at the input.
+        scale (float or "sqrt_d", optional): Factor on the logits;
+            "sqrt_d" is 1/sqrt(D). Defaults to None, as in paper and code.
+        normalize (bool): L2-normalise tokens first. Defaults to False.
+        position (bool): Whether the position embedding takes part. Defaults
+            to True as in the released code; supplement section 5 says
+            "immediately after computing the patch embeddings".
+
+    Returns:
+        Tensor: float32 (B, L) in [0, 1]. An image whose tokens are all alike,
+        or not finite, scores 0 everywhere.
+
+    Example:
+        >>> salience = AffinitySalience()
+        >>> x = torch.arange(256.).sin().view(2, 16, 8)
+        >>> S = salience(MaskingContext(x, grid=(4, 4)))
+        >>> S.amin(1).tolist(), S.amax(1).tolist()
+        ([0.0, 0.0], [1.0, 1.0])
+    """
+
+    def __init__(self,
+                 direction: str = 'outgoing',
+                 layer: int = 0,
+                 scale: Union[None, float, str] = None,
+                 normalize: bool = False,
+                 position: bool = True):
+        super().__init__()
+        if direction not in ('outgoing', 'incoming'):
+            raise ValueError('direction must be "outgoing" or "incoming", '
+                             f'got {direction!r}.')
+        if isinstance(scale, str) and scale != 'sqrt_d':
+            raise ValueError(
+                f'scale must be a number, "sqrt_d" or None, got {scale!r}.')
+        if layer < 0:
+            raise ValueError(f'layer counts encoder blocks and cannot be '
+                             f'{layer}; 0 means at the input.')
+        if layer and not position:
+            raise ValueError('position=False is defined at the input only; '
+                             'set layer=0 or position=True.')
+        self.direction = direction
+        self.layer = layer
+        self.scale = scale
+        self.normalize = normalize
+        self.position = position
+
+    @property
+    def needs(self) -> FrozenSet[str]:
+        needs = {'layer_tokens'} if self.layer else set()
+        return frozenset(needs if self.position else needs | {'position'})
+
+    def extra_repr(self) -> str:
+        return (f'direction={self.direction!r}, layer={self.layer}, '
+                f'scale={self.scale!r}, normalize={self.normalize}, '
+                f'position={self.position}')
+
+    def _tokens(self, context: MaskingContext) -> Tensor:
+        if self.layer:
+            return context.ask('layer_tokens', self.layer)
+        if not self.position:
+            return context.tokens - context.ask('position')
+        return context.tokens
+
+    def forward(self, context: MaskingContext) -> Tensor:
+        tokens = self._tokens(context)
+        scale: Optional[float] = (
+            tokens.shape[-1]**-0.5 if self.scale == 'sqrt_d' else self.scale)
+        logits = F.affinity(tokens, scale, self.normalize)
+        if self.direction == 'outgoing':
+            weight = F.outgoing_weight(logits)
+        else:
+            weight = F.incoming_weight(logits)
+        return F.min_max(weight)

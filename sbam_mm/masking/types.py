@@ -1,0 +1,187 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""The two data types that maskers and models exchange."""
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Callable, Dict, FrozenSet, Mapping, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from .functional import order_to_rank
+
+
+@dataclass(eq=False)
+class TokenMask:
+    """Which patch tokens are hidden, for a batch of ``B`` images.
+
+    A token is in one of three states: *visible* (goes through the encoder),
+    *masked* (hidden, to be predicted) or *thrown* (in neither encoder, decoder
+    nor loss; AMT). Everything else is derived from these booleans on demand.
+
+    Args:
+        masked (Tensor): Boolean, (B, L). True = hidden and to be predicted.
+        thrown (Tensor, optional): Boolean, (B, L), disjoint from ``masked``.
+            Defaults to None: nothing is thrown.
+        ratio (Tensor, optional): Masking ratio each image asked for, before
+            rounding to tokens, float32 (B,). Defaults to None: the share of
+            tokens that is masked.
+        scores (Tensor, optional): The scores the choice was made from,
+            float32 (B, L), for pictures and logs. Defaults to None.
+        salient (Tensor, optional): Share of the image's tokens above the
+            salience threshold, float32 (B,). Defaults to None.
+        num_visible (int, optional): The number of visible tokens when it is
+            the same for every image *and known without asking the device*;
+            it selects the dense path of the encoder. Defaults to None.
+
+    Example:
+        >>> masked = torch.tensor([[True, False, True, True],
+        ...                        [False, False, True, True]])
+        >>> mask = TokenMask(masked)
+        >>> mask.visible_counts.tolist(), mask.uniform
+        ([1, 2], False)
+    """
+    masked: Tensor
+    thrown: Optional[Tensor] = None
+    ratio: Optional[Tensor] = None
+    scores: Optional[Tensor] = None
+    salient: Optional[Tensor] = None
+    num_visible: Optional[int] = None
+
+    def __post_init__(self):
+        if self.masked.dtype != torch.bool or self.masked.dim() != 2:
+            raise ValueError(
+                'TokenMask wants `masked` as a boolean (B, L) tensor, got '
+                f'{self.masked.dtype} {tuple(self.masked.shape)}.')
+        if self.thrown is not None and self.thrown.shape != self.masked.shape:
+            raise ValueError(
+                f'`thrown` {tuple(self.thrown.shape)} must have the shape of '
+                f'`masked` {tuple(self.masked.shape)}.')
+        if self.ratio is None:
+            self.ratio = self.masked.float().mean(dim=1)
+
+    @property
+    def uniform(self) -> bool:
+        """Whether every image is known to keep the same number of tokens."""
+        return self.num_visible is not None
+
+    @cached_property
+    def visible(self) -> Tensor:
+        """Boolean (B, L): neither masked nor thrown."""
+        hidden = self.masked
+        if self.thrown is not None:
+            hidden = hidden | self.thrown
+        return ~hidden
+
+    @cached_property
+    def visible_counts(self) -> Tensor:
+        """Visible tokens per image, int64 (B,)."""
+        return self.visible.sum(dim=1)
+
+    @cached_property
+    def ids_restore(self) -> Tensor:
+        """MAE's inverse permutation, int64 (B, L).
+
+        With the visible tokens first and the others after them, both in grid
+        order, ``ids_restore[b, l]`` is where patch ``l`` stands.
+        """
+        return order_to_rank(self.ids_shuffle)
+
+    @cached_property
+    def ids_shuffle(self) -> Tensor:
+        """MAE's permutation, int64 (B, L): visible patches, then the rest."""
+        return torch.argsort((~self.visible).byte(), dim=1, stable=True)
+
+    def statistics(self) -> Dict[str, Tensor]:
+        """Scalars for the log, under names that mmengine does not sum up.
+
+        Returns:
+            dict: ``mask_ratio``, ``mask_ratio_min``, ``mask_ratio_max`` (of
+            the ratios asked for), ``visible_tokens`` (mean per image) and,
+            where a threshold was used, ``salient_fraction`` (mean share of
+            tokens with S > delta). No name contains "loss", so mmengine logs
+            them and leaves them out of the sum that is minimised.
+        """
+        stats = dict(
+            mask_ratio=self.ratio.mean(),
+            mask_ratio_min=self.ratio.min(),
+            mask_ratio_max=self.ratio.max(),
+            visible_tokens=self.visible_counts.float().mean())
+        if self.salient is not None:
+            stats['salient_fraction'] = self.salient.mean()
+        return stats
+
+
+@dataclass
+class MaskingContext:
+    """All that a masker may look at. A model fills in what it has.
+
+    Args:
+        tokens (Tensor): Patch tokens after position embedding, without class
+            token, (B, L, D), row by row over the grid.
+        grid (tuple[int, int]): Patches per column and per row, h * w = L.
+        progress (float): How much of the training is done, in [0, 1].
+            Defaults to 0.
+        epoch (int): Epochs done so far. Defaults to 0.
+        providers (Mapping[str, Callable]): What is computed only if a masker
+            asks for it, by name. Defaults to none.
+
+    Example:
+        >>> context = MaskingContext(torch.randn(2, 16, 8), grid=(4, 4))
+        >>> context.num_tokens
+        16
+    """
+    tokens: Tensor
+    grid: Tuple[int, int]
+    progress: float = 0.
+    epoch: int = 0
+    providers: Mapping[str, Callable[..., Tensor]] = field(
+        default_factory=dict)
+
+    def __post_init__(self):
+        if self.grid[0] * self.grid[1] != self.tokens.shape[1]:
+            raise ValueError(
+                f'a grid of {self.grid[0]} x {self.grid[1]} patches does not '
+                f'have the {self.tokens.shape[1]} tokens given; pass the '
+                'patch tokens without class token.')
+
+    @property
+    def batch_size(self) -> int:
+        return self.tokens.shape[0]
+
+    @property
+    def num_tokens(self) -> int:
+        return self.tokens.shape[1]
+
+    def ask(self, name: str, *args) -> Tensor:
+        """Compute the provided quantity ``name``.
+
+        Raises:
+            KeyError: If the model that made the context does not provide it.
+        """
+        if name not in self.providers:
+            raise KeyError(
+                f'the masker asks for {name!r}, which this model does not '
+                f'provide (it provides: {sorted(self.providers) or "nothing"})'
+            )
+        return self.providers[name](*args)
+
+
+def check_needs(masker, provides: FrozenSet[str], model: str) -> None:
+    """Stop at build time when a model cannot give a masker what it needs.
+
+    Args:
+        masker: Anything with an attribute ``needs``, a set of names.
+        provides (frozenset[str]): What the model can give.
+        model (str): The model's name, for the message.
+
+    Raises:
+        ValueError: With the missing names and what can be done about it.
+    """
+    missing = sorted(set(getattr(masker, 'needs', ())) - set(provides))
+    if missing:
+        raise ValueError(
+            f'{type(masker).__name__} needs {", ".join(map(repr, missing))}, '
+            f'which {model} cannot give (it gives '
+            f'{", ".join(map(repr, sorted(provides))) or "tokens only"}); '
+            'choose a masker with `model.masker=dict(type=...)` that does '
+            'not need it, or a model that provides it.')

@@ -1,0 +1,101 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Any masker in mmpretrain's own MAE, MFF and EVA configs, by one line."""
+from typing import Optional, Tuple, Union
+
+import torch
+from mmengine.logging import MessageHub
+from mmpretrain.models import selfsup
+from torch import Tensor, nn
+
+from sbam_mm.masking import MaskingContext, RandomMasker, check_needs
+from sbam_mm.models.progress import training_progress
+from sbam_mm.registry import MODELS
+
+
+class _AnyMasker:
+    """Replaces ``random_masking`` of an mmpretrain backbone by a masker."""
+
+    def __init__(self, *args, masker: Optional[Union[dict, nn.Module]] = None,
+                 mask_ratio: float = 0.75, **kwargs):
+        super().__init__(*args, mask_ratio=mask_ratio, **kwargs)
+        if isinstance(masker, dict):
+            masker = MODELS.build(masker)
+        masker = masker or RandomMasker(mask_ratio)
+        if not masker.uniform:
+            raise ValueError(
+                f'{type(masker).__name__} gives every image its own ratio, '
+                "but mmpretrain's decoder wants equally many tokens per "
+                "image; use type='sbam_mm.MAE' with backbone "
+                "type='sbam_mm.MaskedViT' and neck type='sbam_mm.MAEDecoder' "
+                "for per-image ratios, or set masker.scope='batch'.")
+        check_needs(masker, frozenset({'position'}), type(self).__name__)
+        self.masker = masker
+
+    def random_masking(self,
+                       x: Tensor,
+                       mask_ratio: float = 0.75
+                       ) -> Tuple[Tensor, Tensor, Tensor]:
+        """mmpretrain's hook for masking, answered by the masker.
+
+        Args:
+            x (Tensor): Patch tokens with positions, (B, L, D).
+            mask_ratio (float): Not used: the masker has its own.
+
+        Returns:
+            tuple[Tensor, Tensor, Tensor]: Visible tokens (B, K, D), mask
+            (B, L) with 1 = masked, and ids_restore (B, L).
+        """
+        progress, epoch = training_progress()
+        token_mask = self.masker(
+            MaskingContext(
+                x,
+                grid=tuple(self.patch_resolution),
+                progress=progress,
+                epoch=epoch,
+                providers=dict(position=lambda: self.pos_embed[:, 1:])))
+        for name, value in token_mask.statistics().items():
+            # mmpretrain's algorithms return nothing but the loss, so the
+            # statistics reach the log lines through the message hub.
+            MessageHub.get_current_instance().update_scalar(
+                f'train/{name}', value)
+        ids_keep = token_mask.ids_shuffle[:, :token_mask.num_visible]
+        visible = x.gather(1, ids_keep[..., None].expand(-1, -1, x.shape[-1]))
+        return visible, token_mask.masked.to(x.dtype), token_mask.ids_restore
+
+    def forward(self, x: Tensor, mask: Optional[bool] = True):
+        """As mmpretrain's, but ``mask=False`` does switch masking off."""
+        return super().forward(x, mask or None)
+
+
+@MODELS.register_module()
+class MAEViT(_AnyMasker, selfsup.MAEViT):
+    """mmpretrain's ``MAEViT`` (MAE, EVA) with any masker of equal counts.
+
+    Args:
+        masker (dict or nn.Module, optional): A masker with one ratio per
+            batch. Defaults to None: random masking at ``mask_ratio``.
+        mask_ratio (float): For the default masker. Defaults to 0.75.
+        *args, **kwargs: Options of mmpretrain's ``MAEViT``.
+
+    Raises:
+        ValueError: If the masker gives every image its own ratio; the
+            message says which classes to use instead.
+
+    Example::
+
+        _base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-800e_in1k.py'
+        model = dict(backbone=dict(
+            type='sbam_mm.MAEViT',
+            masker=dict(type='sbam_mm.SBAM', scope='batch')))
+    """  # noqa: E501
+
+
+@MODELS.register_module()
+class MFFViT(_AnyMasker, selfsup.MFFViT):
+    """mmpretrain's ``MFFViT`` with any masker of equal counts.
+
+    Args:
+        masker (dict or nn.Module, optional): As for :class:`MAEViT`.
+        mask_ratio (float): As for :class:`MAEViT`.
+        *args, **kwargs: Options of mmpretrain's ``MFFViT``.
+    """

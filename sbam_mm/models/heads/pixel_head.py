@@ -1,0 +1,100 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Pixels as the target of the reconstruction."""
+from typing import Tuple
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from sbam_mm.masking import TokenMask
+from sbam_mm.models.losses.masked_mean import REDUCTIONS, masked_mean
+from sbam_mm.registry import MODELS
+
+
+def patchify(images: Tensor, patch_size: int) -> Tensor:
+    """Cut images into patches: (B, C, H, W) -> (B, L, patch_size**2 * C).
+
+    Values of a patch run over rows, columns and channels, as in MAE.
+    """
+    p = patch_size
+    x = images.unflatten(3, (-1, p)).unflatten(2, (-1, p))
+    return x.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
+
+
+def unpatchify(patches: Tensor, grid: Tuple[int, int],
+               patch_size: int) -> Tensor:
+    """Inverse of :func:`patchify` for a grid (h, w): -> (B, C, H, W)."""
+    p = patch_size
+    x = patches.unflatten(2, (p, p, -1)).unflatten(1, grid)
+    return x.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)
+
+
+@MODELS.register_module()
+class PixelHead(BaseModule):
+    """Mean squared error on the pixels of masked patches, Eq. 2.
+
+    Args:
+        patch_size (int): Pixels. Defaults to 16.
+        norm_pix (bool): Normalise every target patch by its own mean and
+            standard deviation (unbiased, 1e-6 inside the root). Defaults to
+            True.
+        reduction (str): "token" or "sample", see
+            :func:`sbam_mm.models.losses.masked_mean`. Defaults to "token".
+    """
+
+    def __init__(self,
+                 patch_size: int = 16,
+                 norm_pix: bool = True,
+                 reduction: str = 'token'):
+        super().__init__()
+        if reduction not in REDUCTIONS:
+            raise ValueError(
+                f'reduction must be one of {REDUCTIONS}, got {reduction!r}.')
+        self.patch_size = patch_size
+        self.norm_pix = norm_pix
+        self.reduction = reduction
+
+    def target(self, images: Tensor) -> Tensor:
+        """What is to be predicted: (B, C, H, W) -> (B, L, P), float32."""
+        patches = patchify(images, self.patch_size).float()
+        if self.norm_pix:
+            mean, std = self._patch_stats(patches)
+            patches = (patches - mean) / std
+        return patches
+
+    @staticmethod
+    def _patch_stats(patches: Tensor) -> Tuple[Tensor, Tensor]:
+        var, mean = torch.var_mean(patches, dim=-1, keepdim=True)
+        return mean, (var + 1e-6).sqrt()
+
+    def loss(self, prediction: Tensor, images: Tensor,
+             token_mask: TokenMask) -> Tensor:
+        """Loss on masked tokens.
+
+        Args:
+            prediction (Tensor): (B, L, P).
+            images (Tensor): (B, C, H, W), as the encoder saw them.
+            token_mask (TokenMask): ``masked`` says which tokens count.
+
+        Returns:
+            Tensor: A scalar, in float32 whatever the autocast.
+        """
+        error = (prediction.float() - self.target(images)).square()
+        return masked_mean(
+            error.mean(dim=-1), token_mask.masked, self.reduction)
+
+    def to_images(self, prediction: Tensor, images: Tensor) -> Tensor:
+        """Predictions as images, for pictures: (B, L, P) -> (B, C, H, W).
+
+        With ``norm_pix`` the network predicts patches without their mean and
+        contrast; both are taken from the true patches, so the picture shows
+        the predicted structure at the true brightness.
+        """
+        prediction = prediction.float()
+        if self.norm_pix:
+            mean, std = self._patch_stats(
+                patchify(images, self.patch_size).float())
+            prediction = prediction * std + mean
+        p = self.patch_size
+        grid = (images.shape[2] // p, images.shape[3] // p)
+        return unpatchify(prediction, grid, p)

@@ -1,0 +1,100 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""MAE's decoder, for any number of visible tokens per image."""
+from typing import Tuple, Union
+
+import torch
+from mmpretrain.models.necks import MAEPretrainDecoder
+from mmpretrain.models.utils import to_2tuple
+from torch import Tensor
+
+from sbam_mm.layers import (PackedLayout, run_blocks, sincos_position,
+                            xavier_linear)
+from sbam_mm.masking import TokenMask
+from sbam_mm.models.backbones.masked_vit import Latent
+from sbam_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class MAEDecoder(MAEPretrainDecoder):
+    """Put visible tokens back in place, mask tokens elsewhere, and decode.
+
+    Parameter names are those of mmpretrain's ``MAEPretrainDecoder``.
+
+    Args:
+        img_size (int or tuple): Pixels. Defaults to 224.
+        patch_size (int): Pixels. Defaults to 16.
+        embed_dim (int): Width of the encoder. Defaults to 768.
+        decoder_embed_dim (int): Width of the decoder. Defaults to 512.
+        decoder_depth (int): Blocks. Defaults to 8.
+        decoder_num_heads (int): Defaults to 16.
+        **kwargs: Other options of ``MAEPretrainDecoder``.
+
+    Raises:
+        ValueError: If the image is not tiled by patches or heads do not
+            divide the width.
+    """
+
+    def __init__(self,
+                 img_size: Union[int, Tuple[int, int]] = 224,
+                 patch_size: int = 16,
+                 embed_dim: int = 768,
+                 decoder_embed_dim: int = 512,
+                 decoder_depth: int = 8,
+                 decoder_num_heads: int = 16,
+                 **kwargs):
+        height, width = to_2tuple(img_size)
+        if height % patch_size or width % patch_size:
+            raise ValueError(
+                f'patches of {patch_size} pixels do not tile an image of '
+                f'{height} x {width}; give neck and backbone the same '
+                'img_size and patch_size.')
+        if decoder_embed_dim % decoder_num_heads:
+            raise ValueError(
+                f'{decoder_num_heads} decoder heads do not divide the width '
+                f'{decoder_embed_dim}; change decoder_num_heads.')
+        self.grid = (height // patch_size, width // patch_size)
+        super().__init__(
+            num_patches=self.grid[0] * self.grid[1],
+            patch_size=patch_size,
+            embed_dim=embed_dim,
+            decoder_embed_dim=decoder_embed_dim,
+            decoder_depth=decoder_depth,
+            decoder_num_heads=decoder_num_heads,
+            **kwargs)
+
+    def init_weights(self) -> None:
+        """The official MAE's initialisation, with fixed positions."""
+        super(MAEPretrainDecoder, self).init_weights()
+        xavier_linear(self)
+        self.decoder_pos_embed.data.copy_(
+            sincos_position(self.grid, self.decoder_pos_embed.shape[-1]))
+        torch.nn.init.normal_(self.mask_token, std=.02)
+
+    def forward(self, latent: Latent, token_mask: TokenMask) -> Tensor:
+        """Predict every patch.
+
+        Args:
+            latent (Latent): From the encoder.
+            token_mask (TokenMask): The mask it was encoded with; thrown
+                tokens take no part in the decoder either.
+
+        Returns:
+            Tensor: (B, L, patch_size**2 * channels). The prediction of a
+            thrown token means nothing.
+        """
+        tokens = self.decoder_embed(latent.packed)
+        full = latent.layout.unpack(tokens, self.mask_token)
+        full = full + self.decoder_pos_embed
+
+        if token_mask.thrown is None:
+            for block in self.decoder_blocks:
+                full = block(full)
+        else:
+            keep = torch.nn.functional.pad(
+                ~token_mask.thrown, (1, 0), value=True)
+            layout = PackedLayout(keep)
+            decoded = run_blocks(self.decoder_blocks, layout.pack(full),
+                                 layout)
+            full = layout.unpack(decoded, decoded.new_zeros(()))
+
+        return self.decoder_pred(self.decoder_norm(full))[:, 1:]

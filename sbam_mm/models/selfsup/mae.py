@@ -1,0 +1,95 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""MAE: embed -> mask -> encode the visible -> decode all -> loss on masked.
+
+Source: He et al., *Masked Autoencoders Are Scalable Vision Learners*, CVPR
+2022. With ``masker=dict(type='sbam_mm.SBAM')`` it is the model of Choi et al.,
+*Salience-Based Adaptive Masking*, ECCV 2024.
+"""
+from typing import Dict, NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from sbam_mm.masking import TokenMask
+from sbam_mm.registry import MODELS
+from .base import MaskedImageModel
+
+
+class Reconstruction(NamedTuple):
+    """What the model makes of masked images.
+
+    Attributes:
+        images (Tensor): Predicted pixels of every patch, (B, C, H, W).
+        token_mask (TokenMask): What was hidden.
+    """
+    images: Tensor
+    token_mask: TokenMask
+
+
+@MODELS.register_module()
+class MAE(MaskedImageModel):
+    """Masked autoencoder with any masker, per-image ratios included.
+
+    Args:
+        backbone (dict): ``MaskedViT``.
+        masker (dict): Any masker. Defaults to random masking at 0.75.
+        neck (dict): ``MAEDecoder``.
+        head (dict): ``PixelHead``.
+        **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
+
+    Example:
+        >>> size = dict(img_size=32, patch_size=8)
+        >>> model = MAE(
+        ...     backbone=dict(type='MaskedViT', arch='tiny', **size),
+        ...     masker=dict(type='SBAM'),
+        ...     neck=dict(type='MAEDecoder', embed_dim=192, **size),
+        ...     head=dict(type='PixelHead', patch_size=8))
+        >>> out = model.loss(torch.randn(4, 3, 32, 32))
+        >>> sorted(out)[:2]
+        ['loss', 'mask_ratio']
+    """
+
+    def loss(self,
+             inputs: Tensor,
+             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+        """One training step.
+
+        Args:
+            inputs (Tensor): Normalised images, (B, C, H, W).
+            data_samples (list, optional): Not used.
+
+        Returns:
+            dict[str, Tensor]: ``loss``, and the mask's statistics.
+        """
+        tokens = self.backbone.embed(inputs)
+        token_mask = self.mask(tokens, inputs)
+        latent = self.backbone.encode(tokens, token_mask)
+        prediction = self.neck(latent, token_mask)
+        loss = self.head.loss(prediction, inputs, token_mask)
+        return dict(loss=loss, **token_mask.statistics())
+
+    def mask(self, tokens: Tensor, inputs: Tensor) -> TokenMask:
+        """Let the masker decide, from the embedded tokens (B, L, D)."""
+        return self.masker(self.context(tokens, self.backbone.grid(inputs)))
+
+    @torch.no_grad()
+    def reconstruct(self,
+                    inputs: Tensor,
+                    token_mask: Optional[TokenMask] = None) -> Reconstruction:
+        """Hide patches and predict them, for pictures.
+
+        Args:
+            inputs (Tensor): Normalised images, (B, C, H, W).
+            token_mask (TokenMask, optional): What to hide. Defaults to None:
+                the masker decides.
+
+        Returns:
+            Reconstruction: Predicted images and the mask.
+        """
+        tokens = self.backbone.embed(inputs)
+        if token_mask is None:
+            token_mask = self.mask(tokens, inputs)
+        latent = self.backbone.encode(tokens, token_mask)
+        prediction = self.neck(latent, token_mask)
+        return Reconstruction(
+            self.head.to_images(prediction, inputs), token_mask)
