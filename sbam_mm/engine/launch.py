@@ -1,0 +1,154 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""What ``tools/train.py`` and ``tools/test.py`` do before a Runner exists.
+
+The functions are generic: they serve any OpenMMLab config, and they let the
+recipes written for GPUs start on a machine that has none.
+"""
+import os
+import os.path as osp
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+
+class LaunchError(Exception):
+    """A wrong command line; the message is one sentence for the user."""
+
+
+def load_config(path: str,
+                data_root: str | None = None,
+                cfg_options: dict | None = None) -> Config:
+    """Reads a config, with the data root and the options of a command line.
+
+    Args:
+        path (str): The config file.
+        data_root (str, optional): The folder of the data set. It reaches the
+            config through the environment variable ``DATA_ROOT``, which must
+            be set before the config is parsed.
+        cfg_options (dict, optional): Values that replace those of the file.
+    """
+    if not osp.isfile(path):
+        raise LaunchError(
+            f"The config '{path}' does not exist; the recipes are in configs/ "
+            'and paths are relative to the current directory.')
+    if data_root is not None:
+        os.environ['DATA_ROOT'] = osp.abspath(osp.expanduser(data_root))
+    cfg = Config.fromfile(path)
+    if data_root is not None and 'DATA_ROOT' not in cfg.env_variables:
+        raise LaunchError(
+            f"'{path}' does not read DATA_ROOT, so --data-root has no effect "
+            'on it; use --cfg-options train_dataloader.dataset.data_root='
+            f'{data_root} instead.')
+    if cfg_options is not None:
+        cfg.merge_from_dict(cfg_options)
+    return cfg
+
+
+def default_work_dir(config: str) -> str:
+    """``work_dirs/<config name>``, as everywhere in OpenMMLab."""
+    return osp.join('work_dirs', osp.splitext(osp.basename(config))[0])
+
+
+def require_file(path: str, what: str) -> str:
+    """Returns ``path`` if it is there; URLs are left to mmengine."""
+    if '://' not in path and not osp.isfile(path):
+        raise LaunchError(f"The {what} '{path}' does not exist; check the "
+                          'path, which is relative to the current directory.')
+    return path
+
+
+def prepare_launch(cfg: Config, launcher: str) -> list[str]:
+    """Sets up what the launcher needs, also on a machine without GPUs.
+
+    mmengine starts its processes for CUDA. Without it, the process group is
+    opened here with gloo; the Runner finds it open and leaves it as it is.
+
+    Args:
+        cfg (Config): Changed in place.
+        launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Returns:
+        list[str]: What was changed, a sentence each, for the log.
+    """
+    cfg.launcher = launcher
+    on_cpu = get_device() == 'cpu'
+    notes = []
+    if launcher != 'none' and on_cpu:
+        open_cpu_group(launcher)
+        # DistributedDataParallel takes no device ids on CPU, and mmengine's
+        # default passes one.
+        wrapper = cfg.get('model_wrapper_cfg') or dict(
+            type='MMDistributedDataParallel',
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+            broadcast_buffers=False)
+        cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+        notes.append(
+            f'No accelerator was found, so {dist.get_world_size()} CPU '
+            'processes train together through gloo.')
+    elif launcher == 'pytorch':
+        check_gpu_count()
+    if get_device() in ('cpu', 'mps') and replace_amp(cfg):
+        notes.append(
+            'Mixed precision needs an accelerator and none was found, so '
+            'AmpOptimWrapper was replaced by OptimWrapper and training runs '
+            'in float32.')
+    return notes
+
+
+def open_cpu_group(launcher: str) -> None:
+    """Opens the gloo process group that torchrun described."""
+    if launcher != 'pytorch':
+        raise LaunchError(
+            f'--launcher {launcher} needs GPUs and none was found; CPU '
+            'processes are started by tools/dist_train.sh CONFIG PROCESSES.')
+    if 'RANK' not in os.environ:
+        raise LaunchError(
+            '--launcher pytorch expects to be started by torchrun; use '
+            'tools/dist_train.sh CONFIG PROCESSES.')
+    if not dist.is_initialized():
+        dist.init_process_group('gloo')
+
+
+def check_gpu_count() -> None:
+    """More processes than GPUs fail much later, in NCCL, without a reason."""
+    processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+    gpus = torch.cuda.device_count()
+    if gpus and processes > gpus:
+        raise LaunchError(
+            f'{processes} processes were asked for on a machine with {gpus} '
+            f'GPUs; start at most {gpus}.')
+
+
+def replace_amp(cfg: Config) -> bool:
+    """Makes an AmpOptimWrapper an OptimWrapper; tells whether it was one.
+
+    mmengine's AmpOptimWrapper asserts CUDA even for bfloat16.
+    """
+    wrapper = cfg.get('optim_wrapper')
+    if wrapper is None or 'AmpOptimWrapper' not in str(wrapper.get('type')):
+        return False
+    wrapper['type'] = 'OptimWrapper'
+    for key in ('dtype', 'loss_scale', 'use_fsdp'):
+        wrapper.pop(key, None)
+    return True
+
+
+def build_runner(cfg: Config, notes: list[str]) -> Runner:
+    """Builds the Runner and writes ``notes`` to its log."""
+    if 'runner_type' in cfg:
+        runner = RUNNERS.build(cfg)
+    else:
+        runner = Runner.from_cfg(cfg)
+    for note in notes:
+        runner.logger.info(note)
+    return runner
+
+
+def close_group() -> None:
+    """Closes the process group, which torch otherwise warns about."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Copyright (c) OpenMMLab. All rights reserved.
+#
+# Evaluate with several processes of one machine, or of several:
+#
+#   tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of tools/test.py]
+#
+# On a machine without a GPU, GPUS processes share its CPU (gloo).
+# Several machines: run it on each, with
+#   NNODES       number of machines          (1)
+#   NODE_RANK    number of this machine      (0)
+#   MASTER_ADDR  address of machine 0        (127.0.0.1)
+#   PORT         a free port of machine 0    (29500; one machine: any free one)
+# PYTHON names the interpreter (python, or .venv's if none is activated).
+set -euo pipefail
+
+if [ $# -lt 3 ]; then
+    echo "usage: $0 CONFIG CHECKPOINT GPUS [options of tools/test.py]" >&2
+    exit 2
+fi
+CONFIG=$1
+CHECKPOINT=$2
+GPUS=$3
+shift 3
+if ! [[ $GPUS =~ ^[1-9][0-9]*$ ]]; then
+    echo "error: GPUS is '$GPUS'; give the number of processes, e.g. 8." >&2
+    exit 2
+fi
+NNODES=${NNODES:-1}
+
+TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(dirname "$TOOLS")
+export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+if [ -z "${PYTHON:-}" ]; then
+    PYTHON=python
+    if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] &&
+        [ -x "$ROOT/.venv/bin/python" ]; then
+        PYTHON=$ROOT/.venv/bin/python
+    fi
+fi
+
+if [ "$NNODES" = 1 ] && [ -z "${PORT:-}" ]; then
+    # A free port is found, so that two trainings can share a machine.
+    RENDEZVOUS=(--standalone)
+else
+    RENDEZVOUS=(
+        --nnodes="$NNODES"
+        --node_rank="${NODE_RANK:-0}"
+        --master_addr="${MASTER_ADDR:-127.0.0.1}"
+        --master_port="${PORT:-29500}"
+    )
+fi
+
+exec "$PYTHON" -m torch.distributed.run "${RENDEZVOUS[@]}" \
+    --nproc_per_node="$GPUS" \
+    "$TOOLS/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "$@"

@@ -1,0 +1,117 @@
+#!/usr/bin/env python
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Train with any OpenMMLab config, on one device or as one process of many.
+
+    python tools/train.py configs/sbam_mae_vitb_400e.py --data-root /imagenet
+    tools/dist_train.sh configs/sbam_mae_vitl_800e.py 8 --data-root /imagenet
+
+Stopped trainings go on with ``--resume``: the last checkpoint of the work
+directory is found, and optimizer, schedules and epoch with it.
+"""
+import argparse
+import os
+import sys
+
+from mmengine.config import Config, DictAction
+
+from sbam_mm.engine.launch import (LaunchError, build_runner, close_group,
+                                   default_work_dir, load_config,
+                                   prepare_launch, require_file)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Train with any OpenMMLab config.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--work-dir',
+        help='where logs and checkpoints go (default: the work_dir of the '
+        'config, or work_dirs/<config name>)')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on with the last checkpoint of the work directory, or with '
+        'the one given')
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision training')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rate by the real over the config's batch "
+        'size')
+    parser.add_argument(
+        '--data-root',
+        help='folder of the data set, for configs that read DATA_ROOT')
+    parser.add_argument('--seed', type=int, help='random seed')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override values of the config, e.g. '
+        'model.backbone.masker.delta=0.2 or "betas=(0.9,0.95)"')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='who started this process')
+    # Passed by launchers older than torchrun; torchrun sets LOCAL_RANK.
+    parser.add_argument(
+        '--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank or 0))
+    return args
+
+
+def merge_args(cfg: Config, args: argparse.Namespace) -> None:
+    """Lets the command line overrule the config."""
+    if cfg.get('train_dataloader') is None:
+        raise LaunchError(
+            f"'{args.config}' has no train_dataloader, so there is nothing to "
+            'train; use a training config.')
+
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = default_work_dir(args.config)
+
+    if args.resume is not None:
+        cfg.resume = True
+        # With no file named, mmengine takes the last one of work_dir.
+        cfg.load_from = None if args.resume == 'auto' else require_file(
+            args.resume, 'checkpoint')
+
+    # A config that already is mixed keeps its type and loss scale (bfloat16
+    # needs none).
+    if args.amp and cfg.optim_wrapper.get('type') != 'AmpOptimWrapper':
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise LaunchError(
+                f"'{args.config}' has no auto_scale_lr.base_batch_size, which "
+                '--auto-scale-lr needs; add auto_scale_lr = '
+                'dict(base_batch_size=...) or leave the option out.')
+        cfg.auto_scale_lr.enable = True
+
+    if args.seed is not None:
+        cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        cfg = load_config(args.config, args.data_root, args.cfg_options)
+        merge_args(cfg, args)
+        notes = prepare_launch(cfg, args.launcher)
+    except LaunchError as error:
+        sys.exit(f'error: {error}')
+    build_runner(cfg, notes).train()
+    close_group()
+
+
+if __name__ == '__main__':
+    main()
