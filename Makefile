@@ -35,7 +35,7 @@ $(STAMP): constraints.txt setup.py pyproject.toml Makefile
 	be made; install the venv module of $(PYTHON) (Debian: apt-get install \
 	python3-venv) and call make again.' >&2; exit 1; }
 	@$(PIP) install -q -c constraints.txt pip setuptools wheel
-	@echo '[2/4] torch and torchvision (2 to 4 GB on disk; a few minutes)'
+	@echo '[2/4] torch and torchvision (5 GB on disk; a minute to ten)'
 	@$(PIP) install -c constraints.txt torch torchvision
 	@echo '[3/4] OpenMMLab stack (maintained fork), report and test tools'
 	@# The stack comes as source; its builds use the pinned setuptools, which

@@ -1,0 +1,100 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""What gets installed, as a wheel and as an editable install."""
+import ast
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ('sbam_mm', 'tools', 'configs', 'setup.py', 'pyproject.toml',
+           'MANIFEST.in', 'model-index.yml', 'constraints.txt', 'LICENSE')
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy to build in: builds write next to the sources."""
+    target = tmp_path / 'checkout'
+    target.mkdir()
+    ignore = shutil.ignore_patterns('__pycache__', '.mim')
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, target / name, ignore=ignore)
+        else:
+            shutil.copy2(source, target / name)
+    return target
+
+
+def pip(*args):
+    result = subprocess.run([
+        sys.executable, '-m', 'pip', *args, '--no-deps', '--no-index',
+        '--no-build-isolation', '--quiet'
+    ],
+                            capture_output=True,
+                            text=True,
+                            timeout=300)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.integration
+def test_wheel_contains_mim(checkout, tmp_path):
+    pip('wheel', str(checkout), '--wheel-dir', str(tmp_path))
+    wheel, = tmp_path.glob('sbam_mm-*.whl')
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    for name in ('model-index.yml', 'configs/sbam/metafile.yml',
+                 'tools/train.py', 'tools/dist_train.sh'):
+        assert f'sbam_mm/.mim/{name}' in names
+    assert 'sbam_mm/registry.py' in names
+    assert not [name for name in names if name.startswith('tests')]
+    # The source tree itself stays as it was.
+    assert not (checkout / 'sbam_mm' / '.mim').exists()
+
+
+@pytest.mark.integration
+def test_editable_install_links_mim(checkout, tmp_path):
+    pip('install', '--editable', str(checkout), '--prefix',
+        str(tmp_path / 'prefix'))
+    mim = checkout / 'sbam_mm' / '.mim'
+    # A link, so that an edited config takes effect without a reinstall.
+    (checkout / 'configs' / 'mine.py').write_text('lr = 1')
+    assert (mim / 'configs' / 'mine.py').exists()
+    assert (mim / 'tools' / 'train.py').exists()
+    assert (mim / 'model-index.yml').exists()
+    assert not (mim / 'configs').readlink().is_absolute()
+
+
+def metafiles():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    return [ROOT / name for name in index['Import']]
+
+
+@pytest.mark.parametrize('path', metafiles(), ids=lambda path: path.name)
+def test_metafile_lists_what_exists_and_claims_nothing(path):
+    metafile = yaml.safe_load(path.read_text())
+    collections = {item['Name'] for item in metafile['Collections']}
+    for model in metafile['Models']:
+        assert model['In Collection'] in collections
+        assert (ROOT / model['Config']).exists(), model['Config']
+        # Numbers are for models that were trained and can be downloaded.
+        assert ('Results' in model) == ('Weights' in model)
+
+
+def test_neither_stack_is_a_hard_requirement():
+    tree = ast.parse((ROOT / 'setup.py').read_text())
+    required = next(
+        ast.literal_eval(node.value) for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == 'install_requires')
+    assert not [name for name in required if 'mm' in name]
+
+
+def test_every_constraint_is_an_exact_pin():
+    lines = (ROOT / 'constraints.txt').read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith('#')]
+    assert pins
+    assert not [pin for pin in pins if pin.count('==') != 1]
