@@ -79,7 +79,9 @@ def min_max(scores: Tensor) -> Tensor:
 
     Identical scores carry no preference and become 0 (0/0 in the paper), and
     so does an image with a score that is not finite: its mask is then random
-    instead of NaN.
+    instead of NaN. "Identical" means up to float32's rounding: sums over
+    equal columns may differ in the last digits, which must not be blown up
+    to [0, 1].
 
     Args:
         scores (Tensor): (B, L).
@@ -88,9 +90,11 @@ def min_max(scores: Tensor) -> Tensor:
         Tensor: (B, L).
     """
     low = scores.amin(dim=1, keepdim=True)
-    width = scores.amax(dim=1, keepdim=True) - low
+    high = scores.amax(dim=1, keepdim=True)
+    width = high - low
+    rounding = 1e-5 * torch.maximum(low.abs(), high.abs())
     # NaN and inf anywhere in the row make `width` NaN or inf.
-    valid = torch.isfinite(width) & (width > 0)
+    valid = torch.isfinite(width) & (width > rounding)
     scaled = (scores - low) / torch.where(valid, width, 1.)
     return torch.where(valid, scaled, 0.)
 

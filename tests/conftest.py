@@ -1,0 +1,63 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+import logging
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+
+# mmengine prints a paragraph for every parameter it initialises.
+logging.getLogger('mmengine').setLevel(logging.WARNING)
+
+
+def pytest_configure():
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(autouse=True)
+def fresh_progress():
+    """Every test starts outside a runner: no epoch, no iteration."""
+    hub = MessageHub.get_current_instance()
+    for name in ('iter', 'max_iters', 'epoch', 'max_epochs'):
+        hub.runtime_info.pop(name, None)
+
+
+@pytest.fixture
+def tiny_mae():
+    """Return a builder of a small MAE for 32 x 32 images, 4 x 4 patches."""
+    from sbam_mm.registry import MODELS
+
+    def build(masker='RandomMasker',
+              img_size=32,
+              patch_size=8,
+              norm_pix=True,
+              reduction='token',
+              arch=None,
+              seed=0,
+              **masker_options):
+        torch.manual_seed(seed)
+        size = dict(img_size=img_size, patch_size=patch_size)
+        arch = arch or dict(
+            embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+        if isinstance(masker, str):
+            masker = dict(type=f'sbam_mm.{masker}', **masker_options)
+        model = MODELS.build(
+            dict(
+                type='sbam_mm.MAE',
+                backbone=dict(type='sbam_mm.MaskedViT', arch=arch, **size),
+                masker=masker,
+                neck=dict(
+                    type='sbam_mm.MAEDecoder',
+                    embed_dim=arch['embed_dims'],
+                    decoder_embed_dim=16,
+                    decoder_depth=1,
+                    decoder_num_heads=2,
+                    **size),
+                head=dict(
+                    type='sbam_mm.PixelHead',
+                    patch_size=patch_size,
+                    norm_pix=norm_pix,
+                    reduction=reduction)))
+        model.init_weights()
+        return model
+
+    return build

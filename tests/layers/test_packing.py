@@ -1,0 +1,122 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Packed sequences equal a loop over single images."""
+import pytest
+import torch
+from mmpretrain.models.backbones.vision_transformer import \
+    TransformerEncoderLayer
+
+from sbam_mm.layers import (PackedLayout, packed_attention, run_blocks,
+                            sincos_position)
+
+pytestmark = pytest.mark.unit
+
+
+def keep_of(lengths, width):
+    generator = torch.Generator().manual_seed(0)
+    keep = torch.zeros(len(lengths), width, dtype=torch.bool)
+    for row, length in zip(keep, lengths):
+        row[torch.randperm(width, generator=generator)[:length]] = True
+    return keep
+
+
+LENGTHS = [[3, 7, 1, 7, 5], [4, 4, 4], [9], [1, 1, 2]]
+
+
+@pytest.mark.parametrize('lengths', LENGTHS)
+def test_pack_and_unpack_are_inverse(lengths):
+    keep = keep_of(lengths, 9)
+    x = torch.randn(len(lengths), 9, 4)
+    layout = PackedLayout(keep)
+    packed = layout.pack(x)
+    assert packed.shape == (sum(lengths), 4)
+    assert layout.lengths == sorted(lengths)
+    assert layout.cu_seqlens.tolist() == [
+        sum(sorted(lengths)[:i]) for i in range(len(lengths) + 1)
+    ]
+    fill = torch.full((4, ), -1.)
+    restored = layout.unpack(packed, fill)
+    expected = torch.where(keep[..., None], x, fill)
+    assert torch.equal(restored, expected)
+
+
+def test_static_count_gives_the_same_layout():
+    keep = keep_of([4, 4, 4], 9)
+    static, counted = PackedLayout(keep, count=4), PackedLayout(keep)
+    assert torch.equal(static.index, counted.index)
+    assert static.uniform and counted.uniform
+
+
+def test_gradient_of_fill_and_tokens():
+    keep = keep_of([2, 3], 4)
+    layout = PackedLayout(keep)
+    packed = torch.randn(5, 1, requires_grad=True)
+    fill = torch.zeros(1, 1, 1, requires_grad=True)
+    layout.unpack(packed, fill).sum().backward()
+    assert fill.grad.item() == 3  # the three empty places
+    assert torch.equal(packed.grad, torch.ones(5, 1))
+
+
+@pytest.mark.parametrize('lengths', LENGTHS)
+def test_attention_equals_a_loop(lengths):
+    lengths = sorted(lengths)
+    layout = PackedLayout(keep_of(lengths, 9))
+    q, k, v = (
+        torch.randn(sum(lengths), 2, 8, requires_grad=True) for _ in range(3))
+    out = packed_attention(q, k, v, layout)
+    weight = torch.randn_like(out)
+    grads = torch.autograd.grad((out * weight).sum(), (q, k, v))
+
+    expected = []
+    for q1, k1, v1 in zip(*(t.split(lengths) for t in (q, k, v))):
+        attention = torch.einsum('qhd,khd->hqk', q1, k1) / 8**.5
+        expected.append(
+            torch.einsum('hqk,khd->qhd', attention.softmax(-1), v1))
+    expected = torch.cat(expected)
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
+    for got, want in zip(
+            grads,
+            torch.autograd.grad((expected * weight).sum(), (q, k, v))):
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize('lengths', LENGTHS)
+def test_blocks_equal_a_loop(lengths):
+    torch.manual_seed(0)
+    layers = torch.nn.ModuleList(
+        TransformerEncoderLayer(8, 2, 16, layer_scale_init_value=0.5)
+        for _ in range(2))
+    keep, x = keep_of(lengths, 9), torch.randn(len(lengths), 9, 8)
+    layout = PackedLayout(keep)
+    out = layout.unpack(
+        run_blocks(layers, layout.pack(x), layout), torch.zeros(()))
+    for image, kept, got in zip(x, keep, out):
+        want = image[kept][None]
+        for layer in layers:
+            want = layer(want)
+        torch.testing.assert_close(got[kept], want[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs CUDA')
+def test_cuda_kernel_equals_the_fallback():
+    from sbam_mm.layers.attention import grouped_attention
+    lengths = sorted([17, 40, 3, 61, 40])
+    layout = PackedLayout(keep_of(lengths, 64).cuda())
+    q, k, v = (
+        torch.randn(sum(lengths), 4, 64, device='cuda', dtype=torch.bfloat16)
+        for _ in range(3))
+    torch.testing.assert_close(
+        packed_attention(q, k, v, layout),
+        grouped_attention(q, k, v, layout),
+        rtol=2e-2,
+        atol=2e-2)
+
+
+def test_positions_run_row_by_row_on_any_grid():
+    """A cell's embedding depends on its row and column, not on the grid."""
+    wide, square = sincos_position((2, 5), 8), sincos_position((5, 5), 8)
+    assert wide.shape == (1, 11, 8)
+    assert torch.equal(wide[:, 0], torch.zeros(1, 8))
+    torch.testing.assert_close(wide[0, 1:], square[0, 1:11])
+    with pytest.raises(ValueError, match='divisible by 4'):
+        sincos_position((2, 2), 6)
