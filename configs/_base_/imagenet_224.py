@@ -7,10 +7,10 @@ data_preprocessor = dict(
     type='SelfSupDataPreprocessor',
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
-    to_rgb=False)
+    to_rgb=True)
 
+# ImageFolder decodes, so the pipeline begins with the crop.
 train_pipeline = [
-    dict(type='sbam_mm.LoadImage'),
     dict(
         type='RandomResizedCrop',
         scale=224,

@@ -12,7 +12,7 @@ model = dict(
         type='SelfSupDataPreprocessor',
         mean=[125.3, 123.0, 113.9],
         std=[63.0, 62.1, 66.7],
-        to_rgb=False),
+        to_rgb=True),
     backbone=dict(
         type='sbam_mm.MaskedViT',
         arch=dict(
@@ -31,8 +31,8 @@ model = dict(
         **size),
     head=dict(type='sbam_mm.PixelHead', patch_size=4, norm_pix=True))
 
+# ImageFolder decodes, so the pipeline begins with the crop.
 train_pipeline = [
-    dict(type='sbam_mm.LoadImage'),
     dict(
         type='RandomResizedCrop',
         scale=32,
@@ -42,7 +42,6 @@ train_pipeline = [
     dict(type='PackInputs'),
 ]
 test_pipeline = [
-    dict(type='sbam_mm.LoadImage'),
     dict(type='Resize', scale=32, interpolation='bicubic'),
     dict(type='PackInputs'),
 ]

@@ -1,0 +1,73 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Two processes on halves of a batch train as one process on all of it."""
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+STEPS = 3
+
+
+def images(step):
+    """Four images whose salient shares differ, so that AMR's ratios do."""
+    generator = torch.Generator().manual_seed(step)
+    noise = torch.randn(4, 3, 32, 32, generator=generator)
+    noise[1, :, :, :24] *= 0.05
+    noise[2, :, :16] *= 0.05
+    return noise
+
+
+def train(model, step_model, batches):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    ratios = []
+    for batch in batches:
+        optimizer.zero_grad()
+        out = step_model(batch, mode='loss')
+        out['loss'].backward()
+        optimizer.step()
+        ratios.append(
+            (out['mask_ratio'].item(), out['visible_tokens'].item()))
+    return {k: v.clone() for k, v in model.state_dict().items()}, ratios
+
+
+def half(rank, build, reduction, folder):
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    model = build(
+        dict(type='sbam_mm.SBAM', noise=0.), reduction=reduction)
+    wrapped = torch.nn.parallel.DistributedDataParallel(model)
+    part = slice(2 * rank, 2 * rank + 2)
+    weights, ratios = train(model, wrapped,
+                            [images(step)[part] for step in range(STEPS)])
+    torch.save((weights, ratios), f'{folder}/{rank}.pth')
+    dist.destroy_process_group()
+
+
+@pytest.mark.dist
+@pytest.mark.parametrize('reduction', ['token', 'sample'])
+def test_two_processes_equal_one(tiny_mae, reduction, tmp_path):
+    # Without noise the masks depend on the images alone.
+    model = tiny_mae(
+        dict(type='sbam_mm.SBAM', noise=0.), reduction=reduction)
+    weights, _ = train(model, model, [images(step) for step in range(STEPS)])
+
+    context = mp.get_context('fork')
+    processes = [
+        context.Process(
+            target=half, args=(rank, tiny_mae, reduction, str(tmp_path)))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+
+    (first, ratios0), (second, ratios1) = (
+        torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
+    # The ranks really hid different numbers of tokens.
+    assert ratios0 != ratios1
+    for name, value in weights.items():
+        assert torch.equal(first[name], second[name])
+        torch.testing.assert_close(first[name], value, rtol=1e-5, atol=1e-6)

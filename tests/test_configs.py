@@ -1,0 +1,113 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Every config parses, says what it is, and trains one tiny step."""
+import ast
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted(
+    path for path in (ROOT / 'configs').rglob('*.py')
+    if '_base_' not in path.parts)
+NAMES = [str(path.relative_to(ROOT / 'configs')) for path in CONFIGS]
+TINY_ARCH = dict(
+    embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+
+pytestmark = pytest.mark.unit
+
+
+def tiny(cfg):
+    """The same model, small enough for a test."""
+    size = dict(img_size=32, patch_size=8)
+    model = cfg.model
+    model.backbone.update(arch=TINY_ARCH, **size)
+    neck = dict(
+        embed_dim=24,
+        decoder_embed_dim=16,
+        decoder_depth=1,
+        decoder_num_heads=2,
+        patch_size=8)
+    if model.neck.type == 'sbam_mm.MAEDecoder':
+        neck['img_size'] = 32
+    else:
+        neck['num_patches'] = 16
+    model.neck.update(neck)
+    model.head.patch_size = 8
+    return model
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
+def test_builds_and_takes_a_step(path):
+    cfg = Config.fromfile(path)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(tiny(cfg))
+    model.init_weights()
+    out = model(torch.rand(2, 3, 32, 32), mode='loss')
+    total, _ = model.parse_losses(out)
+    total.backward()
+    assert math.isfinite(total.item())
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
+def test_header_says_paper_expectation_cost_and_command(path):
+    doc = ast.get_docstring(ast.parse(path.read_text()))
+    for field in ('Paper:', 'Expected:', 'Cost:', 'Command:'):
+        assert field in doc, field
+    assert path.relative_to(ROOT).as_posix() in doc.split('Command:')[1]
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
+def test_round_trip(path, tmp_path):
+    """What the runner dumps beside a checkpoint is the same config."""
+    cfg = Config.fromfile(path)
+    cfg.dump(tmp_path / 'dumped.py')
+    assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == cfg.to_dict()
+
+
+def test_recipe_of_the_paper():
+    cfg = Config.fromfile(ROOT / 'configs/sbam_mae_vitl_800e.py')
+    assert cfg.train_dataloader.batch_size * 8 == 4096
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert cfg.optim_wrapper.dtype == 'bfloat16'
+    optimizer = cfg.optim_wrapper.optimizer
+    assert optimizer.lr == pytest.approx(1.5e-4 * 4096 / 256)
+    assert tuple(optimizer.betas) == (0.9, 0.95)
+    assert optimizer.weight_decay == 0.05
+    warm_up, cosine = cfg.param_scheduler
+    assert (warm_up.begin, warm_up.end) == (0, 40)
+    assert (cosine.begin, cosine.end, cosine.T_max) == (40, 800, 760)
+    assert cfg.train_cfg.max_epochs == 800
+    masker = cfg.model.masker
+    assert (masker.ratio, masker.delta_r, masker.delta, masker.noise,
+            masker.scope) == (0.75, 0.15, 0.1, 0.5, 'sample')
+
+
+def test_400_epochs_end_at_400():
+    cfg = Config.fromfile(ROOT / 'configs/sbam_mae_vitb_400e.py')
+    assert cfg.train_cfg.max_epochs == 400
+    assert cfg.param_scheduler[1].T_max == 360
+    assert cfg.param_scheduler[1].end == 400
+    assert cfg.model.backbone.arch == 'base'
+
+
+def test_weight_decay_spares_norms_and_biases(tiny_mae):
+    from mmengine.optim import build_optim_wrapper
+    cfg = Config.fromfile(ROOT / 'configs/small/sbam_small.py')
+    model = tiny_mae('SBAM')
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    names = {id(p): name for name, p in model.named_parameters()}
+    for group in wrapper.optimizer.param_groups:
+        for p in group['params']:
+            spared = names[id(p)].endswith('bias') or '.ln' in names[id(p)]
+            assert group['weight_decay'] == (0. if spared else 0.05)
+
+
+def test_data_root_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv('DATA_ROOT', '/somewhere/imagenet')
+    cfg = Config.fromfile(ROOT / 'configs/sbam_mae_vitl_800e.py')
+    assert cfg.train_dataloader.dataset.data_root == '/somewhere/imagenet'
