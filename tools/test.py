@@ -12,9 +12,15 @@ import sys
 
 from mmengine.config import Config, DictAction
 
-from sbam_mm.engine.launch import (LaunchError, build_runner, close_group,
-                                   default_work_dir, load_config,
-                                   prepare_launch, require_file)
+from sbam_mm.engine.launch import (
+    LaunchError,
+    build_runner,
+    close_group,
+    default_work_dir,
+    load_config,
+    prepare_launch,
+    require_file,
+)
 
 
 def parse_args() -> argparse.Namespace:
