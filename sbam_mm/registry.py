@@ -8,6 +8,7 @@ look-up, and what is not ours is looked up in mmpretrain and mmengine. No
 """
 import mmpretrain.registry as parent
 from mmengine.registry import Registry
+from torch import nn
 
 # A child looks into its parent but does not import it: without this line
 # `default_scope = 'sbam_mm'` would not find mmpretrain's own models.
@@ -30,3 +31,8 @@ TRANSFORMS = Registry(
     locations=['sbam_mm.datasets'])
 HOOKS = Registry(
     'hook', scope='sbam_mm', parent=parent.HOOKS, locations=['sbam_mm.engine'])
+
+
+def build_part(part: dict | nn.Module) -> nn.Module:
+    """Build a module from its config, or take one that is built already."""
+    return MODELS.build(part) if isinstance(part, dict) else part

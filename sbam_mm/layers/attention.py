@@ -17,7 +17,7 @@ try:
     # the others were renamed between releases.
     from torch.nn.attention.varlen import varlen_attn
 except ImportError:
-    varlen_attn = None
+    varlen_attn = None  # type: ignore[assignment]
 
 
 def packed_attention(q: Tensor, k: Tensor, v: Tensor,
@@ -38,7 +38,9 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor,
     if (varlen_attn is not None and q.is_cuda
             and q.dtype in (torch.float16, torch.bfloat16)):
         ends, longest = layout.cu_seqlens, layout.max_length
-        return varlen_attn(q, k, v, ends, ends, longest, longest)
+        out = varlen_attn(q, k, v, ends, ends, longest, longest)
+        assert isinstance(out, Tensor)  # a tuple only if asked for
+        return out
     return grouped_attention(q, k, v, layout)
 
 

@@ -5,7 +5,7 @@ The kept tokens of all images stand one after another in a flat tensor
 (T, D). Everything that works token by token (norms, linear layers) runs on
 it as it is; only attention has to know where an image ends.
 """
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional
 
 import torch
 from torch import Tensor
@@ -49,8 +49,8 @@ class PackedLayout:
     """
 
     def __init__(self, keep: Tensor, count: Optional[int] = None):
-        self.shape: Tuple[int, int] = tuple(keep.shape)
-        batch_size, width = self.shape
+        batch_size, width = keep.shape
+        self.shape = (batch_size, width)
         if count is not None:
             self.lengths: List[int] = [count] * batch_size
             order = None

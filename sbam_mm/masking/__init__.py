@@ -1,7 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Which patches to hide. Knows nothing of any framework or model."""
-from .maskers import (SBAM, SBM, BlockMasker, IncomingMasker, Masker,
-                      RandomMasker)
+from .maskers import (
+                      SBAM,
+                      SBM,
+                      BlockMasker,
+                      IncomingMasker,
+                      Masker,
+                      RandomMasker,
+)
 from .ratio import AdaptiveRatio, FixedRatio, Share
 from .salience import AffinitySalience, NoSalience
 from .selection import BlockSelection, NoisyTopK

@@ -9,7 +9,8 @@ from typing import FrozenSet, Optional, Union
 import torch
 from torch import Tensor, nn
 
-from sbam_mm.registry import MODELS
+from sbam_mm.registry import MODELS, build_part
+
 from .ratio import AdaptiveRatio, FixedRatio
 from .salience import AffinitySalience, NoSalience
 from .selection import BlockSelection, NoisyTopK
@@ -17,9 +18,6 @@ from .types import MaskingContext, TokenMask
 
 Part = Union[dict, nn.Module]
 
-
-def build_part(part: Part) -> nn.Module:
-    return MODELS.build(part) if isinstance(part, dict) else part
 
 
 @MODELS.register_module()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sbam_mm.registry import MODELS
+
 from . import functional as F
 
 
@@ -144,13 +145,15 @@ class AdaptiveRatio(nn.Module):
         batch_size, num_tokens = scores.shape
         num_salient = (scores > self.delta).sum(dim=1)
         salient = num_salient / num_tokens
+        num_visible: int | Tensor
         if self.scope == 'batch':
             share = salient.mean().expand(batch_size)
             num_visible = self.visible_count(
                 int(num_salient.sum()), num_tokens, batch_size)
         else:
             share = salient
-            num_visible = self._table(num_tokens, scores.device)[num_salient]
+            table = self._table(num_tokens, scores.device)
+            num_visible = table[num_salient]
         ratio = self.ratio - self.delta_r + 2 * self.delta_r * share
         return Share(num_visible, ratio, salient)
 
@@ -185,8 +188,8 @@ class AdaptiveRatio(nn.Module):
         else:
             share = Fraction(num_salient, num_tokens * batch_size)
             delta_r = F.exact_fraction(self.delta_r)
-            ratio = (F.exact_fraction(self.ratio) - delta_r +
+            exact = (F.exact_fraction(self.ratio) - delta_r +
                      2 * delta_r * share)
-            visible = F.visible_count(num_tokens, ratio, self.rounding)
+            visible = F.visible_count(num_tokens, exact, self.rounding)
         highest = min(num_tokens, self.max_visible or num_tokens)
         return min(max(visible, self.min_visible), highest)

@@ -5,12 +5,12 @@ A salience is called with a :class:`MaskingContext` and returns scores
 (B, L) in [0, 1], high = salient. ``needs`` names what it asks the model for
 beyond the tokens.
 """
-from typing import FrozenSet, Optional, Union
+from typing import FrozenSet
 
-import torch
 from torch import Tensor, nn
 
 from sbam_mm.registry import MODELS
+
 from . import functional as F
 from .types import MaskingContext
 
@@ -61,7 +61,7 @@ class AffinitySalience(nn.Module):
     def __init__(self,
                  direction: str = 'outgoing',
                  layer: int = 0,
-                 scale: Union[None, float, str] = None,
+                 scale: float | str | None = None,
                  normalize: bool = False,
                  position: bool = True):
         super().__init__()
@@ -102,8 +102,9 @@ class AffinitySalience(nn.Module):
 
     def forward(self, context: MaskingContext) -> Tensor:
         tokens = self._tokens(context)
-        scale: Optional[float] = (
-            tokens.shape[-1]**-0.5 if self.scale == 'sqrt_d' else self.scale)
+        scale = self.scale
+        if isinstance(scale, str):
+            scale = float(tokens.shape[-1]**-0.5)
         logits = F.affinity(tokens, scale, self.normalize)
         if self.direction == 'outgoing':
             weight = F.outgoing_weight(logits)

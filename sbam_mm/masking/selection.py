@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sbam_mm.registry import MODELS
+
 from . import functional as F
 from .blocks import TorchDraws, block_mask
 

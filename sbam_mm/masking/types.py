@@ -56,8 +56,6 @@ class TokenMask:
             raise ValueError(
                 f'`thrown` {tuple(self.thrown.shape)} must have the shape of '
                 f'`masked` {tuple(self.masked.shape)}.')
-        if self.ratio is None:
-            self.ratio = self.masked.float().mean(dim=1)
 
     @property
     def uniform(self) -> bool:
@@ -101,10 +99,13 @@ class TokenMask:
             tokens with S > delta). No name contains "loss", so mmengine logs
             them and leaves them out of the sum that is minimised.
         """
+        ratio = self.ratio
+        if ratio is None:
+            ratio = self.masked.float().mean(dim=1)
         stats = dict(
-            mask_ratio=self.ratio.mean(),
-            mask_ratio_min=self.ratio.min(),
-            mask_ratio_max=self.ratio.max(),
+            mask_ratio=ratio.mean(),
+            mask_ratio_min=ratio.min(),
+            mask_ratio_max=ratio.max(),
             visible_tokens=self.visible_counts.float().mean())
         if self.salient is not None:
             stats['salient_fraction'] = self.salient.mean()

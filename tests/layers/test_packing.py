@@ -2,11 +2,16 @@
 """Packed sequences equal a loop over single images."""
 import pytest
 import torch
-from mmpretrain.models.backbones.vision_transformer import \
-    TransformerEncoderLayer
+from mmpretrain.models.backbones.vision_transformer import (
+    TransformerEncoderLayer,
+)
 
-from sbam_mm.layers import (PackedLayout, packed_attention, run_blocks,
-                            sincos_position)
+from sbam_mm.layers import (
+    PackedLayout,
+    packed_attention,
+    run_blocks,
+    sincos_position,
+)
 
 pytestmark = pytest.mark.unit
 

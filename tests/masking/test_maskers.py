@@ -3,10 +3,20 @@
 import pytest
 import torch
 
-from sbam_mm.masking import (SBAM, SBM, AffinitySalience, BlockMasker,
-                             FixedRatio, IncomingMasker, Masker,
-                             MaskingContext, NoisyTopK, RandomMasker,
-                             TokenMask, check_needs)
+from sbam_mm.masking import (
+    SBAM,
+    SBM,
+    AffinitySalience,
+    BlockMasker,
+    FixedRatio,
+    IncomingMasker,
+    Masker,
+    MaskingContext,
+    NoisyTopK,
+    RandomMasker,
+    TokenMask,
+    check_needs,
+)
 from sbam_mm.masking import functional as F
 from sbam_mm.registry import MODELS
 
@@ -134,7 +144,7 @@ def test_salient_tokens_are_hidden_without_noise():
 
 
 def test_much_noise_is_random_masking():
-    """With noise >> 1 the salience no longer matters: same draws, same mask."""
+    """With noise >> 1 salience does not matter: same draws, same mask."""
     context, noise = images(), torch.rand(3, 196)
     assert torch.equal(
         SBM(0.75, noise=1e6)(context, noise).masked,

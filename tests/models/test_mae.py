@@ -149,7 +149,7 @@ def test_packed_equals_a_loop_over_images(tiny_mae, reduction, thrown):
     assert len(set(mask.visible_counts.tolist())) > 1
     prediction, loss, grads = loss_and_gradients(model, images, mask)
 
-    total, expected = 0, {name: 0. for name in grads}
+    total, expected = 0, dict.fromkeys(grads, 0.0)
     weights = masked.sum(1) if reduction == 'token' else torch.ones(4)
     for i in range(4):
         one = slice(i, i + 1)

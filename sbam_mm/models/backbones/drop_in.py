@@ -1,35 +1,54 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Any masker in mmpretrain's own MAE, MFF and EVA configs, by one line."""
-from typing import Optional, Tuple, Union
+from typing import Optional, Tuple
 
-import torch
 from mmengine.logging import MessageHub
 from mmpretrain.models import selfsup
 from torch import Tensor, nn
 
 from sbam_mm.masking import MaskingContext, RandomMasker, check_needs
 from sbam_mm.models.progress import training_progress
-from sbam_mm.registry import MODELS
+from sbam_mm.registry import MODELS, build_part
 
 
-class _AnyMasker:
-    """Replaces ``random_masking`` of an mmpretrain backbone by a masker."""
+@MODELS.register_module()
+class MAEViT(selfsup.MAEViT):
+    """mmpretrain's ``MAEViT`` (MAE, EVA) with any masker of equal counts.
 
-    def __init__(self, *args, masker: Optional[Union[dict, nn.Module]] = None,
-                 mask_ratio: float = 0.75, **kwargs):
+    Args:
+        masker (dict or nn.Module, optional): A masker with one ratio per
+            batch. Defaults to None: random masking at ``mask_ratio``.
+        mask_ratio (float): For the default masker. Defaults to 0.75.
+        *args, **kwargs: Options of mmpretrain's ``MAEViT``.
+
+    Raises:
+        ValueError: If the masker gives every image its own ratio; the
+            message says which classes to use instead.
+
+    Example::
+
+        _base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-800e_in1k.py'
+        model = dict(backbone=dict(
+            type='sbam_mm.MAEViT',
+            masker=dict(type='sbam_mm.SBAM', scope='batch')))
+    """  # noqa: E501
+
+    def __init__(self,
+                 *args,
+                 masker: dict | nn.Module | None = None,
+                 mask_ratio: float = 0.75,
+                 **kwargs):
         super().__init__(*args, mask_ratio=mask_ratio, **kwargs)
-        if isinstance(masker, dict):
-            masker = MODELS.build(masker)
-        masker = masker or RandomMasker(mask_ratio)
-        if not masker.uniform:
+        self.masker = build_part(masker or RandomMasker(mask_ratio))
+        if not self.masker.uniform:
             raise ValueError(
-                f'{type(masker).__name__} gives every image its own ratio, '
-                "but mmpretrain's decoder wants equally many tokens per "
+                f'{type(self.masker).__name__} gives every image its own '
+                "ratio, but mmpretrain's decoder wants equally many tokens per "
                 "image; use type='sbam_mm.MAE' with backbone "
                 "type='sbam_mm.MaskedViT' and neck type='sbam_mm.MAEDecoder' "
                 "for per-image ratios, or set masker.scope='batch'.")
-        check_needs(masker, frozenset({'position'}), type(self).__name__)
-        self.masker = masker
+        check_needs(self.masker, frozenset({'position'}),
+                    type(self).__name__)
 
     def random_masking(self,
                        x: Tensor,
@@ -68,30 +87,7 @@ class _AnyMasker:
 
 
 @MODELS.register_module()
-class MAEViT(_AnyMasker, selfsup.MAEViT):
-    """mmpretrain's ``MAEViT`` (MAE, EVA) with any masker of equal counts.
-
-    Args:
-        masker (dict or nn.Module, optional): A masker with one ratio per
-            batch. Defaults to None: random masking at ``mask_ratio``.
-        mask_ratio (float): For the default masker. Defaults to 0.75.
-        *args, **kwargs: Options of mmpretrain's ``MAEViT``.
-
-    Raises:
-        ValueError: If the masker gives every image its own ratio; the
-            message says which classes to use instead.
-
-    Example::
-
-        _base_ = 'mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-800e_in1k.py'
-        model = dict(backbone=dict(
-            type='sbam_mm.MAEViT',
-            masker=dict(type='sbam_mm.SBAM', scope='batch')))
-    """  # noqa: E501
-
-
-@MODELS.register_module()
-class MFFViT(_AnyMasker, selfsup.MFFViT):
+class MFFViT(MAEViT, selfsup.MFFViT):
     """mmpretrain's ``MFFViT`` with any masker of equal counts.
 
     Args:

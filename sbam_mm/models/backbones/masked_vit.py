@@ -8,8 +8,12 @@ from mmpretrain.models import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed, to_2tuple
 from torch import Tensor
 
-from sbam_mm.layers import (PackedLayout, run_blocks, sincos_position,
-                            xavier_linear)
+from sbam_mm.layers import (
+    PackedLayout,
+    run_blocks,
+    sincos_position,
+    xavier_linear,
+)
 from sbam_mm.masking import TokenMask
 from sbam_mm.registry import MODELS
 

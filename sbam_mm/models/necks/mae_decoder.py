@@ -7,8 +7,12 @@ from mmpretrain.models.necks import MAEPretrainDecoder
 from mmpretrain.models.utils import to_2tuple
 from torch import Tensor
 
-from sbam_mm.layers import (PackedLayout, run_blocks, sincos_position,
-                            xavier_linear)
+from sbam_mm.layers import (
+    PackedLayout,
+    run_blocks,
+    sincos_position,
+    xavier_linear,
+)
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.masked_vit import Latent
 from sbam_mm.registry import MODELS

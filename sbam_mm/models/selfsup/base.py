@@ -1,14 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What every masked-image-modelling method shares: a masker and its view."""
 from functools import partial
-from typing import FrozenSet, Optional, Tuple, Union
+from typing import FrozenSet, Tuple
 
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
-from sbam_mm.masking import MaskingContext, check_needs
+from sbam_mm.masking import MaskingContext, RandomMasker, check_needs
 from sbam_mm.models.progress import training_progress
-from sbam_mm.registry import MODELS
+from sbam_mm.registry import build_part
 
 
 class MaskedImageModel(BaseSelfSupervisor):
@@ -30,17 +30,20 @@ class MaskedImageModel(BaseSelfSupervisor):
     provides: FrozenSet[str] = frozenset({'layer_tokens', 'position'})
 
     def __init__(self,
-                 backbone: Union[dict, nn.Module],
-                 masker: Union[dict, nn.Module] = dict(type='RandomMasker'),
-                 neck: Optional[Union[dict, nn.Module]] = None,
-                 head: Optional[Union[dict, nn.Module]] = None,
+                 backbone: dict | nn.Module,
+                 masker: dict | nn.Module | None = None,
+                 neck: dict | nn.Module | None = None,
+                 head: dict | nn.Module | None = None,
                  **kwargs):
-        backbone, masker, neck, head = (
-            MODELS.build(part) if isinstance(part, dict) else part
-            for part in (backbone, masker, neck, head))
-        super().__init__(backbone=backbone, neck=neck, head=head, **kwargs)
+        super().__init__(
+            backbone=build_part(backbone),
+            neck=None if neck is None else build_part(neck),
+            head=None if head is None else build_part(head),
+            **kwargs)
+        masker = RandomMasker() if masker is None else build_part(masker)
         check_needs(masker, self.provides, type(self).__name__)
-        if not masker.uniform and getattr(backbone, 'drop_path_rate', 0):
+        drop_path_rate = getattr(self.backbone, 'drop_path_rate', 0.)
+        if not masker.uniform and drop_path_rate > 0:
             raise ValueError(
                 f'{type(masker).__name__} gives every image its own ratio, '
                 'and stochastic depth would drop single tokens of the packed '

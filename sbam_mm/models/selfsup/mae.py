@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sbam_mm.masking import TokenMask
 from sbam_mm.registry import MODELS
+
 from .base import MaskedImageModel
 
 

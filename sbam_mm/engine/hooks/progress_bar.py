@@ -1,0 +1,91 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""A progress bar with a time estimate for runs that a person watches."""
+import time
+from typing import Optional
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from sbam_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ProgressBarHook(Hook):
+    """Show how far a training has come.
+
+    On a terminal a bar; elsewhere (a log file, CI) a line every ``every``
+    seconds. Nothing else of the run is changed.
+
+    Args:
+        title (str): What is being trained. Defaults to "Pre-training".
+        every (float): Seconds between lines where there is no terminal.
+            Defaults to 20.
+
+    Example::
+
+        custom_hooks = [dict(type='sbam_mm.ProgressBarHook', title='SBAM')]
+    """
+
+    def __init__(self, title: str = 'Pre-training', every: float = 20.):
+        self.title = title
+        self.every = every
+        self.console = Console()
+        self.progress: Optional[Progress] = None
+
+    @master_only
+    def before_train(self, runner: Runner) -> None:
+        self.start, self.start_iter = time.monotonic(), runner.iter
+        self.last_line = self.start
+        if self.console.is_terminal:
+            self.progress = Progress(
+                TextColumn('{task.description}'),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn('[dim]steps  loss {task.fields[loss]}'),
+                TimeElapsedColumn(),
+                TextColumn('[dim]left'),
+                TimeRemainingColumn(),
+                console=self.console)
+            self.progress.start()
+            self.task = self.progress.add_task(
+                self.title,
+                total=runner.max_iters,
+                completed=runner.iter,
+                loss='-')
+
+    @master_only
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch=None,
+                         outputs: Optional[dict] = None) -> None:
+        done = runner.iter + 1
+        if self.progress is not None:
+            loss = runner.message_hub.get_scalar('train/loss').current()
+            self.progress.update(
+                self.task, completed=done, loss=f'{loss:.4f}')
+            return
+        now = time.monotonic()
+        if now - self.last_line >= self.every:
+            self.last_line = now
+            rate = (done - self.start_iter) / (now - self.start)
+            left = (runner.max_iters - done) / rate
+            loss = runner.message_hub.get_scalar('train/loss').current()
+            self.console.print(
+                f'  {self.title}: step {done}/{runner.max_iters}, loss '
+                f'{loss:.4f}, about {left:.0f} s left')
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        if self.progress is not None:
+            self.progress.stop()

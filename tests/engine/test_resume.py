@@ -1,0 +1,103 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""A run that was stopped and resumed ends with the weights of one that ran
+through, masks, crops and workers included."""
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.integration
+
+
+class PowerCut(Hook):
+    """Ends the process's training in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None,
+                         outputs=None):
+        if runner.epoch == self.epoch and batch_idx == 1:
+            raise KeyboardInterrupt
+
+
+class BatchSums(Hook):
+    """Notes a fingerprint of every batch, to compare augmentations."""
+
+    def __init__(self):
+        self.sums = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.sums.append(float(data_batch['inputs'].double().sum()))
+
+
+@pytest.fixture
+def images(tmp_path):
+    generator = np.random.default_rng(0)
+    for name in ('cat', 'dog'):
+        folder = tmp_path / 'data' / 'train' / name
+        folder.mkdir(parents=True)
+        for i in range(16):
+            pixels = generator.integers(0, 256, (40, 36, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / f'{i}.png')
+    return tmp_path / 'data'
+
+
+def run(images, work_dir, hooks=(), resume=False, workers=2):
+    cfg = Config.fromfile(ROOT / 'configs/small/sbam_small.py')
+    cfg.merge_from_dict({
+        'train_dataloader.dataset.data_root': str(images),
+        'train_dataloader.dataset.cache': False,
+        'train_dataloader.batch_size': 8,
+        'train_dataloader.num_workers': workers,
+        'model.backbone.arch.num_layers': 1,
+        'train_cfg.max_epochs': 3,
+        'work_dir': str(work_dir),
+        'resume': resume,
+        'experiment_name': f'{work_dir.name}-{resume}',
+        'log_level': 'WARNING',
+    })
+    runner = Runner.from_cfg(cfg)
+    for hook in hooks:
+        runner.register_hook(hook)
+    runner.train()
+    return {k: v.clone() for k, v in runner.model.state_dict().items()}
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_resumed_equals_uninterrupted(images, tmp_path, workers):
+    batches = BatchSums()
+    through = run(images, tmp_path / 'through', [batches], workers=workers)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(images, tmp_path / 'cut', [PowerCut(epoch=1)], workers=workers)
+    rest = BatchSums()
+    resumed = run(
+        images, tmp_path / 'cut', [rest], resume=True, workers=workers)
+
+    assert len(batches.sums) == 12 and len(rest.sums) == 8
+    assert rest.sums == batches.sums[4:]
+    # Every epoch crops anew.
+    epochs = [sorted(batches.sums[i:i + 4]) for i in (0, 4, 8)]
+    assert epochs[0] != epochs[1] != epochs[2] != epochs[0]
+    for name, value in through.items():
+        assert torch.equal(resumed[name], value), name
+
+
+def test_persistent_workers_are_refused(images, tmp_path):
+    cfg = Config.fromfile(ROOT / 'configs/small/sbam_small.py')
+    cfg.merge_from_dict({
+        'train_dataloader.dataset.data_root': str(images),
+        'train_dataloader.persistent_workers': True,
+        'work_dir': str(tmp_path / 'run'),
+        'experiment_name': 'persistent',
+        'log_level': 'WARNING',
+    })
+    with pytest.raises(ValueError, match='persistent_workers=False'):
+        Runner.from_cfg(cfg).train()
