@@ -1,0 +1,350 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""A folder of images that survives what real folders contain."""
+import io
+import logging
+import os
+import os.path as osp
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mmengine.fileio as fileio
+import numpy as np
+import torch
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+from mmpretrain.datasets import CustomDataset
+from PIL import Image, ImageOps
+from rich.progress import track
+
+from sbam_mm.registry import DATASETS
+
+# Below this many files an unlucky start could stop a healthy run.
+_MIN_READS = 32
+
+_UNSEEN, _READABLE, _UNREADABLE = 0, 1, 2
+
+
+class UnreadableImagesError(RuntimeError):
+    """Too large a share of a data set's images cannot be decoded."""
+
+
+def decode_image(content: bytes) -> np.ndarray:
+    """Decode an image file completely, or raise.
+
+    OpenCV returns a truncated JPEG as a half-grey picture and prints a
+    warning that nobody reads; Pillow raises. Pillow in turn clips 16-bit grey
+    to white, so such images are scaled here.
+
+    Args:
+        content (bytes): The bytes of a file in any format Pillow reads; grey,
+            palette, CMYK, RGBA and 16-bit images are converted.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 in mmcv's channel order, which is BGR, the
+        EXIF orientation applied. Alpha is dropped.
+
+    Raises:
+        Exception: Whatever Pillow raises for a broken file; mostly
+            ``OSError``, also ``SyntaxError`` (PNG), ``ValueError`` and others.
+
+    Examples:
+        >>> with open('cat.jpg', 'rb') as file:
+        ...     bgr = decode_image(file.read())
+    """
+    with Image.open(io.BytesIO(content)) as image:
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith('I'):
+            grey = np.clip(np.asarray(image), 0, 65535) // 257
+            image = Image.fromarray(grey.astype(np.uint8))
+        return np.asarray(image.convert('RGB'))[..., ::-1]
+
+
+@DATASETS.register_module()
+class ImageFolder(CustomDataset):
+    """Images in class folders, or simply in a folder.
+
+    Two things differ from mmpretrain's ``CustomDataset``:
+
+    - A file that cannot be decoded (truncated, not an image, gone) is skipped:
+      its path is logged once, it is counted across data-loader workers, and
+      another sample is drawn from the worker's own generator, so that a run
+      stays reproducible. A run whose files are mostly unreadable stops.
+    - The data set decodes, strictly (see :func:`decode_image`). A leading
+      ``LoadImageFromFile`` of the pipeline is therefore dropped: with its
+      default decoder a truncated JPEG would pass as a half-grey picture.
+
+    Every sample carries ``img_path``, ``sample_idx`` and, with labels,
+    ``gt_label``.
+
+    Args:
+        data_root (str): The folder with the images. Defaults to ''.
+        data_prefix (str | dict): A folder below ``data_root``, such as
+            'train'. Defaults to ''.
+        ann_file (str): File with one ``path label`` a line, below
+            ``data_root``; '' reads the folder tree. Defaults to ''.
+        with_label (bool, optional): True: sub-folders are classes. False: all
+            images below the folder, without labels. None: True unless images
+            lie directly in the folder. Defaults to None.
+        extensions (Sequence[str]): File name endings that count as images.
+            Defaults to the formats named in the signature.
+        pipeline (Sequence): Transforms after decoding. Defaults to ().
+        max_unreadable (float): The run stops once more than this share of
+            the distinct files tried could not be read, after at least 32 of
+            them (or all, in a smaller data set). 1 never stops. Counted in
+            each process of a distributed run on its own. Defaults to 0.5.
+        cache (bool): Decode all images once, when the data set is built, and
+            keep the uint8 pixels in memory. Forked workers share them;
+            spawned workers get a copy each. For small images, where decoding
+            takes as long as a small model's step. Defaults to False.
+        cache_limit (float): The most memory, in GiB, that ``cache=True`` may
+            take. Defaults to 8.
+        backend_args (dict, optional): Storage back-end, as everywhere in
+            mmengine. Defaults to None.
+        **kwargs: Of ``mmpretrain.datasets.CustomDataset``.
+
+    Raises:
+        FileNotFoundError: The folder is missing or holds no image.
+        UnreadableImagesError: More than ``max_unreadable`` cannot be read.
+        ValueError: ``max_unreadable`` outside [0, 1], or a pipeline that asks
+            for an image type which this data set does not decode to.
+        MemoryError: ``cache=True`` exceeds ``cache_limit``.
+
+    Examples:
+        >>> dataset = dict(
+        ...     type='sbam_mm.ImageFolder',
+        ...     data_root='data/cifar10',
+        ...     data_prefix='train',
+        ...     cache=True,
+        ...     pipeline=[
+        ...         dict(type='RandomResizedCrop', scale=32),
+        ...         dict(type='PackInputs')
+        ...     ])
+    """
+
+    def __init__(self,
+                 data_root: str = '',
+                 data_prefix: str | dict = '',
+                 ann_file: str = '',
+                 with_label: bool | None = None,
+                 extensions: Sequence[str] = ('.jpg', '.jpeg', '.png', '.webp',
+                                              '.ppm', '.bmp', '.pgm', '.tif',
+                                              '.tiff', '.gif'),
+                 pipeline: Sequence = (),
+                 max_unreadable: float = 0.5,
+                 cache: bool = False,
+                 cache_limit: float = 8.,
+                 backend_args: dict | None = None,
+                 **kwargs) -> None:
+        if not 0 <= max_unreadable <= 1:
+            raise ValueError(
+                f'max_unreadable={max_unreadable} is not a share of the '
+                'images: give a number between 0 and 1.')
+        self.max_unreadable = max_unreadable
+        self.cache = cache
+        self.cache_limit = cache_limit
+        self.backend_args = backend_args
+        self._auto_label = with_label is None
+        self._pixels: np.ndarray | None = None
+        if not (data_root or data_prefix or ann_file):
+            raise FileNotFoundError(_how_to('No image folder is set'))
+        super().__init__(
+            data_root=osp.expanduser(data_root or ''),
+            data_prefix=data_prefix,
+            ann_file=ann_file,
+            with_label=with_label is not False,
+            extensions=extensions,
+            pipeline=_without_loader(pipeline),
+            **kwargs)
+
+    # Building
+
+    def load_data_list(self) -> list[dict]:
+        """List the images, saying what is wrong when there are none.
+
+        Returns:
+            list[dict]: ``img_path`` and, with labels, ``gt_label`` of each.
+        """
+        folder = self.img_prefix
+        local = '://' not in folder
+        if local and not osp.isdir(folder):
+            raise FileNotFoundError(
+                _how_to(f'The image folder {folder!r} does not exist'))
+        if self.ann_file:
+            if local and not osp.isfile(self.ann_file):
+                raise FileNotFoundError(
+                    f'The annotation file {self.ann_file!r} does not exist: '
+                    "correct ann_file, or set ann_file='' to read the class "
+                    'folders.')
+        elif self._auto_label and local:
+            self.with_label = not any(
+                self.is_valid_file(entry.name) for entry in os.scandir(folder)
+                if entry.is_file())
+        try:
+            samples = super().load_data_list()
+        except RuntimeError as error:  # its message names no path
+            raise FileNotFoundError(
+                _how_to(
+                    f'The image folder {folder!r} holds no image with one of '
+                    f'the endings {", ".join(sorted(self.extensions))}')
+            ) from error
+        if not samples:
+            raise FileNotFoundError(
+                _how_to(f'{self.ann_file!r} lists no image'))
+        return samples
+
+    def full_init(self) -> None:
+        """List the images and, with ``cache=True``, decode them."""
+        if not self._fully_initialized:
+            super().full_init()
+            self._prepare_reads()
+
+    def get_subset_(self, indices: Sequence[int] | int) -> None:
+        """As mmengine's; counters and cache follow the new numbering."""
+        super().get_subset_(indices)
+        self._prepare_reads()
+
+    def get_subset(self, indices: Sequence[int] | int) -> 'ImageFolder':
+        """As mmengine's; counters and cache follow the new numbering."""
+        subset = super().get_subset(indices)
+        subset._prepare_reads()
+        return subset
+
+    def _prepare_reads(self) -> None:
+        # One byte a file in shared memory: it survives fork, spawn and
+        # persistent workers, and needs no lock, because two workers that read
+        # the same file write the same byte.
+        self._state = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
+        self._pixels = None
+        if self.cache:
+            self._fill_cache()
+
+    def _fill_cache(self) -> None:
+        images: list[np.ndarray | None] = []
+        room = self.cache_limit * 2**30
+        quiet = not (is_main_process() and sys.stdout.isatty())
+        for index in track(
+                range(len(self)), description='Decoding', disable=quiet):
+            image = self._read(index)
+            room -= 0 if image is None else image.nbytes
+            if room < 0:
+                raise MemoryError(
+                    f'The {len(self)} images of {self.img_prefix!r} do not '
+                    f'fit into {self.cache_limit} GiB: set cache=False, or '
+                    'raise cache_limit.')
+            images.append(image)
+        # One buffer, so that a forked worker touches no reference count in
+        # it, which would copy its pages.
+        self._shapes = [None if i is None else i.shape for i in images]
+        sizes = [0 if i is None else i.size for i in images]
+        self._starts = np.cumsum([0, *sizes])
+        self._pixels = np.empty(self._starts[-1], np.uint8)
+        for start, size, image in zip(self._starts, sizes, images):
+            if image is not None:
+                self._pixels[start:start + size] = image.reshape(-1)
+
+    # Reading
+
+    @property
+    def num_unreadable(self) -> int:
+        """int: Distinct files found unreadable, by any worker so far."""
+        return int((self._state == _UNREADABLE).sum())
+
+    def prepare_data(self, idx: int) -> Any:
+        """Decode image ``idx`` and send it through the pipeline.
+
+        Args:
+            idx (int): Number of the sample.
+
+        Returns:
+            Any: What the pipeline returns; None for an unreadable file while
+            training, which makes mmengine draw another. With ``test_mode``
+            the next readable file stands in: evaluation draws nothing.
+        """
+        for _ in range(len(self)):
+            info = self.get_data_info(idx)
+            image = self._load(info['sample_idx'], info['img_path'])
+            if image is not None:
+                info.update(
+                    img=image,
+                    img_shape=image.shape[:2],
+                    ori_shape=image.shape[:2])
+                return self.pipeline(info)
+            if not self.test_mode:
+                return None
+            idx = (idx + 1) % len(self)
+        raise UnreadableImagesError(self._sentence())
+
+    def _load(self, index: int, path: str) -> np.ndarray | None:
+        if self._pixels is None:
+            return self._read(index, path)
+        shape = self._shapes[index]
+        if shape is None:
+            return None
+        start, stop = self._starts[index:index + 2]
+        # A copy: a transform that works in place must not spoil the cache.
+        return self._pixels[start:stop].reshape(shape).copy()
+
+    def _read(self, index: int, path: str = '') -> np.ndarray | None:
+        path = path or self.get_data_info(index)['img_path']
+        try:
+            content = fileio.get(path, backend_args=self.backend_args)
+            image = decode_image(content)
+        except MemoryError:
+            raise
+        # Broken files raise about anything out of a decoder.
+        except Exception as error:
+            self._note_unreadable(index, path, error)
+            return None
+        self._state[index] = _READABLE
+        return image
+
+    def _note_unreadable(self, index: int, path: str,
+                         error: Exception) -> None:
+        if self._state[index] != _UNREADABLE:
+            self._state[index] = _UNREADABLE
+            reason = str(error).replace(path, '').strip() or repr(error)
+            print_log(
+                f'Skipped an unreadable image: {path} ({reason})',
+                logger='current',
+                level=logging.WARNING)
+        tried = int((self._state != _UNSEEN).sum())
+        if (tried >= min(_MIN_READS, len(self))
+                and self.num_unreadable > self.max_unreadable * tried):
+            raise UnreadableImagesError(self._sentence())
+
+    def _sentence(self) -> str:
+        tried = int((self._state != _UNSEEN).sum())
+        return (f'{self.num_unreadable} of the {tried} images tried in '
+                f'{self.img_prefix!r} cannot be read, more than '
+                f'max_unreadable={self.max_unreadable} allows: repair or '
+                'remove the files named in the warnings above, or raise '
+                'max_unreadable.')
+
+
+def _how_to(problem: str) -> str:
+    return (f'{problem}: set the environment variable DATA_ROOT (or '
+            '--data-root) to a folder with train/<class>/*.jpg and '
+            "test|val/<class>/*.jpg, or data_prefix='' if the images lie "
+            'directly in it.')
+
+
+def _without_loader(pipeline: Sequence) -> list[dict | Callable]:
+    """The pipeline less a leading ``LoadImageFromFile``."""
+    steps = list(pipeline)
+    if not steps:
+        return steps
+    first = steps[0]
+    if isinstance(first, dict):
+        name, options = str(first.get('type', '')), first
+    else:
+        name, options = type(first).__name__, vars(first)
+    if name.rsplit('.', 1)[-1] != 'LoadImageFromFile':
+        return steps
+    if (options.get('color_type', 'color') != 'color'
+            or options.get('to_float32', False)):
+        raise ValueError(
+            'ImageFolder decodes images to three channels of uint8 itself: '
+            'remove color_type and to_float32 from LoadImageFromFile and '
+            'convert the image in a later transform.')
+    return steps[1:]

@@ -1,0 +1,438 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""A real, labelled image set for whoever has none at hand.
+
+:func:`find_image_source` tries, in this order: the folder the user names, an
+earlier download, CIFAR-10 from its official source, and Debian's package of
+Fashion-MNIST. Whatever it finds is a tree of class folders that
+:class:`ImageFolder` reads.
+"""
+import json
+import os
+import os.path as osp
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from rich.progress import track
+
+_ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.ppm', '.bmp', '.pgm', '.tif',
+            '.tiff', '.gif')
+_PACKAGE = 'dataset-fashion-mnist'
+_RECORD = 'source.json'
+
+
+class SourceUnavailable(RuntimeError):
+    """An image set cannot be had from this source, now and here."""
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """A labelled image set on disk.
+
+    Attributes:
+        name (str): Such as 'cifar10', or the name of the user's folder.
+        root (str): Folder with ``train_prefix`` and ``test_prefix`` in it,
+            each a tree of class folders.
+        num_classes (int): Number of class folders.
+        image_size (int): Shorter side in pixels; the median of a sample where
+            images differ.
+        channels (int): 1 for grey images, else 3.
+        num_train (int): Training images.
+        num_test (int): Test images.
+        provenance (str): One sentence: what it is and where it came from.
+        train_prefix (str): Defaults to 'train'.
+        test_prefix (str): 'test' or 'val'. Defaults to 'test'.
+
+    Examples:
+        >>> source = find_image_source('~/data/imagenet100')
+        >>> train = dict(
+        ...     type='sbam_mm.ImageFolder',
+        ...     data_root=source.root,
+        ...     data_prefix=source.train_prefix)
+    """
+    name: str
+    root: str
+    num_classes: int
+    image_size: int
+    channels: int
+    num_train: int
+    num_test: int
+    provenance: str
+    train_prefix: str = 'train'
+    test_prefix: str = 'test'
+
+
+def find_image_source(data: str | None = None,
+                      out: str = 'data',
+                      timeout: float = 15.,
+                      time_limit: float = 300.,
+                      log: Callable[[str], None] = print) -> ImageSource:
+    """Find a labelled image set, downloading one if need be.
+
+    Args:
+        data (str, optional): A folder with ``train/<class>/`` and
+            ``test/<class>/`` or ``val/<class>/``. If named it is used, and
+            nothing else is tried. Defaults to None.
+        out (str): Where downloads are kept, one folder each. Defaults to
+            'data'.
+        timeout (float): Seconds after which a silent host counts as
+            unreachable. Defaults to 15.
+        time_limit (float): A download expected to take longer than this many
+            seconds is not begun. Defaults to 300.
+        log (Callable): Told, in a sentence each, what is tried and used.
+            Defaults to ``print``.
+
+    Returns:
+        ImageSource: The image set; ``root`` is an absolute path.
+
+    Raises:
+        FileNotFoundError: ``data`` is no such folder.
+        ValueError: The class folders of its two halves differ.
+        SourceUnavailable: No source could be reached.
+
+    Examples:
+        >>> find_image_source().name
+        'cifar10'
+    """
+    if data:
+        source = read_image_source(data)
+        log(f'Images: {source.provenance}')
+        return source
+    downloads = (('cifar10', download_cifar10), ('fashion_mnist',
+                                                 download_fashion_mnist))
+    for name, _ in downloads:
+        if osp.isdir(osp.join(out, name)):
+            source = read_image_source(osp.join(out, name))
+            log(f'Images (downloaded earlier): {source.provenance}')
+            return source
+    reasons = []
+    for name, download in downloads:
+        try:
+            source = download(
+                osp.join(out, name),
+                timeout=timeout,
+                time_limit=time_limit,
+                log=log)
+        except SourceUnavailable as error:
+            log(f'{error}')
+            reasons.append(str(error).rstrip('.'))
+        else:
+            log(f'Images: {source.provenance}')
+            return source
+    raise SourceUnavailable(
+        f'No image set could be downloaded ({"; ".join(reasons)}): pass a '
+        'folder of your own with train/<class>/ and test/<class>/ through '
+        '--data or DATA_ROOT.')
+
+
+def read_image_source(root: str) -> ImageSource:
+    """Describe a folder of ``train/<class>/`` and ``test|val/<class>/``.
+
+    Args:
+        root (str): The folder.
+
+    Returns:
+        ImageSource: Its description; sizes are taken from up to 64 images.
+
+    Raises:
+        FileNotFoundError: A part of the layout is missing.
+        ValueError: Training and test classes differ.
+
+    Examples:
+        >>> read_image_source('data/cifar10').num_classes
+        10
+    """
+    folder = Path(root).expanduser().resolve()
+    # Where both exist, test may be without labels, as ImageNet's is.
+    halves = ['train', 'test' if _classes(folder / 'test') else 'val']
+    for half in halves:
+        if not _classes(folder / half):
+            raise FileNotFoundError(
+                f'{str(folder / half)!r} is not a folder of class folders: '
+                f'arrange the images as {folder}/train/<class>/*.jpg and '
+                f'{folder}/test/<class>/*.jpg (or val), or name another '
+                'folder.')
+    train, test = (_classes(folder / half) for half in halves)
+    if train != test:
+        raise ValueError(
+            f'The class folders of {str(folder)!r} differ, '
+            f'{sorted(set(train) ^ set(test))[0]!r} being in one of '
+            f'{halves[0]} and {halves[1]} only: give both the same classes.')
+    images, test_images = (_images(folder / half) for half in halves)
+    for half, found in zip(halves, (images, test_images)):
+        if not found:
+            raise FileNotFoundError(
+                f'{str(folder / half)!r} holds no image file: fill its class '
+                'folders, or name another folder.')
+    sides, modes = [], set()
+    for path in images[::max(1, len(images) // 64)]:
+        try:
+            with Image.open(path) as image:
+                sides.append(min(image.size))
+                modes.add(image.mode)
+        except OSError:
+            continue  # the data set skips it as well, and says so
+    if not sides:
+        raise ValueError(
+            f'None of the images sampled from {str(folder / "train")!r} can '
+            'be read: check that the files are images.')
+    size = int(statistics.median(sides))
+    record = folder / _RECORD
+    known = json.loads(record.read_text()) if record.is_file() else {}
+    return ImageSource(
+        name=known.get('name', folder.name),
+        root=str(folder),
+        num_classes=len(train),
+        image_size=size,
+        channels=1 if modes <= {'1', 'L', 'I;16', 'I'} else 3,
+        num_train=len(images),
+        num_test=len(test_images),
+        provenance=known.get(
+            'provenance', f'the folder {folder}, {len(train)} classes, '
+            f'{len(images)} training and {len(test_images)} test images, '
+            f'{size} pixels.'),
+        test_prefix=halves[1])
+
+
+def download_cifar10(root: str,
+                     timeout: float = 15.,
+                     time_limit: float = 300.,
+                     log: Callable[[str], None] = print) -> ImageSource:
+    """Get CIFAR-10 through torchvision and write it as PNG files.
+
+    Args:
+        root (str): The folder to make; it appears only when complete.
+        timeout (float): Seconds of silence that count as unreachable.
+            Defaults to 15.
+        time_limit (float): Longest expected download, in seconds. Defaults to
+            300.
+        log (Callable): Told what is going on. Defaults to ``print``.
+
+    Returns:
+        ImageSource: 50,000 + 10,000 RGB images of 32x32 in 10 classes.
+
+    Raises:
+        SourceUnavailable: The host is unreachable or too slow.
+
+    Examples:
+        >>> download_cifar10('data/cifar10').num_train
+        50000
+    """
+    from torchvision.datasets import CIFAR10
+    log(f'Downloading CIFAR-10 from {CIFAR10.url} ...')
+    try:
+        # torchvision sets no timeout, and tries a dead host several times.
+        _check_speed(CIFAR10.url, timeout, time_limit)
+        with _socket_timeout(timeout), _workspace(root) as (raw, tree):
+            for half in ('train', 'test'):
+                _write_tree(
+                    CIFAR10(raw, train=half == 'train', download=True), tree,
+                    half)
+            return _finish(
+                tree, root, 'cifar10',
+                'CIFAR-10 (Krizhevsky 2009), from its official source through '
+                'torchvision: 32x32 colour, 50,000 training and 10,000 test '
+                'images in 10 classes.')
+    except SourceUnavailable:
+        raise
+    # A wrong checksum is a RuntimeError, a cut connection an OSError.
+    except (OSError, RuntimeError, EOFError) as error:
+        raise SourceUnavailable(
+            f'CIFAR-10 cannot be had from its official source ({error}).'
+        ) from error
+
+
+def download_fashion_mnist(root: str,
+                           timeout: float = 15.,
+                           time_limit: float = 300.,
+                           log: Callable[[str], None] = print) -> ImageSource:
+    """Get Fashion-MNIST from Debian's package and write it as PNG files.
+
+    Needs ``apt-get`` and ``dpkg-deb`` but no root: the package is downloaded
+    and unpacked, not installed.
+
+    Args:
+        root (str): The folder to make; it appears only when complete.
+        timeout (float): Seconds of silence that count as unreachable.
+            Defaults to 15.
+        time_limit (float): Longest duration of one apt command, in seconds.
+            Defaults to 300.
+        log (Callable): Told what is going on. Defaults to ``print``.
+
+    Returns:
+        ImageSource: 60,000 + 10,000 grey images of 28x28 in 10 classes.
+
+    Raises:
+        SourceUnavailable: Not a Debian-like system, or no mirror reachable.
+
+    Examples:
+        >>> download_fashion_mnist('data/fashion_mnist').channels
+        1
+    """
+    from torchvision.datasets import FashionMNIST
+    from torchvision.datasets.utils import extract_archive
+    log(f"Downloading Debian's package {_PACKAGE} ...")
+    for program in ('apt-get', 'dpkg-deb'):
+        if not shutil.which(program):
+            raise SourceUnavailable(
+                f"Debian's package {_PACKAGE} needs {program}, which this "
+                'system lacks.')
+    try:
+        with _workspace(root) as (raw, tree):
+            package = _apt_download(Path(raw), timeout, time_limit)
+            version = subprocess.run(
+                ['dpkg-deb', '--field', package, 'Version'],
+                check=True, capture_output=True, text=True).stdout.strip()
+            subprocess.run(['dpkg-deb', '--extract', package, raw],
+                           check=True, capture_output=True)
+            # torchvision looks for the unpacked files in this folder.
+            folder = Path(raw) / 'FashionMNIST' / 'raw'
+            folder.mkdir(parents=True)
+            for archive in sorted(Path(raw).rglob('*-ubyte.gz')):
+                extract_archive(str(archive), str(folder))
+            for half in ('train', 'test'):
+                _write_tree(FashionMNIST(raw, train=half == 'train'), tree,
+                            half)
+            return _finish(
+                tree, root, 'fashion_mnist',
+                'Fashion-MNIST (Xiao et al. 2017, MIT licence), from '
+                f"Debian's package {_PACKAGE} {version}: 28x28 grey, 60,000 "
+                'training and 10,000 test images in 10 classes.')
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        if isinstance(error, SourceUnavailable):
+            raise
+        raise SourceUnavailable(
+            f"Debian's package {_PACKAGE} cannot be unpacked ({error})."
+        ) from error
+
+
+def _classes(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(
+        entry.name for entry in os.scandir(folder)
+        if entry.is_dir() and not entry.name.startswith('.'))
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(
+        Path(parent, name) for parent, _, names in os.walk(folder)
+        for name in names if name.lower().endswith(_ENDINGS))
+
+
+def _apt_download(folder: Path, timeout: float, time_limit: float) -> str:
+    """Download the package into ``folder``, fetching lists if need be."""
+
+    def apt(*arguments: str) -> str:
+        try:
+            run = subprocess.run(
+                [
+                    'apt-get', '-q', '-o', f'Acquire::http::Timeout={timeout}',
+                    '-o', f'Acquire::https::Timeout={timeout}', '-o',
+                    'Acquire::Retries=1', *arguments
+                ],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=time_limit)
+        except subprocess.TimeoutExpired:
+            return f'no answer within {time_limit:.0f} seconds'
+        lines = [i for i in run.stdout.splitlines() if i.startswith('E: ')]
+        return '' if run.returncode == 0 else (lines or ['unknown error'])[-1]
+
+    problem = apt('download', _PACKAGE)
+    if problem:
+        # A fresh container has no package lists, and filling the system's
+        # takes root: keep private ones for this one download.
+        state, cache = folder / 'apt-state', folder / 'apt-cache'
+        for sub in (state / 'lists' / 'partial',
+                    cache / 'archives' / 'partial'):
+            sub.mkdir(parents=True)
+        private = ('-o', f'Dir::State={state}', '-o', f'Dir::Cache={cache}',
+                   '-o', 'Dir::State::status=/var/lib/dpkg/status', '-o',
+                   'APT::Sandbox::User=')
+        problem = apt(*private, 'update') or apt(*private, 'download',
+                                                 _PACKAGE)
+    packages = sorted(folder.glob(f'{_PACKAGE}_*.deb'))
+    if problem or not packages:
+        raise SourceUnavailable(
+            f"Debian's package {_PACKAGE} cannot be downloaded "
+            f'({problem or "apt-get left no file"}).')
+    return str(packages[0])
+
+
+def _check_speed(url: str, timeout: float, time_limit: float) -> None:
+    """Refuse a host that is dead, or too slow for the whole file."""
+    start = time.monotonic()
+    with urllib.request.urlopen(url, timeout=timeout) as reply:
+        size, got = reply.length or 0, 0
+        while got < 2**20 and (chunk := reply.read(2**16)):
+            got += len(chunk)
+            if time.monotonic() - start > timeout:
+                break
+    expected = size / max(got, 1) * (time.monotonic() - start)
+    if expected > time_limit:
+        raise SourceUnavailable(
+            f'{url} answers, but would take about {expected / 60:.0f} '
+            'minutes.')
+
+
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+@contextmanager
+def _workspace(root: str) -> Iterator[tuple[str, Path]]:
+    """A folder for raw files and one for the tree, on root's file system."""
+    parent = Path(root).expanduser().resolve().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+            prefix='.download-', dir=parent, ignore_cleanup_errors=True) as t:
+        raw, tree = Path(t) / 'raw', Path(t) / 'tree'
+        raw.mkdir()
+        tree.mkdir()
+        yield str(raw), tree
+
+
+def _write_tree(dataset: Sequence, tree: Path, half: str) -> None:
+    """Write (PIL image, label) pairs as PNG files in class folders."""
+    folders = []
+    for name in dataset.classes:  # type: ignore[attr-defined]
+        folders.append(tree / half / name.replace('/', '-').replace(' ', '_'))
+        folders[-1].mkdir(parents=True)
+    for index in track(
+            range(len(dataset)), description=f'Writing {half} images'):
+        image, label = dataset[index]
+        # Little compression: the files are tiny, and this is 3 times faster.
+        image.save(folders[label] / f'{index:05d}.png', compress_level=1)
+
+
+def _finish(tree: Path, root: str, name: str, provenance: str) -> ImageSource:
+    """Put the finished tree in its place, at once or not at all."""
+    record = dict(name=name, provenance=provenance)
+    (tree / _RECORD).write_text(json.dumps(record, indent=2) + '\n')
+    target = Path(root).expanduser().resolve()
+    try:
+        os.replace(tree, target)
+    except OSError:
+        # Another process was faster; its tree is as good as this one.
+        if not (target / _RECORD).is_file():
+            raise
+    return read_image_source(str(target))

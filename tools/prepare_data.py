@@ -1,0 +1,46 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Get a labelled image set and say which one it is.
+
+Order: the folder given by --data (or DATA_ROOT), an earlier download, CIFAR-10
+from its official source, Debian's package of Fashion-MNIST.
+
+    python tools/prepare_data.py
+    python tools/prepare_data.py --data /path/to/folder
+"""
+import argparse
+import os
+import sys
+
+from sbam_mm.datasets.sources import SourceUnavailable, find_image_source
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--data',
+        default=os.environ.get('DATA_ROOT'),
+        help='folder with train/<class>/ and test/<class>/ or val/<class>/ '
+        '(default: the environment variable DATA_ROOT)')
+    parser.add_argument(
+        '--out', default='data', help='where downloads go (default: data)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Find the images; one sentence instead of a traceback if it fails."""
+    args = parse_args()
+    try:
+        source = find_image_source(args.data, args.out)
+    except (FileNotFoundError, SourceUnavailable, ValueError) as error:
+        sys.exit(f'{error}')
+    print(f'{source.name}: {source.num_train} training and {source.num_test} '
+          f'test images in {source.num_classes} classes, '
+          f'{source.image_size} pixels, {source.channels} channel(s)')
+    print(f'DATA_ROOT={source.root}')
+
+
+if __name__ == '__main__':
+    main()
