@@ -1,5 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+from .checkpoint_keys import CheckpointKeysHook
 from .epoch_seed import EpochSeedHook
+from .invalid_loss import InvalidLossHook
+from .knn_hook import KNNHook
 from .progress_bar import ProgressBarHook
 
-__all__ = ['EpochSeedHook', 'ProgressBarHook']
+__all__ = [
+    'CheckpointKeysHook', 'EpochSeedHook', 'InvalidLossHook', 'KNNHook',
+    'ProgressBarHook'
+]
