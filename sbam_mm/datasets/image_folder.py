@@ -233,6 +233,7 @@ class ImageFolder(CustomDataset):
                     f'fit into {self.cache_limit} GiB: set cache=False, or '
                     'raise cache_limit.')
             images.append(image)
+        self._check_share()
         # One buffer, so that a forked worker touches no reference count in
         # it, which would copy its pages.
         self._shapes = [None if i is None else i.shape for i in images]
@@ -308,6 +309,9 @@ class ImageFolder(CustomDataset):
                 f'Skipped an unreadable image: {path} ({reason})',
                 logger='current',
                 level=logging.WARNING)
+        self._check_share()
+
+    def _check_share(self) -> None:
         tried = int((self._state != _UNSEEN).sum())
         if (tried >= min(_MIN_READS, len(self))
                 and self.num_unreadable > self.max_unreadable * tried):

@@ -1,0 +1,186 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""How good the representation is, while it is being learnt."""
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from mmengine.dist import all_gather_object, get_dist_info
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor
+from torch.utils.data import Dataset, Subset
+
+from sbam_mm.evaluation import extract_features, knn_top1
+from sbam_mm.registry import DATASETS, HOOKS
+
+
+@HOOKS.register_module()
+class KNNHook(Hook):
+    """Log the k-nearest-neighbour accuracy of the frozen encoder.
+
+    Logged as ``knn_top1`` (per cent) with the ``epoch``, at the iteration
+    reached: in the log, in ``vis_data/scalars.json``, and in every other
+    visualization back-end; also in the message hub. Training goes on to the
+    bit as without the hook: random states and module modes are put back.
+
+    In a distributed run each rank extracts every n-th image and all ranks
+    gather the features, so no rank waits for another and none is alone in a
+    collective call.
+
+    Args:
+        bank (dict): Config of the labelled data set whose images vote, with
+            a pipeline that does not augment.
+        query (dict): Config of the labelled data set to classify.
+        k (int): Neighbours. Defaults to 20.
+        temperature (float): Of the votes. Defaults to 0.07.
+        feature (str): 'avg' or 'cls', see ``extract_features``. Defaults to
+            'avg'.
+        interval (int): Epochs between evaluations; the last epoch is always
+            evaluated. Defaults to 1.
+        at_start (bool): Also evaluate the untrained model. Defaults to False.
+        num_train (int, optional): Bank images, drawn once with ``seed``.
+            Defaults to None, all.
+        num_test (int, optional): Query images, likewise. Defaults to None.
+        seed (int): Of the subsets. Defaults to 0.
+        batch_size (int): Images of a rank at a time. Defaults to 256.
+        num_workers (int): Loader processes of a rank. Defaults to 0.
+
+    Raises:
+        ValueError: ``interval`` or ``k`` below 1, or ``k`` above the number of
+            bank images (at the start of the training).
+
+    Examples:
+        >>> images = dict(
+        ...     type='sbam_mm.ImageFolder',
+        ...     data_root='data/cifar10',
+        ...     pipeline=[dict(type='PackInputs')])
+        >>> custom_hooks = [
+        ...     dict(
+        ...         type='sbam_mm.KNNHook',
+        ...         bank=dict(images, data_prefix='train'),
+        ...         query=dict(images, data_prefix='test'),
+        ...         interval=10)
+        ... ]
+    """
+
+    def __init__(self,
+                 bank: dict,
+                 query: dict,
+                 k: int = 20,
+                 temperature: float = .07,
+                 feature: str = 'avg',
+                 interval: int = 1,
+                 at_start: bool = False,
+                 num_train: int | None = None,
+                 num_test: int | None = None,
+                 seed: int = 0,
+                 batch_size: int = 256,
+                 num_workers: int = 0) -> None:
+        if interval < 1 or k < 1:
+            raise ValueError(
+                f'KNNHook(interval={interval}, k={k}) cannot work: both must '
+                'be at least 1.')
+        self.bank = bank
+        self.query = query
+        self.k = k
+        self.temperature = temperature
+        self.feature = feature
+        self.interval = interval
+        self.at_start = at_start
+        self.num_train = num_train
+        self.num_test = num_test
+        self.seed = seed
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+
+    def before_train(self, runner: Runner) -> None:
+        """Build the data sets, and evaluate the untrained model if asked.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        with unchanged_random_state():
+            self._bank = self._build(self.bank, self.num_train)
+            self._query = self._build(self.query, self.num_test)
+        if self.k > len(self._bank):
+            raise ValueError(
+                f'KNNHook(k={self.k}) needs at least as many bank images, '
+                f'which are {len(self._bank)}: lower k or raise num_train.')
+        if self.at_start and runner.epoch == 0:
+            self._evaluate(runner, epoch=0)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Evaluate if it is time.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        epoch = runner.epoch + 1
+        if epoch % self.interval == 0 or epoch == runner.max_epochs:
+            self._evaluate(runner, epoch)
+
+    def _build(self, config: dict, limit: int | None) -> Dataset:
+        # A stand-in for an unreadable file is then fixed, not drawn.
+        dataset = DATASETS.build({'test_mode': True, **config})
+        if limit is None or limit >= len(dataset):
+            return dataset
+        chosen = np.random.default_rng(self.seed).permutation(len(dataset))
+        return Subset(dataset, sorted(chosen[:limit].tolist()))
+
+    def _evaluate(self, runner: Runner, epoch: int) -> None:
+        start = time.time()
+        with unchanged_random_state():
+            bank = self._extract(runner, self._bank)
+            query = self._extract(runner, self._query)
+        top1 = knn_top1(*bank, *query, [self.k], self.temperature)[self.k]
+        runner.message_hub.update_scalar('knn_top1', top1)
+        runner.visualizer.add_scalars(
+            dict(knn_top1=top1, epoch=epoch), step=runner.iter)
+        runner.logger.info(
+            f'Epoch {epoch}  knn_top1: {top1:.2f}  (k={self.k}, '
+            f'{len(query[1])} queries, bank of {len(bank[1])}, '
+            f'{time.time() - start:.1f} s)')
+
+    def _extract(self, runner: Runner,
+                 dataset: Dataset) -> tuple[Tensor, Tensor]:
+        rank, world = get_dist_info()
+        mine = list(range(rank, len(dataset), world))
+        features, labels = extract_features(
+            runner.model,
+            # An empty share would have nothing to extract; a double is
+            # dropped below.
+            Subset(dataset, mine or [0]),
+            self.feature,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers)
+        if world == 1:
+            return features, labels
+        parts = all_gather_object((mine, features, labels))
+        order = torch.tensor([i for part, _, _ in parts for i in part])
+        found = [(f[:len(i)], t[:len(i)]) for i, f, t in parts]
+        # Back into the data set's order: equal similarities then resolve as
+        # in a run on one process.
+        place = order.argsort()
+        return (torch.cat([f for f, _ in found])[place],
+                torch.cat([t for _, t in found])[place])
+
+
+@contextmanager
+def unchanged_random_state() -> Iterator[None]:
+    """Put Python's, NumPy's and torch's generators back afterwards.
+
+    Examples:
+        >>> with unchanged_random_state():
+        ...     torch.rand(3)
+    """
+    python, array = random.getstate(), np.random.get_state()
+    gpu = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(gpu):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(array)

@@ -1,0 +1,209 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Where quickstart's images come from, and in which order."""
+import gzip
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sbam_mm.datasets import ImageFolder, find_image_source, sources
+from sbam_mm.datasets.sources import SourceUnavailable, read_image_source
+
+TOOL = Path(__file__).parents[2] / 'tools' / 'prepare_data.py'
+
+
+def write_tree(root, test='test', classes=('cat', 'dog'), mode='RGB'):
+    for half in ('train', test):
+        for name in classes:
+            folder = root / half / name
+            folder.mkdir(parents=True)
+            for index in range(3 if half == 'train' else 2):
+                Image.new(mode, (40, 24)).save(folder / f'{index}.png')
+    return str(root)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize('test, mode, channels', [('test', 'RGB', 3),
+                                                  ('val', 'L', 1)])
+def test_a_named_folder_wins(tmp_path, test, mode, channels):
+    root = write_tree(tmp_path / 'pets', test, mode=mode)
+    said = []
+    source = find_image_source(root, log=said.append)
+    assert (source.name, source.root) == ('pets', root)
+    assert (source.num_classes, source.num_train, source.num_test) == (2, 6, 4)
+    assert (source.image_size, source.channels) == (24, channels)
+    assert source.test_prefix == test
+    assert root in said[-1]
+
+
+@pytest.mark.unit
+def test_a_wrong_folder_gets_a_sentence(tmp_path):
+    with pytest.raises(FileNotFoundError, match='train/<class>'):
+        read_image_source(str(tmp_path / 'nowhere'))
+    root = write_tree(tmp_path / 'a')
+    (tmp_path / 'a' / 'test' / 'horse').mkdir()
+    with pytest.raises(ValueError, match="'horse'"):
+        read_image_source(root)
+    for name in ('train', 'test'):
+        (tmp_path / 'b' / name / 'cat').mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match='holds no image'):
+        read_image_source(str(tmp_path / 'b'))
+
+
+@pytest.mark.unit
+def test_unlabelled_test_images_give_way_to_val(tmp_path):
+    root = write_tree(tmp_path, 'val')
+    (tmp_path / 'test').mkdir()
+    assert read_image_source(root).test_prefix == 'val'
+
+
+@pytest.mark.unit
+def test_order_of_sources(tmp_path, monkeypatch):
+    tried = []
+
+    def failing(name):
+
+        def download(*_, **__):
+            tried.append(name)
+            raise SourceUnavailable(f'{name} is away.')
+
+        return download
+
+    monkeypatch.setattr(sources, 'download_cifar10', failing('cifar10'))
+    monkeypatch.setattr(sources, 'download_fashion_mnist', failing('fashion'))
+    with pytest.raises(
+            SourceUnavailable,
+            match=r'\(cifar10 is away; fashion is away\).*DATA_ROOT'):
+        find_image_source(out=str(tmp_path), log=str)
+    assert tried == ['cifar10', 'fashion']
+    write_tree(tmp_path / 'fashion_mnist')
+    assert find_image_source(out=str(tmp_path), log=str).num_train == 6
+    assert tried == ['cifar10', 'fashion']
+
+
+class _Digits:
+    """What torchvision's data sets look like."""
+    classes = ['T-shirt/top', 'Ankle boot']
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return Image.new('L', (28, 28), index * 10), index % 2
+
+
+@pytest.mark.unit
+def test_tree_is_lossless_and_appears_at_once(tmp_path):
+    target = tmp_path / 'out' / 'fashion_mnist'
+    with pytest.raises(KeyError), \
+            sources._workspace(str(target)) as (_, tree):
+        sources._write_tree(_Digits(), tree, 'train')
+        raise KeyError
+    assert os.listdir(tmp_path / 'out') == []
+    with sources._workspace(str(target)) as (_, tree):
+        for half in ('train', 'test'):
+            sources._write_tree(_Digits(), tree, half)
+        source = sources._finish(tree, str(target), 'fashion_mnist', 'Tiny.')
+    assert os.listdir(tmp_path / 'out') == ['fashion_mnist']
+    assert (source.name, source.provenance) == ('fashion_mnist', 'Tiny.')
+    assert (source.channels, source.image_size) == (1, 28)
+    dataset = ImageFolder(data_root=source.root, data_prefix='train')
+    assert dataset.CLASSES == ('Ankle_boot', 'T-shirt-top')
+    assert [int(s['img'].max()) for s in dataset] == [10, 30, 0, 20]
+
+
+def _idx(array):
+    head = struct.pack('>BBBB', 0, 0, 8, array.ndim)
+    return gzip.compress(
+        head + struct.pack(f'>{array.ndim}I', *array.shape) + array.tobytes())
+
+
+@pytest.mark.unit
+def test_fashion_mnist_from_a_package(tmp_path, monkeypatch):
+    """The whole path but the network: apt fails first without lists."""
+    images = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28)
+    calls = []
+
+    def run(command, cwd=None, **_):
+        calls.append(command)
+        reply = subprocess.CompletedProcess(command, 0, stdout='1.0\n')
+        if command[0] == 'apt-get' and len(calls) == 1:
+            reply.returncode = 100
+            reply.stdout = 'E: Unable to locate package\n'
+        elif 'download' in command:
+            (Path(cwd) / 'dataset-fashion-mnist_1.0_all.deb').touch()
+        elif '--extract' in command:
+            for half in ('train', 't10k'):
+                folder = Path(command[-1]) / 'usr'
+                folder.mkdir(exist_ok=True)
+                (folder / f'{half}-images-idx3-ubyte.gz').write_bytes(
+                    _idx(images))
+                (folder / f'{half}-labels-idx1-ubyte.gz').write_bytes(
+                    _idx(np.array([0, 9], np.uint8)))
+        return reply
+
+    monkeypatch.setattr(subprocess, 'run', run)
+    monkeypatch.setattr('shutil.which', lambda name: name)
+    monkeypatch.setattr(
+        sources, 'read_image_source', lambda root: root)
+    root = sources.download_fashion_mnist(
+        str(tmp_path / 'fashion_mnist'), log=str)
+    assert [next(a for a in c if a in ('download', 'update'))
+            for c in calls[:3]] == ['download', 'update', 'download']
+    first = Image.open(Path(root) / 'test' / 'T-shirt-top' / '00000.png')
+    np.testing.assert_array_equal(np.asarray(first), images[0])
+    assert (Path(root) / 'train' / 'Ankle_boot' / '00001.png').is_file()
+
+    monkeypatch.setattr('shutil.which', lambda name: None)
+    with pytest.raises(SourceUnavailable, match='needs apt-get'):
+        sources.download_fashion_mnist(str(tmp_path / 'x'), log=str)
+
+
+@pytest.mark.unit
+def test_dead_and_slow_hosts(monkeypatch):
+
+    def refused(*_, **__):
+        raise OSError('Name or service not known')
+
+    monkeypatch.setattr('urllib.request.urlopen', refused)
+    with pytest.raises(SourceUnavailable, match='Name or service not known'):
+        sources.download_cifar10('unused', log=str)
+
+    class Slow:
+        length = 170_000_000
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def read(self, count):
+            return b'0' * count
+
+    clock = iter(range(0, 1000, 5))
+    monkeypatch.setattr('urllib.request.urlopen', lambda *_, **__: Slow())
+    monkeypatch.setattr('time.monotonic', lambda: next(clock))
+    with pytest.raises(SourceUnavailable, match='about .* minutes'):
+        sources.download_cifar10('unused', log=str)
+
+
+@pytest.mark.integration
+def test_tool(tmp_path):
+    root = write_tree(tmp_path / 'pets')
+    env = {k: v for k, v in os.environ.items() if k != 'DATA_ROOT'}
+    run = subprocess.run([sys.executable, TOOL, '--data', root],
+                         capture_output=True, text=True, env=env)
+    assert run.returncode == 0, run.stderr
+    assert f'DATA_ROOT={root}' in run.stdout
+    run = subprocess.run([sys.executable, TOOL],
+                         capture_output=True, text=True,
+                         env=dict(env, DATA_ROOT=str(tmp_path / 'none')))
+    assert run.returncode == 1
+    assert 'Traceback' not in run.stderr
+    assert 'name another folder' in run.stderr
