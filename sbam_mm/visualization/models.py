@@ -1,0 +1,113 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Models to look at: from a config, or a ViT with random weights."""
+import logging
+from pathlib import Path
+from typing import Optional, Tuple, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+
+from sbam_mm.models.checkpoint import LoadReport, load_weights
+from sbam_mm.models.selfsup.base import MaskedImageModel
+from sbam_mm.registry import MODELS
+
+IMAGENET = dict(
+    type='SelfSupDataPreprocessor',
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    to_rgb=True)
+
+
+def read_config(path: Union[str, Path]) -> Config:
+    """Read a config that has a model.
+
+    Raises:
+        ValueError: If the file is missing, is no config, or has no model.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f'the config {path} does not exist; the recipes are '
+                         'in configs/.')
+    try:
+        config = Config.fromfile(path)
+    except Exception as error:  # a config is Python and may raise anything
+        reason = (str(error).splitlines() or [''])[0]
+        raise ValueError(f'the config {path} cannot be read '
+                         f'({type(error).__name__}: {reason}); correct it.'
+                         ) from error
+    if 'type' not in config.get('model', {}):
+        raise ValueError(f'the config {path} has no model; give a config of '
+                         'a pre-training run.')
+    return config
+
+
+def model_from_config(
+    config: Union[str, Path, Config],
+    checkpoint: Optional[str] = None,
+    seed: int = 0,
+) -> Tuple[MaskedImageModel, Optional[LoadReport]]:
+    """Build the model of a config, and load a checkpoint that must fit.
+
+    Args:
+        config (str, Path or Config): With ``model=dict(type='sbam_mm.X')``.
+        checkpoint (str, optional): Defaults to None: weights stay random.
+        seed (int): Of the random weights. Defaults to 0.
+
+    Returns:
+        tuple: The model in eval mode, and how the checkpoint matched.
+
+    Raises:
+        ValueError: If anything is missing or does not fit.
+    """
+    if not isinstance(config, Config):
+        config = read_config(config)
+    options = config.model.copy()
+    # The Runner moves this key from the top into the model, too.
+    if 'data_preprocessor' in config:
+        options.setdefault('data_preprocessor', config.data_preprocessor)
+    scope = config.get('default_scope', 'mmpretrain')
+    with DefaultScope.overwrite_default_scope(scope):
+        model = MODELS.build(options)
+    if not isinstance(model, MaskedImageModel):
+        raise ValueError(
+            f'{options["type"]} of the config cannot be drawn; masks are '
+            "taken from models like type='sbam_mm.MAE'.")
+    return model, _weights(model, checkpoint, seed)
+
+
+def vit_base(checkpoint: Optional[str] = None,
+             seed: int = 0) -> Tuple[MaskedImageModel, Optional[LoadReport]]:
+    """A ViT-B/16 for images of 224 pixels, to look at masks with.
+
+    Args:
+        checkpoint (str, optional): With the keys of ``backbone``. Defaults
+            to None: weights stay random, as at the first training step.
+        seed (int): Of the random weights. Defaults to 0.
+
+    Returns:
+        tuple: A model without decoder in eval mode, and how the checkpoint
+        matched.
+    """
+    model = MODELS.build(
+        dict(
+            type='sbam_mm.MAE',
+            data_preprocessor=dict(IMAGENET),
+            backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
+            masker=dict(type='sbam_mm.SBAM')))
+    return model, _weights(model, checkpoint, seed)
+
+
+def _weights(model: MaskedImageModel, checkpoint: Optional[str],
+             seed: int) -> Optional[LoadReport]:
+    """Random weights or those of a checkpoint."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    # mmengine prints a paragraph for every parameter it initialises.
+    logger.setLevel(logging.WARNING)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model.init_weights()
+    logger.setLevel(level)
+    model.eval()
+    return load_weights(model, checkpoint) if checkpoint else None

@@ -1,0 +1,127 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Figures and files: one look, and never half a file."""
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import Dict, Iterable, List, Optional, Tuple, Union
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Told apart by readers with any colour vision (Paul Tol's "bright").
+COLOURS = ('#4477AA', '#EE6677', '#228833', '#CCBB44', '#AA3377', '#66CCEE')
+INK, FAINT = '#1f2933', '#5b6770'
+
+
+def write_atomically(path: Union[str, Path], content: bytes) -> None:
+    """Write a file that is either complete or not there.
+
+    Args:
+        path (str or Path): Missing folders are made.
+        content (bytes): All of it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            file.write(content)
+        # mkstemp makes files that only their owner reads.
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def figure_png(figure: Figure, dpi: int = 150) -> bytes:
+    """A figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format='png', dpi=dpi, facecolor='white')
+    return buffer.getvalue()
+
+
+def save_figure(figure: Figure,
+                path: Union[str, Path],
+                dpi: int = 150) -> None:
+    """Write a figure as PNG.
+
+    Args:
+        figure (Figure): From any function of this package.
+        path (str or Path): Missing folders are made.
+        dpi (int): Pixels per inch. Defaults to 150.
+    """
+    write_atomically(path, figure_png(figure, dpi))
+
+
+def picture_grid(rows: Iterable[List[Tuple[np.ndarray, str]]],
+                 columns: List[str],
+                 title: Optional[str] = None,
+                 note: Optional[str] = None,
+                 side: float = 1.75) -> Figure:
+    """Pictures in rows and columns, each with a line below it.
+
+    Args:
+        rows (Iterable[list[tuple[np.ndarray, str]]]): Rows of (RGB uint8
+            picture, text below it), all of the same length.
+        columns (list[str]): What stands above the columns.
+        title (str, optional): Above all. Defaults to None.
+        note (str, optional): Small, below all. Defaults to None.
+        side (float): Inches of a picture. Defaults to 1.75.
+
+    Returns:
+        Figure: Not bound to a window, so nothing has to be closed.
+    """
+    rows = list(rows)
+    lines = max(column.count('\n') + 1 for column in columns)
+    gap, text, left = 0.10, 0.24, 0.12
+    top = 0.10 + 0.19 * lines + (0.36 if title else 0.)
+    bottom = 0.30 if note else 0.06
+    width = 2 * left + len(columns) * side + (len(columns) - 1) * gap
+    height = top + len(rows) * (side + text) + bottom
+    figure = Figure(figsize=(width, height))
+    for i, row in enumerate(rows):
+        for j, (picture, below) in enumerate(row):
+            x = left + j * (side + gap)
+            y = height - top - i * (side + text) - side
+            axes = figure.add_axes(
+                (x / width, y / height, side / width, side / height))
+            axes.imshow(picture, interpolation='nearest')
+            axes.set_axis_off()
+            centre = (x + side / 2) / width
+            figure.text(
+                centre, (y - 0.04) / height, below, fontsize=8.5,
+                color=FAINT, ha='center', va='top')
+            if i == 0:
+                figure.text(
+                    centre, (y + side + 0.05) / height, columns[j],
+                    fontsize=9.5, color=INK, ha='center', va='bottom')
+    if title:
+        figure.text(
+            left / width, 1 - 0.08 / height, title, fontsize=11.5,
+            color=INK, weight='bold', ha='left', va='top')
+    if note:
+        figure.text(
+            left / width, 0.08 / height, note, fontsize=8, color=FAINT,
+            ha='left', va='bottom')
+    return figure
+
+
+def tidy(axes: Axes, xlabel: str, ylabel: str) -> None:
+    """Give a diagram the look that all diagrams share."""
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.grid(axis='y', color='#e4e7eb', linewidth=.8)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(xlabel, color=INK)
+    axes.set_ylabel(ylabel, color=INK)
+    axes.tick_params(colors=FAINT, labelsize=9)
+
+
+def colours_of(labels: Iterable[str]) -> Dict[str, str]:
+    """One colour per label, the same in every figure with equal labels."""
+    return {
+        label: COLOURS[i % len(COLOURS)]
+        for i, label in enumerate(labels)
+    }

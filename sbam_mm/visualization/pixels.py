@@ -1,0 +1,120 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Between uint8 pictures, model inputs and patch grids. Pure functions."""
+from typing import Sequence, Tuple
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from torch import Tensor
+
+# Hidden patches: light, neutral, and hardly ever a photograph's own colour.
+GREY = (205, 205, 205)
+
+
+def to_inputs(model, images: Sequence[np.ndarray]) -> Tensor:
+    """Pictures as the model's data preprocessor would hand them over.
+
+    Args:
+        model: With a ``data_preprocessor`` like mmpretrain's.
+        images (Sequence[np.ndarray]): RGB, uint8, (H, W, 3), equal sizes.
+
+    Returns:
+        Tensor: Normalised, (B, 3, H, W), on the model's device.
+    """
+    # mmcv's pipelines decode to BGR, so that is what preprocessors expect.
+    bgr = np.stack(images)[..., ::-1].transpose(0, 3, 1, 2)
+    batch = torch.from_numpy(np.ascontiguousarray(bgr))
+    data = dict(inputs=batch, data_samples=None)
+    return model.data_preprocessor(data)['inputs']
+
+
+def to_pixels(model, inputs: Tensor) -> np.ndarray:
+    """Inverse of :func:`to_inputs`, clipped to what can be shown.
+
+    Args:
+        model: With a ``data_preprocessor`` like mmpretrain's.
+        inputs (Tensor): Normalised, (B, 3, H, W).
+
+    Returns:
+        np.ndarray: RGB, uint8, (B, H, W, 3).
+    """
+    preprocessor = model.data_preprocessor
+    pixels = inputs.float()
+    if preprocessor._enable_normalize:
+        pixels = pixels * preprocessor.std + preprocessor.mean
+    if not preprocessor._channel_conversion:
+        pixels = pixels.flip(1)
+    pixels = pixels.round().clamp(0, 255).to(torch.uint8)
+    return pixels.permute(0, 2, 3, 1).cpu().numpy()
+
+
+def spread(cells: np.ndarray, shape: Tuple[int, ...]) -> np.ndarray:
+    """Repeat each cell of a patch grid over the pixels of its patch.
+
+    Args:
+        cells (np.ndarray): (h, w).
+        shape (tuple[int, ...]): Of the picture, (H, W, ...), multiples.
+
+    Returns:
+        np.ndarray: (H, W).
+
+    Example:
+        >>> spread(np.array([[0, 1]]), (2, 4)).tolist()
+        [[0, 0, 1, 1], [0, 0, 1, 1]]
+    """
+    height, width = shape[0] // cells.shape[0], shape[1] // cells.shape[1]
+    return cells.repeat(height, axis=0).repeat(width, axis=1)
+
+
+def hide_patches(image: np.ndarray, masked: np.ndarray) -> np.ndarray:
+    """The picture with its masked patches in ``GREY``.
+
+    Args:
+        image (np.ndarray): RGB, uint8, (H, W, 3).
+        masked (np.ndarray): Boolean (h, w), True = hidden.
+
+    Returns:
+        np.ndarray: RGB, uint8, (H, W, 3).
+    """
+    hidden = spread(masked, image.shape)[..., None]
+    return np.where(hidden, np.uint8(GREY), image)
+
+
+def paste_visible(image: np.ndarray, prediction: np.ndarray,
+                  masked: np.ndarray) -> np.ndarray:
+    """Predicted patches where hidden, the true pixels everywhere else.
+
+    Args:
+        image (np.ndarray): RGB, uint8, (H, W, 3).
+        prediction (np.ndarray): The same for every patch.
+        masked (np.ndarray): Boolean (h, w), True = hidden.
+
+    Returns:
+        np.ndarray: RGB, uint8, (H, W, 3).
+    """
+    return np.where(
+        spread(masked, image.shape)[..., None], prediction, image)
+
+
+def heat_map(image: np.ndarray,
+             scores: np.ndarray,
+             opacity: float = 0.75,
+             gamma: float = 0.5) -> np.ndarray:
+    """Scores of patches as colours over the grey picture.
+
+    Args:
+        image (np.ndarray): RGB, uint8, (H, W, 3).
+        scores (np.ndarray): (h, w) in [0, 1]; 0 is dark, 1 bright.
+        opacity (float): Of the colours. Defaults to 0.75.
+        gamma (float): Scores are raised to this power first. A few tokens
+            hold most of the salience, and the threshold 0.1 is to be seen,
+            hence the default 0.5, the square root.
+
+    Returns:
+        np.ndarray: RGB, uint8, (H, W, 3).
+    """
+    colours = colormaps['inferno'](
+        spread(scores, image.shape)**gamma)[..., :3]
+    grey = (image / 255).mean(axis=2, keepdims=True)
+    mixed = opacity * colours + (1 - opacity) * grey
+    return np.round(255 * mixed).astype(np.uint8)
