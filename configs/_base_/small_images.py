@@ -3,6 +3,8 @@
 Expects DATA_ROOT (default: data/cifar10) with train/<class>/* and
 test/<class>/*; images of other sizes are resized to 32 x 32.
 """
+_base_ = './runtime.py'
+
 data_root = '{{$DATA_ROOT:data/cifar10}}'
 size = dict(img_size=32, patch_size=4)
 
@@ -41,11 +43,6 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackInputs'),
 ]
-test_pipeline = [
-    dict(type='Resize', scale=32, interpolation='bicubic'),
-    dict(type='PackInputs'),
-]
-
 train_dataset = dict(
     type='sbam_mm.ImageFolder',
     data_root=data_root,
@@ -53,13 +50,39 @@ train_dataset = dict(
     cache=True,
     pipeline=train_pipeline)
 train_dataloader = dict(
-    batch_size=256,
+    batch_size=64,
     num_workers=1,
     persistent_workers=False,
-    drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
     dataset=train_dataset)
+
+plain_pipeline = [
+    dict(type='Resize', scale=(32, 32), interpolation='bicubic'),
+    dict(type='PackInputs'),
+]
+knn_bank = dict(
+    type='sbam_mm.ImageFolder',
+    data_root=data_root,
+    data_prefix='train',
+    pipeline=plain_pipeline)
+knn_query = dict(
+    type='sbam_mm.ImageFolder',
+    data_root=data_root,
+    data_prefix='test',
+    pipeline=plain_pipeline)
+
+custom_hooks = _base_.custom_hooks + [
+    # A small bank and few queries: a curve to look at, not the final number.
+    dict(
+        type='sbam_mm.KNNHook',
+        bank=knn_bank,
+        query=knn_query,
+        k=20,
+        at_start=True,
+        num_train=5000,
+        num_test=1000),
+]
 
 max_epochs = 4
 optim_wrapper = dict(
@@ -85,4 +108,4 @@ param_scheduler = [
         convert_to_iter_based=True),
 ]
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs)
-auto_scale_lr = dict(base_batch_size=256)
+auto_scale_lr = dict(base_batch_size=64)

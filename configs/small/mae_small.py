@@ -6,4 +6,4 @@ Cost:     about a minute per epoch of 50,000 images on two CPU cores.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/mae_small.py
 """
-_base_ = ['../_base_/runtime.py', '../_base_/small_images.py']
+_base_ = '../_base_/small_images.py'

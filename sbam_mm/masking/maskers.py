@@ -34,9 +34,9 @@ class Masker(nn.Module):
 
     Example:
         >>> masker = Masker(
-        ...     salience=dict(type='AffinitySalience'),
-        ...     ratio=dict(type='FixedRatio', ratio=0.6),
-        ...     selection=dict(type='NoisyTopK', noise=0.25))
+        ...     salience=dict(type='sbam_mm.AffinitySalience'),
+        ...     ratio=dict(type='sbam_mm.FixedRatio', ratio=0.6),
+        ...     selection=dict(type='sbam_mm.NoisyTopK', noise=0.25))
         >>> context = MaskingContext(torch.randn(2, 25, 8), grid=(5, 5))
         >>> masker(context).visible_counts.tolist()
         [10, 10]

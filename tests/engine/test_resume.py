@@ -40,19 +40,24 @@ class BatchSums(Hook):
 @pytest.fixture
 def images(tmp_path):
     generator = np.random.default_rng(0)
-    for name in ('cat', 'dog'):
-        folder = tmp_path / 'data' / 'train' / name
-        folder.mkdir(parents=True)
-        for i in range(16):
-            pixels = generator.integers(0, 256, (40, 36, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / f'{i}.png')
+    for part, count in (('train', 16), ('test', 4)):
+        for name in ('cat', 'dog'):
+            folder = tmp_path / 'data' / part / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = generator.integers(
+                    0, 256, (40, 36, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f'{i}.png')
     return tmp_path / 'data'
 
 
 def run(images, work_dir, hooks=(), resume=False, workers=2):
     cfg = Config.fromfile(ROOT / 'configs/small/sbam_small.py')
+    for dataset in (cfg.train_dataloader.dataset, cfg.custom_hooks[-1].bank,
+                    cfg.custom_hooks[-1].query):
+        dataset.data_root = str(images)
+    cfg.custom_hooks[-1].update(k=5, num_train=16, num_test=8)
     cfg.merge_from_dict({
-        'train_dataloader.dataset.data_root': str(images),
         'train_dataloader.dataset.cache': False,
         'train_dataloader.batch_size': 8,
         'train_dataloader.num_workers': workers,
@@ -95,6 +100,7 @@ def test_persistent_workers_are_refused(images, tmp_path):
     cfg.merge_from_dict({
         'train_dataloader.dataset.data_root': str(images),
         'train_dataloader.persistent_workers': True,
+        'train_dataloader.batch_size': 8,
         'work_dir': str(tmp_path / 'run'),
         'experiment_name': 'persistent',
         'log_level': 'WARNING',

@@ -297,8 +297,8 @@ def test_stochastic_depth_and_packing_exclude_each_other():
     from sbam_mm.models import MAE
     with pytest.raises(ValueError, match='drop_path_rate=0'):
         MAE(backbone=dict(
-            type='MaskedViT', arch='tiny', drop_path_rate=0.1),
-            masker=dict(type='SBAM'))
+            type='sbam_mm.MaskedViT', arch='tiny', drop_path_rate=0.1),
+            masker=dict(type='sbam_mm.SBAM'))
 
 
 def test_wrong_image_size(tiny_mae):

@@ -43,8 +43,8 @@ class MAEViT(selfsup.MAEViT):
         if not self.masker.uniform:
             raise ValueError(
                 f'{type(self.masker).__name__} gives every image its own '
-                "ratio, but mmpretrain's decoder wants equally many tokens per "
-                "image; use type='sbam_mm.MAE' with backbone "
+                "ratio, but mmpretrain's decoder wants equally many tokens "
+                "per image; use type='sbam_mm.MAE' with backbone "
                 "type='sbam_mm.MaskedViT' and neck type='sbam_mm.MAEDecoder' "
                 "for per-image ratios, or set masker.scope='batch'.")
         check_needs(self.masker, frozenset({'position'}),

@@ -41,10 +41,11 @@ class MAE(MaskedImageModel):
     Example:
         >>> size = dict(img_size=32, patch_size=8)
         >>> model = MAE(
-        ...     backbone=dict(type='MaskedViT', arch='tiny', **size),
-        ...     masker=dict(type='SBAM'),
-        ...     neck=dict(type='MAEDecoder', embed_dim=192, **size),
-        ...     head=dict(type='PixelHead', patch_size=8))
+        ...     backbone=dict(type='sbam_mm.MaskedViT', arch='tiny', **size),
+        ...     masker=dict(type='sbam_mm.SBAM'),
+        ...     neck=dict(
+        ...         type='sbam_mm.MAEDecoder', embed_dim=192, **size),
+        ...     head=dict(type='sbam_mm.PixelHead', patch_size=8))
         >>> out = model.loss(torch.randn(4, 3, 32, 32))
         >>> sorted(out)[:2]
         ['loss', 'mask_ratio']
