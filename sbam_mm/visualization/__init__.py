@@ -1,1 +1,25 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+"""Looking at masks, reconstructions, trainings. Every figure is a function."""
+from .curves import ratio_histogram, read_scalars, training_figure
+from .masks import (
+    build_masker,
+    labelled_maskers,
+    mask_figure,
+    mask_gallery,
+    mask_images,
+    masker_config,
+)
+from .models import model_from_config, vit_base
+from .output import save_figure
+from .photographs import center_crop, load_image, photograph, photographs
+from .reconstruction import reconstruct_images, reconstruction_figure
+from .report import RunResult, build_report, summarise
+
+__all__ = [
+    'RunResult', 'build_masker', 'build_report', 'center_crop',
+    'labelled_maskers', 'load_image', 'mask_figure', 'mask_gallery',
+    'mask_images', 'masker_config', 'model_from_config', 'photograph',
+    'photographs', 'ratio_histogram', 'read_scalars', 'reconstruct_images',
+    'reconstruction_figure', 'save_figure', 'summarise', 'training_figure',
+    'vit_base'
+]

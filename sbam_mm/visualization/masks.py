@@ -12,6 +12,7 @@ from torch import nn
 from sbam_mm import masking
 from sbam_mm.masking import Masker, TokenMask
 from sbam_mm.registry import MODELS
+
 from .output import picture_grid
 from .pixels import heat_map, hide_patches, to_inputs
 

@@ -77,7 +77,7 @@ def picture_grid(rows: Iterable[List[Tuple[np.ndarray, str]]],
     rows = list(rows)
     lines = max(column.count('\n') + 1 for column in columns)
     gap, text, left = 0.10, 0.24, 0.12
-    top = 0.10 + 0.19 * lines + (0.36 if title else 0.)
+    top = 0.10 + 0.19 * lines + (0.30 if title else 0.)
     bottom = 0.30 if note else 0.06
     width = 2 * left + len(columns) * side + (len(columns) - 1) * gap
     height = top + len(rows) * (side + text) + bottom

@@ -8,6 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from sbam_mm.masking import TokenMask
+
 from .masks import mask_grids, mask_images
 from .output import picture_grid
 from .pixels import hide_patches, paste_visible, to_inputs, to_pixels

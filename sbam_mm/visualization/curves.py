@@ -1,0 +1,201 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Curves of trainings, read from what mmengine logs."""
+import json
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from .output import FAINT, colours_of, tidy
+
+Records = List[Dict[str, float]]
+
+
+def read_scalars(work_dir: Union[str, Path]) -> Records:
+    """All log lines of a run, its resumed parts included.
+
+    Args:
+        work_dir (str or Path): Has ``<time stamp>/vis_data/scalars.json``.
+
+    Returns:
+        list[dict[str, float]]: In the order written. Where a stopped run was
+        resumed from an older checkpoint, what the later part logged again
+        replaces the earlier lines.
+
+    Raises:
+        ValueError: If nothing was logged there.
+    """
+    records: Records = []
+    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        part = []
+        for line in path.read_text(encoding='utf-8').splitlines():
+            try:
+                part.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue  # a run killed in the middle of a line
+        first = min((r['step'] for r in part if 'step' in r), default=None)
+        if first is not None:
+            records = [r for r in records if r.get('step', 0) < first]
+        records += part
+    if not records:
+        raise ValueError(
+            f'{work_dir} has no log of a training (*/vis_data/scalars.json); '
+            'give the work directory of a run.')
+    return records
+
+
+def series(records: Records,
+           key: str,
+           x: str = 'step') -> Tuple[List[float], List[float]]:
+    """One quantity over another.
+
+    Args:
+        records (list[dict]): From :func:`read_scalars`.
+        key (str): Such as "loss", "knn_top1", "mask_ratio".
+        x (str): "step" (iterations) or "epoch". Defaults to "step".
+
+    Returns:
+        tuple[list, list]: x and y; empty if the run did not log them.
+
+    Example:
+        >>> series([dict(step=1, loss=2.), dict(step=2, knn_top1=30.)],
+        ...        'loss')
+        ([1], [2.0])
+    """
+    points = [(r[x], r[key]) for r in records if key in r and x in r]
+    return [p[0] for p in points], [p[1] for p in points]
+
+
+def plot_curves(axes: Axes,
+                runs: Mapping[str, Records],
+                key: str,
+                x: str = 'step',
+                floors: Optional[Mapping[str, float]] = None) -> bool:
+    """Draw one quantity of several runs.
+
+    Args:
+        axes (Axes): Where.
+        runs (Mapping[str, list]): Log lines by label.
+        key (str): Which quantity. With ``key``_min and ``key``_max in the
+            log, their range is shaded.
+        x (str): Defaults to "step".
+        floors (Mapping[str, float], optional): Levels to draw as dashed
+            lines, by label. Defaults to None.
+
+    Returns:
+        bool: Whether any run has logged it.
+    """
+    drawn = False
+    for label, colour in colours_of(runs).items():
+        xs, ys = series(runs[label], key, x)
+        if not xs:
+            continue
+        drawn = True
+        # Few points are evaluations, and each of them matters.
+        marker = 'o' if len(xs) <= 30 else None
+        axes.plot(xs, ys, color=colour, label=label, marker=marker,
+                  markersize=4, linewidth=1.6)
+        low = series(runs[label], f'{key}_min', x)
+        high = series(runs[label], f'{key}_max', x)
+        if low[0] == xs and high[0] == xs:
+            axes.fill_between(xs, low[1], high[1], color=colour, alpha=.15,
+                              linewidth=0)
+    styles = ('--', ':', '-.')
+    for i, (label, level) in enumerate((floors or {}).items()):
+        axes.axhline(level, color=FAINT, linestyle=styles[i % 3],
+                     linewidth=1.1, label=label)
+    return drawn
+
+
+def training_figure(work_dirs: Mapping[str, Union[str, Path]],
+                    floors: Optional[Mapping[str, float]] = None,
+                    knn: str = 'knn_top1') -> Figure:
+    """Loss, kNN accuracy and mask ratio of several runs, side by side.
+
+    A quantity that no run has logged is left out.
+
+    Args:
+        work_dirs (Mapping[str, str or Path]): Of the runs, by label.
+        floors (Mapping[str, float], optional): kNN accuracies to compare
+            with, in per cent, by label. Defaults to None.
+        knn (str): What the log calls the accuracy. Defaults to "knn_top1".
+
+    Returns:
+        Figure: One diagram per quantity. Mask ratios are the batch's mean
+        and, shaded, its range over images.
+
+    Raises:
+        ValueError: If a work directory has no log.
+
+    Example::
+
+        figure = training_figure({'random': 'work_dirs/mae_small',
+                                  'SBAM': 'work_dirs/sbam_small'})
+    """
+    runs = {label: read_scalars(path) for label, path in work_dirs.items()}
+    logged = {key for records in runs.values() for r in records for key in r}
+    panels = [
+        panel for panel in (
+            ('loss', 'step', 'iteration', 'loss on hidden patches', None),
+            (knn, 'epoch', 'epoch', 'kNN top-1 [%]', floors),
+            ('mask_ratio', 'step', 'iteration', 'mask ratio', None))
+        if panel[0] in logged
+    ]
+    figure = Figure(figsize=(4.3 * max(len(panels), 1), 3.4),
+                    layout='constrained')
+    if not panels:
+        return figure
+    for axes, (key, x, xlabel, ylabel, levels) in zip(
+            figure.subplots(1, len(panels), squeeze=False)[0], panels):
+        plot_curves(axes, runs, key, x, levels)
+        tidy(axes, xlabel, ylabel)
+        if x == 'epoch':
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        if key == 'mask_ratio':
+            axes.yaxis.set_major_formatter(PercentFormatter(1., 0))
+            axes.set_ylim(0, 1)
+        # Below the diagram, where it hides no curve.
+        axes.legend(frameon=False, fontsize=8.5, loc='upper left',
+                    bbox_to_anchor=(0., -.2), borderaxespad=0.)
+    return figure
+
+
+def ratio_histogram(ratios: Mapping[str, Sequence[float]],
+                    bins: int = 30) -> Figure:
+    """How the mask ratios of single images are spread.
+
+    Args:
+        ratios (Mapping[str, Sequence[float]]): One ratio per image in
+            [0, 1], by label; a masker with one ratio for all images shows as
+            a single bar.
+        bins (int): Bars over the range that occurs. Defaults to 30.
+
+    Returns:
+        Figure: Share of images over mask ratio.
+
+    Example::
+
+        mask = mask_images(model, pictures)
+        figure = ratio_histogram({'SBAM': mask.ratio.tolist()})
+    """
+    figure = Figure(figsize=(6.4, 3.2), layout='constrained')
+    axes = figure.subplots()
+    values = {label: np.asarray(r, dtype=float) for label, r in ratios.items()}
+    everything = np.concatenate(list(values.values()))
+    low, high = everything.min() - .02, everything.max() + .02
+    edges = np.linspace(max(0., low), min(1., high), bins + 1)
+    for label, colour in colours_of(values).items():
+        share = np.full(len(values[label]), 1 / len(values[label]))
+        mean, std = values[label].mean(), values[label].std()
+        axes.hist(values[label], bins=edges, weights=share, color=colour,
+                  alpha=.65, label=f'{label}: mean {mean:.1%}, '
+                  f'standard deviation {std:.1%}')
+    axes.xaxis.set_major_formatter(PercentFormatter(1., 0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1., 0))
+    tidy(axes, 'mask ratio of an image', 'share of images')
+    axes.legend(frameon=False, fontsize=9, loc='upper left',
+                bbox_to_anchor=(0., -.22), borderaxespad=0.)
+    return figure

@@ -1,0 +1,386 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""A report of some runs: one HTML file that needs nothing beside it."""
+import base64
+import os
+import platform
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from importlib import import_module
+from pathlib import Path
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import jinja2
+from matplotlib.figure import Figure
+
+from .output import figure_png, write_atomically
+
+Section = Tuple[str, str, Figure]
+
+# Differences of accuracies below this many points are shown as equal.
+EQUAL = 0.05
+
+STYLE = """
+body { font: 16px/1.55 system-ui, "Segoe UI", Roboto, Helvetica, Arial,
+       sans-serif; color: #1f2933; background: #fff; margin: 0; }
+main { max-width: 1000px; margin: 0 auto; padding: 40px 24px 64px; }
+h1 { font-size: 30px; line-height: 1.2; margin: 0 0 6px; }
+h2 { font-size: 20px; margin: 44px 0 12px; padding-top: 14px;
+     border-top: 1px solid #e4e7eb; }
+.sub, figcaption, .dim { color: #5b6770; }
+.sub { margin: 0 0 24px; }
+.summary { font-size: 17.5px; background: #f5f7fa; border-left: 4px solid
+           #4477aa; padding: 14px 20px; margin: 0; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: 7px 28px 7px 0; text-align: right;
+         border-bottom: 1px solid #e4e7eb; }
+th { font-weight: 600; border-bottom: 2px solid #9aa5b1; }
+th:first-child, td:first-child { text-align: left; }
+tr.floor td { color: #5b6770; }
+td.best { font-weight: 700; }
+table.facts td { text-align: left; vertical-align: top;
+                 overflow-wrap: anywhere; }
+table.facts td:first-child { color: #5b6770; white-space: nowrap; }
+figure { margin: 0; }
+figure img { max-width: 100%; height: auto; display: block; }
+figcaption { margin-top: 8px; max-width: 46em; }
+pre { background: #f5f7fa; padding: 14px 18px; overflow-x: auto;
+      font: 13px/1.45 ui-monospace, Menlo, Consolas, monospace; }
+details { margin: 8px 0; }
+summary { cursor: pointer; }
+"""
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>{{ style | safe }}</style>
+</head>
+<body><main>
+<h1>{{ title }}</h1>
+<p class="sub">{{ subtitle }}</p>
+{% if summary %}<p class="summary">{{ summary }}</p>{% endif %}
+{% if table %}
+<h2>Results</h2>
+<div class="scroll"><table>
+<tr>{% for name in table.header %}<th>{{ name }}</th>{% endfor %}</tr>
+{% for row in table.rows %}
+<tr{% if row.floor %} class="floor"{% endif %}>
+{%- for text, best in row.cells %}
+<td{% if best %} class="best"{% endif %}>{{ text }}</td>
+{%- endfor %}</tr>
+{% endfor %}
+</table></div>
+<p class="dim">{{ table.note }}</p>
+{% endif %}
+{% for figure in figures %}
+<h2>{{ figure.title }}</h2>
+<figure><img src="data:image/png;base64,{{ figure.png }}"
+ width="{{ figure.width }}" alt="{{ figure.title }}">
+{% if figure.caption %}<figcaption>{{ figure.caption }}</figcaption>{% endif %}
+</figure>
+{% endfor %}
+{% if facts %}
+<h2>How it was made</h2>
+<table class="facts">
+{% for name, value in facts %}
+<tr><td>{{ name }}</td><td>{{ value }}</td></tr>
+{% endfor %}
+</table>
+{% endif %}
+{% for name, text in commands %}
+<p class="dim">{{ name }}</p>
+<pre>{{ text }}</pre>
+{% endfor %}
+{% if configs %}
+<h2>Configs</h2>
+{% for label, text in configs %}
+<details><summary>{{ label }}</summary><pre>{{ text }}</pre></details>
+{% endfor %}
+{% endif %}
+</main></body>
+</html>
+"""
+
+
+@dataclass
+class RunResult:
+    """What came out of one run, or of a floor that runs are compared with.
+
+    Args:
+        name (str): Short, for files and look-ups, e.g. "sbam".
+        label (str): For people, e.g. "SBAM, per-image ratio".
+        metrics (dict[str, float or None]): Accuracies in per cent by column
+            header; higher is better; None where it was not measured.
+        images_per_second (float, optional): Of training. Defaults to None.
+        visible_tokens (float, optional): Mean per image. Defaults to None.
+        config (str or Path, optional): Path of a config, or its text.
+            Defaults to None.
+        work_dir (str or Path, optional): Defaults to None.
+        seconds (float, optional): Of training. Defaults to None.
+    """
+    name: str
+    label: str
+    metrics: Dict[str, Optional[float]] = field(default_factory=dict)
+    images_per_second: Optional[float] = None
+    visible_tokens: Optional[float] = None
+    config: Union[str, Path, None] = None
+    work_dir: Union[str, Path, None] = None
+    seconds: Optional[float] = None
+
+    def config_text(self) -> Optional[str]:
+        """The config as text, read from its file if it is a path."""
+        if self.config is None or '\n' in str(self.config):
+            return self.config  # type: ignore[return-value]
+        path = Path(self.config)
+        return path.read_text(encoding='utf-8') if path.is_file() else str(
+            self.config)
+
+
+def collect_versions() -> Dict[str, str]:
+    """Exact versions and the machine.
+
+    Returns:
+        dict[str, str]: Python, torch, the OpenMMLab stack, sbam_mm,
+        processor and number of cores, accelerators if there are any.
+    """
+    versions = {'Python': platform.python_version()}
+    for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain',
+                 'sbam_mm'):
+        versions[name] = import_module(name).__version__
+    versions['Processor'] = f'{processor()}, {os.cpu_count()} cores'
+    import torch
+    if torch.cuda.is_available():
+        names = [
+            torch.cuda.get_device_name(i)
+            for i in range(torch.cuda.device_count())
+        ]
+        versions['Accelerators'] = ', '.join(names)
+    versions['System'] = platform.platform(terse=True)
+    return versions
+
+
+def processor() -> str:
+    """The processor's name as its maker writes it."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    for line in lines:
+        if line.startswith('model name'):
+            return line.partition(':')[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _join(names: Sequence[str]) -> str:
+    return ' and '.join([', '.join(names[:-1])] * (len(names) > 1) +
+                        [names[-1]])
+
+
+def summarise(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> str:
+    """Say in words what the numbers say, and no more.
+
+    Args:
+        runs (Sequence[RunResult]): What is compared.
+        floors (Sequence[RunResult]): What runs should be above, e.g. raw
+            pixels.
+
+    Returns:
+        str: A paragraph: per metric the best run and its lead, whether runs
+        are above the floors, cost, and how much it proves.
+
+    Example:
+        >>> a, b = RunResult('a', 'A', {'kNN': 40.}), RunResult(
+        ...     'b', 'B', {'kNN': 41.5})
+        >>> summarise([a, b], [])[:57]
+        'kNN: B is best with 41.5 %, 1.5 points above A (40.0 %). '
+    """
+    sentences = []
+    for metric in _metrics(runs):
+        scored = sorted(((r.metrics[metric], r.label)
+                         for r in runs if r.metrics.get(metric) is not None),
+                        key=lambda pair: -pair[0])
+        if len(scored) == 1:
+            sentences.append(f'{metric}: {scored[0][1]} reaches '
+                             f'{scored[0][0]:.1f} %.')
+        elif scored:
+            best, label = scored[0]
+            if best - scored[-1][0] < EQUAL:
+                sentences.append(
+                    f'{metric}: {_join([name for _, name in scored])} are '
+                    f'equal at {best:.1f} %.')
+            else:
+                others = [
+                    f'{best - value:.1f} points above {name} ({value:.1f} %)'
+                    for value, name in scored[1:]
+                ]
+                sentences.append(f'{metric}: {label} is best with '
+                                 f'{best:.1f} %, {_join(others)}.')
+        sentences += _against_floors(metric, scored, floors)
+    cost = [
+        f'{r.label} kept {r.visible_tokens:.1f} patches per image visible'
+        + (f' and trained at {r.images_per_second:.0f} images/s'
+           if r.images_per_second else '')
+        for r in runs if r.visible_tokens is not None
+    ]
+    if cost:
+        sentences.append(f'{_join(cost)}.')
+    if len(runs) > 1:
+        sentences.append(
+            'Each run was made once, with one seed, so these differences are '
+            'an observation and no evidence that one method is better.')
+    return ' '.join(sentences)
+
+
+def _metrics(runs: Sequence[RunResult]) -> List[str]:
+    return list(dict.fromkeys(name for r in runs for name in r.metrics))
+
+
+def _against_floors(metric: str, scored: List[Tuple[float, str]],
+                    floors: Sequence[RunResult]) -> List[str]:
+    """One sentence on the runs that are above all floors, and on others."""
+    levels = [(f.metrics[metric], f.label) for f in floors
+              if f.metrics.get(metric) is not None]
+    if not scored or not levels:
+        return []
+    named = _join([f'{label} ({level:.1f} %)' for level, label in levels])
+    low = [
+        f'{label} is not above {_join([n for v, n in levels if score <= v])}'
+        for score, label in scored if any(score <= v for v, _ in levels)
+    ]
+    if low:
+        return [f'Compared with {named}: {_join(low)}.']
+    both = {1: 'It is', 2: 'Both are'}.get(len(scored), 'All are')
+    return [f'{both} above {named}.']
+
+
+def _table(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> dict:
+    metrics = _metrics([*runs, *floors])
+    everything = [*floors, *runs]
+    extras = [
+        (header, name, form) for header, name, form in (
+            ('visible patches', 'visible_tokens', '{:.1f}'),
+            ('images/s', 'images_per_second', '{:.0f}'),
+            ('training', 'seconds', '{:.0f} s'))
+        if any(getattr(r, name) is not None for r in everything)
+    ]
+    best = {
+        metric: max((r.metrics[metric] for r in runs
+                     if r.metrics.get(metric) is not None), default=None)
+        for metric in metrics
+    }
+    rows = []
+    for result in everything:
+        floor = result in floors
+        cells = [(result.label, False)]
+        for metric in metrics:
+            value = result.metrics.get(metric)
+            top = not floor and value is not None and value == best[metric]
+            cells.append(('–' if value is None else f'{value:.1f}',
+                          top and len(runs) > 1))
+        for _, name, form in extras:
+            value = getattr(result, name)
+            cells.append(('–' if value is None else form.format(value), False))
+        rows.append(dict(cells=cells, floor=floor))
+    return dict(
+        header=['', *(f'{m} [%]' for m in metrics),
+                *(header for header, _, _ in extras)],
+        rows=rows,
+        note='Grey rows are floors: what the images give without training.'
+        if floors else '')
+
+
+def write_page(path: Union[str, Path],
+               title: str,
+               subtitle: str = '',
+               summary: str = '',
+               table: Optional[dict] = None,
+               figures: Sequence[Section] = (),
+               facts: Sequence[Tuple[str, str]] = (),
+               commands: Sequence[Tuple[str, str]] = (),
+               configs: Sequence[Tuple[str, str]] = (),
+               dpi: int = 150) -> None:
+    """Write a self-contained HTML page; all parts but the title may be empty.
+
+    Args:
+        path (str or Path): Where to; missing folders are made.
+        title (str): Heading.
+        subtitle (str): Below it.
+        summary (str): A paragraph that stands out.
+        table (dict, optional): Header, rows, note.
+        figures (Sequence): (title, caption, Figure), embedded as PNG.
+        facts (Sequence): (name, value) pairs.
+        commands (Sequence): (name, text) pairs in fixed-width type.
+        configs (Sequence): (label, text) pairs, collapsed.
+        dpi (int): Of the figures. Defaults to 150.
+    """
+    pictures = [
+        dict(
+            title=heading,
+            caption=caption,
+            png=base64.b64encode(figure_png(figure, dpi)).decode(),
+            width=round(figure.get_size_inches()[0] * 96))
+        for heading, caption, figure in figures
+    ]
+    page = jinja2.Environment(
+        autoescape=True, trim_blocks=True).from_string(PAGE).render(
+            title=title, subtitle=subtitle, summary=summary, table=table,
+            figures=pictures, facts=facts, commands=commands,
+            configs=configs, style=STYLE)
+    write_atomically(path, page.encode('utf-8'))
+
+
+def build_report(out_path: Union[str, Path],
+                 runs: Sequence[RunResult],
+                 floors: Sequence[RunResult] = (),
+                 figures: Sequence[Section] = (),
+                 provenance: Optional[Mapping[str, object]] = None,
+                 title: str = 'Random masking and SBAM compared') -> None:
+    """Write the report of some runs as one HTML file.
+
+    Args:
+        out_path (str or Path): The file; missing folders are made.
+        runs (Sequence[RunResult]): What is compared.
+        floors (Sequence[RunResult]): What needs no training: raw pixels,
+            features of random weights.
+        figures (Sequence[tuple[str, str, Figure]]): Heading, caption and
+            figure of each section, in order.
+        provenance (Mapping[str, object], optional): Where the numbers come
+            from, e.g. data, seed, time; shown as given, followed by
+            :func:`collect_versions`. "command" is shown in fixed-width type.
+        title (str): Heading.
+
+    Example::
+
+        build_report(
+            'work_dirs/quickstart/report.html',
+            runs=[RunResult('random', 'Random masking', {'kNN top-1': 41.0},
+                            work_dir='work_dirs/quickstart/random'),
+                  RunResult('sbam', 'SBAM', {'kNN top-1': 41.9},
+                            work_dir='work_dirs/quickstart/sbam')],
+            floors=[RunResult('pixels', 'Raw pixels', {'kNN top-1': 33.0})],
+            figures=[
+                ('Training', 'Loss, kNN accuracy and mask ratio.',
+                 training_figure({'Random masking': ..., 'SBAM': ...})),
+                ('Masks', 'The same photographs.', mask_gallery(...))],
+            provenance=dict(data='CIFAR-10', seed=0, command='make quickstart'))
+    """  # noqa: E501
+    given = dict(provenance or {})
+    command = given.pop('command', None)
+    facts = [(str(key)[:1].upper() + str(key)[1:], str(value))
+             for key, value in given.items()]
+    facts += collect_versions().items()
+    now = datetime.now(timezone.utc).strftime('%Y-%m-%d %H:%M UTC')
+    texts = [(r.label, r.config_text()) for r in runs]
+    write_page(
+        out_path,
+        title,
+        subtitle=f'sbam_mm, {now}',
+        summary=summarise(runs, floors),
+        table=_table(runs, floors),
+        figures=figures,
+        facts=facts,
+        commands=[('Command', str(command))] if command else [],
+        configs=[(label, text) for label, text in texts if text])
