@@ -52,8 +52,8 @@ def decode_image(content: bytes) -> np.ndarray:
         >>> with open('cat.jpg', 'rb') as file:
         ...     bgr = decode_image(file.read())
     """
-    with Image.open(io.BytesIO(content)) as image:
-        image = ImageOps.exif_transpose(image)
+    with Image.open(io.BytesIO(content)) as file:
+        image: Image.Image = ImageOps.exif_transpose(file)
         if image.mode.startswith('I'):
             grey = np.clip(np.asarray(image), 0, 65535) // 257
             image = Image.fromarray(grey.astype(np.uint8))

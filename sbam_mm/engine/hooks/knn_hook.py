@@ -11,7 +11,7 @@ from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Subset
 
 from sbam_mm.evaluation import extract_features, knn_top1
 from sbam_mm.registry import DATASETS, HOOKS
@@ -122,11 +122,9 @@ class KNNHook(Hook):
         if epoch % self.interval == 0 or epoch == runner.max_epochs:
             self._evaluate(runner, epoch)
 
-    def _build(self, config: dict, limit: int | None) -> Dataset:
+    def _build(self, config: dict, limit: int | None) -> Subset:
         # A stand-in for an unreadable file is then fixed, not drawn.
         dataset = DATASETS.build({'test_mode': True, **config})
-        if limit is None or limit >= len(dataset):
-            return dataset
         chosen = np.random.default_rng(self.seed).permutation(len(dataset))
         return Subset(dataset, sorted(chosen[:limit].tolist()))
 
@@ -145,7 +143,7 @@ class KNNHook(Hook):
             f'{time.time() - start:.1f} s)')
 
     def _extract(self, runner: Runner,
-                 dataset: Dataset) -> tuple[Tensor, Tensor]:
+                 dataset: Subset) -> tuple[Tensor, Tensor]:
         rank, world = get_dist_info()
         mine = list(range(rank, len(dataset), world))
         features, labels = extract_features(
