@@ -144,7 +144,7 @@ def training_figure(work_dirs: Mapping[str, Union[str, Path]],
             ('mask_ratio', 'step', 'iteration', 'mask ratio', None))
         if panel[0] in logged
     ]
-    figure = Figure(figsize=(4.3 * max(len(panels), 1), 3.4),
+    figure = Figure(figsize=(3.5 * max(len(panels), 1), 3.2),
                     layout='constrained')
     if not panels:
         return figure

@@ -14,6 +14,7 @@ from sbam_mm.masking import Masker, TokenMask
 from sbam_mm.registry import MODELS
 
 from .output import picture_grid
+from .photographs import center_crop
 from .pixels import heat_map, hide_patches, to_inputs
 
 
@@ -146,7 +147,8 @@ def mask_gallery(model,
                  images: Mapping[str, np.ndarray],
                  seed: int = 0,
                  title: Optional[str] = None,
-                 note: Optional[str] = None) -> Figure:
+                 note: Optional[str] = None,
+                 input_size: Optional[Tuple[int, int]] = None) -> Figure:
     """Several maskers on the same pictures: image, salience, masks.
 
     All maskers get the same draws. A masker without salience (random, block)
@@ -160,6 +162,9 @@ def mask_gallery(model,
         seed (int): Of the draws. Defaults to 0.
         title (str, optional): Above all. Defaults to None.
         note (str, optional): Below all. Defaults to None.
+        input_size (tuple[int, int], optional): Height and width the model
+            sees, where pictures are drawn larger, by a whole factor.
+            Defaults to None: the model sees what is drawn.
 
     Returns:
         Figure: One row per picture; below each mask stands the share of its
@@ -174,18 +179,21 @@ def mask_gallery(model,
         save_figure(figure, 'masks.png')
     """
     names, pictures = list(images), list(images.values())
+    seen = pictures
+    if input_size is not None:
+        seen = [center_crop(picture, input_size) for picture in pictures]
     columns: List[str] = ['Image']
     cells = [[(picture, name)] for name, picture in zip(names, pictures)]
     maps: List[np.ndarray] = []
     masks: List[Tuple[str, np.ndarray]] = []
     for label, masker in maskers.items():
-        mask = mask_images(model, pictures, masker, seed)
-        hidden, scores = mask_grids(model, mask, pictures[0])
+        mask = mask_images(model, seen, masker, seed)
+        hidden, scores = mask_grids(model, mask, seen[0])
         masks.append((label, hidden))
         if scores.any() and not any(np.allclose(scores, m) for m in maps):
             maps.append(scores)
             columns.append('Salience' if len(maps) == 1 else
-                           f'Salience, {label}')
+                           f'Salience, {label.partition(", ")[0]}')
             for i, row in enumerate(cells):
                 below = (f'{mask.salient[i]:.0%} salient'
                          if mask.salient is not None else '')
@@ -236,8 +244,8 @@ def labelled_maskers(
     for config in configs:
         for ratio in ratios:
             masker = build_masker(config, ratio)
-            share, spread = masker.ratio.ratio, getattr(
-                masker.ratio, 'delta_r', 0.)
-            label = f'{masker_label(config)}, r = {share:g}'
-            maskers[label + (f' ± {spread:g}' if spread else '')] = masker
+            base = masker.ratio.ratio
+            reach = getattr(masker.ratio, 'delta_r', 0.)
+            label = f'{masker_label(config)}, r = {base:g}'
+            maskers[label + (f' ± {reach:g}' if reach else '')] = masker
     return maskers

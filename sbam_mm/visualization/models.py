@@ -68,12 +68,7 @@ def model_from_config(
         options.setdefault('data_preprocessor', config.data_preprocessor)
     scope = config.get('default_scope', 'mmpretrain')
     with DefaultScope.overwrite_default_scope(scope):
-        model = MODELS.build(options)
-    if not isinstance(model, MaskedImageModel):
-        raise ValueError(
-            f'{options["type"]} of the config cannot be drawn; masks are '
-            "taken from models like type='sbam_mm.MAE'.")
-    return model, _weights(model, checkpoint, seed)
+        return _build(options, checkpoint, seed)
 
 
 def vit_base(checkpoint: Optional[str] = None,
@@ -89,25 +84,33 @@ def vit_base(checkpoint: Optional[str] = None,
         tuple: A model without decoder in eval mode, and how the checkpoint
         matched.
     """
-    model = MODELS.build(
-        dict(
-            type='sbam_mm.MAE',
-            data_preprocessor=dict(IMAGENET),
-            backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
-            masker=dict(type='sbam_mm.SBAM')))
-    return model, _weights(model, checkpoint, seed)
+    options = dict(
+        type='sbam_mm.MAE',
+        data_preprocessor=dict(IMAGENET),
+        backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
+        masker=dict(type='sbam_mm.SBAM'))
+    return _build(options, checkpoint, seed)
 
 
-def _weights(model: MaskedImageModel, checkpoint: Optional[str],
-             seed: int) -> Optional[LoadReport]:
-    """Random weights or those of a checkpoint."""
+def _build(
+    options: dict,
+    checkpoint: Optional[str],
+    seed: int,
+) -> Tuple[MaskedImageModel, Optional[LoadReport]]:
+    """Build with random weights, or those of a checkpoint, in eval mode."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     # mmengine prints a paragraph for every parameter it initialises.
     logger.setLevel(logging.WARNING)
+    # Constructors draw the weights that `init_weights` leaves alone.
     with torch.random.fork_rng():
         torch.manual_seed(seed)
+        model = MODELS.build(options)
+        if not isinstance(model, MaskedImageModel):
+            raise ValueError(
+                f'{type(model).__name__} of the config cannot be drawn; masks '
+                "are taken from models like type='sbam_mm.MAE'.")
         model.init_weights()
     logger.setLevel(level)
     model.eval()
-    return load_weights(model, checkpoint) if checkpoint else None
+    return model, load_weights(model, checkpoint) if checkpoint else None

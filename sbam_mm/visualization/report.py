@@ -179,6 +179,11 @@ def _join(names: Sequence[str]) -> str:
                         [names[-1]])
 
 
+def _lower(label: str) -> str:
+    """A label inside a sentence; "SBAM" stays as it is."""
+    return label[:1].lower() + label[1:] if label[1:2].islower() else label
+
+
 def summarise(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> str:
     """Say in words what the numbers say, and no more.
 
@@ -194,39 +199,39 @@ def summarise(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> str:
     Example:
         >>> a, b = RunResult('a', 'A', {'kNN': 40.}), RunResult(
         ...     'b', 'B', {'kNN': 41.5})
-        >>> summarise([a, b], [])[:57]
-        'kNN: B is best with 41.5 %, 1.5 points above A (40.0 %). '
+        >>> summarise([a, b], [])[:60]
+        'On kNN, B is best with 41.5 %, 1.5 points above A (40.0 %). '
     """
     sentences = []
     for metric in _metrics(runs):
-        scored = sorted(((r.metrics[metric], r.label)
+        scored = sorted(((r.metrics[metric], _lower(r.label))
                          for r in runs if r.metrics.get(metric) is not None),
                         key=lambda pair: -pair[0])
         if len(scored) == 1:
-            sentences.append(f'{metric}: {scored[0][1]} reaches '
+            sentences.append(f'On {metric}, {scored[0][1]} reaches '
                              f'{scored[0][0]:.1f} %.')
         elif scored:
             best, label = scored[0]
             if best - scored[-1][0] < EQUAL:
                 sentences.append(
-                    f'{metric}: {_join([name for _, name in scored])} are '
+                    f'On {metric}, {_join([name for _, name in scored])} are '
                     f'equal at {best:.1f} %.')
             else:
                 others = [
                     f'{best - value:.1f} points above {name} ({value:.1f} %)'
                     for value, name in scored[1:]
                 ]
-                sentences.append(f'{metric}: {label} is best with '
+                sentences.append(f'On {metric}, {label} is best with '
                                  f'{best:.1f} %, {_join(others)}.')
         sentences += _against_floors(metric, scored, floors)
     cost = [
-        f'{r.label} kept {r.visible_tokens:.1f} patches per image visible'
-        + (f' and trained at {r.images_per_second:.0f} images/s'
+        f'{_lower(r.label)} kept {r.visible_tokens:.1f} patches per image'
+        ' visible' + (f' and trained at {r.images_per_second:.0f} images/s'
            if r.images_per_second else '')
         for r in runs if r.visible_tokens is not None
     ]
     if cost:
-        sentences.append(f'{_join(cost)}.')
+        sentences.append(f'In training, {_join(cost)}.')
     if len(runs) > 1:
         sentences.append(
             'Each run was made once, with one seed, so these differences are '
@@ -241,7 +246,7 @@ def _metrics(runs: Sequence[RunResult]) -> List[str]:
 def _against_floors(metric: str, scored: List[Tuple[float, str]],
                     floors: Sequence[RunResult]) -> List[str]:
     """One sentence on the runs that are above all floors, and on others."""
-    levels = [(f.metrics[metric], f.label) for f in floors
+    levels = [(f.metrics[metric], _lower(f.label)) for f in floors
               if f.metrics.get(metric) is not None]
     if not scored or not levels:
         return []

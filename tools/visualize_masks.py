@@ -1,0 +1,191 @@
+#!/usr/bin/env python
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Draw what a masker hides: image, salience map, masks at several ratios.
+
+    python tools/visualize_masks.py photo.jpg --masker sbam
+    python tools/visualize_masks.py --compare random,sbam --out masks.html
+    python tools/visualize_masks.py photo.jpg --config CONFIG --checkpoint PTH
+
+Without images it draws photographs that come with scikit-image. Without
+--config the tokens come from a ViT-B/16 with random weights, as they are at
+the first training step.
+"""
+import argparse
+import sys
+import warnings
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+# The stack warns about optional parts at import; none of them is used here.
+warnings.filterwarnings('ignore')
+
+import numpy as np  # noqa: E402
+
+from sbam_mm.visualization import (  # noqa: E402
+    center_crop,
+    labelled_maskers,
+    load_image,
+    mask_gallery,
+    masker_config,
+    model_from_config,
+    photographs,
+    save_figure,
+    vit_base,
+)
+from sbam_mm.visualization.masks import masker_label  # noqa: E402
+from sbam_mm.visualization.models import read_config  # noqa: E402
+from sbam_mm.visualization.report import write_page  # noqa: E402
+
+RATIOS = (0.6, 0.75, 0.9)
+# Pixels that a photograph needs to be recognised.
+SHARP = 224
+CAPTION = ('Hidden patches are grey. Salience is shown as its square root, '
+           'bright = salient; "salient" is the share of patches above the '
+           'threshold.')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        'images', nargs='*', metavar='IMAGE', help='image files')
+    parser.add_argument(
+        '--masker',
+        help="sbam, sbm, random, block or incoming (default: the config's, "
+        'or sbam)')
+    parser.add_argument(
+        '--compare',
+        metavar='A,B,...',
+        help='several maskers side by side instead of one')
+    parser.add_argument(
+        '--ratios',
+        nargs='+',
+        type=float,
+        metavar='R',
+        help='base ratios (default: 0.6 0.75 0.9, with --compare 0.75)')
+    parser.add_argument(
+        '--config', help='take model and masker options from this config')
+    parser.add_argument('--checkpoint', help='weights of the model')
+    parser.add_argument(
+        '--photographs',
+        metavar='A,B,...',
+        help='which photographs of scikit-image to draw where no image is '
+        'given')
+    parser.add_argument(
+        '--size',
+        type=int,
+        help="pixels of a side, a multiple of the patch size (default: the "
+        "model's)")
+    parser.add_argument(
+        '--seed', type=int, default=0,
+        help='of random weights and of the masks (default: 0)')
+    parser.add_argument('--dpi', type=int, default=150, help='default: 150')
+    parser.add_argument(
+        '--out', default='masks.png',
+        help='.png or .html file (default: masks.png)')
+    return parser.parse_args()
+
+
+def masker_configs(args: argparse.Namespace,
+                   configured: Optional[dict]) -> List[dict]:
+    """The maskers asked for; the config's options go to its own masker."""
+    if args.compare and args.masker:
+        raise ValueError('--masker and --compare exclude each other; put the '
+                         'masker into the list of --compare.')
+    names = (args.compare or args.masker or '').split(',')
+    if names == ['']:
+        return [configured or masker_config('sbam')]
+    configs = [masker_config(name) for name in names]
+    return [
+        configured if configured and masker_label(configured) == masker_label(
+            config) else config for config in configs
+    ]
+
+
+def named_images(args: argparse.Namespace, size: Tuple[int, int]
+                 ) -> Dict[str, np.ndarray]:
+    """The files of the command line, or photographs, cut to one size."""
+    images = {}
+    for path in args.images:
+        # Equal names of different folders must not replace one another.
+        name = Path(path).name
+        images[path if name in images else name] = load_image(path)
+    if not images:
+        chosen = args.photographs
+        images = photographs(chosen.split(',')) if chosen else photographs()
+    return {name: center_crop(image, size) for name, image in images.items()}
+
+
+def draw(args: argparse.Namespace) -> str:
+    """Do everything; returns a sentence on the weights used.
+
+    Raises:
+        ValueError: With a sentence for the user; nothing was written then.
+    """
+    suffix = Path(args.out).suffix.lower()
+    if suffix not in ('.png', '.html'):
+        raise ValueError(f'--out {args.out} must end in .png or .html.')
+    configured = None
+    if args.config:
+        config = read_config(args.config)
+        configured = config.model.get('masker')
+        configured = configured and dict(configured)
+    configs = masker_configs(args, configured)
+    ratios = args.ratios or ((0.75, ) if args.compare else RATIOS)
+    maskers = labelled_maskers(configs, ratios)
+
+    if args.config:
+        model, report = model_from_config(config, args.checkpoint, args.seed)
+        source = Path(args.config).name
+    else:
+        model, report = vit_base(args.checkpoint, args.seed)
+        source = 'ViT-B/16'
+    patch = model.backbone.patch_size
+    size = model.backbone.img_size
+    if args.size is not None:
+        if args.size < patch or args.size % patch:
+            raise ValueError(f'--size {args.size} is not a multiple of the '
+                             f'patch size {patch}; choose one.')
+        size = (args.size, args.size)
+    size = (int(size[0]), int(size[1]))
+    weights = (f'weights of {Path(args.checkpoint).name}' if args.checkpoint
+               else f'random weights (seed {args.seed})')
+
+    # Small inputs are drawn with more pixels than the model sees.
+    scale = max(1, round(SHARP / max(size)))
+    images = named_images(args, (scale * size[0], scale * size[1]))
+    figure = mask_gallery(
+        model, maskers, images, seed=args.seed,
+        # A page has its own heading.
+        title=None if suffix == '.html' else
+        f'{source}, {weights}, {size[0]} x {size[1]} pixels',
+        input_size=size)
+    if suffix == '.png':
+        save_figure(figure, args.out, args.dpi)
+    else:
+        command = ' '.join(['python', *sys.argv])
+        names = ', '.join(dict.fromkeys(map(masker_label, configs)))
+        write_page(
+            args.out,
+            f'Masks: {names}',
+            subtitle=f'{source}, {weights}; the model sees {size[0]} x '
+            f'{size[1]} pixels in patches of {patch}',
+            figures=[('Masks', CAPTION, figure)],
+            commands=[('Command', command)],
+            dpi=args.dpi)
+    return f'{source}, {weights}' + (f': {report}' if report else '')
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        done = draw(args)
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+    print(f'{done}\nWritten: {args.out}')
+
+
+if __name__ == '__main__':
+    main()

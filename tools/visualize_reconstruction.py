@@ -1,0 +1,90 @@
+#!/usr/bin/env python
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Draw what a pre-trained model makes of hidden patches.
+
+    python tools/visualize_reconstruction.py CONFIG CHECKPOINT photo.jpg
+    python tools/visualize_reconstruction.py CONFIG CHECKPOINT --out out.png
+
+Rows of original, masked and reconstruction (hidden patches predicted, visible
+ones pasted). Without images it draws photographs of scikit-image.
+"""
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+# The stack warns about optional parts at import; none of them is used here.
+warnings.filterwarnings('ignore')
+
+from sbam_mm.visualization import (  # noqa: E402
+    build_masker,
+    center_crop,
+    load_image,
+    model_from_config,
+    photographs,
+    reconstruction_figure,
+    save_figure,
+)
+from sbam_mm.visualization.models import read_config  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', metavar='CONFIG', help='config file')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='weights')
+    parser.add_argument(
+        'images', nargs='*', metavar='IMAGE', help='image files')
+    parser.add_argument(
+        '--ratio', type=float, help="base ratio (default: the config's)")
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of the masks (default: 0)')
+    parser.add_argument('--dpi', type=int, default=150, help='default: 150')
+    parser.add_argument(
+        '--out', default='reconstruction.png',
+        help='.png file (default: reconstruction.png)')
+    return parser.parse_args()
+
+
+def draw(args: argparse.Namespace) -> str:
+    """Do everything; returns a sentence on how the checkpoint fitted.
+
+    Raises:
+        ValueError: With a sentence for the user; nothing was written then.
+    """
+    if Path(args.out).suffix.lower() != '.png':
+        raise ValueError(f'--out {args.out} must end in .png.')
+    config = read_config(args.config)
+    model, report = model_from_config(config, args.checkpoint, args.seed)
+    if not hasattr(model, 'reconstruct'):
+        raise ValueError(f'{type(model).__name__} predicts no pixels; give a '
+                         "config with model.type='sbam_mm.MAE'.")
+    if args.ratio is not None:
+        if 'masker' not in config.model:
+            raise ValueError(f'{args.config} names no masker whose ratio '
+                             'could be set; leave --ratio out.')
+        model.masker = build_masker(config.model.masker, args.ratio)
+    images = {Path(path).name: load_image(path) for path in args.images}
+    size = tuple(int(side) for side in model.backbone.img_size)
+    images = {
+        name: center_crop(image, size)
+        for name, image in (images or photographs()).items()
+    }
+    figure = reconstruction_figure({'': model}, images, args.seed)
+    save_figure(figure, args.out, args.dpi)
+    return f'{Path(args.checkpoint).name}: {report}'
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        done = draw(args)
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+    print(f'{done}\nWritten: {args.out}')
+
+
+if __name__ == '__main__':
+    main()
