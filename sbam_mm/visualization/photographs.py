@@ -34,7 +34,7 @@ def photograph(name: str) -> np.ndarray:
         channels.
 
     Raises:
-        ValueError: If there is none of this name.
+        ValueError: If there is none of this name, or no scikit-image.
 
     Example:
         >>> photograph('astronaut').shape
@@ -44,7 +44,13 @@ def photograph(name: str) -> np.ndarray:
         raise ValueError(f'there is no photograph {name!r}; choose one of '
                          f'{", ".join(PHOTOGRAPHS)}.')
     # Only figures of photographs need scikit-image.
-    import skimage.data
+    try:
+        import skimage.data
+    except ImportError as error:
+        raise ValueError(
+            'photographs for figures come with scikit-image, which is not '
+            'installed; run `pip install scikit-image` or name image files.'
+        ) from error
     image = getattr(skimage.data, PHOTOGRAPHS[name])()
     if isinstance(image, tuple):  # a stereo pair with its disparity
         image = image[0]
