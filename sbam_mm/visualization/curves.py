@@ -159,7 +159,7 @@ def training_figure(work_dirs: Mapping[str, Union[str, Path]],
             axes.set_ylim(0, 1)
         # Below the diagram, where it hides no curve.
         axes.legend(frameon=False, fontsize=8.5, loc='upper left',
-                    bbox_to_anchor=(0., -.2), borderaxespad=0.)
+                    bbox_to_anchor=(0., -.25), borderaxespad=0.)
     return figure
 
 
@@ -190,12 +190,12 @@ def ratio_histogram(ratios: Mapping[str, Sequence[float]],
     for label, colour in colours_of(values).items():
         share = np.full(len(values[label]), 1 / len(values[label]))
         mean, std = values[label].mean(), values[label].std()
-        axes.hist(values[label], bins=edges, weights=share, color=colour,
-                  alpha=.65, label=f'{label}: mean {mean:.1%}, '
+        axes.hist(values[label], bins=edges.tolist(), weights=share,
+                  color=colour, alpha=.65, label=f'{label}: mean {mean:.1%}, '
                   f'standard deviation {std:.1%}')
     axes.xaxis.set_major_formatter(PercentFormatter(1., 0))
     axes.yaxis.set_major_formatter(PercentFormatter(1., 0))
     tidy(axes, 'mask ratio of an image', 'share of images')
     axes.legend(frameon=False, fontsize=9, loc='upper left',
-                bbox_to_anchor=(0., -.22), borderaxespad=0.)
+                bbox_to_anchor=(0., -.26), borderaxespad=0.)
     return figure

@@ -86,24 +86,24 @@ def build_masker(config: Mapping, ratio: Optional[float] = None) -> nn.Module:
         ValueError: If the ratio is outside [0, 1).
     """
     # A plain dict: mmengine's turns missing keys into errors of its own.
-    config = copy.deepcopy(dict(config))
-    config.pop('start_epoch', None)
+    options = copy.deepcopy(dict(config))
+    options.pop('start_epoch', None)
     if ratio is not None:
         if not 0 <= ratio < 1:
             raise ValueError(f'a masking ratio is a share in [0, 1), got '
                              f'{ratio:g}; MAE uses 0.75.')
         # Composed maskers have the ratio as a part with options of its own.
-        part = config
-        if isinstance(config.get('ratio'), Mapping):
-            part = config['ratio'] = dict(config['ratio'])
+        part = options
+        if isinstance(options.get('ratio'), Mapping):
+            part = options['ratio'] = dict(options['ratio'])
         part['ratio'] = ratio
-        options = inspect.signature(MODELS.get(part['type'])).parameters
-        if 'delta_r' in options:
-            wanted = part.get('delta_r', options['delta_r'].default)
+        accepted = inspect.signature(MODELS.get(part['type'])).parameters
+        if 'delta_r' in accepted:
+            wanted = part.get('delta_r', accepted['delta_r'].default)
             # A hundredth below 1, which is not in the range.
             room = max(0., min(ratio, 0.99 - ratio))
             part['delta_r'] = min(wanted, round(room, 6))
-    return MODELS.build(config)
+    return MODELS.build(options)
 
 
 @torch.no_grad()

@@ -77,7 +77,7 @@ def hide_patches(image: np.ndarray, masked: np.ndarray) -> np.ndarray:
         np.ndarray: RGB, uint8, (H, W, 3).
     """
     hidden = spread(masked, image.shape)[..., None]
-    return np.where(hidden, np.uint8(GREY), image)
+    return np.where(hidden, np.array(GREY, np.uint8), image)
 
 
 def paste_visible(image: np.ndarray, prediction: np.ndarray,

@@ -204,9 +204,7 @@ def summarise(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> str:
     """
     sentences = []
     for metric in _metrics(runs):
-        scored = sorted(((r.metrics[metric], _lower(r.label))
-                         for r in runs if r.metrics.get(metric) is not None),
-                        key=lambda pair: -pair[0])
+        scored = sorted(_scores(runs, metric), key=lambda pair: -pair[0])
         if len(scored) == 1:
             sentences.append(f'On {metric}, {scored[0][1]} reaches '
                              f'{scored[0][0]:.1f} %.')
@@ -243,18 +241,25 @@ def _metrics(runs: Sequence[RunResult]) -> List[str]:
     return list(dict.fromkeys(name for r in runs for name in r.metrics))
 
 
+def _scores(results: Sequence[RunResult],
+            metric: str) -> List[Tuple[float, str]]:
+    """(value, label) of the results for which it was measured."""
+    values = [(r.metrics.get(metric), _lower(r.label)) for r in results]
+    return [(value, label) for value, label in values if value is not None]
+
+
 def _against_floors(metric: str, scored: List[Tuple[float, str]],
                     floors: Sequence[RunResult]) -> List[str]:
     """One sentence on the runs that are above all floors, and on others."""
-    levels = [(f.metrics[metric], _lower(f.label)) for f in floors
-              if f.metrics.get(metric) is not None]
+    levels = _scores(floors, metric)
     if not scored or not levels:
         return []
     named = _join([f'{label} ({level:.1f} %)' for level, label in levels])
-    low = [
-        f'{label} is not above {_join([n for v, n in levels if score <= v])}'
-        for score, label in scored if any(score <= v for v, _ in levels)
-    ]
+    low = []
+    for score, label in scored:
+        above = [name for level, name in levels if score <= level]
+        if above:
+            low.append(f'{label} is not above {_join(above)}')
     if low:
         return [f'Compared with {named}: {_join(low)}.']
     both = {1: 'It is', 2: 'Both are'}.get(len(scored), 'All are')
@@ -272,8 +277,7 @@ def _table(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> dict:
         if any(getattr(r, name) is not None for r in everything)
     ]
     best = {
-        metric: max((r.metrics[metric] for r in runs
-                     if r.metrics.get(metric) is not None), default=None)
+        metric: max((v for v, _ in _scores(runs, metric)), default=None)
         for metric in metrics
     }
     rows = []
@@ -331,7 +335,9 @@ def write_page(path: Union[str, Path],
     ]
     page = jinja2.Environment(
         autoescape=True, trim_blocks=True).from_string(PAGE).render(
-            title=title, subtitle=subtitle, summary=summary, table=table,
+            title=title, subtitle=subtitle, table=table,
+            # No line begins with a lonely per cent sign.
+            summary=summary.replace(' %', '\u00a0%'),
             figures=pictures, facts=facts, commands=commands,
             configs=configs, style=STYLE)
     write_atomically(path, page.encode('utf-8'))
@@ -370,8 +376,8 @@ def build_report(out_path: Union[str, Path],
                 ('Training', 'Loss, kNN accuracy and mask ratio.',
                  training_figure({'Random masking': ..., 'SBAM': ...})),
                 ('Masks', 'The same photographs.', mask_gallery(...))],
-            provenance=dict(data='CIFAR-10', seed=0, command='make quickstart'))
-    """  # noqa: E501
+            provenance=dict(data='CIFAR-10', seed=0, command='make ...'))
+    """
     given = dict(provenance or {})
     command = given.pop('command', None)
     facts = [(str(key)[:1].upper() + str(key)[1:], str(value))
