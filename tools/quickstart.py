@@ -1,0 +1,328 @@
+#!/usr/bin/env python
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Pre-train the same small ViT with random masking and with SBAM, and compare.
+
+    make quickstart
+    make quickstart ARGS="--data /path/to/folder --epochs 8"
+
+Real images, the same budget for both, about ten minutes on two CPU cores.
+Writes work_dirs/quickstart/report.html and results.json. A second call reuses
+finished runs and goes on with an interrupted one.
+"""
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from statistics import mean, median
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from rich.console import Console
+from rich.table import Column, Table
+from torch import nn
+from torch.utils.data import Dataset
+
+from sbam_mm.datasets import ImageSource, find_image_source
+from sbam_mm.datasets.sources import SourceUnavailable
+from sbam_mm.evaluation import (
+    PROTOCOL,
+    extract_features,
+    knn_top1,
+    linear_probe,
+)
+from sbam_mm.registry import DATASETS, build_part
+from sbam_mm.visualization import (
+    RunResult,
+    build_report,
+    center_crop,
+    mask_gallery,
+    mask_images,
+    photographs,
+    ratio_histogram,
+    read_scalars,
+    reconstruction_figure,
+    training_figure,
+)
+from sbam_mm.visualization.output import write_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS = {
+    'random': ('Random masking', 'configs/small/mae_small.py'),
+    'sbam': ('SBAM, per-image ratio', 'configs/small/sbam_small.py'),
+}
+METRICS = dict(knn='kNN top-1', linear='linear top-1')
+# How many images the final judgement uses, and its number of neighbours.
+NUM_BANK, NUM_QUERY, K = 10000, 5000, 20
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--data',
+        default=os.environ.get('DATA_ROOT'),
+        help='folder with train/<class>/ and test/<class>/ (default: the '
+        'environment variable DATA_ROOT, an earlier download, CIFAR-10, '
+        'Fashion-MNIST)')
+    parser.add_argument(
+        '--epochs', type=int, default=3, help='per run (default: 3)')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of both runs (default: 0)')
+    parser.add_argument(
+        '--num-train',
+        type=int,
+        help='use this many training images, drawn by seed (default: all)')
+    parser.add_argument(
+        '--work-dir',
+        default='work_dirs/quickstart',
+        help='where everything goes (default: work_dirs/quickstart)')
+    args = parser.parse_args()
+    if args.epochs < 1:
+        parser.error('--epochs must be at least 1.')
+    return args
+
+
+def run_config(name: str, source: ImageSource,
+               args: argparse.Namespace) -> Config:
+    """The published config of one run, with this budget and these images."""
+    title, path = RUNS[name]
+    os.environ['DATA_ROOT'] = source.root
+    with redirect_stdout(StringIO()):  # mmengine tells of the variable
+        cfg = Config.fromfile(ROOT / path)
+    cfg.randomness.seed = args.seed
+    cfg.train_dataloader.dataset.data_prefix = source.train_prefix
+    if args.num_train:
+        cfg.train_dataloader.dataset.indices = subset(
+            source.num_train, args.num_train)
+    knn = cfg.custom_hooks[-1]
+    knn.bank.data_prefix = source.train_prefix
+    knn.query.data_prefix = source.test_prefix
+    knn.num_train = min(knn.num_train, source.num_train)
+    knn.num_test = min(knn.num_test, source.num_test)
+    cfg.custom_hooks.append(
+        dict(type='sbam_mm.ProgressBarHook', title=title))
+    warm_up, cosine = cfg.param_scheduler
+    warm_up.end = cosine.begin = 0.1 * args.epochs
+    cosine.update(T_max=0.9 * args.epochs, end=args.epochs)
+    cfg.train_cfg.max_epochs = args.epochs
+    # The folder names the budget, so that a run is reused only for its own.
+    budget = f'{source.name}-{args.num_train or source.num_train}images'
+    cfg.work_dir = str(
+        Path(args.work_dir) /
+        f'{budget}-{args.epochs}epochs-seed{args.seed}' / name)
+    cfg.experiment_name = f'quickstart-{name}'
+    return cfg
+
+
+def subset(total: int, wanted: int) -> list[int]:
+    """The same random choice of images in every call."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randperm(total, generator=generator)[:wanted].tolist()
+
+
+def quiet_runner(cfg: Config) -> Runner:
+    """A runner whose messages go to its log file only."""
+    # mmengine's logger keeps the stream that it finds when it is made.
+    with redirect_stdout(StringIO()):
+        return Runner.from_cfg(cfg)
+
+
+def pretrain(cfg: Config, console: Console) -> nn.Module:
+    """Train, go on with an interrupted run, or take a finished one."""
+    finished = Path(cfg.work_dir) / f'epoch_{cfg.train_cfg.max_epochs}.pth'
+    if finished.exists():
+        console.print(f'  already trained: {finished}')
+        runner = quiet_runner(cfg)
+        runner.load_checkpoint(str(finished))
+        return runner.model.eval()
+    cfg.resume = (Path(cfg.work_dir) / 'last_checkpoint').exists()
+    if cfg.resume:
+        console.print('  going on with an interrupted run')
+    runner = quiet_runner(cfg)
+    runner.train()
+    return runner.model.eval()
+
+
+def training_scalars(cfg: Config) -> dict[str, float]:
+    """Speed of a run, and visible tokens in its last epoch, from its log."""
+    steps = [r for r in read_scalars(cfg.work_dir) if 'loss' in r]
+    last = [r for r in steps if r['epoch'] == steps[-1]['epoch']]
+    # The first record contains the start of the workers.
+    seconds = median(r['time'] for r in steps[1:] or steps)
+    return dict(
+        visible_tokens=mean(r['visible_tokens'] for r in last),
+        images_per_second=cfg.train_dataloader.batch_size / seconds)
+
+
+def labelled(cfg: Config, prefix: str, total: int, wanted: int):
+    """A labelled data set without augmentation."""
+    return DATASETS.build(
+        dict(
+            cfg.custom_hooks[-2].bank,
+            data_prefix=prefix,
+            cache=True,
+            indices=subset(total, min(total, wanted))))
+
+
+def judge(model: nn.Module, feature: str, preprocessor: nn.Module | None,
+          train: Dataset, test: Dataset) -> dict[str, float]:
+    """kNN and linear-probe accuracy of frozen features, in per cent."""
+    train_set = extract_features(model, train, feature, preprocessor)
+    test_set = extract_features(model, test, feature, preprocessor)
+    knn = knn_top1(*train_set, *test_set, k=[min(K, len(train))])
+    scores = dict(knn=next(iter(knn.values())))
+    if feature != 'pixels':
+        scores['linear'] = linear_probe(*train_set, *test_set)
+    return scores
+
+
+def main() -> None:
+    args = parse_args()
+    console = Console()
+    started = time.monotonic()
+    console.rule('sbam_mm quickstart')
+    console.print(
+        f'[1/4] Images for two runs of {args.epochs} epochs on '
+        f'{os.cpu_count()} CPU cores'
+        f'{" and a GPU" if torch.cuda.is_available() else ""}')
+    try:
+        source = find_image_source(
+            args.data, log=lambda text: console.print(f'  {text}'))
+    except (FileNotFoundError, SourceUnavailable, ValueError) as error:
+        sys.exit(f'error: {error}')
+
+    configs = {name: run_config(name, source, args) for name in RUNS}
+    results_path = Path(configs['sbam'].work_dir).parent / 'results.json'
+    results = (json.loads(results_path.read_text())
+               if results_path.exists() else {})
+    models = {}
+    for step, (name, cfg) in enumerate(configs.items(), start=2):
+        console.print(f'[{step}/4] {RUNS[name][0]}')
+        models[name] = pretrain(cfg, console)
+
+    console.print('[4/4] Judging frozen features (kNN, linear probe)')
+    untrained = quiet_runner(configs['random']).model
+    torch.manual_seed(args.seed)
+    untrained.init_weights()
+    as_stored = build_part(
+        dict(type='SelfSupDataPreprocessor', mean=[0.] * 3, std=[255.] * 3))
+    subjects = dict(
+        pixels=('Raw pixels', untrained, 'pixels', as_stored),
+        normalised=('Normalised pixels', untrained, 'pixels', None),
+        untrained=('Random-init features', untrained, 'avg', None),
+        random=(RUNS['random'][0], models['random'], 'avg', None),
+        sbam=(RUNS['sbam'][0], models['sbam'], 'avg', None))
+    train = labelled(configs['random'], source.train_prefix,
+                     source.num_train, NUM_BANK)
+    test = labelled(configs['random'], source.test_prefix, source.num_test,
+                    NUM_QUERY)
+    for name, (label, *subject) in subjects.items():
+        if name in results:
+            continue
+        console.print(f'  {label}')
+        results[name] = judge(*subject, train, test)
+        if name in configs:
+            results[name].update(training_scalars(configs[name]))
+        write_atomically(results_path,
+                         json.dumps(results, indent=2).encode())
+
+    rows = {
+        name: RunResult(
+            name,
+            subject[0],
+            metrics={
+                header: results[name].get(key)
+                for key, header in METRICS.items()
+            },
+            images_per_second=results[name].get('images_per_second'),
+            visible_tokens=results[name].get('visible_tokens'),
+            config=configs[name].pretty_text if name in configs else None,
+            work_dir=configs[name].work_dir if name in configs else None)
+        for name, subject in subjects.items()
+    }
+    floors = [rows[name] for name in rows if name not in configs]
+    report = Path(args.work_dir) / 'report.html'
+    build_report(
+        report,
+        runs=[rows[name] for name in configs],
+        floors=floors,
+        figures=figures(configs, models, test, floors),
+        provenance=dict(
+            Images=source.provenance,
+            Budget=f'{args.epochs} epochs of '
+            f'{args.num_train or source.num_train} images each, seed '
+            f'{args.seed}',
+            Judged=f'kNN with k = {K} and {PROTOCOL.format(c=0.1)} '
+            f'{min(NUM_BANK, source.num_train)} training and '
+            f'{min(NUM_QUERY, source.num_test)} test images; features are '
+            'the mean of the patch tokens.',
+            Time=f'{time.monotonic() - started:.0f} s in this call',
+            command=f'python tools/quickstart.py {" ".join(sys.argv[1:])}'))
+    console.print(table(rows.values()))
+    console.print('One seed and a small model: a demonstration, not evidence.')
+    console.print(f'Images: {source.provenance}')
+    console.print(f'Report: {report}')
+
+
+def figures(configs: dict, models: dict, test: Dataset,
+            floors: list[RunResult]) -> list[tuple]:
+    """Curves, masks, reconstructions and ratios, with their captions."""
+    labels = {name: RUNS[name][0] for name in configs}
+    knn = METRICS['knn']
+    maskers = {labels[name]: model.masker for name, model in models.items()}
+    sbam = models['sbam']
+    # 96 pixels are 24 x 24 patches of the trained embedding: enough to see.
+    large = {
+        name: center_crop(image, 96)
+        for name, image in photographs().items()
+    }
+    # As the models see them, RGB uint8 (H, W, 3).
+    images = [
+        test[i]['inputs'].permute(1, 2, 0).numpy()[..., ::-1].copy()
+        for i in range(min(400, len(test)))
+    ]
+    few = {f'test image {i}': image for i, image in enumerate(images[:6])}
+    ratios = {
+        labels[name]: mask_images(model, images).ratio.tolist()
+        for name, model in models.items()
+    }
+    return [
+        ('Training', 'Loss, kNN accuracy on a small bank, and the ratio of '
+         'hidden tokens. The losses are not comparable: SBAM hides other, '
+         'and other numbers of, patches.',
+         training_figure(
+             {labels[name]: cfg.work_dir for name, cfg in configs.items()},
+             {floor.label: floor.metrics[knn] for floor in floors})),
+        ('Masks on photographs', 'Both maskers with the same draws, salience '
+         'from the trained patch embedding.',
+         mask_gallery(sbam, maskers, large)),
+        ('Masks on test images', '', mask_gallery(sbam, maskers, few)),
+        ('Reconstructions', 'Each model hides patches its own way.',
+         reconstruction_figure(
+             {labels[name]: model for name, model in models.items()}, few)),
+        ('Ratios', f'Masking ratio of {len(images)} test images.',
+         ratio_histogram(ratios)),
+    ]
+
+
+def table(rows: Iterable[RunResult]) -> Table:
+    """The small table at the end; a dash where a column has no meaning."""
+    headers = (*METRICS.values(), 'visible tokens / image', 'images/s')
+    out = Table('masking', *(Column(h, justify='right') for h in headers))
+    for row in rows:
+        cells = (*row.metrics.values(), row.visible_tokens,
+                 row.images_per_second)
+        out.add_row(row.label,
+                    *('-' if c is None else f'{c:.1f}' for c in cells))
+    return out
+
+
+if __name__ == '__main__':
+    main()
