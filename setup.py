@@ -75,7 +75,7 @@ def read_readme():
     return readme.read_text(encoding='utf-8') if readme.exists() else ''
 
 
-REPORT = ['matplotlib', 'rich', 'scikit-image', 'scikit-learn', 'tensorboard']
+REPORT = ['jinja2', 'matplotlib', 'scikit-image', 'tensorboard']
 
 setup(
     name='sbam_mm',
@@ -92,7 +92,8 @@ setup(
     # maintained one share their import names and overwrite each other's
     # files, so the choice is the user's, made through an extra.
     install_requires=[
-        'numpy', 'packaging', 'pillow', 'scikit-learn', 'torch', 'torchvision'
+        'numpy', 'packaging', 'pillow', 'rich', 'scikit-learn', 'torch',
+        'torchvision'
     ],
     extras_require={
         'onedl': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain'],

@@ -5,13 +5,7 @@
 #
 #   tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of tools/test.py]
 #
-# On a machine without a GPU, GPUS processes share its CPU (gloo).
-# Several machines: run it on each, with
-#   NNODES       number of machines          (1)
-#   NODE_RANK    number of this machine      (0)
-#   MASTER_ADDR  address of machine 0        (127.0.0.1)
-#   PORT         a free port of machine 0    (29500; one machine: any free one)
-# PYTHON names the interpreter (python, or .venv's if none is activated).
+# Machines, ports and the interpreter are chosen as in tools/dist_train.sh.
 set -euo pipefail
 
 if [ $# -lt 3 ]; then
@@ -22,35 +16,6 @@ CONFIG=$1
 CHECKPOINT=$2
 GPUS=$3
 shift 3
-if ! [[ $GPUS =~ ^[1-9][0-9]*$ ]]; then
-    echo "error: GPUS is '$GPUS'; give the number of processes, e.g. 8." >&2
-    exit 2
-fi
-NNODES=${NNODES:-1}
 
-TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-ROOT=$(dirname "$TOOLS")
-export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
-if [ -z "${PYTHON:-}" ]; then
-    PYTHON=python
-    if [ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] &&
-        [ -x "$ROOT/.venv/bin/python" ]; then
-        PYTHON=$ROOT/.venv/bin/python
-    fi
-fi
-
-if [ "$NNODES" = 1 ] && [ -z "${PORT:-}" ]; then
-    # A free port is found, so that two trainings can share a machine.
-    RENDEZVOUS=(--standalone)
-else
-    RENDEZVOUS=(
-        --nnodes="$NNODES"
-        --node_rank="${NODE_RANK:-0}"
-        --master_addr="${MASTER_ADDR:-127.0.0.1}"
-        --master_port="${PORT:-29500}"
-    )
-fi
-
-exec "$PYTHON" -m torch.distributed.run "${RENDEZVOUS[@]}" \
-    --nproc_per_node="$GPUS" \
-    "$TOOLS/test.py" "$CONFIG" "$CHECKPOINT" --launcher pytorch "$@"
+DIST_SCRIPT=test.py exec "$(dirname "${BASH_SOURCE[0]}")/dist_train.sh" \
+    "$CONFIG" "$GPUS" "$CHECKPOINT" "$@"

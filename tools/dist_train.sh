@@ -52,4 +52,4 @@ fi
 
 exec "$PYTHON" -m torch.distributed.run "${RENDEZVOUS[@]}" \
     --nproc_per_node="$GPUS" \
-    "$TOOLS/train.py" "$CONFIG" --launcher pytorch "$@"
+    "$TOOLS/${DIST_SCRIPT:-train.py}" "$CONFIG" --launcher pytorch "$@"

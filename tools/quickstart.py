@@ -278,9 +278,8 @@ def figures(configs: dict, models: dict, test: Dataset,
     knn = METRICS['knn']
     maskers = {labels[name]: model.masker for name, model in models.items()}
     sbam = models['sbam']
-    # 96 pixels are 24 x 24 patches of the trained embedding: enough to see.
     large = {
-        name: center_crop(image, 96)
+        name: center_crop(image, 224)
         for name, image in photographs().items()
     }
     # As the models see them, RGB uint8 (H, W, 3).
@@ -301,12 +300,13 @@ def figures(configs: dict, models: dict, test: Dataset,
              {labels[name]: cfg.work_dir for name, cfg in configs.items()},
              {floor.label: floor.metrics[knn] for floor in floors})),
         ('Masks on photographs', 'Both maskers with the same draws, salience '
-         'from the trained patch embedding.',
-         mask_gallery(sbam, maskers, large)),
+         'from the trained patch embedding (the square root is shown). The '
+         'model sees 32 x 32 pixels.',
+         mask_gallery(sbam, maskers, large, input_size=(32, 32))),
         ('Masks on test images', '', mask_gallery(sbam, maskers, few)),
         ('Reconstructions', 'Each model hides patches its own way.',
          reconstruction_figure(
-             {labels[name]: model for name, model in models.items()}, few)),
+             dict(random=models['random'], SBAM=models['sbam']), few)),
         ('Ratios', f'Masking ratio of {len(images)} test images.',
          ratio_histogram(ratios)),
     ]

@@ -1,8 +1,8 @@
 """What every pre-training run shares: hooks, logs, seed, resume.
 
-TensorBoard or Weights & Biases in addition to the local JSON:
-    --cfg-options visualizer.vis_backends.1.type=TensorboardVisBackend
-    --cfg-options visualizer.vis_backends.1.type=WandbVisBackend
+TensorBoard or Weights & Biases in addition to the local JSON, in a config:
+    visualizer = dict(vis_backends=[
+        dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
 """
 default_scope = 'mmpretrain'
 
