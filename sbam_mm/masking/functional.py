@@ -156,3 +156,79 @@ def hide_top(key: Tensor, num_visible: Union[int, Tensor]) -> Tensor:
     if isinstance(num_visible, Tensor):
         num_visible = num_visible[:, None]
     return rank >= num_visible
+
+
+def share_count(count: Union[int, Tensor], share: float) -> Tensor:
+    """Whole tokens in a share of ``count`` tokens, int(count * share).
+
+    A millionth is added first: 0.3 of 10 tokens are 3, not the 2 that a
+    product of floats just below 3 would give.
+
+    Args:
+        count (int or Tensor): Tokens, a number or int64 of any shape.
+        share (float): In [0, 1].
+
+    Returns:
+        Tensor: int64, of the shape of ``count``.
+
+    Example:
+        >>> share_count(torch.tensor([10, 27]), 0.3).tolist()
+        [3, 8]
+    """
+    return (torch.as_tensor(count).double() * share + 1e-6).floor().long()
+
+
+def exponential_draws(uniform: Tensor) -> Tensor:
+    """Exp(1) draws from draws of U[0, 1), by the inverse distribution."""
+    return -torch.log1p(-uniform)
+
+
+def weighted_order(weight: Tensor, exponential: Tensor) -> Tensor:
+    """Order tokens at random, heavier ones earlier, without replacement.
+
+    The order is the descending one of weight / q with q ~ Exp(1). It has the
+    law of drawing one token after the other, each with a probability
+    proportional to its weight among those left, and is bit-equal to
+    ``torch.multinomial`` given its draws. With g = -log q it is the
+    Gumbel-top-k trick, but a weight of 0 needs no logarithm here.
+
+    Args:
+        weight (Tensor): (B, L). Tokens whose weight is 0 come last, at
+            random among themselves; so do those with a weight that is
+            negative or not finite.
+        exponential (Tensor): q, draws from Exp(1), (B, L).
+
+    Returns:
+        Tensor: int64 (B, L), the indices of the tokens in order.
+
+    Example:
+        >>> weight = torch.tensor([[0., 1., 3.]])
+        >>> weighted_order(weight, torch.tensor([[.1, 1., 2.]])).tolist()
+        [[2, 1, 0]]
+    """
+    # All keys of weightless tokens are below 0 and all others are not, even
+    # where a tiny weight makes the quotient underflow.
+    key = torch.where((weight > 0) & torch.isfinite(weight),
+                      weight / exponential, -exponential)
+    return torch.argsort(key, dim=1, descending=True, stable=True)
+
+
+def top_rank(scores: Tensor, noise: Tensor) -> Tensor:
+    """Rank of every token, 0 = highest score, equal scores at random.
+
+    Args:
+        scores (Tensor): (B, L).
+        noise (Tensor): (B, L), decides among equal scores only.
+
+    Returns:
+        Tensor: int64 (B, L).
+
+    Example:
+        >>> top_rank(torch.tensor([[.5, 1., .5]]),
+        ...          torch.tensor([[.1, .2, .3]])).tolist()
+        [[2, 0, 1]]
+    """
+    shuffled = torch.argsort(noise, dim=1, descending=True, stable=True)
+    order = torch.argsort(
+        scores.gather(1, shuffled), dim=1, descending=True, stable=True)
+    return order_to_rank(shuffled.gather(1, order))

@@ -13,8 +13,10 @@ from sbam_mm.registry import MODELS, build_part
 
 from .ratio import AdaptiveRatio, FixedRatio
 from .salience import AffinitySalience, NoSalience
-from .selection import BlockSelection, NoisyTopK
+from .selection import NoisyTopK
+from .shapes import BlockSelection, GridSelection, UniformSelection
 from .types import MaskingContext, TokenMask
+from .varied_ratio import RandomRatio
 
 Part = Union[dict, nn.Module]
 
@@ -62,7 +64,7 @@ class Masker(nn.Module):
     @property
     def uniform(self) -> bool:
         """Whether all images of a batch keep the same number of tokens."""
-        return self.ratio.uniform
+        return self.ratio.uniform and self.selection.uniform
 
     @torch.no_grad()
     def forward(self,
@@ -81,14 +83,10 @@ class Masker(nn.Module):
         if self.warm_up is not None and context.epoch < self.start_epoch:
             return self.warm_up(context, noise)
         scores = self.salience(context)
-        num_visible, ratio, salient = self.ratio(scores)
-        masked = self.selection(scores, num_visible, context.grid, noise)
-        return TokenMask(
-            masked,
-            ratio=ratio,
-            scores=scores,
-            salient=salient,
-            num_visible=num_visible if isinstance(num_visible, int) else None)
+        share = self.ratio(scores, context)
+        choice = self.selection(scores, share.num_visible, context, noise)
+        return TokenMask(choice.masked, choice.thrown, share.ratio, scores,
+                         share.salient, choice.num_visible)
 
 
 @MODELS.register_module()
@@ -124,6 +122,75 @@ class BlockMasker(Masker):
     def __init__(self, ratio: float = 0.4, **blocks):
         super().__init__(NoSalience(), FixedRatio(ratio),
                          BlockSelection(**blocks))
+
+
+@MODELS.register_module()
+class UniformMasker(Masker):
+    """UM-MAE's uniform masking: one visible token in every 2 x 2 block.
+
+    Three quarters of the tokens are hidden, no other ratio is possible; see
+    :class:`UniformSelection` for the source and for odd grids. UM-MAE's
+    secondary masking of visible tokens is a matter of the model.
+
+    Example:
+        >>> context = MaskingContext(torch.randn(2, 16, 8), grid=(4, 4))
+        >>> UniformMasker()(context).num_visible
+        4
+    """
+
+    def __init__(self):
+        super().__init__(NoSalience(), FixedRatio(0.75), UniformSelection())
+
+
+@MODELS.register_module()
+class GridMasker(Masker):
+    """Every k-th token along both axes is visible, at a random phase.
+
+    Args:
+        stride (int): k; 1 - 1/k^2 of the tokens are hidden. Defaults to 2:
+            three quarters. See :class:`GridSelection`.
+
+    Example:
+        >>> context = MaskingContext(torch.randn(2, 36, 8), grid=(6, 6))
+        >>> GridMasker(stride=3)(context).num_visible
+        4
+    """
+
+    def __init__(self, stride: int = 2):
+        selection = GridSelection(stride)
+        super().__init__(NoSalience(), FixedRatio(1 - 1 / stride**2),
+                         selection)
+
+
+@MODELS.register_module()
+class RandomRatioMasker(Masker):
+    """Random masks at a random ratio: SBAM's variety without its salience.
+
+    It tells whether a gain over a fixed ratio comes from salience or from
+    seeing images at many ratios.
+
+    Args:
+        low (float): Lowest ratio. Defaults to 0.6, as in SBAM's range.
+        high (float): Highest. Defaults to 0.9.
+        scope (str): "sample", a ratio per image, or "batch".
+            Defaults to "sample".
+        rounding (str): Of the visible tokens, "floor" or "ceil".
+            Defaults to "ceil", as in SBAM.
+
+    Example:
+        >>> context = MaskingContext(torch.randn(2, 100, 8), grid=(10, 10))
+        >>> counts = RandomRatioMasker()(context).visible_counts
+        >>> bool((counts >= 10).all() & (counts <= 40).all())
+        True
+    """
+
+    def __init__(self,
+                 low: float = 0.6,
+                 high: float = 0.9,
+                 scope: str = 'sample',
+                 rounding: str = 'ceil'):
+        super().__init__(NoSalience(), RandomRatio(low, high, scope, rounding),
+                         NoisyTopK(noise=1.))
 
 
 @MODELS.register_module()

@@ -1,8 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """How many tokens to hide: the second of a masker's three parts.
 
-A ratio is called with the scores (B, L) and returns a :class:`Share`.
-``uniform`` says beforehand whether all images of a batch get one count.
+A ratio is called with the scores (B, L) and the :class:`MaskingContext` and
+returns a :class:`Share`. ``uniform`` says beforehand whether all images of a
+batch get one count; ``ratio`` is what a warm-up with random masks uses. This
+file has the ratios of the papers; those that vary without regard to salience
+are in ``varied_ratio.py``.
 """
 from fractions import Fraction
 from typing import NamedTuple, Optional, Union
@@ -13,6 +16,7 @@ from torch import Tensor, nn
 from sbam_mm.registry import MODELS
 
 from . import functional as F
+from .types import MaskingContext
 
 
 class Share(NamedTuple):
@@ -59,7 +63,9 @@ class FixedRatio(nn.Module):
     def extra_repr(self) -> str:
         return f'ratio={self.ratio}, rounding={self.rounding!r}'
 
-    def forward(self, scores: Tensor) -> Share:
+    def forward(self,
+                scores: Tensor,
+                context: Optional[MaskingContext] = None) -> Share:
         batch_size, num_tokens = scores.shape
         return Share(
             F.visible_count(num_tokens, self.ratio, self.rounding),
@@ -141,7 +147,9 @@ class AdaptiveRatio(nn.Module):
                 f'rounding={self.rounding!r}, '
                 f'visible=[{self.min_visible}, {self.max_visible}]')
 
-    def forward(self, scores: Tensor) -> Share:
+    def forward(self,
+                scores: Tensor,
+                context: Optional[MaskingContext] = None) -> Share:
         batch_size, num_tokens = scores.shape
         num_salient = (scores > self.delta).sum(dim=1)
         salient = num_salient / num_tokens

@@ -2,10 +2,17 @@
 """Which tokens to hide: the last of a masker's three parts.
 
 A selection is called with the scores (B, L), the number of visible tokens
-(int or (B,)), the grid and, optionally, the random draws; it returns the
-boolean mask (B, L) with exactly that many tokens left visible.
+(int or (B,)), the :class:`MaskingContext` and, optionally, random draws; it
+returns a :class:`Choice`. ``uniform`` says beforehand whether it leaves equal
+counts equal: it is False where a selection shows more tokens of some images
+than the ratio asked for.
+
+This file goes by the scores. Shapes are in ``shapes.py``, choices that change
+over the training in ``schedule.py``, AttMask's hints in ``hints.py``.
 """
-from typing import Optional, Tuple, Union
+from fractions import Fraction
+from math import floor
+from typing import NamedTuple, Optional, Union
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +20,39 @@ from torch import Tensor, nn
 from sbam_mm.registry import MODELS
 
 from . import functional as F
-from .blocks import TorchDraws, block_mask
+from .types import MaskingContext
+
+
+class Choice(NamedTuple):
+    """Which tokens of each image are hidden.
+
+    Attributes:
+        masked (Tensor): Boolean (B, L), True = hidden and to be predicted.
+        thrown (Tensor, optional): Boolean (B, L), True = in neither encoder,
+            decoder nor loss. Defaults to None: nothing is thrown.
+        num_visible (int, optional): Tokens left visible where it is one
+            number for the whole batch, known without asking the device.
+            Defaults to None.
+    """
+    masked: Tensor
+    thrown: Optional[Tensor] = None
+    num_visible: Optional[int] = None
+
+
+def one_count(num_visible: Union[int, Tensor]) -> Optional[int]:
+    """The count if it is one number for the batch, otherwise None."""
+    return num_visible if isinstance(num_visible, int) else None
+
+
+def token_noise(scores: Tensor, noise: Optional[Tensor] = None) -> Tensor:
+    """One draw from U[0, 1) per token, or the injected ones checked."""
+    if noise is None:
+        return torch.rand_like(scores)
+    if noise.shape != scores.shape:
+        raise ValueError(
+            f'noise has the shape {tuple(noise.shape)} but the scores '
+            f'have {tuple(scores.shape)}; give one draw per token.')
+    return noise
 
 
 @MODELS.register_module()
@@ -27,9 +66,10 @@ class NoisyTopK(nn.Module):
 
     Example:
         >>> S = torch.tensor([[0., 1., .2, .1]])
-        >>> NoisyTopK(noise=0)(S, 1, grid=(2, 2)).tolist()
+        >>> NoisyTopK(noise=0)(S, 1).masked.tolist()
         [[False, True, True, True]]
     """
+    uniform = True
 
     def __init__(self, noise: float = 0.5):
         super().__init__()
@@ -44,74 +84,103 @@ class NoisyTopK(nn.Module):
     def forward(self,
                 scores: Tensor,
                 num_visible: Union[int, Tensor],
-                grid: Tuple[int, int],
-                noise: Optional[Tensor] = None) -> Tensor:
+                context: Optional[MaskingContext] = None,
+                noise: Optional[Tensor] = None) -> Choice:
         """Choose.
 
         Args:
             scores (Tensor): S, (B, L).
             num_visible (int or Tensor): Tokens to leave visible.
-            grid (tuple[int, int]): Not used: position does not matter here.
+            context (MaskingContext, optional): Not used.
             noise (Tensor, optional): Draws from U[0, 1) of shape (B, L) that
                 replace torch's generator. Defaults to None.
         """
-        if noise is None:
-            noise = torch.rand_like(scores)
-        elif noise.shape != scores.shape:
-            raise ValueError(
-                f'noise has the shape {tuple(noise.shape)} but the scores '
-                f'have {tuple(scores.shape)}; give one draw per token.')
-        return F.hide_top(scores + self.noise * noise, num_visible)
+        key = scores + self.noise * token_noise(scores, noise)
+        return Choice(
+            F.hide_top(key, num_visible), num_visible=one_count(num_visible))
 
 
 @MODELS.register_module()
-class BlockSelection(nn.Module):
-    """Hide rectangles (BEiT), completed to the exact count at random.
+class WeightedOrder(nn.Module):
+    """Draw tokens one by one, each as likely as its score among those left.
 
-    Scores play no part. The rectangles are searched on the CPU with torch's
-    CPU generator. Where the search ends short of the wanted count, random
-    single tokens fill up, as BootMAE does; a rectangle never overshoots.
+    The tokens drawn first are masked, the next are thrown and the rest stay
+    visible. Sources: attention-driven masking and throwing, AM and AMT (Gui
+    et al., *Good Helper Is around You: Attention-driven Masked Image
+    Modeling*, AAAI 2023); with ``keep`` the sampling of MILAN (Hou et al.,
+    *MILAN: Masked Image Pretraining on Language Assisted Representation*,
+    2022). Bit-equal to both official codes for the same draws, with
+    ``FixedRatio(rounding='ceil')`` for AMT, which rounds the masked tokens
+    down, and the default "floor" for MILAN.
 
     Args:
-        min_area (int): Smallest rectangle in tokens. Defaults to 16; taken
-            smaller on grids that small.
-        max_area (int, optional): Largest. Defaults to None.
-        min_aspect (float): Defaults to 0.3.
-        attempts (int): Failed rectangles that end the search. Defaults to 10.
-    """
+        keep (bool): Keep the tokens drawn first visible and mask the last
+            (MILAN). Defaults to False: mask the first (AM, AMT).
+        throw (float): Share of all tokens that is thrown, taken from those
+            the ratio leaves visible; AMT pairs 0.4 with a ratio of 0.45.
+            Rounded to the nearest token, and at least one token stays
+            visible. The official code takes the difference of two counts
+            rounded down: the same number for AMT's settings at 36, 49, 64,
+            196 and 256 tokens, one token apart at some others. Defaults to
+            0: no token is thrown.
 
-    def __init__(self,
-                 min_area: int = 16,
-                 max_area: Optional[int] = None,
-                 min_aspect: float = 0.3,
-                 attempts: int = 10):
+    Example:
+        >>> S = torch.tensor([[0., 1., 0., 5.]])
+        >>> choice = WeightedOrder(throw=0.25)(S, num_visible=2)
+        >>> choice.masked.tolist(), int(choice.thrown.sum())
+        ([[False, True, False, True]], 1)
+    """
+    uniform = True
+
+    def __init__(self, keep: bool = False, throw: float = 0.):
         super().__init__()
-        if min_area < 1 or (max_area or min_area) < min_area:
-            raise ValueError('rectangles want 1 <= min_area <= max_area, got '
-                             f'{min_area} and {max_area}.')
-        self.min_area = min_area
-        self.max_area = max_area or float('inf')
-        self.min_aspect = min_aspect
-        self.attempts = attempts
+        if not 0 <= throw < 1:
+            raise ValueError(f'throw is a share of the tokens in [0, 1), got '
+                             f'{throw}; AMT uses 0.4, AM 0.')
+        self.keep = keep
+        self.throw = throw
 
     def extra_repr(self) -> str:
-        return (f'area=[{self.min_area}, {self.max_area}], '
-                f'min_aspect={self.min_aspect}, attempts={self.attempts}')
+        return f'keep={self.keep}, throw={self.throw}'
 
     def forward(self,
                 scores: Tensor,
                 num_visible: Union[int, Tensor],
-                grid: Tuple[int, int],
-                noise: Optional[Tensor] = None) -> Tensor:
-        """Choose; ``noise`` (B, L) decides among tokens outside blocks."""
-        batch_size, num_tokens = scores.shape
-        counts = torch.as_tensor(num_visible).expand(batch_size).tolist()
-        blocks = torch.stack([
-            block_mask(grid, num_tokens - count, TorchDraws(), self.min_area,
-                       self.max_area, self.min_aspect, self.attempts)
-            for count in counts
-        ]).flatten(1).to(scores.device)
-        if noise is None:
-            noise = torch.rand_like(scores)
-        # Block tokens rank above all others, so they are hidden first.
-        return F.hide_top(blocks + noise * 0.5, num_visible)
+                context: Optional[MaskingContext] = None,
+                noise: Optional[Tensor] = None,
+                exponential: Optional[Tensor] = None) -> Choice:
+        """Choose.
+
+        Args:
+            scores (Tensor): Weights of the draws, (B, L). A score of 0 is
+                drawn after all others.
+            num_visible (int or Tensor): Tokens that are not masked.
+            context (MaskingContext, optional): Not used.
+            noise (Tensor, optional): Draws from U[0, 1), (B, L), that
+                replace torch's generator. Defaults to None.
+            exponential (Tensor, optional): Draws from Exp(1), (B, L), used
+                instead of those made from ``noise``. Defaults to None.
+        """
+        if exponential is None:
+            exponential = F.exponential_draws(token_noise(scores, noise))
+        rank = F.order_to_rank(F.weighted_order(scores, exponential))
+        num_tokens = scores.shape[1]
+        if self.keep:
+            rank = num_tokens - 1 - rank
+        wanted = floor(num_tokens * F.exact_fraction(self.throw) +
+                       Fraction(1, 2))
+        num_masked: Union[int, Tensor]
+        num_thrown: Union[int, Tensor]
+        num_left: Optional[int] = None
+        if isinstance(num_visible, int):
+            num_thrown = min(wanted, num_visible - 1)
+            num_masked = num_tokens - num_visible
+            num_left = num_visible - num_thrown
+        else:
+            num_thrown = (num_visible[:, None] - 1).clamp(max=wanted)
+            num_masked = num_tokens - num_visible[:, None]
+        masked = rank < num_masked
+        if not self.throw:
+            return Choice(masked, num_visible=num_left)
+        thrown = ~masked & (rank < num_masked + num_thrown)
+        return Choice(masked, thrown, num_left)

@@ -8,19 +8,35 @@ from sbam_mm.masking import (
     SBM,
     AffinitySalience,
     BlockMasker,
+    EasyToHard,
     FixedRatio,
+    GridMasker,
+    HintTopK,
     IncomingMasker,
     Masker,
     MaskingContext,
     NoisyTopK,
     RandomMasker,
+    RandomRatioMasker,
+    ScheduledRatio,
+    SoftToHard,
     TokenMask,
+    UniformMasker,
+    WeightedOrder,
     check_needs,
 )
 from sbam_mm.masking import functional as F
 from sbam_mm.registry import MODELS
 
 pytestmark = pytest.mark.unit
+
+
+
+def selecting(selection):
+    """A masker class of SBAM's scores and this selection."""
+    return lambda ratio=0.75: Masker(AffinitySalience(), FixedRatio(ratio),
+                                     selection)
+
 
 MASKERS = {
     'random': RandomMasker,
@@ -29,6 +45,23 @@ MASKERS = {
     'sbam': SBAM,
     'sbam-batch': lambda **kw: SBAM(scope='batch', **kw),
     'incoming': IncomingMasker,
+    'weighted': selecting(WeightedOrder()),
+    'weighted-throw': selecting(WeightedOrder(throw=0.1)),
+    'weighted-keep': selecting(WeightedOrder(keep=True)),
+    'soft-to-hard': selecting(SoftToHard()),
+    'easy-to-hard': selecting(EasyToHard()),
+    'hint': selecting(HintTopK('hint')),
+}
+# These have no one ratio to set.
+OWN_RATIO = {
+    'uniform': UniformMasker,
+    'grid': GridMasker,
+    'random-ratio': RandomRatioMasker,
+    'random-ratio-batch': lambda: RandomRatioMasker(scope='batch'),
+    'scheduled': lambda: Masker(AffinitySalience(), ScheduledRatio(),
+                                NoisyTopK()),
+    'views': lambda: Masker(AffinitySalience(), FixedRatio(),
+                            HintTopK('high', probability=0.5)),
 }
 GRIDS = [(14, 14), (7, 5), (1, 9), (1, 1)]
 
@@ -37,7 +70,7 @@ def images(batch_size=3, grid=(14, 14), dim=16, seed=0):
     generator = torch.Generator().manual_seed(seed)
     tokens = torch.randn(
         batch_size, grid[0] * grid[1], dim, generator=generator)
-    return MaskingContext(tokens, grid)
+    return MaskingContext(tokens, grid, progress=0.5)
 
 
 @pytest.fixture(params=MASKERS)
@@ -45,22 +78,25 @@ def masker_class(request):
     return MASKERS[request.param]
 
 
-@pytest.mark.parametrize('grid', GRIDS)
-@pytest.mark.parametrize('ratio', [0.6, 0.75, 0.8])
-def test_partition_and_counts(masker_class, grid, ratio):
-    masker = masker_class(ratio=ratio)
-    mask = masker(images(grid=grid))
+@pytest.fixture(params=[*MASKERS, *OWN_RATIO])
+def any_masker(request):
+    return {**MASKERS, **OWN_RATIO}[request.param]()
+
+
+def check_partition(masker, mask, grid):
+    """Every token in one state, a count that holds, a permutation."""
     length = grid[0] * grid[1]
-    assert torch.equal(mask.visible, ~mask.masked)
+    thrown = torch.zeros_like(mask.masked)
+    if mask.thrown is not None:
+        thrown = mask.thrown
+    assert not (mask.masked & thrown).any()
+    assert torch.equal(mask.visible, ~(mask.masked | thrown))
     assert torch.equal(mask.visible_counts,
-                       length - mask.masked.sum(1))
+                       length - mask.masked.sum(1) - thrown.sum(1))
     assert (mask.visible_counts >= 1).all()
     assert mask.uniform == masker.uniform
     if mask.uniform:
         assert (mask.visible_counts == mask.num_visible).all()
-    if isinstance(masker.ratio, FixedRatio):
-        count = F.visible_count(length, ratio, masker.ratio.rounding)
-        assert mask.num_visible == count
     order = mask.ids_shuffle
     assert torch.equal(order.sort(1).values,
                        torch.arange(length).expand(3, length))
@@ -68,12 +104,42 @@ def test_partition_and_counts(masker_class, grid, ratio):
         order.gather(1, mask.ids_restore),
         torch.arange(length).expand(3, length))
     # In MAE's order the visible tokens come first.
-    shuffled = mask.masked.gather(1, order)
+    shuffled = (~mask.visible).gather(1, order)
     assert (shuffled[:, 1:] >= shuffled[:, :-1]).all()
 
 
-def test_same_seed_same_mask(masker_class):
-    masker, context = masker_class(), images()
+@pytest.mark.parametrize('grid', GRIDS)
+@pytest.mark.parametrize('ratio', [0.6, 0.75, 0.8])
+def test_partition_and_counts(masker_class, grid, ratio):
+    masker = masker_class(ratio=ratio)
+    mask = masker(images(grid=grid))
+    check_partition(masker, mask, grid)
+    if mask.uniform and isinstance(masker.ratio, FixedRatio):
+        count = F.visible_count(grid[0] * grid[1], ratio,
+                                masker.ratio.rounding)
+        assert (mask.masked.sum(1) == grid[0] * grid[1] - count).all()
+
+
+@pytest.mark.parametrize('grid', GRIDS)
+@pytest.mark.parametrize('name', OWN_RATIO)
+def test_partition_at_a_ratio_of_its_own(name, grid):
+    masker = OWN_RATIO[name]()
+    check_partition(masker, masker(images(grid=grid)), grid)
+
+
+def test_batch_of_one(any_masker):
+    assert any_masker(images(1)).masked.shape == (1, 196)
+
+
+@pytest.mark.parametrize('progress', [0., 1.])
+def test_ends_of_the_training(any_masker, progress):
+    context = images()
+    context.progress = progress
+    check_partition(any_masker, any_masker(context), (14, 14))
+
+
+def test_same_seed_same_mask(any_masker):
+    masker, context = any_masker, images(8)
     torch.manual_seed(3)
     first = masker(context).masked
     torch.manual_seed(3)
@@ -89,8 +155,9 @@ def test_degenerate_tokens_give_a_valid_mask(masker_class, value):
     context = MaskingContext(torch.full((2, 49, 8), value), (7, 7))
     mask = masker_class(ratio=0.75)(context)
     assert torch.equal(mask.scores, torch.zeros(2, 49))
-    assert (mask.visible_counts >= 12).all()
-    assert (mask.visible_counts <= 29.4).all()
+    not_masked = (~mask.masked).sum(1)
+    assert (not_masked >= 12).all()
+    assert (not_masked <= 29.4).all()
     assert torch.isfinite(mask.ratio).all()
 
 
@@ -105,8 +172,8 @@ def test_one_nan_image_leaves_the_others_alone():
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_autocast_changes_nothing(masker_class, dtype):
-    masker, context, noise = masker_class(), images(), torch.rand(3, 196)
+def test_autocast_changes_nothing(any_masker, dtype):
+    masker, context, noise = any_masker, images(), torch.rand(3, 196)
     torch.manual_seed(0)
     plain = masker(context, noise)
     torch.manual_seed(0)
@@ -117,10 +184,10 @@ def test_autocast_changes_nothing(masker_class, dtype):
     assert torch.equal(plain.scores, cast.scores)
 
 
-def test_no_gradient_reaches_the_tokens(masker_class):
+def test_no_gradient_reaches_the_tokens(any_masker):
     context = images()
     context.tokens.requires_grad_()
-    mask = masker_class()(context)
+    mask = any_masker(context)
     assert not mask.scores.requires_grad
     assert not mask.ratio.requires_grad
 

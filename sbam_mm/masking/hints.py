@@ -1,0 +1,138 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""AttMask's selection: top or bottom tokens, hints, untouched images."""
+from typing import Optional, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.registry import MODELS
+
+from . import functional as F
+from .selection import Choice, one_count, token_noise
+from .types import MaskingContext
+
+MODES = ('high', 'low', 'hint')
+
+
+@MODELS.register_module()
+class HintTopK(nn.Module):
+    """Hide the highest or the lowest scores, perhaps show hints (AttMask).
+
+    * "high" hides the tokens with the highest scores,
+    * "low" those with the lowest,
+    * "hint" is "high" with a few of the very highest shown again, drawn
+      evenly from the top ``show_max`` of all tokens. One that was not hidden
+      anyway is no loss, so fewer may be revealed than drawn.
+
+    Source: Kakogeorgiou et al., *What to Hide from Your Students:
+    Attention-Guided Masked Image Modeling*, ECCV 2022. Bit-equal to the
+    official code for the same draws, with ``rounding='ceil'`` in the ratio
+    (the official code rounds the masked tokens down). That code draws the
+    share of hints anew for every batch, independently of the masking ratio,
+    which is the default here. It fails where no whole token is to be
+    revealed; here none is.
+
+    Args:
+        mode (str): "high", "low" or "hint". Defaults to "high".
+        probability (float): Of an image to be masked at all. AttMask trains
+            with 0.5 in a framework that also learns from whole images.
+            Defaults to 1.
+        show (float or tuple[float, float]): Share of the top tokens that is
+            revealed, or the bounds of one uniform draw per batch.
+            Defaults to (0.1, 0.5).
+        show_max (float): Share of all tokens the hints are drawn from.
+            Defaults to 0.1.
+
+    Example:
+        >>> S = torch.tensor([[0., .1, .2, 1.]])
+        >>> HintTopK('high')(S, 2).masked.tolist()
+        [[False, False, True, True]]
+        >>> HintTopK('hint', show=1., show_max=.25)(S, 2).masked.tolist()
+        [[False, False, True, False]]
+    """
+
+    def __init__(self,
+                 mode: str = 'high',
+                 probability: float = 1.,
+                 show: Union[float, Tuple[float, float]] = (0.1, 0.5),
+                 show_max: float = 0.1):
+        super().__init__()
+        if mode not in MODES:
+            raise ValueError(f'mode must be one of {MODES}, got {mode!r}.')
+        if not 0 < probability <= 1:
+            raise ValueError(
+                'probability is that of an image to be masked, in (0, 1], got '
+                f'{probability}; AttMask uses 0.5.')
+        bounds = (show, show) if isinstance(show, (int, float)) else show
+        if not 0 <= bounds[0] <= bounds[1] <= 1 or not 0 <= show_max <= 1:
+            raise ValueError(
+                'hints want shares 0 <= show <= 1 (one, or low and high) and '
+                f'0 <= show_max <= 1, got {show} and {show_max}.')
+        self.mode = mode
+        self.probability = probability
+        self.show = tuple(bounds)
+        self.show_max = show_max
+
+    @property
+    def uniform(self) -> bool:
+        """False where images may be left whole or hints be shown.
+
+        Hints add to the visible tokens, and how many of them were hidden
+        before depends on the image's ratio.
+        """
+        return self.probability == 1 and self.mode != 'hint'
+
+    def extra_repr(self) -> str:
+        text = f'mode={self.mode!r}, probability={self.probability}'
+        if self.mode == 'hint':
+            text += f', show={self.show}, show_max={self.show_max}'
+        return text
+
+    def forward(self,
+                scores: Tensor,
+                num_visible: Union[int, Tensor],
+                context: Optional[MaskingContext] = None,
+                noise: Optional[Tensor] = None,
+                exponential: Optional[Tensor] = None,
+                image_draws: Optional[Tensor] = None) -> Choice:
+        """Choose.
+
+        Args:
+            scores (Tensor): (B, L).
+            num_visible (int or Tensor): Tokens to leave visible in masked
+                images, before hints.
+            context (MaskingContext, optional): Not used.
+            noise (Tensor, optional): Draws from U[0, 1), (B, L), that
+                replace torch's generator: they decide among equal scores
+                and draw the hints. Defaults to None.
+            exponential (Tensor, optional): Draws from Exp(1), (B, L), that
+                draw the hints instead. Defaults to None.
+            image_draws (Tensor, optional): Draws from U[0, 1), (B,); images
+                above ``probability`` are left whole. Defaults to None.
+        """
+        noise = token_noise(scores, noise)
+        rank = F.top_rank(scores, noise)
+        key = rank if self.mode == 'low' else -rank
+        masked = F.hide_top(key, num_visible)
+        if self.mode == 'hint':
+            if exponential is None:
+                exponential = F.exponential_draws(noise)
+            masked = masked & ~self._hints(rank, exponential)
+        if self.probability < 1:
+            if image_draws is None:
+                image_draws = torch.rand(len(scores), device=scores.device)
+            masked = masked & (image_draws <= self.probability)[:, None]
+        count = one_count(num_visible) if self.uniform else None
+        return Choice(masked, num_visible=count)
+
+    def _hints(self, rank: Tensor, exponential: Tensor) -> Tensor:
+        """The tokens to reveal, boolean (B, L)."""
+        num_tokens = rank.shape[1]
+        top = rank < int(F.share_count(num_tokens, self.show_max))
+        low, high = self.show
+        # On the CPU: the number of hints is one for the batch.
+        show = low if low == high else low + (high - low) * float(
+            torch.rand(()))
+        number = int(F.share_count(num_tokens, self.show_max * show))
+        order = F.weighted_order(top.float(), exponential)
+        return top & (F.order_to_rank(order) < number)

@@ -1,0 +1,136 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Selections that change over the training: how firmly scores decide."""
+from typing import Optional, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.registry import MODELS
+
+from . import functional as F
+from .selection import Choice, one_count, token_noise
+from .types import MaskingContext
+
+
+def between(bounds: Tuple[float, float], progress: float) -> float:
+    """The value at ``progress`` on the straight line between two bounds."""
+    start, end = bounds
+    return start + progress * (end - start)
+
+
+@MODELS.register_module()
+class SoftToHard(nn.Module):
+    """Some tokens by rank, some drawn by score, the rest at random.
+
+    Of the masked tokens the share ``hard`` are those with the highest
+    scores, the share ``soft`` is drawn without replacement with the scores
+    as weights, and the others are any. Both shares move on straight lines
+    with the progress of the training. A token that is both drawn and among
+    the highest counts once; a random one fills the gap.
+
+    Source: Xi et al., *Global Patch-wise Attention is Masterful Facilitator
+    for Masked Image Modeling* (GPA), ACM MM 2024. The defaults are the
+    paper's: soft 0.5 to 0, hard 0 to 0.5. The command in the official README has
+    ``hard=(0, 0.5), soft=(0.3, 0)`` and the code's own defaults are
+    ``hard=(0.2, 0.6), soft=(0.3, 0)``. Bit-equal to the official code for
+    the same draws, shares and progress, which it counts in whole epochs.
+
+    Args:
+        hard (tuple[float, float]): Share of the masked tokens at progress 0
+            and 1. Defaults to (0, 0.5).
+        soft (tuple[float, float]): The same; less where hard and soft would
+            be more than all. Defaults to (0.5, 0).
+
+    Example:
+        >>> S = torch.tensor([[0., .1, .2, 1.]])
+        >>> end = MaskingContext(torch.zeros(1, 4, 2), (2, 2), progress=1.)
+        >>> choice = SoftToHard()(S, 2, end)
+        >>> choice.masked[0, 3].item(), choice.masked.sum().item()
+        (True, 2)
+    """
+    uniform = True
+
+    def __init__(self,
+                 hard: Tuple[float, float] = (0., 0.5),
+                 soft: Tuple[float, float] = (0.5, 0.)):
+        super().__init__()
+        for name, bounds in dict(hard=hard, soft=soft).items():
+            if len(bounds) != 2 or not all(0 <= b <= 1 for b in bounds):
+                raise ValueError(
+                    f'{name} holds two shares of the masked tokens in [0, 1], '
+                    f'at the start and at the end, got {bounds}.')
+        self.hard = tuple(hard)
+        self.soft = tuple(soft)
+
+    def extra_repr(self) -> str:
+        return f'hard={self.hard}, soft={self.soft}'
+
+    def forward(self,
+                scores: Tensor,
+                num_visible: Union[int, Tensor],
+                context: MaskingContext,
+                noise: Optional[Tensor] = None,
+                exponential: Optional[Tensor] = None) -> Choice:
+        """Choose.
+
+        Args:
+            scores (Tensor): (B, L).
+            num_visible (int or Tensor): Tokens to leave visible.
+            context (MaskingContext): For its ``progress``.
+            noise (Tensor, optional): Draws, (B, L), that replace torch's
+                U[0, 1); the highest are hidden where scores do not decide.
+                Defaults to None.
+            exponential (Tensor, optional): Draws from Exp(1), (B, L), of the
+                soft part. Defaults to None.
+        """
+        noise = token_noise(scores, noise)
+        if isinstance(num_visible, int):
+            num_masked = scores.new_full((len(scores), 1),
+                                         scores.shape[1] - num_visible,
+                                         dtype=torch.long)
+        else:
+            num_masked = scores.shape[1] - num_visible[:, None]
+        hard = between(self.hard, context.progress)
+        soft = between(self.soft, context.progress)
+        num_hard = F.share_count(num_masked, hard)
+        num_soft = torch.minimum(
+            F.share_count(num_masked, soft), num_masked - num_hard)
+        first = F.top_rank(scores, noise) < num_hard
+        if soft > 0:
+            # Fresh draws: those made from `noise` would tie the soft choice
+            # to the random one.
+            if exponential is None:
+                exponential = F.exponential_draws(token_noise(scores))
+            order = F.weighted_order(scores, exponential)
+            first |= F.order_to_rank(order) < num_soft
+        key = torch.where(first, torch.inf, noise)
+        return Choice(
+            F.hide_top(key, num_visible), num_visible=one_count(num_visible))
+
+
+@MODELS.register_module()
+class EasyToHard(SoftToHard):
+    """Random masks that turn into masks of the hardest tokens (HPM).
+
+    A growing share of the masked tokens are those with the highest scores;
+    the rest is random.
+
+    Source: Wang et al., *Hard Patches Mining for Masked Image Modeling*,
+    CVPR 2023, whose scores are predicted losses. The official code grows the
+    share in whole epochs, counted from 1, to a half; here it follows the
+    progress of the training. Bit-equal for the same progress and draws.
+
+    Args:
+        start (float): Share of the masked tokens at progress 0.
+            Defaults to 0.
+        end (float): At progress 1. Defaults to 0.5.
+
+    Example:
+        >>> S = torch.tensor([[0., .1, .2, 1.]])
+        >>> end = MaskingContext(torch.zeros(1, 4, 2), (2, 2), progress=1.)
+        >>> EasyToHard()(S, 2, end).masked[0, 3].item()
+        True
+    """
+
+    def __init__(self, start: float = 0., end: float = 0.5):
+        super().__init__(hard=(start, end), soft=(0., 0.))

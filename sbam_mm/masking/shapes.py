@@ -1,0 +1,199 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Selections by position in the grid: scores play no part.
+
+Rectangles follow any ratio. A regular grid and one token per 2 x 2 block have
+a ratio of their own and say so if another one is asked for.
+"""
+from typing import Optional, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.registry import MODELS
+
+from . import functional as F
+from .blocks import TorchDraws, block_mask
+from .selection import Choice, one_count, token_noise
+from .types import MaskingContext
+
+
+def check_share(num_visible: Union[int, Tensor], num_tokens: int,
+                share: int, what: str) -> None:
+    """Stop if another number than one of ``share`` tokens is to be visible.
+
+    Args:
+        num_visible (int or Tensor): Asked for by the ratio.
+        num_tokens (int): L.
+        share (int): The shape shows one of this many tokens.
+        what (str): The shape's name, for the message.
+
+    Raises:
+        ValueError: With the ratio that fits.
+    """
+    if not (isinstance(num_visible, int)
+            and num_tokens // share <= num_visible <= -(-num_tokens // share)):
+        raise ValueError(
+            f'{what} shows one of {share} tokens and cannot follow another '
+            f'ratio; set ratio=dict(type="sbam_mm.FixedRatio", '
+            f'ratio={1 - 1 / share:g}) or choose another selection.')
+
+
+@MODELS.register_module()
+class BlockSelection(nn.Module):
+    """Hide rectangles (BEiT), completed to the exact count at random.
+
+    Scores play no part. The rectangles are searched on the CPU with torch's
+    CPU generator. Where the search ends short of the wanted count, random
+    single tokens fill up, as BootMAE does; a rectangle never overshoots.
+
+    Args:
+        min_area (int): Smallest rectangle in tokens. Defaults to 16; taken
+            smaller on grids that small.
+        max_area (int, optional): Largest. Defaults to None.
+        min_aspect (float): Defaults to 0.3.
+        attempts (int): Failed rectangles that end the search. Defaults to 10.
+    """
+    uniform = True
+
+    def __init__(self,
+                 min_area: int = 16,
+                 max_area: Optional[int] = None,
+                 min_aspect: float = 0.3,
+                 attempts: int = 10):
+        super().__init__()
+        if min_area < 1 or (max_area or min_area) < min_area:
+            raise ValueError('rectangles want 1 <= min_area <= max_area, got '
+                             f'{min_area} and {max_area}.')
+        self.min_area = min_area
+        self.max_area = max_area or float('inf')
+        self.min_aspect = min_aspect
+        self.attempts = attempts
+
+    def extra_repr(self) -> str:
+        return (f'area=[{self.min_area}, {self.max_area}], '
+                f'min_aspect={self.min_aspect}, attempts={self.attempts}')
+
+    def forward(self,
+                scores: Tensor,
+                num_visible: Union[int, Tensor],
+                context: MaskingContext,
+                noise: Optional[Tensor] = None) -> Choice:
+        """Choose; ``noise`` (B, L) decides among tokens outside blocks."""
+        batch_size, num_tokens = scores.shape
+        counts = torch.as_tensor(num_visible).expand(batch_size).tolist()
+        blocks = torch.stack([
+            block_mask(context.grid, num_tokens - count, TorchDraws(),
+                       self.min_area, self.max_area, self.min_aspect,
+                       self.attempts) for count in counts
+        ]).flatten(1).to(scores.device)
+        # Block tokens rank above all others, so they are hidden first.
+        key = blocks + 0.5 * token_noise(scores, noise)
+        return Choice(
+            F.hide_top(key, num_visible), num_visible=one_count(num_visible))
+
+
+@MODELS.register_module()
+class UniformSelection(nn.Module):
+    """Show exactly one token of every 2 x 2 block (UM-MAE).
+
+    Every corner of the blocks is the visible one in a quarter of an image's
+    blocks (to within one), in random order. A block cut off by the border of
+    an odd grid shows one of the tokens it has, so ceil(h/2) ceil(w/2) tokens
+    are visible.
+
+    Source: Li et al., *Uniform Masking: Enabling MAE Pre-training for
+    Pyramid-based Vision Transformers with Locality*, 2022. Its second step,
+    *secondary masking*, replaces a quarter of the visible tokens by a learned
+    one: that happens inside the encoder and is a matter of the model.
+
+    Example:
+        >>> context = MaskingContext(torch.randn(1, 15, 8), grid=(3, 5))
+        >>> choice = UniformSelection()(torch.zeros(1, 15), 3, context)
+        >>> choice.num_visible
+        6
+    """
+    uniform = True
+
+    def forward(self,
+                scores: Tensor,
+                num_visible: Union[int, Tensor],
+                context: MaskingContext,
+                noise: Optional[Tensor] = None) -> Choice:
+        """Choose; the first draws of ``noise`` (B, L) order the blocks."""
+        batch_size, num_tokens = scores.shape
+        check_share(num_visible, num_tokens, 4, 'UniformSelection')
+        noise = token_noise(scores, noise)
+        height, width = context.grid
+        rows, columns = -(-height // 2), -(-width // 2)
+        count = rows * columns
+        # Where the blocks are not a multiple of 4 some corners come up once
+        # more; the last draw turns the wheel so that none is preferred.
+        turn = (noise[:, -1:] * 4).long()
+        order = torch.argsort(noise[:, :count], dim=1, stable=True)
+        corner = (F.order_to_rank(order) + turn) % 4
+        block = torch.arange(count, device=scores.device)
+        # Past the border there is nothing: the nearest token stands in.
+        row = (2 * (block // columns) + corner // 2).clamp(max=height - 1)
+        column = (2 * (block % columns) + corner % 2).clamp(max=width - 1)
+        masked = torch.ones(
+            batch_size, num_tokens, dtype=torch.bool, device=scores.device)
+        masked.scatter_(1, row * width + column, False)
+        return Choice(masked, num_visible=count)
+
+
+@MODELS.register_module()
+class GridSelection(nn.Module):
+    """Show every k-th token along both axes, with a random phase per image.
+
+    Source: the grid-wise sampling of He et al., *Masked Autoencoders Are
+    Scalable Vision Learners*, CVPR 2022, Figure 6, at a fixed phase there.
+    On grids that k does not divide, floor(h/k) floor(w/k) tokens (at least
+    one) are visible whatever the phase, so that all images keep the same
+    number.
+
+    Args:
+        stride (int): k; 1 - 1/k^2 of the tokens are hidden. Defaults to 2.
+
+    Example:
+        >>> context = MaskingContext(torch.randn(1, 16, 8), grid=(4, 4))
+        >>> choice = GridSelection()(torch.zeros(1, 16), 4, context)
+        >>> (~choice.masked).view(4, 4).any(0).sum().item()
+        2
+    """
+    uniform = True
+
+    def __init__(self, stride: int = 2):
+        super().__init__()
+        if stride < 1:
+            raise ValueError(f'stride counts tokens from one visible token to '
+                             f'the next and cannot be {stride}; use 2 to hide '
+                             'three quarters.')
+        self.stride = stride
+
+    def extra_repr(self) -> str:
+        return f'stride={self.stride}'
+
+    def forward(self,
+                scores: Tensor,
+                num_visible: Union[int, Tensor],
+                context: MaskingContext,
+                noise: Optional[Tensor] = None) -> Choice:
+        """Choose; the first and last of ``noise`` (B, L) are the phases."""
+        check_share(num_visible, scores.shape[1], self.stride**2,
+                    'GridSelection')
+        noise = token_noise(scores, noise)
+        rows, num_rows = self._line(context.grid[0], noise[:, :1])
+        columns, num_columns = self._line(context.grid[1], noise[:, -1:])
+        visible = rows[:, :, None] & columns[:, None, :]
+        return Choice(
+            ~visible.flatten(1), num_visible=num_rows * num_columns)
+
+    def _line(self, length: int, draw: Tensor) -> Tuple[Tensor, int]:
+        """Visible places along one axis, boolean (B, length), and how many."""
+        count = max(1, length // self.stride)
+        phases = length - self.stride * (count - 1)
+        # Rounding may take a draw just below 1 to the excluded upper end.
+        phase = (draw * phases).long().clamp(max=phases - 1)
+        place = torch.arange(length, device=draw.device) - phase
+        inside = (place >= 0) & (place < self.stride * count)
+        return inside & (place % self.stride == 0), count
