@@ -30,7 +30,7 @@ class SoftToHard(nn.Module):
 
     Source: Xi et al., *Global Patch-wise Attention is Masterful Facilitator
     for Masked Image Modeling* (GPA), ACM MM 2024. The defaults are the
-    paper's: soft 0.5 to 0, hard 0 to 0.5. The command in the official README has
+    paper's: soft 0.5 to 0, hard 0 to 0.5. The official README's command has
     ``hard=(0, 0.5), soft=(0.3, 0)`` and the code's own defaults are
     ``hard=(0.2, 0.6), soft=(0.3, 0)``. Bit-equal to the official code for
     the same draws, shares and progress, which it counts in whole epochs.
@@ -59,8 +59,8 @@ class SoftToHard(nn.Module):
                 raise ValueError(
                     f'{name} holds two shares of the masked tokens in [0, 1], '
                     f'at the start and at the end, got {bounds}.')
-        self.hard = tuple(hard)
-        self.soft = tuple(soft)
+        self.hard = hard
+        self.soft = soft
 
     def extra_repr(self) -> str:
         return f'hard={self.hard}, soft={self.soft}'

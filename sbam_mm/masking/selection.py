@@ -120,9 +120,10 @@ class WeightedOrder(nn.Module):
             the ratio leaves visible; AMT pairs 0.4 with a ratio of 0.45.
             Rounded to the nearest token, and at least one token stays
             visible. The official code takes the difference of two counts
-            rounded down: the same number for AMT's settings at 36, 49, 64,
-            196 and 256 tokens, one token apart at some others. Defaults to
-            0: no token is thrown.
+            rounded down: the same number for AMT's settings at 36, 64, 144,
+            196 and 256 tokens (and for its SimMIM variant's 49 cells, where
+            both are rounded up), one token apart at some others. Defaults
+            to 0: no token is thrown.
 
     Example:
         >>> S = torch.tensor([[0., 1., 0., 5.]])
