@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable
 from contextlib import redirect_stdout
 from io import StringIO
+from math import ceil
 from pathlib import Path
 from statistics import mean, median
 
@@ -109,8 +110,11 @@ def run_config(name: str, source: ImageSource,
     cfg.custom_hooks.append(
         dict(type='sbam_mm.ProgressBarHook', title=title))
     warm_up, cosine = cfg.param_scheduler
-    warm_up.end = cosine.begin = 0.1 * args.epochs
-    cosine.update(T_max=0.9 * args.epochs, end=args.epochs)
+    # A tenth of the run, but on the smallest sets one iteration at least.
+    iterations = ceil((args.num_train or source.num_train) /
+                      cfg.train_dataloader.batch_size)
+    warm_up.end = cosine.begin = max(0.1 * args.epochs, 1 / iterations)
+    cosine.update(T_max=args.epochs - warm_up.end, end=args.epochs)
     cfg.train_cfg.max_epochs = args.epochs
     # The folder names the budget, so that a run is reused only for its own.
     budget = f'{source.name}-{args.num_train or source.num_train}images'
