@@ -1,11 +1,16 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Transformer parts that the models share."""
-from .attention import packed_attention, run_blocks, transformer_block
+from .attention import (
+                        packed_attention,
+                        received_attention,
+                        run_blocks,
+                        transformer_block,
+)
 from .init import xavier_linear
 from .packing import PackedLayout
 from .position import sincos_position
 
 __all__ = [
-    'PackedLayout', 'packed_attention', 'run_blocks', 'sincos_position',
-    'transformer_block', 'xavier_linear'
+    'PackedLayout', 'packed_attention', 'received_attention', 'run_blocks',
+    'sincos_position', 'transformer_block', 'xavier_linear'
 ]

@@ -78,6 +78,43 @@ def self_attention(attn: nn.Module,
     return attn.out_drop(attn.gamma1(attn.proj_drop(out)))
 
 
+@torch.no_grad()
+def received_attention(attn: nn.Module,
+                       x: Tensor,
+                       queries: str = 'cls',
+                       softmax: bool = True) -> Tensor:
+    """How much attention every token receives, without the attention matrix.
+
+    Recomputed from q and k, so the layer itself keeps its fused attention.
+    Only what is asked for is computed: one row for the class token's query;
+    for the sum over all queries before the softmax, (sum_i q_i) . k_m, which
+    is linear in the number of tokens.
+
+    Args:
+        attn (MultiheadAttention): mmpretrain's layer.
+        x (Tensor): Its normalised input, (B, N, D), class token first.
+        queries (str): "cls", the class token's attention, or "all", summed
+            over all queries. Defaults to "cls".
+        softmax (bool): Sum probabilities, or logits. Defaults to True.
+
+    Returns:
+        Tensor: float32 (B, heads, N), without gradient.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        qkv = F.linear(x.float(), attn.qkv.weight.float(),
+                       None if attn.qkv.bias is None else
+                       attn.qkv.bias.float())
+        q, k, _ = qkv.unflatten(
+            -1, (3, attn.num_heads, attn.head_dims)).unbind(2)
+        q = q * attn.head_dims**-0.5
+        if queries == 'cls':
+            q = q[:, :1]
+        elif not softmax:
+            q = q.sum(dim=1, keepdim=True)
+        logits = torch.einsum('bqhd,bkhd->bhqk', q, k)
+        return (logits.softmax(dim=-1) if softmax else logits).sum(dim=2)
+
+
 def transformer_block(layer: nn.Module,
                       x: Tensor,
                       layout: Optional[PackedLayout] = None) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sbam_mm.layers import (
     PackedLayout,
+    received_attention,
     run_blocks,
     sincos_position,
     xavier_linear,
@@ -179,7 +180,35 @@ class MaskedViT(VisionTransformer):
             raise ValueError(
                 f'salience is asked for after block {layer}, but the encoder '
                 f'has {len(self.layers)}; lower `salience.layer`.')
+        return self._run_unmasked(tokens, layer)[:, 1:]
+
+    @torch.no_grad()
+    def attention(self, tokens: Tensor, block: int, queries: str,
+                  softmax: bool) -> Tensor:
+        """Attention that the patches receive in one block, without masking.
+
+        Args:
+            tokens (Tensor): From :meth:`embed`, (B, L, D).
+            block (int): Which block, from 0; negative counts from the end.
+            queries (str): "cls" or "all".
+            softmax (bool): Probabilities, or logits.
+
+        Returns:
+            Tensor: float32 (B, heads, L), without gradient; see
+            :func:`sbam_mm.layers.received_attention`.
+        """
+        depth = len(self.layers)
+        if not -depth <= block < depth:
+            raise ValueError(
+                f'attention of block {block} is asked for, but the encoder '
+                f'has blocks 0 to {depth - 1}; change `salience.block`.')
+        block %= depth
+        layer = self.layers[block]
+        x = layer.ln1(self._run_unmasked(tokens, block))
+        return received_attention(layer.attn, x, queries, softmax)[..., 1:]
+
+    def _run_unmasked(self, tokens: Tensor, blocks: int) -> Tensor:
         x = self.pre_norm(self.prepend_cls(tokens))
-        for block in self.layers[:layer]:
+        for block in self.layers[:blocks]:
             x = block(x)
-        return x[:, 1:]
+        return x

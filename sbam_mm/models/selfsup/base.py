@@ -27,7 +27,8 @@ class MaskedImageModel(BaseSelfSupervisor):
             cannot give.
     """
     # What `context` can answer when a masker asks.
-    provides: FrozenSet[str] = frozenset({'layer_tokens', 'position'})
+    provides: FrozenSet[str] = frozenset(
+        {'attention', 'layer_tokens', 'position'})
 
     def __init__(self,
                  backbone: dict | nn.Module,
@@ -64,5 +65,6 @@ class MaskedImageModel(BaseSelfSupervisor):
             progress=progress,
             epoch=epoch,
             providers=dict(
+                attention=partial(self.backbone.attention, tokens),
                 layer_tokens=partial(self.backbone.layer_tokens, tokens),
                 position=lambda: self.backbone.position(grid)[:, 1:]))
