@@ -132,14 +132,21 @@ class UniformMasker(Masker):
     :class:`UniformSelection` for the source and for odd grids. UM-MAE's
     secondary masking of visible tokens is a matter of the model.
 
+    Args:
+        ratio (float): 0.75, for tools that set one ratio on all maskers.
+
     Example:
         >>> context = MaskingContext(torch.randn(2, 16, 8), grid=(4, 4))
         >>> UniformMasker()(context).num_visible
         4
     """
 
-    def __init__(self):
-        super().__init__(NoSalience(), FixedRatio(0.75), UniformSelection())
+    def __init__(self, ratio: float = 0.75):
+        if ratio != 0.75:
+            raise ValueError(f'UniformMasker hides three of four tokens and '
+                             f'cannot hide {ratio}; leave the ratio at 0.75 '
+                             'or choose another masker.')
+        super().__init__(NoSalience(), FixedRatio(ratio), UniformSelection())
 
 
 @MODELS.register_module()
@@ -149,6 +156,8 @@ class GridMasker(Masker):
     Args:
         stride (int): k; 1 - 1/k^2 of the tokens are hidden. Defaults to 2:
             three quarters. See :class:`GridSelection`.
+        ratio (float, optional): That of the stride, for tools that set one
+            ratio on all maskers. Defaults to None: not checked.
 
     Example:
         >>> context = MaskingContext(torch.randn(2, 36, 8), grid=(6, 6))
@@ -156,22 +165,31 @@ class GridMasker(Masker):
         4
     """
 
-    def __init__(self, stride: int = 2):
+    def __init__(self, stride: int = 2, ratio: Optional[float] = None):
         selection = GridSelection(stride)
-        super().__init__(NoSalience(), FixedRatio(1 - 1 / stride**2),
-                         selection)
+        hidden = 1 - 1 / stride**2
+        # Users write 0.89 for the 8/9 of a stride of 3.
+        if ratio is not None and abs(ratio - hidden) > 0.005:
+            raise ValueError(f'GridMasker with stride={stride} hides '
+                             f'{hidden:.3g} of the tokens and cannot hide '
+                             f'{ratio}; leave the ratio out or choose the '
+                             'stride k with the ratio 1 - 1/k^2.')
+        super().__init__(NoSalience(), FixedRatio(hidden), selection)
 
 
 @MODELS.register_module()
 class RandomRatioMasker(Masker):
     """Random masks at a random ratio: SBAM's variety without its salience.
 
-    It tells whether a gain over a fixed ratio comes from salience or from
-    seeing images at many ratios.
+    The control for SBAM, with the same options and defaults: it tells
+    whether a gain over a fixed ratio comes from salience or from seeing
+    images at many ratios. The ratio is even over the range; SBAM's gathers
+    where the shares of salient tokens do.
 
     Args:
-        low (float): Lowest ratio. Defaults to 0.6, as in SBAM's range.
-        high (float): Highest. Defaults to 0.9.
+        ratio (float): Base ratio r. Defaults to 0.75.
+        delta_r (float): The ratio is drawn from r +- delta_r.
+            Defaults to 0.15.
         scope (str): "sample", a ratio per image, or "batch".
             Defaults to "sample".
         rounding (str): Of the visible tokens, "floor" or "ceil".
@@ -185,12 +203,18 @@ class RandomRatioMasker(Masker):
     """
 
     def __init__(self,
-                 low: float = 0.6,
-                 high: float = 0.9,
+                 ratio: float = 0.75,
+                 delta_r: float = 0.15,
                  scope: str = 'sample',
                  rounding: str = 'ceil'):
-        super().__init__(NoSalience(), RandomRatio(low, high, scope, rounding),
-                         NoisyTopK(noise=1.))
+        if delta_r < 0 or ratio - delta_r < 0 or ratio + delta_r >= 1:
+            raise ValueError(
+                f'ratio {ratio} +- delta_r {delta_r} leaves [0, 1); choose '
+                'delta_r smaller than both ratio and 1 - ratio.')
+        super().__init__(
+            NoSalience(),
+            RandomRatio(ratio - delta_r, ratio + delta_r, scope, rounding),
+            NoisyTopK(noise=1.))
 
 
 @MODELS.register_module()

@@ -105,7 +105,7 @@ class WeightedOrder(nn.Module):
     """Draw tokens one by one, each as likely as its score among those left.
 
     The tokens drawn first are masked, the next are thrown and the rest stay
-    visible. Sources: attention-driven masking and throwing, AM and AMT (Gui
+    visible. Sources: attention-driven masking and throwing, AM and AMT (Liu
     et al., *Good Helper Is around You: Attention-driven Masked Image
     Modeling*, AAAI 2023); with ``keep`` the sampling of MILAN (Hou et al.,
     *MILAN: Masked Image Pretraining on Language Assisted Representation*,

@@ -352,6 +352,12 @@ def test_selections_are_built_from_configs(selection):
     assert selection['type'].split('.')[1] in repr(built)
 
 
+def test_presets_take_the_ratio_they_have():
+    assert UniformMasker(ratio=0.75).ratio.ratio == 0.75
+    assert GridMasker(ratio=0.75).selection.stride == 2
+    assert GridMasker(3, ratio=0.89).ratio.ratio == pytest.approx(8 / 9)
+
+
 def too_much(shape):
     return lambda: Masker(NoSalience(), FixedRatio(0.6), shape)(images())
 
@@ -372,6 +378,8 @@ def too_much(shape):
     (lambda: HintTopK(show_max=2.), 'hints want shares'),
     (lambda: GridSelection(0), 'stride counts tokens'),
     (lambda: GridMasker(0), 'stride counts tokens'),
+    (lambda: GridMasker(3, ratio=0.75), 'hides 0.889 of the tokens'),
+    (lambda: UniformMasker(ratio=0.6), 'leave the ratio at 0.75'),
     (too_much(UniformSelection()), 'set ratio=dict'),
     (too_much(GridSelection()), 'set ratio=dict'),
 ])

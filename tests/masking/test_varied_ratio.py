@@ -85,6 +85,7 @@ def test_the_control_of_sbam_has_its_range():
                                            sbam.ratio.delta_r)
     assert ours.ratio.high == pytest.approx(sbam.ratio.ratio +
                                             sbam.ratio.delta_r)
+    assert ours.ratio.ratio == pytest.approx(sbam.ratio.ratio)
     assert ours.ratio.rounding == sbam.ratio.rounding
     mask = ours(images(64))
     assert len(mask.visible_counts.unique()) > 10
@@ -118,6 +119,7 @@ def test_warm_up_has_the_mean_or_the_first_ratio(ratio, expected):
     (lambda: RandomRatio(0.9, 0.5), 'swap them'),
     (lambda: RandomRatio(scope='image'), 'scope must be'),
     (lambda: RandomRatio(rounding='up'), 'rounding must be'),
+    (lambda: RandomRatioMasker(0.9), 'leaves [0, 1)'),
     (lambda: ScheduledRatio(end=1.), 'end is a masking ratio'),
     (lambda: ScheduledRatio(rounding='up'), 'rounding must be'),
     (lambda: RandomRatio()(torch.zeros(2, 9), draws=torch.rand(3)),
