@@ -102,9 +102,11 @@ class UniformSelection(nn.Module):
     are visible.
 
     Source: Li et al., *Uniform Masking: Enabling MAE Pre-training for
-    Pyramid-based Vision Transformers with Locality*, 2022. Its second step,
-    *secondary masking*, replaces a quarter of the visible tokens by a learned
-    one: that happens inside the encoder and is a matter of the model.
+    Pyramid-based Vision Transformers with Locality*, 2022. The paper draws
+    one random token per block; the balance over the corners is the official
+    code's, which is followed. The second step, *secondary masking*, replaces
+    a quarter of the visible tokens by a learned one: that happens inside the
+    encoder and is a matter of the model.
 
     Example:
         >>> context = MaskingContext(torch.randn(1, 15, 8), grid=(3, 5))
