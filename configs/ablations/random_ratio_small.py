@@ -1,0 +1,20 @@
+"""Random masking with a random ratio per image: the control for AMR.
+
+If SBAM gains from variety alone, this gains as much; the ratios spread over
+the same range as AMR's, and nothing looks at the image.
+
+Paper:    none; the control that Choi et al., ECCV 2024, do not report.
+Expected: not measured by this project.
+Cost:     about a minute per epoch of 50,000 images on two CPU cores.
+Command:  DATA_ROOT=data/cifar10 \
+              .venv/bin/python tools/train.py \
+              configs/ablations/random_ratio_small.py
+"""
+_base_ = '../_base_/small_images.py'
+
+model = dict(
+    masker=dict(
+        _delete_=True,
+        type='sbam_mm.RandomRatioMasker',
+        ratio=0.75,
+        delta_r=0.15))
