@@ -61,9 +61,12 @@ class PackedLayout:
             self.lengths = sorted_counts.tolist()
             order = order.to(keep.device, non_blocking=True)
             keep = keep[order]
-        # The size is known, so `nonzero` need not ask the device for it.
-        row, column = torch.nonzero_static(
-            keep, size=sum(self.lengths)).unbind(1)
+        try:
+            # The size is known, so `nonzero` need not ask the device for it.
+            places = torch.nonzero_static(keep, size=sum(self.lengths))
+        except NotImplementedError:  # on CUDA before torch 2.6
+            places = keep.nonzero()
+        row, column = places.unbind(1)
         if order is not None:
             row = order[row]
         self.index = row * width + column

@@ -51,6 +51,7 @@ class AffinitySalience(nn.Module):
         or not finite, scores 0 everywhere.
 
     Example:
+        >>> import torch
         >>> salience = AffinitySalience()
         >>> x = torch.arange(256.).sin().view(2, 16, 8)
         >>> S = salience(MaskingContext(x, grid=(4, 4)))

@@ -107,5 +107,19 @@ def test_per_image_ratios_are_refused_with_the_way_out():
         assert name in str(error.value)
 
 
+def test_thrown_tokens_are_refused_with_the_way_out():
+    vit = MAEViT(masker=throwing(), **SIZE)
+    with pytest.raises(ValueError, match="use type='sbam_mm.MAE'"):
+        vit(torch.randn(2, 3, 32, 32))
+
+
+def throwing():
+    return dict(
+        type='sbam_mm.Masker',
+        salience=dict(type='sbam_mm.AffinitySalience'),
+        ratio=dict(type='sbam_mm.FixedRatio', ratio=0.45),
+        selection=dict(type='sbam_mm.WeightedOrder', throw=0.4))
+
+
 def test_default_is_random_masking():
     assert isinstance(MAEViT(mask_ratio=0.5, **SIZE).masker, RandomMasker)

@@ -206,8 +206,23 @@ def test_masked_pixels_reach_only_the_target(tiny_mae):
     assert torch.equal(before, after)
 
 
+def composed(selection, ratio=0.75, **options):
+    return dict(
+        type='sbam_mm.Masker',
+        salience=dict(type='sbam_mm.AttentionSalience'),
+        ratio=dict(type='sbam_mm.FixedRatio', ratio=ratio),
+        selection=dict(type=f'sbam_mm.{selection}', **options))
+
+
 @pytest.mark.parametrize('masker', [
     'RandomMasker', 'BlockMasker', 'SBM', 'SBAM', 'IncomingMasker',
+    'UniformMasker', 'GridMasker', 'RandomRatioMasker',
+    composed('WeightedOrder', 0.45, throw=0.4),
+    composed('WeightedOrder', keep=True),
+    composed('HintTopK', mode='hint'),
+    composed('HintTopK', 0.3, mode='high', probability=0.5),
+    composed('SoftToHard'),
+    composed('EasyToHard'),
     dict(type='sbam_mm.SBAM', scope='batch'),
     dict(type='sbam_mm.SBAM', salience=dict(layer=2)),
     dict(type='sbam_mm.SBM', salience=dict(position=False)),

@@ -50,8 +50,10 @@ def test_names_in_any_case(name):
 
 
 def test_every_masker_is_found():
-    assert set(masker_names()) == {'block', 'incoming', 'random', 'sbam',
-                                   'sbm'}
+    assert set(masker_names()) == {
+        'block', 'grid', 'incoming', 'random', 'randomratio', 'sbam', 'sbm',
+        'uniform'
+    }
     assert masker_config('RandomMasker')['type'] == 'sbam_mm.RandomMasker'
     with pytest.raises(ValueError, match="no masker 'foo'; choose one of"):
         masker_config('foo')

@@ -72,6 +72,11 @@ class MAEViT(selfsup.MAEViT):
                 progress=progress,
                 epoch=epoch,
                 providers=dict(position=lambda: self.pos_embed[:, 1:])))
+        if token_mask.thrown is not None:
+            raise ValueError(
+                f'{type(self.masker).__name__} throws tokens away, which '
+                "mmpretrain's decoder would predict all the same; use "
+                "type='sbam_mm.MAE', or set selection.throw=0.")
         for name, value in token_mask.statistics().items():
             # mmpretrain's algorithms return nothing but the loss, so the
             # statistics reach the log lines through the message hub.
