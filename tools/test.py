@@ -7,51 +7,27 @@
 The metrics are printed and written as JSON into the work directory.
 """
 import argparse
-import os
 import sys
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from sbam_mm.engine.launch import (
     LaunchError,
     build_runner,
     close_group,
-    default_work_dir,
+    launch_parser,
     load_config,
+    parse_launch_args,
     prepare_launch,
     require_file,
+    set_work_dir,
 )
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Evaluate a checkpoint with any OpenMMLab config.')
-    parser.add_argument('config', help='config file')
+    parser = launch_parser('Evaluate a checkpoint with any OpenMMLab config.')
     parser.add_argument('checkpoint', help='checkpoint file or URL')
-    parser.add_argument(
-        '--work-dir',
-        help='where the log and the metrics go (default: the work_dir of the '
-        'config, or work_dirs/<config name>)')
-    parser.add_argument(
-        '--data-root',
-        help='folder of the data set, for configs that read DATA_ROOT')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override values of the config')
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='who started this process')
-    # Passed by launchers older than torchrun; torchrun sets LOCAL_RANK.
-    parser.add_argument(
-        '--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank or 0))
-    return args
+    return parse_launch_args(parser)
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
@@ -61,10 +37,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             f"'{args.config}' has no test_dataloader, so there is nothing to "
             'evaluate; use a config that has one, for a pre-trained model '
             'that of a benchmark.')
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = default_work_dir(args.config)
+    set_work_dir(cfg, args)
     cfg.load_from = require_file(args.checkpoint, 'checkpoint')
     # A training recipe that resumes by default would look for its own
     # checkpoint instead of the one named.

@@ -9,30 +9,25 @@ Stopped trainings go on with ``--resume``: the last checkpoint of the work
 directory is found, and optimizer, schedules and epoch with it.
 """
 import argparse
-import os
 import sys
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from sbam_mm.engine.launch import (
     LaunchError,
     build_runner,
     close_group,
-    default_work_dir,
+    launch_parser,
     load_config,
+    parse_launch_args,
     prepare_launch,
     require_file,
+    set_work_dir,
 )
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Train with any OpenMMLab config.')
-    parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--work-dir',
-        help='where logs and checkpoints go (default: the work_dir of the '
-        'config, or work_dirs/<config name>)')
+    parser = launch_parser('Train with any OpenMMLab config.')
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -47,28 +42,8 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="scale the learning rate by the real over the config's batch "
         'size')
-    parser.add_argument(
-        '--data-root',
-        help='folder of the data set, for configs that read DATA_ROOT')
     parser.add_argument('--seed', type=int, help='random seed')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override values of the config, e.g. '
-        'model.backbone.masker.delta=0.2 or "betas=(0.9,0.95)"')
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='who started this process')
-    # Passed by launchers older than torchrun; torchrun sets LOCAL_RANK.
-    parser.add_argument(
-        '--local-rank', '--local_rank', type=int, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank or 0))
-    return args
+    return parse_launch_args(parser)
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
@@ -78,10 +53,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             f"'{args.config}' has no train_dataloader, so there is nothing to "
             'train; use a training config.')
 
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = default_work_dir(args.config)
+    set_work_dir(cfg, args)
 
     if args.resume is not None:
         cfg.resume = True

@@ -4,12 +4,13 @@
 The functions are generic: they serve any OpenMMLab config, and they let the
 recipes written for GPUs start on a machine that has none.
 """
+import argparse
 import os
 import os.path as osp
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -17,6 +18,54 @@ from mmengine.runner import Runner
 
 class LaunchError(Exception):
     """A wrong command line; the message is one sentence for the user."""
+
+
+def launch_parser(description: str) -> argparse.ArgumentParser:
+    """The options that every launched tool has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--work-dir',
+        help='where everything goes that is written (default: the work_dir '
+        'of the config, or work_dirs/<config name>)')
+    parser.add_argument(
+        '--data-root',
+        help='folder of the data set, for configs that read DATA_ROOT')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override values of the config, e.g. '
+        'model.masker.delta=0.2 or "betas=(0.9,0.95)"')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='who started this process')
+    # Passed by launchers older than torchrun; torchrun sets LOCAL_RANK.
+    parser.add_argument(
+        '--local-rank',
+        '--local_rank',
+        type=int,
+        default=0,
+        help=argparse.SUPPRESS)
+    return parser
+
+
+def parse_launch_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parses the command line and says which process of the machine it is."""
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
+    """The command line's work_dir, else the config's, else one by name."""
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = default_work_dir(args.config)
 
 
 def load_config(path: str,
