@@ -144,7 +144,8 @@ def pretrain(cfg: Config, console: Console) -> nn.Module:
     if finished.exists():
         console.print(f'  already trained: {finished}')
         runner = quiet_runner(cfg)
-        runner.load_checkpoint(str(finished))
+        with redirect_stdout(StringIO()):  # mmengine prints the path
+            runner.load_checkpoint(str(finished))
         return runner.model.eval()
     cfg.resume = (Path(cfg.work_dir) / 'last_checkpoint').exists()
     if cfg.resume:
