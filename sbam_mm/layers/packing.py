@@ -5,17 +5,30 @@ The kept tokens of all images stand one after another in a flat tensor
 (T, D). Everything that works token by token (norms, linear layers) runs on
 it as it is; only attention has to know where an image ends.
 """
+from functools import cached_property
+from itertools import groupby
 from typing import List, NamedTuple, Optional
 
 import torch
+from mmengine.utils import digit_version
 from torch import Tensor
+
+# On CUDA it exists since then.
+STATIC_NONZERO = digit_version(torch.__version__) >= digit_version('2.6')
 
 
 class Group(NamedTuple):
     """Neighbouring images of equal length in the packed order."""
-    start: int
     images: int
     length: int
+
+
+def kept_places(keep: Tensor, total: int) -> Tensor:
+    """Row and column of every True of ``keep``, (total, 2), row by row."""
+    if STATIC_NONZERO:
+        # The size is known, so the device need not be asked for it.
+        return torch.nonzero_static(keep, size=total)
+    return keep.nonzero()
 
 
 class PackedLayout:
@@ -61,12 +74,7 @@ class PackedLayout:
             self.lengths = sorted_counts.tolist()
             order = order.to(keep.device, non_blocking=True)
             keep = keep[order]
-        try:
-            # The size is known, so `nonzero` need not ask the device for it.
-            places = torch.nonzero_static(keep, size=sum(self.lengths))
-        except NotImplementedError:  # on CUDA before torch 2.6
-            places = keep.nonzero()
-        row, column = places.unbind(1)
+        row, column = kept_places(keep, sum(self.lengths)).unbind(1)
         if order is not None:
             row = order[row]
         self.index = row * width + column
@@ -84,24 +92,18 @@ class PackedLayout:
     def max_length(self) -> int:
         return self.lengths[-1]
 
-    @property
+    @cached_property
     def cu_seqlens(self) -> Tensor:
-        if not hasattr(self, '_cu_seqlens'):
-            ends = torch.tensor([0] + self.lengths).cumsum(0)
-            self._cu_seqlens = ends.int().to(
-                self.index.device, non_blocking=True)
-        return self._cu_seqlens
+        ends = torch.tensor([0] + self.lengths).cumsum(0)
+        return ends.int().to(self.index.device, non_blocking=True)
 
-    @property
+    @cached_property
     def groups(self) -> List[Group]:
-        if not hasattr(self, '_groups'):
-            self._groups = []
-            start = 0
-            for length in sorted(set(self.lengths)):
-                images = self.lengths.count(length)
-                self._groups.append(Group(start, images, length))
-                start += images * length
-        return self._groups
+        # The lengths are sorted, so equal ones are neighbours.
+        return [
+            Group(len(list(images)), length)
+            for length, images in groupby(self.lengths)
+        ]
 
     def pack(self, x: Tensor) -> Tensor:
         """Take the kept tokens: (B, N, D) -> (T, D)."""

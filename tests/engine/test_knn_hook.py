@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.runner import Runner
+from mmpretrain_mae import mmpretrain_mae
 from PIL import Image
 
 from sbam_mm.evaluation import extract_features, knn_top1
@@ -46,34 +47,13 @@ def run(work_dir, root, hooks, workers=0, epochs=2, ratio=.75):
         if hook['type'] == 'sbam_mm.KNNHook':
             hook.setdefault('bank', folder(root, 'train', plain))
             hook.setdefault('query', folder(root, 'test', plain))
-    arch = dict(
-        embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
     runner = Runner(
-        model=dict(
-            type='MAE',
-            backbone=dict(
-                type='MAEViT',
-                arch=arch,
-                img_size=16,
-                patch_size=4,
-                mask_ratio=ratio),
-            neck=dict(
-                type='MAEPretrainDecoder',
-                num_patches=16,
-                patch_size=4,
-                embed_dim=24,
-                decoder_embed_dim=16,
-                decoder_depth=1,
-                decoder_num_heads=2),
-            head=dict(
-                type='MAEPretrainHead',
-                patch_size=4,
-                loss=dict(type='PixelReconstructionLoss', criterion='L2')),
-            data_preprocessor=dict(
+        model=mmpretrain_mae(
+            dict(
                 type='SelfSupDataPreprocessor',
                 mean=[127.] * 3,
                 std=[64.] * 3,
-                bgr_to_rgb=True)),
+                bgr_to_rgb=True), ratio),
         work_dir=str(work_dir),
         train_dataloader=dict(
             batch_size=8,

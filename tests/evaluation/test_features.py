@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmpretrain.models import MAE, SelfSupDataPreprocessor
+from mmpretrain_mae import mmpretrain_mae
 from PIL import Image
 from torch import nn
 from torch.nn.parallel import DataParallel
@@ -18,31 +19,11 @@ NORMALISE = dict(
     bgr_to_rgb=True)
 
 
-def mmpretrain_mae() -> MAE:
+def build_mae() -> MAE:
     torch.manual_seed(0)
-    return MAE(
-        backbone=dict(
-            type='MAEViT',
-            arch=dict(
-                embed_dims=24,
-                num_layers=2,
-                num_heads=3,
-                feedforward_channels=48),
-            img_size=16,
-            patch_size=4),
-        neck=dict(
-            type='MAEPretrainDecoder',
-            num_patches=16,
-            patch_size=4,
-            embed_dim=24,
-            decoder_embed_dim=16,
-            decoder_depth=1,
-            decoder_num_heads=2),
-        head=dict(
-            type='MAEPretrainHead',
-            patch_size=4,
-            loss=dict(type='PixelReconstructionLoss', criterion='L2')),
-        data_preprocessor=NORMALISE)
+    config = mmpretrain_mae(NORMALISE)
+    config.pop('type')
+    return MAE(**config)
 
 
 @pytest.fixture
@@ -66,7 +47,7 @@ def normalised(images):
 
 @pytest.mark.unit
 def test_values_and_labels(images):
-    model = mmpretrain_mae()
+    model = build_mae()
     with torch.no_grad():
         tokens = model.eval().backbone(normalised(images), mask=None)[-1]
     for feature, expected in (('cls', tokens[:, 0]),
@@ -94,7 +75,7 @@ def test_bare_backbone_and_our_own(images, tiny_mae):
 
 @pytest.mark.unit
 def test_wrapped_model_and_feature_maps(images):
-    model = mmpretrain_mae()
+    model = build_mae()
     features, _ = extract_features(model, images)
     wrapped, _ = extract_features(DataParallel(model), images)
     assert torch.equal(features, wrapped)
@@ -112,7 +93,7 @@ def test_wrapped_model_and_feature_maps(images):
 
 @pytest.mark.unit
 def test_modes_and_random_state_stay(images):
-    model = mmpretrain_mae().train()
+    model = build_mae().train()
     model.backbone.layers[0].eval()
     modes = [m.training for m in model.modules()]
     state = torch.get_rng_state()
@@ -127,7 +108,7 @@ def test_modes_and_random_state_stay(images):
 
 @pytest.mark.unit
 def test_sentences(images, tmp_path):
-    model = mmpretrain_mae()
+    model = build_mae()
     with pytest.raises(ValueError, match='choose one of'):
         extract_features(model, images, 'mean')
     with pytest.raises(ValueError, match='data_preprocessor'):
