@@ -4,6 +4,7 @@ import ast
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -58,8 +59,13 @@ def test_wheel_contains_mim(checkout, tmp_path):
 
 @pytest.mark.integration
 def test_editable_install_links_mim(checkout, tmp_path):
-    pip('install', '--editable', str(checkout), '--prefix',
-        str(tmp_path / 'prefix'))
+    site = Path(sysconfig.get_path('purelib'))
+    before = sorted(site.glob('*sbam_mm*'))
+    # Without --ignore-installed pip would first uninstall the package that
+    # these tests run from, --prefix or not.
+    pip('install', '--ignore-installed', '--editable', str(checkout),
+        '--prefix', str(tmp_path / 'prefix'))
+    assert sorted(site.glob('*sbam_mm*')) == before
     mim = checkout / 'sbam_mm' / '.mim'
     # A link, so that an edited config takes effect without a reinstall.
     (checkout / 'configs' / 'mine.py').write_text('lr = 1')
