@@ -5,49 +5,22 @@ import math
 from pathlib import Path
 
 import pytest
-import torch
+import tiny_configs
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
-from mmpretrain.registry import MODELS
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted(
     path for path in (ROOT / 'configs').rglob('*.py')
     if '_base_' not in path.parts)
 NAMES = [str(path.relative_to(ROOT / 'configs')) for path in CONFIGS]
-TINY_ARCH = dict(
-    embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
-
 pytestmark = pytest.mark.unit
 
 
-def tiny(cfg):
-    """The same model, small enough for a test."""
-    size = dict(img_size=32, patch_size=8)
-    model = cfg.model
-    model.backbone.update(arch=TINY_ARCH, **size)
-    neck = dict(
-        embed_dim=24,
-        decoder_embed_dim=16,
-        decoder_depth=1,
-        decoder_num_heads=2,
-        patch_size=8)
-    if model.neck.type == 'sbam_mm.MAEDecoder':
-        neck['img_size'] = 32
-    else:
-        neck['num_patches'] = 16
-    model.neck.update(neck)
-    model.head.patch_size = 8
-    return model
-
-
 @pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
-def test_builds_and_takes_a_step(path):
+def test_builds_and_takes_a_step(path, tmp_path):
     cfg = Config.fromfile(path)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = MODELS.build(tiny(cfg))
-    model.init_weights()
-    out = model(torch.rand(2, 3, 32, 32), mode='loss')
+    model, inputs, data_samples = tiny_configs.tiny(cfg, tmp_path)
+    out = model(inputs, data_samples, mode='loss')
     total, _ = model.parse_losses(out)
     total.backward()
     assert math.isfinite(total.item())

@@ -82,7 +82,8 @@ def self_attention(attn: nn.Module,
 def received_attention(attn: nn.Module,
                        x: Tensor,
                        queries: str = 'cls',
-                       softmax: bool = True) -> Tensor:
+                       softmax: bool = True,
+                       own_query: bool = True) -> Tensor:
     """How much attention every token receives, without the attention matrix.
 
     Recomputed from q and k, so the layer itself keeps its fused attention.
@@ -96,6 +97,8 @@ def received_attention(attn: nn.Module,
         queries (str): "cls", the class token's attention, or "all", summed
             over all queries. Defaults to "cls".
         softmax (bool): Sum probabilities, or logits. Defaults to True.
+        own_query (bool): Whether the sum over all queries has the token's
+            own in it. Defaults to True.
 
     Returns:
         Tensor: float32 (B, heads, N), without gradient.
@@ -107,12 +110,19 @@ def received_attention(attn: nn.Module,
         q, k, _ = qkv.unflatten(
             -1, (3, attn.num_heads, attn.head_dims)).unbind(2)
         q = q * attn.head_dims**-0.5
+        own = None
+        if queries == 'all' and not own_query:
+            own = (q * k).sum(dim=-1).transpose(1, 2)
         if queries == 'cls':
             q = q[:, :1]
         elif not softmax:
             q = q.sum(dim=1, keepdim=True)
         logits = torch.einsum('bqhd,bkhd->bhqk', q, k)
-        return (logits.softmax(dim=-1) if softmax else logits).sum(dim=2)
+        if own is not None:
+            # The diagonal, as probabilities or as logits.
+            own = (own - logits.logsumexp(dim=-1)).exp() if softmax else own
+        received = (logits.softmax(dim=-1) if softmax else logits).sum(dim=2)
+        return received if own is None else received - own
 
 
 def transformer_block(layer: nn.Module,

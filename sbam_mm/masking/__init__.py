@@ -1,7 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Which patches to hide. Knows nothing of any framework or model."""
-from .attention import AttentionSalience
-from .hints import HintTopK
+from .amt import AM, AMT
+from .attention import AttentionSalience, join_heads
+from .attmask import AttMask, HintTopK
+from .automae import Bump
+from .gpa import GPA
+from .hpm import HPMMasker
 from .maskers import (
     SBAM,
     SBM,
@@ -13,8 +17,14 @@ from .maskers import (
     RandomRatioMasker,
     UniformMasker,
 )
+from .milan import MILANMasker
 from .ratio import AdaptiveRatio, FixedRatio, Share
-from .salience import AffinitySalience, NoSalience
+from .salience import (
+    AffinitySalience,
+    NoSalience,
+    PredictedLoss,
+    StoredSalience,
+)
 from .schedule import EasyToHard, SoftToHard
 from .selection import Choice, NoisyTopK, WeightedOrder
 from .shapes import BlockSelection, GridSelection, UniformSelection
@@ -22,11 +32,13 @@ from .types import MaskingContext, TokenMask, check_needs
 from .varied_ratio import RandomRatio, ScheduledRatio
 
 __all__ = [
-    'AdaptiveRatio', 'AffinitySalience', 'AttentionSalience', 'BlockMasker',
-    'BlockSelection',
-    'Choice', 'EasyToHard', 'FixedRatio', 'GridMasker', 'GridSelection',
-    'HintTopK', 'IncomingMasker', 'Masker', 'MaskingContext', 'NoSalience',
-    'NoisyTopK', 'RandomMasker', 'RandomRatio', 'RandomRatioMasker', 'SBAM',
-    'SBM', 'ScheduledRatio', 'Share', 'SoftToHard', 'TokenMask',
-    'UniformMasker', 'UniformSelection', 'WeightedOrder', 'check_needs'
+    'AM', 'AMT', 'AdaptiveRatio', 'AffinitySalience', 'AttMask',
+    'AttentionSalience', 'BlockMasker', 'BlockSelection', 'Bump', 'Choice',
+    'EasyToHard', 'FixedRatio', 'GPA', 'GridMasker', 'GridSelection',
+    'HPMMasker', 'HintTopK', 'IncomingMasker', 'MILANMasker', 'Masker',
+    'MaskingContext', 'NoSalience', 'NoisyTopK', 'PredictedLoss',
+    'RandomMasker', 'RandomRatio', 'RandomRatioMasker', 'SBAM', 'SBM',
+    'ScheduledRatio', 'Share', 'SoftToHard', 'StoredSalience', 'TokenMask',
+    'UniformMasker', 'UniformSelection', 'WeightedOrder', 'check_needs',
+    'join_heads'
 ]

@@ -9,25 +9,36 @@ from sbam_mm.registry import MODELS
 from . import functional as F
 from .types import MaskingContext
 
+# What a model provides under which name.
+PROVIDERS = {'self': 'attention', 'teacher': 'teacher_attention'}
+
 
 @MODELS.register_module()
 class AttentionSalience(nn.Module):
     """Attention that patches receive in one block of an encoder.
 
-    The model that masks provides the encoder: MAE its own, on all tokens and
-    without gradient.
+    The encoder runs on all tokens and without gradient. Which one is
+    ``source``: the model's own, or a teacher that the model has.
 
     Args:
+        source (str): "self", the encoder that is being trained, or
+            "teacher", the model's teacher: ``model.teacher``, or the one a
+            method with a momentum teacher has anyway. Defaults to "self".
         block (int): Which block, from 0; negative counts from the end.
             Defaults to -1, the last (AttMask, AMT); GPA uses 9 of 12.
         head (int or str): One head, or "mean" or "sum" over heads. Defaults
             to "mean" (AttMask); GPA uses head 11.
         queries (str): Whose attention: "cls", the class token's (AttMask,
-            AMT), or "all", summed over every query (GPA; the class token's
-            query and the token's own are included, as in GPA's code, where
-            the paper's Eq. 5 leaves the token's own out). Defaults to "cls".
+            AMT), or "all", summed over every query, the class token's
+            included (GPA). Defaults to "cls".
         softmax (bool): Probabilities (AttMask), or logits before the softmax
             (GPA). Defaults to True.
+        own_query (bool): Whether the sum over all queries has the token's
+            own in it, as in GPA's code; Eq. 5 of its paper leaves it out.
+            Defaults to True.
+        normalize (str): "mean" scales the scores of an image to [0, 1] after
+            heads are joined (AttMask, AMT's paper); "head" scales every head
+            before (AMT's code). Defaults to "mean".
 
     Returns:
         Tensor: float32 (B, L), min-max scaled to [0, 1] for each image.
@@ -44,14 +55,22 @@ class AttentionSalience(nn.Module):
             ratio=dict(type='sbam_mm.AdaptiveRatio'),
             selection=dict(type='sbam_mm.NoisyTopK', noise=0.5))
     """
-    needs: FrozenSet[str] = frozenset({'attention'})
 
     def __init__(self,
                  block: int = -1,
                  head: int | str = 'mean',
                  queries: str = 'cls',
-                 softmax: bool = True):
+                 softmax: bool = True,
+                 own_query: bool = True,
+                 normalize: str = 'mean',
+                 source: str = 'self'):
         super().__init__()
+        if source not in PROVIDERS:
+            raise ValueError(
+                f'source must be "self" or "teacher", got {source!r}.')
+        if normalize not in ('mean', 'head'):
+            raise ValueError(
+                f'normalize must be "mean" or "head", got {normalize!r}.')
         if isinstance(head, str) and head not in ('mean', 'sum'):
             raise ValueError(
                 f'head must be a number, "mean" or "sum", got {head!r}.')
@@ -62,23 +81,60 @@ class AttentionSalience(nn.Module):
         self.head = head
         self.queries = queries
         self.softmax = softmax
+        self.own_query = own_query
+        self.normalize = normalize
+        self.source = source
+
+    @property
+    def needs(self) -> FrozenSet[str]:
+        """What the model must provide."""
+        return frozenset({PROVIDERS[self.source]})
 
     def extra_repr(self) -> str:
         return (f'block={self.block}, head={self.head!r}, '
-                f'queries={self.queries!r}, softmax={self.softmax}')
+                f'queries={self.queries!r}, softmax={self.softmax}, '
+                f'own_query={self.own_query}, normalize={self.normalize!r}, '
+                f'source={self.source!r}')
 
     def forward(self, context: MaskingContext) -> Tensor:
-        received = context.ask('attention', self.block, self.queries,
-                               self.softmax)
-        if self.head == 'mean':
-            scores = received.mean(dim=1)
-        elif self.head == 'sum':
-            scores = received.sum(dim=1)
-        else:
-            heads = received.shape[1]
-            if not -heads <= int(self.head) < heads:
-                raise ValueError(
-                    f'head {self.head} is asked for, but the block has heads '
-                    f'0 to {heads - 1}; change `salience.head`.')
-            scores = received[:, int(self.head)]
-        return F.min_max(scores)
+        received = context.ask(PROVIDERS[self.source], self.block,
+                               self.queries, self.softmax, self.own_query)
+        return join_heads(received, self.head, self.normalize)
+
+
+def join_heads(received: Tensor,
+               head: int | str = 'mean',
+               normalize: str = 'mean') -> Tensor:
+    """One score per token from the attention in every head.
+
+    Args:
+        received (Tensor): (B, heads, L).
+        head (int or str): One head, "mean" or "sum". Defaults to "mean".
+        normalize (str): Scale to [0, 1] the joined scores ("mean"), or every
+            head before joining ("head"). Defaults to "mean".
+
+    Returns:
+        Tensor: (B, L) in [0, 1].
+
+    Raises:
+        ValueError: If there is no such head.
+
+    Example:
+        >>> import torch
+        >>> join_heads(torch.tensor([[[0., 2.], [4., 0.]]])).tolist()
+        [[1.0, 0.0]]
+    """
+    heads = received.shape[1]
+    if normalize == 'head':
+        received = F.min_max(received.flatten(0, 1)).unflatten(0, (-1, heads))
+    if head == 'mean':
+        scores = received.mean(dim=1)
+    elif head == 'sum':
+        scores = received.sum(dim=1)
+    else:
+        if not -heads <= int(head) < heads:
+            raise ValueError(
+                f'head {head} is asked for, but the block has heads 0 to '
+                f'{heads - 1}; change `salience.head`.')
+        scores = received[:, int(head)]
+    return scores if normalize == 'head' else F.min_max(scores)

@@ -9,7 +9,7 @@ Revisiting Token Dynamics for Enhanced Pre-training*, ECCV 2024.
 """
 from fractions import Fraction
 from math import ceil, floor
-from typing import Optional, Union
+from typing import Optional, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -232,3 +232,44 @@ def top_rank(scores: Tensor, noise: Tensor) -> Tensor:
     order = torch.argsort(
         scores.gather(1, shuffled), dim=1, descending=True, stable=True)
     return order_to_rank(shuffled.gather(1, order))
+
+
+def pool_cells(values: Tensor, grid: Tuple[int, int], cell: int) -> Tensor:
+    """Average over squares of tokens.
+
+    Args:
+        values (Tensor): (B, L, D), row by row over the grid.
+        grid (tuple[int, int]): h and w, h * w = L.
+        cell (int): Tokens per side of a square.
+
+    Returns:
+        Tensor: (B, L / cell^2, D), row by row over the squares.
+
+    Raises:
+        ValueError: If squares do not tile the grid.
+    """
+    height, width = grid
+    if height % cell or width % cell:
+        raise ValueError(
+            f'squares of {cell} x {cell} tokens do not tile a grid of '
+            f'{height} x {width}; choose an image size that is a multiple of '
+            f'{cell} patches, or cell=1.')
+    squares = values.unflatten(
+        1, (height // cell, cell, width // cell, cell))
+    return squares.mean(dim=(2, 4)).flatten(1, 2)
+
+
+def spread_cells(state: Tensor, grid: Tuple[int, int], cell: int) -> Tensor:
+    """Give every token the value of its square.
+
+    Args:
+        state (Tensor): (B, number of squares).
+        grid (tuple[int, int]): Squares per column and row.
+        cell (int): Tokens per side of a square.
+
+    Returns:
+        Tensor: (B, L).
+    """
+    squares = state.unflatten(1, grid)
+    tokens = squares.repeat_interleave(cell, 1).repeat_interleave(cell, 2)
+    return tokens.flatten(1)

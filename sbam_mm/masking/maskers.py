@@ -4,6 +4,7 @@
 Read :meth:`Masker.forward` first: it is the whole method in four lines. The
 classes below it only choose the three parts.
 """
+from dataclasses import replace
 from typing import FrozenSet, Optional, Union
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from sbam_mm.registry import MODELS, build_part
 
+from . import functional as F
 from .ratio import AdaptiveRatio, FixedRatio
 from .salience import AffinitySalience, NoSalience
 from .selection import NoisyTopK
@@ -21,7 +23,6 @@ from .varied_ratio import RandomRatio
 Part = Union[dict, nn.Module]
 
 
-
 @MODELS.register_module()
 class Masker(nn.Module):
     """Decide which patch tokens to hide.
@@ -30,9 +31,15 @@ class Masker(nn.Module):
         salience (dict or nn.Module): Where scores come from.
         ratio (dict or nn.Module): How many tokens to hide.
         selection (dict or nn.Module): Which ones.
-        start_epoch (int): Random masking at the same base ratio before this
-            epoch. Defaults to 0; the authors' command resumes a plain MAE
-            of 100 epochs, which is ``start_epoch=100``.
+        start_epoch (int): The warm-up masks before this epoch. Defaults to
+            0; SBAM's authors resume a plain MAE of 100 epochs, which is
+            ``start_epoch=100``.
+        warm_up (dict or nn.Module, optional): The masker before
+            ``start_epoch``, and as long as the salience has no scores yet.
+            Defaults to None: random at the same base ratio.
+        cell (int): Tokens per side of the squares that are hidden as a
+            whole; scores are averaged over them. 2 with patches of 16 is
+            SimMIM's 32 pixels. Defaults to 1: single tokens.
 
     Example:
         >>> masker = Masker(
@@ -48,23 +55,41 @@ class Masker(nn.Module):
                  salience: Part,
                  ratio: Part,
                  selection: Part,
-                 start_epoch: int = 0):
+                 start_epoch: int = 0,
+                 warm_up: Optional[Part] = None,
+                 cell: int = 1):
         super().__init__()
         self.salience = build_part(salience)
         self.ratio = build_part(ratio)
         self.selection = build_part(selection)
         self.start_epoch = start_epoch
-        self.warm_up = RandomMasker(self.ratio.ratio) if start_epoch else None
+        self.cell = cell
+        self.warm_up: Optional[Masker] = None
+        if warm_up is not None:
+            self.warm_up = build_part(warm_up)
+        elif start_epoch or hasattr(self.salience, 'ready'):
+            self.warm_up = RandomMasker(self.ratio.ratio, cell=cell)
 
     @property
     def needs(self) -> FrozenSet[str]:
         """What the masker asks of the model beyond the patch tokens."""
-        return self.salience.needs
+        parts = (self.salience, self.ratio, self.selection, self.warm_up)
+        return frozenset().union(
+            *(getattr(part, 'needs', frozenset()) for part in parts))
 
     @property
     def uniform(self) -> bool:
         """Whether all images of a batch keep the same number of tokens."""
-        return self.ratio.uniform and self.selection.uniform
+        return (self.ratio.uniform and self.selection.uniform
+                and (self.warm_up is None or self.warm_up.uniform))
+
+    def warming_up(self, context: MaskingContext) -> bool:
+        """Whether the warm-up masks this batch."""
+        if self.warm_up is None:
+            return False
+        ready = getattr(self.salience, 'ready', None)
+        return (context.epoch < self.start_epoch
+                or ready is not None and not ready(context))
 
     @torch.no_grad()
     def forward(self,
@@ -75,18 +100,41 @@ class Masker(nn.Module):
         Args:
             context (MaskingContext): What the model knows of the batch.
             noise (Tensor, optional): Draws from U[0, 1), (B, L), that
-                replace torch's generator. Defaults to None.
+                replace torch's generator; one per cell. Defaults to None.
 
         Returns:
             TokenMask: ``masked`` (B, L) and what it was made from.
         """
-        if self.warm_up is not None and context.epoch < self.start_epoch:
+        if self.warm_up is not None and self.warming_up(context):
             return self.warm_up(context, noise)
         scores = self.salience(context)
+        if self.cell > 1:
+            return self._mask_cells(scores, context, noise)
         share = self.ratio(scores, context)
         choice = self.selection(scores, share.num_visible, context, noise)
         return TokenMask(choice.masked, choice.thrown, share.ratio, scores,
                          share.salient, choice.num_visible)
+
+    def _mask_cells(self,
+                    scores: Tensor,
+                    context: MaskingContext,
+                    noise: Optional[Tensor] = None) -> TokenMask:
+        """As :meth:`forward`, from the scores of squares of tokens."""
+        cells = F.pool_cells(scores[..., None], context.grid, self.cell)
+        cells = cells[..., 0]
+        coarse = replace(
+            context,
+            tokens=F.pool_cells(context.tokens, context.grid, self.cell),
+            grid=(context.grid[0] // self.cell, context.grid[1] // self.cell))
+        share = self.ratio(cells, coarse)
+        choice = self.selection(cells, share.num_visible, coarse, noise)
+        masked = F.spread_cells(choice.masked, coarse.grid, self.cell)
+        thrown = choice.thrown
+        if thrown is not None:
+            thrown = F.spread_cells(thrown, coarse.grid, self.cell)
+        count = choice.num_visible
+        return TokenMask(masked, thrown, share.ratio, scores, share.salient,
+                         None if count is None else count * self.cell**2)
 
 
 @MODELS.register_module()
@@ -98,6 +146,9 @@ class RandomMasker(Masker):
 
     Args:
         ratio (float): Share of hidden tokens. Defaults to 0.75.
+        rounding (str): Of the visible tokens. Defaults to "floor".
+        cell (int): See :class:`Masker`; SimMIM hides 0.6 of squares of 2.
+            Defaults to 1.
 
     Example:
         >>> masker = RandomMasker(ratio=0.75)
@@ -106,8 +157,13 @@ class RandomMasker(Masker):
         [12, 12]
     """
 
-    def __init__(self, ratio: float = 0.75):
-        super().__init__(NoSalience(), FixedRatio(ratio), NoisyTopK(noise=1.))
+    def __init__(self,
+                 ratio: float = 0.75,
+                 rounding: str = 'floor',
+                 cell: int = 1):
+        super().__init__(
+            NoSalience(), FixedRatio(ratio, rounding), NoisyTopK(noise=1.),
+            cell=cell)
 
 
 @MODELS.register_module()

@@ -3,7 +3,8 @@
 
 A salience is called with a :class:`MaskingContext` and returns scores
 (B, L) in [0, 1], high = salient. ``needs`` names what it asks the model for
-beyond the tokens.
+beyond the tokens; ``ready``, where there is one, says whether it has scores
+yet.
 """
 from typing import FrozenSet
 
@@ -112,3 +113,49 @@ class AffinitySalience(nn.Module):
         else:
             weight = F.incoming_weight(logits)
         return F.min_max(weight)
+
+
+@MODELS.register_module()
+class StoredSalience(nn.Module):
+    """A map that the pipeline brings with every image, e.g. AMT's.
+
+    Until the first maps are stored the masker does its warm-up.
+
+    Args:
+        key (str): Name of the map in the data samples. Defaults to
+            "attention_map", which ``LoadAttentionMap`` makes.
+
+    Returns:
+        Tensor: float32 (B, L), as stored: not scaled after the crop.
+    """
+
+    def __init__(self, key: str = 'attention_map'):
+        super().__init__()
+        self.key = key
+
+    @property
+    def needs(self) -> FrozenSet[str]:
+        return frozenset({self.key})
+
+    def extra_repr(self) -> str:
+        return f'key={self.key!r}'
+
+    def ready(self, context: MaskingContext) -> bool:
+        """Whether maps are stored."""
+        return context.ask(self.key) is not None
+
+    def forward(self, context: MaskingContext) -> Tensor:
+        return context.ask(self.key).float()
+
+
+@MODELS.register_module()
+class PredictedLoss(nn.Module):
+    """How hard a method thinks each patch is to reconstruct (HPM).
+
+    Returns:
+        Tensor: float32 (B, L), scaled to [0, 1] for each image.
+    """
+    needs: FrozenSet[str] = frozenset({'predicted_loss'})
+
+    def forward(self, context: MaskingContext) -> Tensor:
+        return F.min_max(context.ask('predicted_loss').float())

@@ -8,7 +8,7 @@ counts equal: it is False where a selection shows more tokens of some images
 than the ratio asked for.
 
 This file goes by the scores. Shapes are in ``shapes.py``, choices that change
-over the training in ``schedule.py``, AttMask's hints in ``hints.py``.
+over the training in ``schedule.py``, AttMask's hints in ``attmask.py``.
 """
 from fractions import Fraction
 from math import floor
@@ -124,6 +124,8 @@ class WeightedOrder(nn.Module):
             196 and 256 tokens (and for its SimMIM variant's 49 cells, where
             both are rounded up), one token apart at some others. Defaults
             to 0: no token is thrown.
+        throw_last (bool): Throw the tokens drawn last and show the middle,
+            the ablation of AMT's Table 4. Defaults to False.
 
     Example:
         >>> S = torch.tensor([[0., 1., 0., 5.]])
@@ -133,16 +135,21 @@ class WeightedOrder(nn.Module):
     """
     uniform = True
 
-    def __init__(self, keep: bool = False, throw: float = 0.):
+    def __init__(self,
+                 keep: bool = False,
+                 throw: float = 0.,
+                 throw_last: bool = False):
         super().__init__()
         if not 0 <= throw < 1:
             raise ValueError(f'throw is a share of the tokens in [0, 1), got '
                              f'{throw}; AMT uses 0.4, AM 0.')
         self.keep = keep
         self.throw = throw
+        self.throw_last = throw_last
 
     def extra_repr(self) -> str:
-        return f'keep={self.keep}, throw={self.throw}'
+        return (f'keep={self.keep}, throw={self.throw}, '
+                f'throw_last={self.throw_last}')
 
     def forward(self,
                 scores: Tensor,
@@ -183,5 +190,8 @@ class WeightedOrder(nn.Module):
         masked = rank < num_masked
         if not self.throw:
             return Choice(masked, num_visible=num_left)
-        thrown = ~masked & (rank < num_masked + num_thrown)
+        if self.throw_last:
+            thrown = rank >= num_tokens - num_thrown
+        else:
+            thrown = ~masked & (rank < num_masked + num_thrown)
         return Choice(masked, thrown, num_left)

@@ -2,7 +2,7 @@
 """The two data types that maskers and models exchange."""
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Callable, Dict, FrozenSet, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -135,8 +135,10 @@ class MaskingContext:
     grid: Tuple[int, int]
     progress: float = 0.
     epoch: int = 0
-    providers: Mapping[str, Callable[..., Tensor]] = field(
+    providers: Mapping[str, Callable[..., Optional[Tensor]]] = field(
         default_factory=dict)
+    _answers: Dict[tuple, Optional[Tensor]] = field(
+        default_factory=dict, init=False, repr=False)
 
     def __post_init__(self):
         if self.grid[0] * self.grid[1] != self.tokens.shape[1]:
@@ -153,8 +155,8 @@ class MaskingContext:
     def num_tokens(self) -> int:
         return self.tokens.shape[1]
 
-    def ask(self, name: str, *args) -> Tensor:
-        """Compute the provided quantity ``name``.
+    def ask(self, name: str, *args) -> Any:
+        """Compute the provided quantity ``name``, once.
 
         Raises:
             KeyError: If the model that made the context does not provide it.
@@ -164,25 +166,37 @@ class MaskingContext:
                 f'the masker asks for {name!r}, which this model does not '
                 f'provide (it provides: {sorted(self.providers) or "nothing"})'
             )
-        return self.providers[name](*args)
+        question = (name, *args)
+        if question not in self._answers:
+            self._answers[question] = self.providers[name](*args)
+        return self._answers[question]
 
 
-def check_needs(masker, provides: FrozenSet[str], model: str) -> None:
+def check_needs(masker,
+                provides: FrozenSet[str],
+                model: str,
+                remedies: Optional[Mapping[str, str]] = None) -> None:
     """Stop at build time when a model cannot give a masker what it needs.
 
     Args:
         masker: Anything with an attribute ``needs``, a set of names.
         provides (frozenset[str]): What the model can give.
         model (str): The model's name, for the message.
+        remedies (Mapping[str, str], optional): What to do, by what is
+            missing. Defaults to None.
 
     Raises:
         ValueError: With the missing names and what can be done about it.
     """
     missing = sorted(set(getattr(masker, 'needs', ())) - set(provides))
     if missing:
+        remedies = remedies or {}
+        known = [remedies[name] for name in missing if name in remedies]
+        remedy = '; '.join(known) or (
+            'choose a masker with `model.masker=dict(type=...)` that does '
+            'not need it, or a model that provides it')
         raise ValueError(
             f'{type(masker).__name__} needs {", ".join(map(repr, missing))}, '
             f'which {model} cannot give (it gives '
             f'{", ".join(map(repr, sorted(provides))) or "tokens only"}); '
-            'choose a masker with `model.masker=dict(type=...)` that does '
-            'not need it, or a model that provides it.')
+            f'{remedy}.')

@@ -125,7 +125,7 @@ def mask_images(model,
     """
     inputs = to_inputs(model, images)
     tokens = model.backbone.embed(inputs)
-    context = model.context(tokens, model.backbone.grid(inputs))
+    context = model.context(tokens, inputs)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return (model.masker if masker is None else masker)(context)

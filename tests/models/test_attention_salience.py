@@ -94,7 +94,7 @@ def test_masking_leaves_no_gradient_and_no_random_state_behind(tiny_mae):
     model, images = tiny_mae(masker()), torch.rand(2, 3, 32, 32)
     tokens = model.backbone.embed(images)
     noise = torch.rand(2, 16)
-    context = model.context(tokens, (4, 4))
+    context = model.context(tokens, images)
     state = torch.get_rng_state()
     first = model.masker(context, noise)
     assert torch.equal(state, torch.get_rng_state())

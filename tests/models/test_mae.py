@@ -171,7 +171,7 @@ def test_packed_equals_a_loop_over_images(tiny_mae, reduction, thrown):
 def test_packed_equals_dense(tiny_mae):
     model, images = tiny_mae(), torch.randn(4, 3, 32, 32)
     dense = RandomMasker(0.75)(
-        model.context(model.backbone.embed(images), (4, 4)))
+        model.context(model.backbone.embed(images), images))
     packed = TokenMask(dense.masked)
     assert dense.uniform and not packed.uniform
     a = loss_and_gradients(model, images, dense)

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from sbam_mm.layers import (
     PackedLayout,
-    received_attention,
     run_blocks,
     sincos_position,
     xavier_linear,
 )
 from sbam_mm.masking import TokenMask
 from sbam_mm.registry import MODELS
+
+from .vit_attention import patch_attention
 
 
 @dataclass(eq=False)
@@ -183,29 +184,28 @@ class MaskedViT(VisionTransformer):
         return self._run_unmasked(tokens, layer)[:, 1:]
 
     @torch.no_grad()
-    def attention(self, tokens: Tensor, block: int, queries: str,
-                  softmax: bool) -> Tensor:
+    def attention(self,
+                  tokens: Tensor,
+                  block: int,
+                  queries: str = 'cls',
+                  softmax: bool = True,
+                  own_query: bool = True) -> Tensor:
         """Attention that the patches receive in one block, without masking.
 
         Args:
             tokens (Tensor): From :meth:`embed`, (B, L, D).
             block (int): Which block, from 0; negative counts from the end.
-            queries (str): "cls" or "all".
-            softmax (bool): Probabilities, or logits.
+            queries (str): "cls" or "all". Defaults to "cls".
+            softmax (bool): Probabilities, or logits. Defaults to True.
+            own_query (bool): See :func:`received_attention`.
+                Defaults to True.
 
         Returns:
             Tensor: float32 (B, heads, L), without gradient; see
             :func:`sbam_mm.layers.received_attention`.
         """
-        depth = len(self.layers)
-        if not -depth <= block < depth:
-            raise ValueError(
-                f'attention of block {block} is asked for, but the encoder '
-                f'has blocks 0 to {depth - 1}; change `salience.block`.')
-        block %= depth
-        layer = self.layers[block]
-        x = layer.ln1(self._run_unmasked(tokens, block))
-        return received_attention(layer.attn, x, queries, softmax)[..., 1:]
+        x = self.pre_norm(self.prepend_cls(tokens))
+        return patch_attention(self, x, block, queries, softmax, own_query)
 
     def _run_unmasked(self, tokens: Tensor, blocks: int) -> Tensor:
         x = self.pre_norm(self.prepend_cls(tokens))

@@ -1,14 +1,31 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What every masked-image-modelling method shares: a masker and its view."""
 from functools import partial
-from typing import FrozenSet, Tuple
+from typing import Callable, Dict, FrozenSet, Optional
 
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
 from sbam_mm.masking import MaskingContext, RandomMasker, check_needs
 from sbam_mm.models.progress import training_progress
+from sbam_mm.models.stored_maps import stored_map
+from sbam_mm.models.teachers import MomentumTeacher
 from sbam_mm.registry import build_part
+
+# Maps per image that the pipeline may bring, and the transform that does.
+STORED_MAPS = {
+    'attention_map': 'LoadAttentionMap',
+    'part_map': 'LoadPartMap',
+}
+# What a user adds when a masker needs what is not there.
+REMEDIES = {
+    'teacher_attention':
+    "add model.teacher=dict(type='sbam_mm.FrozenTeacher', backbone=..., "
+    "checkpoint=...) or dict(type='sbam_mm.MomentumTeacher'), or set "
+    "source='self' in the masker",
+    'predicted_loss':
+    "use model.type='sbam_mm.HPM', which predicts the loss of every patch",
+}
 
 
 class MaskedImageModel(BaseSelfSupervisor):
@@ -20,29 +37,33 @@ class MaskedImageModel(BaseSelfSupervisor):
             to random masking at 0.75.
         neck (dict or nn.Module, optional): The decoder. Defaults to None.
         head (dict or nn.Module, optional): Target and loss. Defaults to None.
+        teacher (dict or nn.Module, optional): ``FrozenTeacher`` or
+            ``MomentumTeacher``, whose attention maskers may ask for.
+            Defaults to None.
         **kwargs: Other options of mmpretrain's ``BaseSelfSupervisor``.
 
     Raises:
         ValueError: At build time, if the masker needs what this method
             cannot give.
     """
-    # What `context` can answer when a masker asks.
-    provides: FrozenSet[str] = frozenset(
-        {'attention', 'layer_tokens', 'position'})
 
     def __init__(self,
                  backbone: dict | nn.Module,
                  masker: dict | nn.Module | None = None,
                  neck: dict | nn.Module | None = None,
                  head: dict | nn.Module | None = None,
+                 teacher: dict | nn.Module | None = None,
                  **kwargs):
         super().__init__(
             backbone=build_part(backbone),
             neck=None if neck is None else build_part(neck),
             head=None if head is None else build_part(head),
             **kwargs)
+        self.teacher = None if teacher is None else build_part(teacher)
+        if isinstance(self.teacher, MomentumTeacher):
+            self.teacher.of(self.backbone)
         masker = RandomMasker() if masker is None else build_part(masker)
-        check_needs(masker, self.provides, type(self).__name__)
+        check_needs(masker, self.provides, type(self).__name__, REMEDIES)
         drop_path_rate = getattr(self.backbone, 'drop_path_rate', 0.)
         if not masker.uniform and drop_path_rate > 0:
             raise ValueError(
@@ -51,20 +72,42 @@ class MaskedImageModel(BaseSelfSupervisor):
                 'sequence; set backbone.drop_path_rate=0 for pre-training.')
         self.masker = masker
 
-    def context(self, tokens: Tensor, grid: Tuple[int, int]) -> MaskingContext:
+    @property
+    def provides(self) -> FrozenSet[str]:
+        """What :meth:`context` can answer when a masker asks."""
+        names = {'attention', 'layer_tokens', 'position', *STORED_MAPS}
+        if self.teacher is not None:
+            names.add('teacher_attention')
+        return frozenset(names)
+
+    def context(self,
+                tokens: Tensor,
+                inputs: Tensor,
+                data_samples: Optional[list] = None) -> MaskingContext:
         """What the masker may look at.
 
         Args:
             tokens (Tensor): Patch tokens with positions, (B, L, D).
-            grid (tuple[int, int]): Patches per column and per row.
+            inputs (Tensor): The images they come from, (B, C, H, W).
+            data_samples (list, optional): With the pipeline's maps.
+                Defaults to None.
         """
+        grid = self.backbone.grid(inputs)
         progress, epoch = training_progress()
+        providers: Dict[str, Callable[..., Optional[Tensor]]] = dict(
+            attention=partial(self.backbone.attention, tokens),
+            layer_tokens=partial(self.backbone.layer_tokens, tokens),
+            position=lambda: self.backbone.position(grid)[:, 1:])
+        for key, transform in STORED_MAPS.items():
+            providers[key] = partial(stored_map, data_samples, key, grid,
+                                     tokens.device, transform)
+        if self.teacher is not None:
+            providers['teacher_attention'] = partial(self.teacher.attention,
+                                                     inputs, grid)
         return MaskingContext(
-            tokens,
-            grid,
-            progress=progress,
-            epoch=epoch,
-            providers=dict(
-                attention=partial(self.backbone.attention, tokens),
-                layer_tokens=partial(self.backbone.layer_tokens, tokens),
-                position=lambda: self.backbone.position(grid)[:, 1:]))
+            tokens, grid, progress=progress, epoch=epoch, providers=providers)
+
+    def follow_student(self) -> None:
+        """Let a momentum teacher take its step; call it first in ``loss``."""
+        if self.teacher is not None and self.training:
+            self.teacher.follow(self.backbone)

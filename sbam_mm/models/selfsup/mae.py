@@ -36,6 +36,8 @@ class MAE(MaskedImageModel):
         masker (dict): Any masker. Defaults to random masking at 0.75.
         neck (dict): ``MAEDecoder``.
         head (dict): ``PixelHead``.
+        teacher (dict, optional): For maskers that ask for one. Defaults to
+            None.
         **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
 
     Example:
@@ -58,21 +60,26 @@ class MAE(MaskedImageModel):
 
         Args:
             inputs (Tensor): Normalised images, (B, C, H, W).
-            data_samples (list, optional): Not used.
+            data_samples (list, optional): With stored maps, where the masker
+                asks for them.
 
         Returns:
             dict[str, Tensor]: ``loss``, and the mask's statistics.
         """
+        self.follow_student()
         tokens = self.backbone.embed(inputs)
-        token_mask = self.mask(tokens, inputs)
+        token_mask = self.mask(tokens, inputs, data_samples)
         latent = self.backbone.encode(tokens, token_mask)
         prediction = self.neck(latent, token_mask)
         loss = self.head.loss(prediction, inputs, token_mask)
         return dict(loss=loss, **token_mask.statistics())
 
-    def mask(self, tokens: Tensor, inputs: Tensor) -> TokenMask:
+    def mask(self,
+             tokens: Tensor,
+             inputs: Tensor,
+             data_samples: Optional[list] = None) -> TokenMask:
         """Let the masker decide, from the embedded tokens (B, L, D)."""
-        return self.masker(self.context(tokens, self.backbone.grid(inputs)))
+        return self.masker(self.context(tokens, inputs, data_samples))
 
     @torch.no_grad()
     def reconstruct(self,

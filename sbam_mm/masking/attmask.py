@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""AttMask's selection: top or bottom tokens, hints, untouched images."""
+"""AttMask: hide what a class token attends to, perhaps show hints."""
 from typing import Optional, Tuple, Union
 
 import torch
@@ -8,8 +8,12 @@ from torch import Tensor, nn
 from sbam_mm.registry import MODELS
 
 from . import functional as F
+from .attention import AttentionSalience
+from .maskers import Masker
+from .ratio import FixedRatio
 from .selection import Choice, one_count, token_noise
 from .types import MaskingContext
+from .varied_ratio import RandomRatio
 
 MODES = ('high', 'low', 'hint')
 
@@ -136,3 +140,53 @@ class HintTopK(nn.Module):
         number = int(F.share_count(num_tokens, self.show_max * show))
         order = F.weighted_order(top.float(), exponential)
         return top & (F.order_to_rank(order) < number)
+
+
+@MODELS.register_module()
+class AttMask(Masker):
+    """Attention-guided masking by the class token of a teacher.
+
+    Source: Kakogeorgiou et al., *What to Hide from Your Students:
+    Attention-Guided Masked Image Modeling*, ECCV 2022. The defaults are those
+    of the paper, in iBOT: every view is masked with probability 0.5, at a
+    ratio drawn once per batch from U(0.1, 0.5). A method that learns from
+    masked images alone wants ``ratio=0.75, probability=1``.
+
+    Args:
+        mode (str): "high", "hint" or "low". Defaults to "high".
+        ratio (float or tuple[float, float]): Masking ratio, or the bounds it
+            is drawn from. Defaults to (0.1, 0.5).
+        scope (str): Draw the ratio once per "batch", as the official code,
+            or per "sample". Defaults to "batch".
+        probability (float): Of an image to be masked at all.
+            Defaults to 0.5.
+        source (str): "teacher" or "self", the encoder that is being trained.
+            Defaults to "teacher".
+        block (int): Whose attention. Defaults to -1, the last.
+        show, show_max: Of the hints; see :class:`HintTopK`.
+
+    Example::
+
+        masker = dict(
+            type='sbam_mm.AttMask', mode='hint', ratio=0.75, probability=1.,
+            source='self')
+    """
+
+    def __init__(self,
+                 mode: str = 'high',
+                 ratio: Union[float, Tuple[float, float]] = (0.1, 0.5),
+                 scope: str = 'batch',
+                 probability: float = 0.5,
+                 source: str = 'teacher',
+                 block: int = -1,
+                 show: Union[float, Tuple[float, float]] = (0.1, 0.5),
+                 show_max: float = 0.1):
+        # The official code rounds the masked tokens down.
+        share: nn.Module
+        if isinstance(ratio, (int, float)):
+            share = FixedRatio(ratio, 'ceil')
+        else:
+            share = RandomRatio(*ratio, scope=scope, rounding='ceil')
+        super().__init__(
+            AttentionSalience(block, source=source), share,
+            HintTopK(mode, probability, show, show_max))

@@ -1,0 +1,77 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""AM and AMT: draw tokens by stored attention; mask some, throw some."""
+from typing import Optional
+
+from sbam_mm.registry import MODELS
+
+from .maskers import Masker, RandomMasker
+from .ratio import FixedRatio
+from .salience import StoredSalience
+from .selection import WeightedOrder
+
+
+@MODELS.register_module()
+class AMT(Masker):
+    """Attention-driven masking and throwing.
+
+    Tokens are drawn one by one with the attention they received as weight.
+    The first are masked, the next thrown away, the rest stay visible. The
+    attention maps are stored per image by ``AttentionMapHook`` every 40
+    epochs and brought by the transform ``LoadAttentionMap``; until the first
+    exist, masking is random.
+
+    Source: Liu et al., *Good Helper Is around You: Attention-driven Masked
+    Image Modeling*, AAAI 2023, Eq. 4 to 7; 0.45 and 0.40 of section 4.1.
+
+    Args:
+        ratio (float): Share of masked tokens. Defaults to 0.45.
+        throw (float): Share of thrown tokens. Defaults to 0.4.
+        throw_last (bool): Throw the least attended tokens and show the
+            middle (Table 4's ablation). Defaults to False.
+        warm_up_ratio (float): Of random masking until maps exist. Defaults
+            to 0.75, as in the official code.
+        rounding (str): Of the tokens that are not masked. Defaults to
+            "ceil" (the official MAE code rounds the masked ones down); its
+            SimMIM code rounds them up: "floor".
+        cell (int): See :class:`Masker`. SimMIM's variant is ``ratio=0.44,
+            throw=0.26, warm_up_ratio=0.6, rounding='floor', cell=2``.
+            Defaults to 1.
+
+    Example::
+
+        masker = dict(type='sbam_mm.AMT')
+        custom_hooks = [dict(type='sbam_mm.AttentionMapHook', interval=40)]
+    """
+
+    def __init__(self,
+                 ratio: float = 0.45,
+                 throw: float = 0.4,
+                 throw_last: bool = False,
+                 warm_up_ratio: Optional[float] = 0.75,
+                 rounding: str = 'ceil',
+                 cell: int = 1):
+        if ratio + throw >= 1:
+            raise ValueError(
+                f'AMT masks {ratio} and throws {throw} of the tokens, which '
+                'leaves none visible; their sum must be below 1.')
+        warm_up = RandomMasker(
+            ratio if warm_up_ratio is None else warm_up_ratio, cell=cell)
+        super().__init__(
+            StoredSalience(),
+            FixedRatio(ratio, rounding),
+            WeightedOrder(throw=throw, throw_last=throw_last),
+            warm_up=warm_up,
+            cell=cell)
+
+
+@MODELS.register_module()
+class AM(AMT):
+    """Attention-driven masking: AMT without throwing.
+
+    Args:
+        ratio (float): Share of masked tokens. Defaults to 0.75.
+        **kwargs: Other options of :class:`AMT`.
+    """
+
+    def __init__(self, ratio: float = 0.75, **kwargs):
+        super().__init__(ratio=ratio, throw=0., **kwargs)

@@ -1,0 +1,61 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""GPA: hide what all patches of a teacher attend to, from soft to hard."""
+from typing import Tuple
+
+from sbam_mm.registry import MODELS
+
+from .attention import AttentionSalience
+from .maskers import Masker
+from .ratio import FixedRatio
+from .schedule import SoftToHard
+
+
+@MODELS.register_module()
+class GPA(Masker):
+    """Masking by global patch-wise attention.
+
+    The score of a patch is the sum over all queries of the logits q·k / √d
+    it receives in one head of one block of a teacher.
+
+    Source: Xi et al., *Global Patch-wise Attention is Masterful Facilitator
+    for Masked Image Modeling*, ACM MM 2024, Eq. 5 and 6. Where paper and
+    official code differ the default follows the paper: the code's score has
+    the patch's own query in it (``own_query=True``), and its README starts
+    with ``soft=(0.3, 0)``.
+
+    Args:
+        ratio (float): Masking ratio. Defaults to 0.75.
+        block (int): Of the teacher. Defaults to 9 (of 12), which the paper
+            found by few-shot selection (``tools/select_attention.py``).
+        head (int or str): Defaults to 11.
+        hard (tuple[float, float]): See :class:`SoftToHard`.
+        soft (tuple[float, float]): See :class:`SoftToHard`.
+        own_query (bool): Defaults to False: without the patch's own query.
+        source (str): "teacher" or "self". Defaults to "teacher".
+
+    Example::
+
+        model = dict(
+            teacher=dict(
+                type='sbam_mm.FrozenTeacher',
+                backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
+                checkpoint='mae_pretrain_vit_base.pth'),
+            masker=dict(type='sbam_mm.GPA'))
+    """
+
+    def __init__(self,
+                 ratio: float = 0.75,
+                 block: int = 9,
+                 head: int | str = 11,
+                 hard: Tuple[float, float] = (0., 0.5),
+                 soft: Tuple[float, float] = (0.5, 0.),
+                 own_query: bool = False,
+                 source: str = 'teacher'):
+        super().__init__(
+            AttentionSalience(
+                block,
+                head,
+                queries='all',
+                softmax=False,
+                own_query=own_query,
+                source=source), FixedRatio(ratio), SoftToHard(hard, soft))

@@ -1,0 +1,34 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""MILAN's masker: keep what a teacher attends to."""
+from sbam_mm.registry import MODELS
+
+from .attention import AttentionSalience
+from .maskers import Masker
+from .ratio import FixedRatio
+from .selection import WeightedOrder
+
+
+@MODELS.register_module()
+class MILANMasker(Masker):
+    """Show the attended patches, drawn by attention, and hide the rest.
+
+    The opposite sign of SBAM, AttMask, AMT and GPA.
+
+    Source: Hou et al., *MILAN: Masked Image Pretraining on Language Assisted
+    Representation*, 2022, section 3.3, whose teacher is CLIP's image encoder
+    and whose targets are its features. Here it is the masker alone, with any
+    teacher.
+
+    Args:
+        ratio (float): Masking ratio. Defaults to 0.75.
+        source (str): "teacher" or "self". Defaults to "teacher".
+        block (int): Whose class-token attention. Defaults to -1, the last.
+    """
+
+    def __init__(self,
+                 ratio: float = 0.75,
+                 source: str = 'teacher',
+                 block: int = -1):
+        super().__init__(
+            AttentionSalience(block, source=source), FixedRatio(ratio),
+            WeightedOrder(keep=True))

@@ -1,0 +1,80 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Attention of any of mmpretrain's Vision Transformers, fused or not."""
+import torch
+from mmpretrain.models import VisionTransformer
+from mmpretrain.models.utils import resize_pos_embed
+from torch import Tensor
+
+from sbam_mm.layers import received_attention
+
+
+def input_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
+    """What enters the first block, on all patches.
+
+    Args:
+        vit (VisionTransformer): mmpretrain's, or a subclass.
+        images (Tensor): Normalised, (B, C, H, W).
+
+    Returns:
+        Tensor: (B, E + L, D), the E extra tokens (class, distillation) first.
+    """
+    x, grid = vit.patch_embed(images)
+    extra = [
+        getattr(vit, name).expand(len(x), -1, -1)
+        for name in ('cls_token', 'dist_token')
+        if getattr(vit, name, None) is not None
+    ]
+    x = torch.cat([*extra, x], dim=1)
+    x = x + resize_pos_embed(vit.pos_embed, vit.patch_resolution, grid,
+                             vit.interpolate_mode, vit.num_extra_tokens)
+    return vit.pre_norm(x)
+
+
+@torch.no_grad()
+def patch_attention(vit: VisionTransformer,
+                    x: Tensor,
+                    block: int,
+                    queries: str = 'cls',
+                    softmax: bool = True,
+                    own_query: bool = True) -> Tensor:
+    """Attention that the patches receive in one block.
+
+    The blocks before it run as they are, with fused attention; in the block
+    itself only queries and keys are computed.
+
+    Args:
+        vit (VisionTransformer): mmpretrain's, or a subclass.
+        x (Tensor): From :func:`input_tokens`, (B, E + L, D).
+        block (int): Which block, from 0; negative counts from the end.
+        queries (str): "cls" or "all". Defaults to "cls".
+        softmax (bool): Probabilities, or logits. Defaults to True.
+        own_query (bool): See :func:`received_attention`. Defaults to True.
+
+    Returns:
+        Tensor: float32 (B, heads, L), without gradient.
+
+    Raises:
+        ValueError: If there is no such block, or no class token to ask.
+
+    Example:
+        >>> vit = VisionTransformer('deit-tiny', img_size=32, patch_size=8)
+        >>> images = torch.randn(2, 3, 32, 32)
+        >>> patch_attention(vit, input_tokens(vit, images), -1).shape
+        torch.Size([2, 3, 16])
+    """
+    depth = len(vit.layers)
+    if not -depth <= block < depth:
+        raise ValueError(
+            f'attention of block {block} is asked for, but the encoder has '
+            f'blocks 0 to {depth - 1}; change `salience.block`.')
+    if queries == 'cls' and vit.cls_token is None:
+        raise ValueError(
+            'the attention of the class token is asked for, but the encoder '
+            "has none; set `salience.queries='all'`.")
+    block %= depth
+    for layer in vit.layers[:block]:
+        x = layer(x)
+    layer = vit.layers[block]
+    received = received_attention(layer.attn, layer.ln1(x), queries, softmax,
+                                  own_query)
+    return received[..., vit.num_extra_tokens:]

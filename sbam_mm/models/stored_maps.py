@@ -1,0 +1,53 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Maps that come with the batch: one number per patch, from the pipeline."""
+from typing import Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def stored_map(data_samples: Optional[Sequence],
+               key: str,
+               grid: Tuple[int, int],
+               device: torch.device,
+               transform: str) -> Optional[Tensor]:
+    """Gather a map of every image of a batch.
+
+    Args:
+        data_samples (Sequence[DataSample], optional): With NumPy arrays
+            (h, w) under ``key``; empty arrays where none is stored yet.
+        key (str): E.g. "attention_map".
+        grid (tuple[int, int]): Patches per column and per row.
+        device (torch.device): Where to put the result.
+        transform (str): Name of the transform that makes the map, for
+            messages.
+
+    Returns:
+        Tensor or None: (B, L) in the arrays' type; None as long as the
+        pipeline has no maps.
+
+    Raises:
+        ValueError: If the pipeline does not make maps, or for another grid.
+    """
+    maps = [
+        sample.get(key) for sample in data_samples or [None]
+        if sample is not None
+    ]
+    if not maps or any(array is None for array in maps):
+        raise ValueError(
+            f'the masker asks for {key!r}, which the pipeline does not make; '
+            f"add dict(type='sbam_mm.{transform}') before PackInputs and "
+            f"{key!r} to PackInputs' algorithm_keys.")
+    shapes = {array.shape for array in maps}
+    if any(0 in shape for shape in shapes):
+        return None
+    if shapes != {tuple(grid)}:
+        found = ' and '.join(str(shape) for shape in sorted(shapes))
+        raise ValueError(
+            f'{key!r} has the grid {found}, but the model cuts the images '
+            f'into {grid[0]} x {grid[1]} patches; set grid={tuple(grid)} in '
+            f"dict(type='sbam_mm.{transform}').")
+    # One array and one transfer, where data samples would take one each.
+    stacked = torch.from_numpy(np.stack(maps)).flatten(1)
+    return stacked.to(device, non_blocking=True)

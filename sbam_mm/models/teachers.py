@@ -1,0 +1,150 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Teachers: encoders that look at whole images and tell a masker what they
+attend to. They do not learn from the loss.
+"""
+from typing import Optional, Tuple
+
+import torch
+from mmpretrain.models import VisionTransformer
+from torch import Tensor, nn
+
+from sbam_mm.registry import MODELS, build_part
+
+from .backbones.vit_attention import input_tokens, patch_attention
+from .checkpoint import load_weights
+from .momentum import MomentumCopy
+
+
+class Teacher(nn.Module):
+    """What maskers may ask of any teacher; see the two below."""
+
+    @property
+    def vit(self) -> VisionTransformer:
+        """The teacher's encoder."""
+        raise NotImplementedError
+
+    def follow(self, student: nn.Module) -> None:
+        """Called at the beginning of every training step."""
+
+    def train(self, mode: bool = True) -> 'Teacher':
+        """Stays in eval mode."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def attention(self,
+                  images: Tensor,
+                  grid: Tuple[int, int],
+                  block: int,
+                  queries: str = 'cls',
+                  softmax: bool = True,
+                  own_query: bool = True) -> Tensor:
+        """Attention that the patches receive; see ``patch_attention``.
+
+        Args:
+            images (Tensor): Normalised as for the student, (B, C, H, W).
+            grid (tuple[int, int]): The student's patches per column and row.
+
+        Returns:
+            Tensor: float32 (B, heads, L), without gradient.
+
+        Raises:
+            ValueError: If the teacher cuts other patches than the student.
+        """
+        x = input_tokens(self.vit, images)
+        tokens = x.shape[1] - self.vit.num_extra_tokens
+        if tokens != grid[0] * grid[1]:
+            raise ValueError(
+                f'the teacher cuts the images into {tokens} patches, the '
+                f'student into {grid[0]} x {grid[1]}; give model.teacher a '
+                "backbone with the student's patch_size.")
+        return patch_attention(self.vit, x, block, queries, softmax,
+                               own_query)
+
+
+@MODELS.register_module()
+class FrozenTeacher(Teacher):
+    """A pre-trained ViT that stays as it is (GPA, MILAN).
+
+    Args:
+        backbone (dict or nn.Module): Any of mmpretrain's Vision Transformers
+            with standard blocks, e.g. ``dict(type='sbam_mm.MaskedViT',
+            arch='base')``.
+        checkpoint (str): Its weights: a file or URL of this project, of
+            mmpretrain, or the official ones of MAE, DINO, iBOT and timm; see
+            :func:`sbam_mm.models.checkpoint.load_weights`.
+
+    Raises:
+        ValueError: If the checkpoint is missing or does not fit.
+
+    Example::
+
+        model = dict(
+            teacher=dict(
+                type='sbam_mm.FrozenTeacher',
+                backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
+                checkpoint='mae_pretrain_vit_base.pth'),
+            masker=dict(type='sbam_mm.GPA'))
+    """
+
+    def __init__(self, backbone: dict | nn.Module, checkpoint: str):
+        super().__init__()
+        self.backbone = build_part(backbone)
+        if not isinstance(self.backbone, VisionTransformer):
+            raise ValueError(
+                f'a teacher is one of mmpretrain\'s VisionTransformers, got '
+                f'{type(self.backbone).__name__}; set teacher.backbone.type '
+                "to 'VisionTransformer' or 'sbam_mm.MaskedViT'.")
+        # At build time, so that a missing file stops the run at once.
+        load_weights(self, checkpoint, min_share=0.9)
+        self.requires_grad_(False)
+        self.eval()
+
+    @property
+    def vit(self) -> VisionTransformer:
+        return self.backbone
+
+    def init_weights(self) -> None:
+        """Keeps what was loaded."""
+
+
+@MODELS.register_module()
+class MomentumTeacher(Teacher):
+    """A moving average of the encoder that is being trained (AttMask, HPM).
+
+    Args:
+        momentum (float): See :class:`MomentumCopy`. Defaults to 0.996.
+        end_momentum (float, optional): Defaults to None: constant.
+        **schedule: ``shape`` and ``ramp_epochs`` of :class:`MomentumCopy`.
+
+    Example::
+
+        model = dict(
+            teacher=dict(
+                type='sbam_mm.MomentumTeacher',
+                momentum=0.996, end_momentum=1.),
+            masker=dict(type='sbam_mm.AttMask', source='teacher'))
+    """
+
+    def __init__(self,
+                 momentum: float = 0.996,
+                 end_momentum: Optional[float] = None,
+                 **schedule):
+        super().__init__()
+        self._options = dict(
+            momentum=momentum, end_momentum=end_momentum, **schedule)
+        self.average: Optional[MomentumCopy] = None
+
+    def of(self, student: nn.Module) -> 'MomentumTeacher':
+        """Set up the average of the student's encoder."""
+        self.average = MomentumCopy(student, **self._options)
+        return self
+
+    @property
+    def vit(self) -> VisionTransformer:
+        assert self.average is not None
+        return self.average.module
+
+    def follow(self, student: nn.Module) -> None:
+        """Move towards the student, at the beginning of a training step."""
+        assert self.average is not None
+        self.average.follow(student)

@@ -1,0 +1,94 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Configs made small enough for a test, one function per method.
+
+Each function changes ``model`` in place and returns the batch for one step,
+``(inputs, data_samples)``. A new method adds its function to ``METHODS``.
+"""
+import numpy as np
+import torch
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+
+ARCH = dict(
+    embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+SIZE = dict(img_size=32, patch_size=8)
+GRID = (4, 4)
+
+
+def stored_maps(batch_size=2):
+    """Data samples as a pipeline with stored maps makes them."""
+    generator = np.random.default_rng(0)
+    samples = []
+    for _ in range(batch_size):
+        sample = DataSample()
+        sample.set_field(
+            generator.random(GRID, dtype=np.float32), 'attention_map')
+        sample.set_field(
+            generator.integers(0, 3, GRID).astype(np.uint8), 'part_map')
+        samples.append(sample)
+    return samples
+
+
+def mae(model):
+    """MAE and mmpretrain's MAE with our backbone."""
+    model.backbone.update(arch=ARCH, **SIZE)
+    neck = dict(
+        embed_dim=24,
+        decoder_embed_dim=16,
+        decoder_depth=1,
+        decoder_num_heads=2,
+        patch_size=8)
+    if model.neck.type == 'sbam_mm.MAEDecoder':
+        neck['img_size'] = 32
+    else:
+        neck['num_patches'] = 16
+    model.neck.update(neck)
+    model.head.patch_size = 8
+    return torch.rand(2, 3, 32, 32), stored_maps()
+
+
+METHODS = {
+    'MAE': mae,
+    'sbam_mm.MAE': mae,
+}
+
+
+def frozen_teacher(model, folder):
+    """A teacher with random weights, from a file as users have it."""
+    teacher = model.get('teacher') or {}
+    if teacher.get('type') == 'sbam_mm.FrozenTeacher':
+        teacher.backbone.update(arch=ARCH, **SIZE)
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            vit = MODELS.build(teacher.backbone)
+        path = folder / 'teacher.pth'
+        torch.save({f'backbone.{k}': v
+                    for k, v in vit.state_dict().items()}, path)
+        teacher.checkpoint = str(path)
+
+
+def tiny_masker(masker):
+    """Blocks and heads of the recipe, as far as the tiny encoder has them."""
+    if masker.get('type') == 'sbam_mm.GPA':
+        masker.update(block=1, head=2)
+
+
+def tiny(cfg, folder):
+    """The model of a config, small, and a batch for it.
+
+    Args:
+        cfg (Config): Changed in place.
+        folder (Path): For files the model wants.
+
+    Returns:
+        tuple: The model with initialised weights, inputs, data samples.
+    """
+    model = cfg.model
+    batch = METHODS[model.type](model)
+    frozen_teacher(model, folder)
+    if model.get('masker'):
+        tiny_masker(model.masker)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        built = MODELS.build(model)
+    built.init_weights()
+    return built, *batch
