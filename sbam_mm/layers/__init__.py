@@ -6,11 +6,12 @@ from .attention import (
                         run_blocks,
                         transformer_block,
 )
-from .init import xavier_linear
+from .init import truncated_normal, xavier_linear
 from .packing import PackedLayout
 from .position import sincos_position
 
 __all__ = [
     'PackedLayout', 'packed_attention', 'received_attention', 'run_blocks',
-    'sincos_position', 'transformer_block', 'xavier_linear'
+    'sincos_position', 'transformer_block', 'truncated_normal',
+    'xavier_linear'
 ]

@@ -89,6 +89,11 @@ class PackedLayout:
         return self.lengths[0] == self.lengths[-1]
 
     @property
+    def full(self) -> bool:
+        """Whether every token is kept, and so stands where it stood."""
+        return self.lengths[0] == self.shape[1]
+
+    @property
     def max_length(self) -> int:
         return self.lengths[-1]
 
@@ -107,7 +112,8 @@ class PackedLayout:
 
     def pack(self, x: Tensor) -> Tensor:
         """Take the kept tokens: (B, N, D) -> (T, D)."""
-        return x.flatten(0, 1).index_select(0, self.index)
+        flat = x.flatten(0, 1)
+        return flat if self.full else flat.index_select(0, self.index)
 
     def unpack(self, packed: Tensor, fill: Tensor) -> Tensor:
         """Put tokens back in place: (T, D) -> (B, N, D).

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Vision Transformer that encodes only the visible patches of each image."""
+"""Vision Transformer that hides patches: by dropping or by replacing them."""
 from dataclasses import dataclass
 from typing import List, Optional, Tuple, Union
 
@@ -12,6 +12,7 @@ from sbam_mm.layers import (
     PackedLayout,
     run_blocks,
     sincos_position,
+    truncated_normal,
     xavier_linear,
 )
 from sbam_mm.masking import TokenMask
@@ -22,18 +23,23 @@ from .vit_attention import patch_attention
 
 @dataclass(eq=False)
 class Latent:
-    """Encoded visible tokens.
+    """Encoded tokens.
 
     Args:
         packed (Tensor): (T, D): image after image, each with its class token
-            followed by its visible patches in grid order.
+            followed by its encoded patches in grid order.
         layout (PackedLayout): Where they stand in (B, 1 + L).
     """
     packed: Tensor
     layout: PackedLayout
 
     def to_dense(self, fill: float = 0.) -> Tensor:
-        """Tokens in their places, (B, 1 + L, D), ``fill`` where hidden."""
+        """Tokens in their places, (B, 1 + L, D), ``fill`` where not encoded.
+
+        Row 0 of each image is its class token.
+        """
+        if self.layout.full:
+            return self.packed.view(*self.layout.shape, -1)
         return self.layout.unpack(self.packed, self.packed.new_full((), fill))
 
 
@@ -50,11 +56,12 @@ class MaskedViT(VisionTransformer):
     """ViT encoder of masked image modelling, in two visible steps.
 
     ``tokens = embed(images)``, then ``encode(tokens, token_mask)``: the
-    masker stands between them. Images that keep equally many tokens run as a
-    dense batch, others as one packed sequence, and both give what a loop
-    over single images gives. Parameter names are those of mmpretrain's
-    ``VisionTransformer``, so a checkpoint drops into mmpretrain, mmseg and
-    mmdet unchanged.
+    masker stands between them. ``encode`` drops what is hidden (MAE);
+    ``encode_in_place`` puts a mask token there (SimMIM, iBOT). Images that
+    keep equally many tokens run as a dense batch, others as one packed
+    sequence, and both give what a loop over single images gives. Parameter
+    names are those of mmpretrain's ``VisionTransformer``, so a checkpoint
+    drops into mmpretrain, mmseg and mmdet unchanged.
 
     Args:
         arch (str or dict): "tiny" (192 wide, 12 blocks, 3 heads), "small"
@@ -67,6 +74,10 @@ class MaskedViT(VisionTransformer):
         out_type (str): What ``forward(images)`` returns without a mask, as in
             mmpretrain: "raw", "cls_token", "featmap" or "avg_featmap".
             Defaults to "raw": (B, 1 + L, D), class token first.
+        learned_position (bool): Train the position table and start from
+            truncated normals of 0.02, as SimMIM, DINO and iBOT do; else
+            positions are MAE's fixed sine-cosine and the start is MAE's.
+            Defaults to False.
         **kwargs: Other options of mmpretrain's ``VisionTransformer``.
 
     Raises:
@@ -92,6 +103,7 @@ class MaskedViT(VisionTransformer):
                  img_size: Union[int, Tuple[int, int]] = 224,
                  patch_size: int = 16,
                  out_type: str = 'raw',
+                 learned_position: bool = False,
                  init_cfg: Optional[Union[dict, List[dict]]] = None,
                  **kwargs):
         sides = to_2tuple(img_size)
@@ -109,12 +121,18 @@ class MaskedViT(VisionTransformer):
             **kwargs)
         self.patch_size = patch_size
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
-        self.pos_embed.requires_grad = False
+        self.learned_position = learned_position
+        self.pos_embed.requires_grad = learned_position
 
     def init_weights(self) -> None:
-        """The official MAE's initialisation, with fixed positions."""
+        """MAE's initialisation, or with learned positions DINO's."""
         super().init_weights()
         if (self.init_cfg or {}).get('type') == 'Pretrained':
+            return
+        if self.learned_position:
+            truncated_normal(self.layers)
+            torch.nn.init.trunc_normal_(self.pos_embed, std=.02)
+            torch.nn.init.trunc_normal_(self.cls_token, std=.02)
             return
         xavier_linear(self.layers)
         self.pos_embed.data.copy_(
@@ -159,8 +177,51 @@ class MaskedViT(VisionTransformer):
         Returns:
             Latent: The class token and the visible patches of every image.
         """
-        keep = torch.nn.functional.pad(token_mask.visible, (1, 0), value=True)
-        count = token_mask.num_visible
+        return self._encode(tokens, token_mask.visible,
+                            token_mask.num_visible)
+
+    def encode_in_place(self, tokens: Tensor, token_mask: TokenMask,
+                        mask_token: Tensor, grid: Tuple[int, int]) -> Latent:
+        """Encode all tokens, with the mask token where patches are masked.
+
+        The mask token stands for the patch embedding, so the position is
+        added to it (SimMIM section 3.2; iBOT). Thrown tokens leave the
+        sequence.
+
+        Args:
+            tokens (Tensor): From :meth:`embed`, (B, L, D).
+            token_mask (TokenMask): Which of them are masked and thrown.
+            mask_token (Tensor): The method's parameter, broadcasts to
+                (1, 1, D).
+            grid (tuple[int, int]): Of the tokens, from :meth:`grid`.
+
+        Returns:
+            Latent: The class token, the visible and the masked patches of
+            every image.
+
+        Example:
+            >>> vit = MaskedViT('tiny', img_size=32, patch_size=8)
+            >>> images = torch.randn(2, 3, 32, 32)
+            >>> mask = TokenMask(torch.rand(2, 16) < 0.6)
+            >>> latent = vit.encode_in_place(
+            ...     vit.embed(images), mask, torch.zeros(1, 1, 192),
+            ...     vit.grid(images))
+            >>> latent.to_dense().shape
+            torch.Size([2, 17, 192])
+        """
+        replacement = mask_token + self.position(grid)[:, 1:]
+        tokens = torch.where(token_mask.masked[..., None], replacement, tokens)
+        if token_mask.thrown is None:
+            return self._encode(tokens, torch.ones_like(token_mask.masked),
+                                tokens.shape[1])
+        return self._encode(tokens, ~token_mask.thrown)
+
+    def _encode(self,
+                tokens: Tensor,
+                keep: Tensor,
+                count: Optional[int] = None) -> Latent:
+        """The blocks on the kept tokens; ``count`` of them, where known."""
+        keep = torch.nn.functional.pad(keep, (1, 0), value=True)
         layout = PackedLayout(keep, None if count is None else 1 + count)
         x = layout.pack(self.prepend_cls(tokens))
         x = run_blocks(self.layers, self.pre_norm(x), layout)

@@ -28,6 +28,11 @@ REMEDIES = {
 }
 
 
+def throws(masker: nn.Module) -> bool:
+    """Whether the masker takes tokens out of the model altogether."""
+    return getattr(getattr(masker, 'selection', None), 'throw', 0) > 0
+
+
 class MaskedImageModel(BaseSelfSupervisor):
     """A self-supervised method with an exchangeable masker.
 
@@ -46,6 +51,9 @@ class MaskedImageModel(BaseSelfSupervisor):
         ValueError: At build time, if the masker needs what this method
             cannot give.
     """
+    # Whether a mask token takes the place of masked tokens, so that all
+    # images keep the same length whatever their ratio.
+    in_place = False
 
     def __init__(self,
                  backbone: dict | nn.Module,
@@ -65,7 +73,11 @@ class MaskedImageModel(BaseSelfSupervisor):
         masker = RandomMasker() if masker is None else build_part(masker)
         check_needs(masker, self.provides, type(self).__name__, REMEDIES)
         drop_path_rate = getattr(self.backbone, 'drop_path_rate', 0.)
-        if not masker.uniform and drop_path_rate > 0:
+        if self.in_place:
+            unequal = not masker.uniform and throws(masker)
+        else:
+            unequal = not masker.uniform
+        if unequal and drop_path_rate > 0:
             raise ValueError(
                 f'{type(masker).__name__} gives every image its own ratio, '
                 'and stochastic depth would drop single tokens of the packed '
