@@ -4,17 +4,24 @@ import pytest
 import torch
 
 from sbam_mm.masking import (
+    AM,
+    AMT,
+    GPA,
     SBAM,
     SBM,
     AffinitySalience,
+    AttMask,
     BlockMasker,
+    Bump,
     EasyToHard,
     FixedRatio,
     GridMasker,
     HintTopK,
+    HPMMasker,
     IncomingMasker,
     Masker,
     MaskingContext,
+    MILANMasker,
     NoisyTopK,
     RandomMasker,
     RandomRatioMasker,
@@ -24,6 +31,7 @@ from sbam_mm.masking import (
     UniformMasker,
     WeightedOrder,
     check_needs,
+    join_heads,
 )
 from sbam_mm.masking import functional as F
 from sbam_mm.registry import MODELS
@@ -51,6 +59,16 @@ MASKERS = {
     'soft-to-hard': selecting(SoftToHard()),
     'easy-to-hard': selecting(EasyToHard()),
     'hint': selecting(HintTopK('hint')),
+    'bump': selecting(Bump()),
+    'am': AM,
+    'amt': lambda ratio=0.75: AMT(ratio, throw=0.15),
+    'amt-throw-last': lambda ratio=0.75: AMT(ratio, throw=0.15, throw_last=True),
+    'attmask-high': lambda ratio=0.75: AttMask('high', ratio, probability=1.),
+    'attmask-low': lambda ratio=0.75: AttMask('low', ratio, probability=1.),
+    'attmask-hint': lambda ratio=0.75: AttMask('hint', ratio, probability=1.),
+    'gpa': GPA,
+    'hpm': HPMMasker,
+    'milan': MILANMasker,
 }
 # These have no one ratio to set.
 OWN_RATIO = {
@@ -60,6 +78,7 @@ OWN_RATIO = {
     'random-ratio-batch': lambda: RandomRatioMasker(scope='batch'),
     'scheduled': lambda: Masker(AffinitySalience(), ScheduledRatio(),
                                 NoisyTopK()),
+    'attmask': AttMask,
     'views': lambda: Masker(AffinitySalience(), FixedRatio(),
                             HintTopK('high', probability=0.5)),
 }
@@ -67,10 +86,24 @@ GRIDS = [(14, 14), (7, 5), (1, 9), (1, 1)]
 
 
 def images(batch_size=3, grid=(14, 14), dim=16, seed=0):
+    """Random tokens, and whatever a model could provide beyond them."""
     generator = torch.Generator().manual_seed(seed)
-    tokens = torch.randn(
-        batch_size, grid[0] * grid[1], dim, generator=generator)
-    return MaskingContext(tokens, grid, progress=0.5)
+    length = grid[0] * grid[1]
+    tokens = torch.randn(batch_size, length, dim, generator=generator)
+    return MaskingContext(
+        tokens,
+        grid,
+        progress=0.5,
+        providers=dict(
+            attention=lambda *args: attention_of(tokens),
+            teacher_attention=lambda *args: attention_of(tokens),
+            attention_map=lambda: attention_of(tokens).mean(1),
+            predicted_loss=lambda: attention_of(tokens).sum(1)))
+
+
+def attention_of(tokens, heads=12):
+    """Stands for a block's attention: positive, (B, heads, L)."""
+    return tokens[..., :heads].transpose(1, 2).exp()
 
 
 @pytest.fixture(params=MASKERS)
@@ -146,15 +179,19 @@ def test_same_seed_same_mask(any_masker):
     second = masker(context).masked
     third = masker(context).masked
     assert torch.equal(first, second)
-    assert not torch.equal(second, third)
+    chance = not isinstance(masker.selection, HintTopK) or not masker.uniform
+    assert torch.equal(second, third) != chance
 
 
 @pytest.mark.parametrize('value', [0., 3., float('nan'), float('inf')])
 def test_degenerate_tokens_give_a_valid_mask(masker_class, value):
     """A constant image, NaN or inf: no preference, a usual count."""
-    context = MaskingContext(torch.full((2, 49, 8), value), (7, 7))
-    mask = masker_class(ratio=0.75)(context)
-    assert torch.equal(mask.scores, torch.zeros(2, 49))
+    context = images(2, (7, 7))
+    context.tokens.fill_(value)
+    masker = masker_class(ratio=0.75)
+    mask = masker(context)
+    if not isinstance(masker, AMT):  # takes maps as they are stored
+        assert torch.equal(mask.scores, torch.zeros(2, 49))
     not_masked = (~mask.masked).sum(1)
     assert (not_masked >= 12).all()
     assert (not_masked <= 29.4).all()
@@ -365,3 +402,88 @@ def test_missing_needs_are_named_at_build_time():
 def test_custom_selection_without_scores_is_deterministic_at_zero_noise():
     masker = Masker(AffinitySalience(), FixedRatio(0.5), NoisyTopK(0.))
     assert torch.equal(masker(images()).masked, masker(images()).masked)
+
+
+def test_cells_are_hidden_as_a_whole():
+    """SimMIM: scores averaged over squares, squares in one state."""
+    masker = AMT(0.44, 0.26, warm_up_ratio=.6, rounding='floor', cell=2)
+    context = images()
+    mask = masker(context, torch.rand(3, 49))
+    assert mask.uniform and mask.num_visible == 14 * 4
+    assert (mask.masked.sum(1) == 22 * 4).all()
+    assert (mask.thrown.sum(1) == 13 * 4).all()
+    for state in (mask.masked, mask.thrown):
+        squares = state.view(3, 7, 2, 7, 2).transpose(2, 3).flatten(3)
+        assert (squares.all(-1) == squares.any(-1)).all()
+
+    sbm = Masker(AffinitySalience(), FixedRatio(0.6), NoisyTopK(0.), cell=2)
+    mask = sbm(context)
+    means = mask.scores.view(3, 7, 2, 7, 2).mean((2, 4)).flatten(1)
+    hidden = mask.masked.view(3, 7, 2, 7, 2)[:, :, 0, :, 0].flatten(1)
+    for i in range(3):
+        assert means[i][hidden[i]].min() >= means[i][~hidden[i]].max()
+
+
+def test_cells_want_a_grid_they_tile():
+    with pytest.raises(ValueError, match='do not tile a grid of 7 x 5'):
+        RandomMasker(0.6, cell=2)(images(grid=(7, 5)))
+
+
+def test_warm_up_until_maps_exist():
+    """AMT masks at random, at the warm-up's ratio, without a map."""
+    context, noise = images(), torch.rand(3, 196)
+    context.providers['attention_map'] = lambda: None
+    mask = AMT()(context, noise)
+    assert torch.equal(mask.masked, RandomMasker(0.75)(context, noise).masked)
+    assert mask.thrown is None and mask.num_visible == 49
+    mask = AMT()(images(), noise)
+    assert (mask.masked.sum(1) == 88).all()
+    assert (mask.thrown.sum(1) == 78).all() and mask.num_visible == 30
+
+
+@pytest.mark.parametrize('last', [False, True])
+def test_what_amt_throws(last):
+    """The middle of the order of the draws, or its end (Table 4)."""
+    weights = torch.tensor([[8., 7, 6, 5, 4, 3, 2, 1]])
+    choice = WeightedOrder(throw=0.25, throw_last=last)(
+        weights, 4, exponential=torch.ones(1, 8))
+    assert choice.masked[0].nonzero().flatten().tolist() == [0, 1, 2, 3]
+    thrown = choice.thrown[0].nonzero().flatten().tolist()
+    assert thrown == ([6, 7] if last else [4, 5])
+
+
+def test_bump_is_a_head_start():
+    """Top tokens win against draws up to 0.5 higher; 0 is random."""
+    context, noise = images(), torch.rand(3, 196)
+    scores = AffinitySalience()(context)
+    masked = Bump(bump=1.)(scores, 49, context, noise).masked
+    top = F.top_rank(scores, noise) < 49
+    assert masked[top].all()
+    assert torch.equal(
+        Bump(bump=0.)(scores, 49, context, noise).masked,
+        RandomMasker(0.75)(context, noise).masked)
+    expected = (noise + 0.5 * top).argsort(1, descending=True)[:, :147]
+    half = Bump()(scores, 49, context, noise).masked
+    assert torch.equal(half.nonzero()[:, 1].view(3, 147),
+                       expected.sort(1).values)
+
+
+def test_a_provider_is_asked_once():
+    calls = []
+    context = images()
+    context.providers['attention'] = (
+        lambda *args: calls.append(args) or attention_of(context.tokens))
+    for _ in range(2):
+        AttMask(source='self')(context)
+    assert len(calls) == 1
+    AttMask(source='self', block=0)(context)
+    assert len(calls) == 2
+
+
+def test_heads_are_scaled_before_or_after_joining():
+    received = torch.tensor([[[0., 1., 2.], [10., 0., 0.]]])
+    assert join_heads(received).tolist() == [pytest.approx([1., 0., 1 / 9])]
+    assert join_heads(received, normalize='head').tolist() == [[.5, .25, .5]]
+    assert join_heads(received, 1).tolist() == [[1., 0., 0.]]
+    assert join_heads(received, 'sum').tolist() == join_heads(
+        received).tolist()
