@@ -62,7 +62,8 @@ MASKERS = {
     'bump': selecting(Bump()),
     'am': AM,
     'amt': lambda ratio=0.75: AMT(ratio, throw=0.15),
-    'amt-throw-last': lambda ratio=0.75: AMT(ratio, throw=0.15, throw_last=True),
+    'amt-throw-last': lambda ratio=0.75: AMT(
+        ratio, throw=0.15, throw_last=True),
     'attmask-high': lambda ratio=0.75: AttMask('high', ratio, probability=1.),
     'attmask-low': lambda ratio=0.75: AttMask('low', ratio, probability=1.),
     'attmask-hint': lambda ratio=0.75: AttMask('hint', ratio, probability=1.),

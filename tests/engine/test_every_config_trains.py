@@ -1,0 +1,119 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Every small config, hence every masker, trains two epochs on photographs
+and resumes to the bit."""
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from PIL import Image
+
+from sbam_mm.visualization import photographs
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted([
+    *(ROOT / 'configs/small').glob('*.py'),
+    *(ROOT / 'configs/ablations').glob('*_small.py')
+])
+TRAIN, TEST = 8, 4
+
+pytestmark = pytest.mark.integration
+
+
+class Losses(Hook):
+    """Notes what every step returns."""
+
+    def __init__(self):
+        self.steps = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None,
+                         outputs=None):
+        self.steps.append({k: float(v) for k, v in outputs.items()})
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """Crops of photographs, in class folders named after the photograph."""
+    root = tmp_path_factory.mktemp('data')
+    generator = np.random.default_rng(0)
+    for name, picture in list(photographs().items())[:2]:
+        for part, count in (('train', TRAIN), ('test', TEST)):
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                y = generator.integers(picture.shape[0] - 96)
+                x = generator.integers(picture.shape[1] - 96)
+                crop = picture[y:y + 96, x:x + 96]
+                Image.fromarray(crop).resize((40, 36)).save(
+                    folder / f'{i}.jpg')
+    return root
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory):
+    """Weights of the small encoder, as a frozen teacher's."""
+    path = tmp_path_factory.mktemp('teacher') / 'mae_small.pth'
+    cfg = Config.fromfile(ROOT / 'configs/small/mae_small.py')
+    from mmengine.registry import DefaultScope
+
+    from sbam_mm.registry import MODELS
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg.model)
+    model.init_weights()
+    torch.save(model.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def part_maps(tmp_path_factory):
+    path = tmp_path_factory.mktemp('parts') / 'part_maps.npy'
+    generator = np.random.default_rng(0)
+    maps = generator.integers(0, 3, (2 * TRAIN, 8, 8)).astype(np.uint8)
+    np.save(path, maps)
+    return path
+
+
+def train(path, work_dir, epochs, resume=False):
+    cfg = Config.fromfile(path)
+    cfg.custom_hooks = [
+        hook for hook in cfg.custom_hooks if hook.type != 'sbam_mm.KNNHook'
+    ]
+    cfg.merge_from_dict({
+        'train_dataloader.batch_size': 4,
+        'train_dataloader.num_workers': 0,
+        'train_cfg.max_epochs': epochs,
+        'work_dir': str(work_dir),
+        'resume': resume,
+        'experiment_name': f'{work_dir.name}-{path.stem}-{resume}',
+        'log_level': 'WARNING',
+    })
+    runner = Runner.from_cfg(cfg)
+    losses = Losses()
+    runner.register_hook(losses)
+    runner.train()
+    return runner, losses.steps
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=[p.stem for p in CONFIGS])
+def test_trains_and_resumes(path, data, teacher, part_maps, tmp_path,
+                            monkeypatch):
+    monkeypatch.setenv('DATA_ROOT', str(data))
+    monkeypatch.setenv('TEACHER', str(teacher))
+    monkeypatch.setenv('PART_MAPS', str(part_maps))
+    through, steps = train(path, tmp_path, epochs=2)
+    assert len(steps) == 8
+    assert all(math.isfinite(v) for step in steps for v in step.values())
+    weights = {k: v.clone() for k, v in through.model.state_dict().items()}
+
+    # As if the second epoch had been cut.
+    (tmp_path / 'epoch_2.pth').unlink()
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    resumed, rest = train(path, tmp_path, epochs=2, resume=True)
+    assert rest == steps[4:]
+    for name, value in resumed.model.state_dict().items():
+        assert torch.equal(value, weights[name]), name
