@@ -2,11 +2,11 @@
 from .backbones import Latent, MAEViT, MaskedViT, MFFViT
 from .heads import PixelHead, patchify, unpatchify
 from .losses import masked_mean
-from .necks import MAEDecoder
-from .selfsup import MAE, MaskedImageModel, Reconstruction
+from .necks import LinearDecoder, MAEDecoder
+from .selfsup import MAE, MaskedImageModel, Reconstruction, SimMIM
 
 __all__ = [
-    'Latent', 'MAE', 'MAEDecoder', 'MAEViT', 'MFFViT', 'MaskedImageModel',
-    'MaskedViT', 'PixelHead', 'Reconstruction', 'masked_mean', 'patchify',
-    'unpatchify'
+    'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder', 'MAEViT', 'MFFViT',
+    'MaskedImageModel', 'MaskedViT', 'PixelHead', 'Reconstruction', 'SimMIM',
+    'masked_mean', 'patchify', 'unpatchify'
 ]

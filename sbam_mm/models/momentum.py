@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A copy of a module that follows it slowly: the momentum (EMA) teacher."""
 from math import cos, pi
-from typing import Optional
+from typing import Optional, Sequence, Tuple
 
 import torch
 from mmengine.logging import MessageHub
@@ -33,6 +33,16 @@ class MomentumCopy(BaseAveragedModel):
             between the two. Defaults to "cosine".
         ramp_epochs (int, optional): Epochs until ``end_momentum`` is
             reached. Defaults to None: the whole training.
+        milestones (sequence, optional): Pairs (epoch, m), ascending: m moves
+            on straight lines from ``momentum`` at epoch 0 through them, and
+            stays at the last. It changes from epoch to epoch, not within
+            one, as in BootMAE, whose milestones are
+            ``((100, 0.9999), (400, 0.99999))``. Takes the place of the three
+            options above. Defaults to None.
+
+    Raises:
+        ValueError: If a momentum is not in [0, 1], the shape unknown, or
+            milestones do not ascend or come with an ``end_momentum``.
 
     Example:
         >>> source = nn.Linear(2, 2)
@@ -50,12 +60,24 @@ class MomentumCopy(BaseAveragedModel):
                  momentum: float = 0.996,
                  end_momentum: Optional[float] = None,
                  shape: str = 'cosine',
-                 ramp_epochs: Optional[int] = None):
+                 ramp_epochs: Optional[int] = None,
+                 milestones: Optional[Sequence[Tuple[int, float]]] = None):
         end = momentum if end_momentum is None else end_momentum
-        if not 0 <= momentum <= 1 or not 0 <= end <= 1:
+        points = [(0, momentum), *(milestones or ())]
+        if not all(0 <= m <= 1 for m in (end, *(m for _, m in points))):
             raise ValueError(
                 'momentum is the share of the teacher that stays, in [0, 1], '
-                f'got {momentum} to {end}; DINO uses 0.996 to 1.')
+                f'got {momentum} to {points[-1][1] if milestones else end}; '
+                'DINO uses 0.996 to 1.')
+        epochs = [epoch for epoch, _ in points]
+        if epochs != sorted(set(epochs)):
+            raise ValueError(
+                f'milestones must ascend from epoch 0, got epochs {epochs}; '
+                'put them in order.')
+        if milestones and end_momentum is not None:
+            raise ValueError(
+                'milestones and end_momentum both say where the momentum '
+                'goes; leave one of them out.')
         if shape not in SHAPES:
             raise ValueError(f'shape must be one of {SHAPES}, got {shape!r}.')
         super().__init__(source)
@@ -63,6 +85,7 @@ class MomentumCopy(BaseAveragedModel):
         self.end_momentum = end
         self.shape = shape
         self.ramp_epochs = ramp_epochs
+        self.points = points
         self.module.requires_grad_(False)
         self.eval()
 
@@ -82,7 +105,7 @@ class MomentumCopy(BaseAveragedModel):
 
     def momentum(self) -> float:
         """m of the optimizer step that was made last."""
-        if self.start_momentum == self.end_momentum:
+        if len(self.points) == 1 and self.start_momentum == self.end_momentum:
             return self.start_momentum
         hub = MessageHub.get_current_instance()
         total = hub.get_info('max_iters', 0)
@@ -90,8 +113,18 @@ class MomentumCopy(BaseAveragedModel):
         if self.ramp_epochs is not None and epochs:
             total = total * self.ramp_epochs / epochs
         done = max(hub.get_info('iter', 0) - 1, 0)
+        if len(self.points) > 1:
+            # Whole numbers: a float quotient may fall short of the epoch.
+            return self._at_epoch(done * epochs // total if total else 0)
         progress = min(done / total, 1.) if total else 0.
         if self.shape == 'cosine':
             progress = (1 - cos(pi * progress)) / 2
         return (self.start_momentum + progress *
                 (self.end_momentum - self.start_momentum))
+
+    def _at_epoch(self, epoch: int) -> float:
+        """m on the line between the milestones around an epoch."""
+        for (left, low), (right, high) in zip(self.points, self.points[1:]):
+            if epoch < right:
+                return low + (epoch - left) / (right - left) * (high - low)
+        return self.points[-1][1]

@@ -10,6 +10,8 @@ from sbam_mm.masking import TokenMask
 from sbam_mm.models.losses.masked_mean import REDUCTIONS, masked_mean
 from sbam_mm.registry import MODELS
 
+CRITERIA = {'L1': torch.abs, 'L2': torch.square}
+
 
 def patchify(images: Tensor, patch_size: int) -> Tensor:
     """Cut images into patches: (B, C, H, W) -> (B, L, patch_size**2 * C).
@@ -31,13 +33,15 @@ def unpatchify(patches: Tensor, grid: Tuple[int, int],
 
 @MODELS.register_module()
 class PixelHead(BaseModule):
-    """Mean squared error on the pixels of masked patches, Eq. 2.
+    """Error on the pixels of masked patches, Eq. 2 of the SBAM paper.
 
     Args:
         patch_size (int): Pixels. Defaults to 16.
         norm_pix (bool): Normalise every target patch by its own mean and
             standard deviation (unbiased, 1e-6 inside the root). Defaults to
             True.
+        criterion (str): "L2", the squared error (MAE), or "L1", the
+            absolute error (SimMIM, section 3.4). Defaults to "L2".
         reduction (str): "token" or "sample", see
             :func:`sbam_mm.models.losses.masked_mean`. Defaults to "token".
     """
@@ -45,12 +49,17 @@ class PixelHead(BaseModule):
     def __init__(self,
                  patch_size: int = 16,
                  norm_pix: bool = True,
+                 criterion: str = 'L2',
                  reduction: str = 'token'):
         super().__init__()
         if reduction not in REDUCTIONS:
             raise ValueError(
                 f'reduction must be one of {REDUCTIONS}, got {reduction!r}.')
+        if criterion not in CRITERIA:
+            raise ValueError(f'criterion must be one of {tuple(CRITERIA)}, '
+                             f'got {criterion!r}.')
         self.patch_size = patch_size
+        self.criterion = criterion
         self.norm_pix = norm_pix
         self.reduction = reduction
 
@@ -79,7 +88,8 @@ class PixelHead(BaseModule):
         Returns:
             Tensor: A scalar, in float32 whatever the autocast.
         """
-        error = (prediction.float() - self.target(images)).square()
+        error = CRITERIA[self.criterion](
+            prediction.float() - self.target(images))
         return masked_mean(
             error.mean(dim=-1), token_mask.masked, self.reduction)
 

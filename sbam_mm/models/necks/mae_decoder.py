@@ -5,7 +5,7 @@ from typing import Tuple, Union
 import torch
 from mmpretrain.models.necks import MAEPretrainDecoder
 from mmpretrain.models.utils import to_2tuple
-from torch import Tensor
+from torch import Tensor, nn
 
 from sbam_mm.layers import (
     PackedLayout,
@@ -86,19 +86,45 @@ class MAEDecoder(MAEPretrainDecoder):
             Tensor: (B, L, patch_size**2 * channels). The prediction of a
             thrown token means nothing.
         """
+        return self.decode(self.arrange(latent), token_mask)
+
+    def arrange(self, latent: Latent) -> Tensor:
+        """What enters the blocks: all tokens in their places.
+
+        Args:
+            latent (Latent): From the encoder.
+
+        Returns:
+            Tensor: (B, 1 + L, decoder_embed_dim), class token first, with
+            positions; the mask token stands where a patch was not encoded.
+        """
         tokens = self.decoder_embed(latent.packed)
         full = latent.layout.unpack(tokens, self.mask_token)
-        full = full + self.decoder_pos_embed
+        return full + self.decoder_pos_embed
 
-        if token_mask.thrown is None:
-            for block in self.decoder_blocks:
-                full = block(full)
-        else:
-            keep = torch.nn.functional.pad(
-                ~token_mask.thrown, (1, 0), value=True)
-            layout = PackedLayout(keep)
-            decoded = run_blocks(self.decoder_blocks, layout.pack(full),
-                                 layout)
-            full = layout.unpack(decoded, decoded.new_zeros(()))
-
+    def decode(self, full: Tensor, token_mask: TokenMask) -> Tensor:
+        """From :meth:`arrange` to the prediction, as in :meth:`forward`."""
+        full = run_unthrown(self.decoder_blocks, full, token_mask)
         return self.decoder_pred(self.decoder_norm(full))[:, 1:]
+
+
+def run_unthrown(blocks: nn.ModuleList, full: Tensor,
+                 token_mask: TokenMask) -> Tensor:
+    """Run transformer layers on all tokens but the thrown ones.
+
+    Args:
+        blocks (nn.ModuleList): mmpretrain's ``TransformerEncoderLayer``s.
+        full (Tensor): (B, 1 + L, D), class token first.
+        token_mask (TokenMask): Says which tokens are thrown.
+
+    Returns:
+        Tensor: (B, 1 + L, D), 0 where a token was thrown.
+    """
+    if token_mask.thrown is None:
+        for block in blocks:
+            full = block(full)
+        return full
+    keep = torch.nn.functional.pad(~token_mask.thrown, (1, 0), value=True)
+    layout = PackedLayout(keep)
+    decoded = run_blocks(blocks, layout.pack(full), layout)
+    return layout.unpack(decoded, decoded.new_zeros(()))

@@ -6,7 +6,12 @@ from typing import Callable, Dict, FrozenSet, Optional
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
-from sbam_mm.masking import MaskingContext, RandomMasker, check_needs
+from sbam_mm.masking import (
+    MaskingContext,
+    RandomMasker,
+    TokenMask,
+    check_needs,
+)
 from sbam_mm.models.progress import training_progress
 from sbam_mm.models.stored_maps import stored_map
 from sbam_mm.models.teachers import MomentumTeacher
@@ -118,6 +123,13 @@ class MaskedImageModel(BaseSelfSupervisor):
                                                      inputs, grid)
         return MaskingContext(
             tokens, grid, progress=progress, epoch=epoch, providers=providers)
+
+    def mask(self,
+             tokens: Tensor,
+             inputs: Tensor,
+             data_samples: Optional[list] = None) -> TokenMask:
+        """Let the masker decide, from the embedded tokens (B, L, D)."""
+        return self.masker(self.context(tokens, inputs, data_samples))
 
     def follow_student(self) -> None:
         """Let a momentum teacher take its step; call it first in ``loss``."""

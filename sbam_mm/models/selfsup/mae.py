@@ -69,17 +69,15 @@ class MAE(MaskedImageModel):
         self.follow_student()
         tokens = self.backbone.embed(inputs)
         token_mask = self.mask(tokens, inputs, data_samples)
-        latent = self.backbone.encode(tokens, token_mask)
-        prediction = self.neck(latent, token_mask)
+        prediction = self.predict(tokens, token_mask, inputs)
         loss = self.head.loss(prediction, inputs, token_mask)
         return dict(loss=loss, **token_mask.statistics())
 
-    def mask(self,
-             tokens: Tensor,
-             inputs: Tensor,
-             data_samples: Optional[list] = None) -> TokenMask:
-        """Let the masker decide, from the embedded tokens (B, L, D)."""
-        return self.masker(self.context(tokens, inputs, data_samples))
+    def predict(self, tokens: Tensor, token_mask: TokenMask,
+                inputs: Tensor) -> Tensor:
+        """Every patch from the visible ones, (B, L, D) -> (B, L, P)."""
+        latent = self.backbone.encode(tokens, token_mask)
+        return self.neck(latent, token_mask)
 
     @torch.no_grad()
     def reconstruct(self,
@@ -98,7 +96,6 @@ class MAE(MaskedImageModel):
         tokens = self.backbone.embed(inputs)
         if token_mask is None:
             token_mask = self.mask(tokens, inputs)
-        latent = self.backbone.encode(tokens, token_mask)
-        prediction = self.neck(latent, token_mask)
+        prediction = self.predict(tokens, token_mask, inputs)
         return Reconstruction(
             self.head.to_images(prediction, inputs), token_mask)

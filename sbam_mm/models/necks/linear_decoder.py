@@ -1,0 +1,52 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""SimMIM's decoder: one linear layer per patch."""
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from sbam_mm.masking import TokenMask
+from sbam_mm.models.backbones.masked_vit import Latent
+from sbam_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class LinearDecoder(BaseModule):
+    """Predict the pixels of a patch from its own token.
+
+    Values of a patch run over rows, columns and channels, as in
+    :func:`sbam_mm.models.patchify`. The official code writes the same map as
+    a 1 x 1 convolution and a pixel shuffle, whose outputs run over channels,
+    rows and columns: ``decoder.weight.data = official.flatten(1)
+    .unflatten(0, (3, p * p)).transpose(0, 1).flatten(0, 1)`` converts one
+    into the other.
+
+    Source: Xie et al., *SimMIM*, CVPR 2022, section 3.3.
+
+    Args:
+        embed_dim (int): Width of the encoder. Defaults to 768.
+        patch_size (int): Pixels. Defaults to 16.
+        in_channels (int): Channels of the image. Defaults to 3.
+
+    Example:
+        >>> LinearDecoder(192, patch_size=8).decoder
+        Linear(in_features=192, out_features=192, bias=True)
+    """
+
+    def __init__(self,
+                 embed_dim: int = 768,
+                 patch_size: int = 16,
+                 in_channels: int = 3):
+        super().__init__()
+        self.decoder = nn.Linear(embed_dim, patch_size**2 * in_channels)
+
+    def forward(self, latent: Latent, token_mask: TokenMask) -> Tensor:
+        """Predict every patch.
+
+        Args:
+            latent (Latent): From the encoder, masked tokens included.
+            token_mask (TokenMask): Not used.
+
+        Returns:
+            Tensor: (B, L, patch_size**2 * channels). The prediction of a
+            thrown token means nothing.
+        """
+        return self.decoder(latent.to_dense()[:, 1:])
