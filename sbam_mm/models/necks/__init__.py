@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .linear_decoder import LinearDecoder
 from .mae_decoder import MAEDecoder
+from .score_decoder import ScoreDecoder
 
-__all__ = ['LinearDecoder', 'MAEDecoder']
+__all__ = ['LinearDecoder', 'MAEDecoder', 'ScoreDecoder']

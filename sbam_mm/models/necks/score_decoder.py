@@ -1,0 +1,62 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""A second decoder beside MAE's, that predicts one number per patch."""
+from copy import deepcopy
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from sbam_mm.layers import xavier_linear
+from sbam_mm.masking import TokenMask
+
+from .mae_decoder import MAEDecoder, run_unthrown
+
+
+class ScoreDecoder(BaseModule):
+    """Blocks of its own on the tokens that enter MAE's decoder blocks.
+
+    It has the depth, width and heads of the first decoder and shares its
+    entrance: the projection from the encoder, mask token and positions. The
+    score of a patch is the mean of its outputs, which are as many as the
+    patch has pixel values. HPM predicts losses with it and GPA attention.
+
+    Source: Wang et al., *Hard Patches Mining for Masked Image Modeling*,
+    CVPR 2023; numerically equal to the official code.
+
+    Args:
+        decoder (MAEDecoder): The first decoder; nothing of it is changed.
+
+    Example:
+        >>> import torch
+        >>> decoder = MAEDecoder(
+        ...     img_size=32, patch_size=8, decoder_embed_dim=16,
+        ...     decoder_depth=1, decoder_num_heads=2)
+        >>> nothing = TokenMask(torch.zeros(2, 16, dtype=torch.bool))
+        >>> ScoreDecoder(decoder)(torch.randn(2, 17, 16), nothing).shape
+        torch.Size([2, 16])
+    """
+
+    def __init__(self, decoder: MAEDecoder):
+        super().__init__()
+        self.blocks = deepcopy(decoder.decoder_blocks)
+        self.norm = deepcopy(decoder.decoder_norm)
+        self.pred = deepcopy(decoder.decoder_pred)
+
+    def init_weights(self) -> None:
+        """The official MAE's initialisation."""
+        super().init_weights()
+        xavier_linear(self)
+
+    def forward(self, full: Tensor, token_mask: TokenMask) -> Tensor:
+        """Predict a score for every patch.
+
+        Args:
+            full (Tensor): From :meth:`MAEDecoder.arrange`,
+                (B, 1 + L, decoder_embed_dim).
+            token_mask (TokenMask): Thrown tokens take no part.
+
+        Returns:
+            Tensor: float32 (B, L). The score of a thrown token means
+            nothing.
+        """
+        full = run_unthrown(self.blocks, full, token_mask)
+        return self.pred(self.norm(full))[:, 1:].float().mean(dim=-1)
