@@ -250,6 +250,7 @@ class RandomRatioMasker(Masker):
             Defaults to "sample".
         rounding (str): Of the visible tokens, "floor" or "ceil".
             Defaults to "ceil", as in SBAM.
+        cell (int): See :class:`Masker`. Defaults to 1.
 
     Example:
         >>> context = MaskingContext(torch.randn(2, 100, 8), grid=(10, 10))
@@ -262,7 +263,8 @@ class RandomRatioMasker(Masker):
                  ratio: float = 0.75,
                  delta_r: float = 0.15,
                  scope: str = 'sample',
-                 rounding: str = 'ceil'):
+                 rounding: str = 'ceil',
+                 cell: int = 1):
         if delta_r < 0 or ratio - delta_r < 0 or ratio + delta_r >= 1:
             raise ValueError(
                 f'ratio {ratio} +- delta_r {delta_r} leaves [0, 1); choose '
@@ -270,7 +272,8 @@ class RandomRatioMasker(Masker):
         super().__init__(
             NoSalience(),
             RandomRatio(ratio - delta_r, ratio + delta_r, scope, rounding),
-            NoisyTopK(noise=1.))
+            NoisyTopK(noise=1.),
+            cell=cell)
 
 
 @MODELS.register_module()
@@ -285,6 +288,9 @@ class SBM(Masker):
         start_epoch (int): Random masking before it. Defaults to 0.
         salience (dict): Options of :class:`AffinitySalience`. Defaults to
             none: outgoing weights at the encoder's input.
+        cell (int): Hide squares of this many tokens per side by their mean
+            salience; see :class:`Masker`. CMAE hides squares of 2.
+            Defaults to 1.
     """
 
     def __init__(self,
@@ -292,10 +298,14 @@ class SBM(Masker):
                  noise: float = 0.5,
                  rounding: str = 'ceil',
                  start_epoch: int = 0,
-                 salience: Optional[dict] = None):
+                 salience: Optional[dict] = None,
+                 cell: int = 1):
         super().__init__(
-            AffinitySalience(**(salience or {})), FixedRatio(ratio, rounding),
-            NoisyTopK(noise), start_epoch)
+            AffinitySalience(**(salience or {})),
+            FixedRatio(ratio, rounding),
+            NoisyTopK(noise),
+            start_epoch,
+            cell=cell)
 
 
 @MODELS.register_module()
@@ -319,6 +329,9 @@ class SBAM(Masker):
         start_epoch (int): Random masking before it. Defaults to 0.
         salience (dict): Options of :class:`AffinitySalience`. Defaults to
             none: outgoing weights at the encoder's input.
+        cell (int): Hide squares of this many tokens per side by their mean
+            salience; see :class:`Masker`. CMAE hides squares of 2.
+            Defaults to 1.
 
     Example:
         >>> masker = SBAM()
@@ -339,11 +352,15 @@ class SBAM(Masker):
                  min_visible: int = 1,
                  max_visible: Optional[int] = None,
                  start_epoch: int = 0,
-                 salience: Optional[dict] = None):
+                 salience: Optional[dict] = None,
+                 cell: int = 1):
         super().__init__(
             AffinitySalience(**(salience or {})),
             AdaptiveRatio(ratio, delta_r, delta, scope, rounding, min_visible,
-                          max_visible), NoisyTopK(noise), start_epoch)
+                          max_visible),
+            NoisyTopK(noise),
+            start_epoch,
+            cell=cell)
 
 
 @MODELS.register_module()
