@@ -88,10 +88,23 @@ class PixelHead(BaseModule):
         Returns:
             Tensor: A scalar, in float32 whatever the autocast.
         """
+        return masked_mean(
+            self.patch_loss(prediction, images), token_mask.masked,
+            self.reduction)
+
+    def patch_loss(self, prediction: Tensor, images: Tensor) -> Tensor:
+        """Loss of every patch, masked or not.
+
+        Args:
+            prediction (Tensor): (B, L, P).
+            images (Tensor): (B, C, H, W).
+
+        Returns:
+            Tensor: float32 (B, L), the mean over the patch's values.
+        """
         error = CRITERIA[self.criterion](
             prediction.float() - self.target(images))
-        return masked_mean(
-            error.mean(dim=-1), token_mask.masked, self.reduction)
+        return error.mean(dim=-1)
 
     def to_images(self, prediction: Tensor, images: Tensor) -> Tensor:
         """Predictions as images, for pictures: (B, L, P) -> (B, C, H, W).
