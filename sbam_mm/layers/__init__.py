@@ -3,6 +3,7 @@
 from .attention import (
                         packed_attention,
                         received_attention,
+                        relative_block,
                         run_blocks,
                         transformer_block,
 )
@@ -11,7 +12,7 @@ from .packing import PackedLayout
 from .position import sincos_position
 
 __all__ = [
-    'PackedLayout', 'packed_attention', 'received_attention', 'run_blocks',
-    'sincos_position', 'transformer_block', 'truncated_normal',
+    'PackedLayout', 'packed_attention', 'received_attention', 'relative_block',
+    'run_blocks', 'sincos_position', 'transformer_block', 'truncated_normal',
     'xavier_linear'
 ]

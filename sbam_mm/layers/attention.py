@@ -4,7 +4,7 @@
 The parameters, their names and their initialisation stay mmpretrain's; only
 the way attention is carried out is chosen here, in one place.
 """
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -44,20 +44,70 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor,
     return grouped_attention(q, k, v, layout)
 
 
-def grouped_attention(q: Tensor, k: Tensor, v: Tensor,
-                      layout: PackedLayout) -> Tensor:
-    """The exact fallback: one dense call for each length that occurs."""
+def grouped_attention(q: Tensor,
+                      k: Tensor,
+                      v: Tensor,
+                      layout: PackedLayout,
+                      bias: Optional[Tensor] = None) -> Tensor:
+    """The exact fallback: one dense call for each length that occurs.
+
+    Args:
+        q, k, v (Tensor): (T, heads, head_dim).
+        layout (PackedLayout): Where images begin and end.
+        bias (Tensor, optional): Added to the logits, (heads, N, N) over the
+            tokens of a whole image. Defaults to None.
+
+    Returns:
+        Tensor: (T, heads, head_dim).
+    """
     sizes = [g.images * g.length for g in layout.groups]
+    places = layout.index % layout.shape[1]
     outs = []
-    for group, *qkv in zip(layout.groups, *(t.split(sizes)
-                                            for t in (q, k, v))):
-        dense = [
-            t.unflatten(0, (group.images, group.length)).transpose(1, 2)
-            for t in qkv
-        ]
-        out = F.scaled_dot_product_attention(*dense)
+    for group, place, *qkv in zip(layout.groups, places.split(sizes),
+                                  *(t.split(sizes) for t in (q, k, v))):
+        shape = (group.images, group.length)
+        query, key, value = (
+            t.unflatten(0, shape).transpose(1, 2) for t in qkv)
+        added = bias
+        if bias is not None and not layout.full:
+            added = bias_of_pairs(bias, place.view(shape))
+        out = F.scaled_dot_product_attention(query, key, value, added)
         outs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outs)
+
+
+def bias_of_pairs(bias: Tensor, places: Tensor) -> Tensor:
+    """A bias between the tokens that an image kept.
+
+    Args:
+        bias (Tensor): (heads, N, N).
+        places (Tensor): Which of the N tokens, int64 (B, n).
+
+    Returns:
+        Tensor: (B, heads, n, n).
+    """
+    pairs = bias[:, places[:, :, None], places[:, None, :]]
+    return pairs.transpose(0, 1)
+
+
+def project_qkv(attn: nn.Module, x: Tensor) -> Tuple[Tensor, ...]:
+    """Queries, keys and values of an mmpretrain attention layer.
+
+    Args:
+        attn (MultiheadAttention or BEiTAttention): The layer; BEiT's has a
+            bias for queries and values only.
+        x (Tensor): (..., D). The weights are used in its type.
+
+    Returns:
+        tuple[Tensor]: Three of (..., heads, head_dim).
+    """
+    bias = attn.qkv.bias
+    if getattr(attn, 'q_bias', None) is not None:
+        bias = torch.cat(
+            [attn.q_bias, torch.zeros_like(attn.q_bias), attn.v_bias])
+    qkv = F.linear(x, attn.qkv.weight.to(x.dtype),
+                   None if bias is None else bias.to(x.dtype))
+    return qkv.unflatten(-1, (3, attn.num_heads, -1)).unbind(-3)
 
 
 def self_attention(attn: nn.Module,
@@ -83,7 +133,8 @@ def received_attention(attn: nn.Module,
                        x: Tensor,
                        queries: str = 'cls',
                        softmax: bool = True,
-                       own_query: bool = True) -> Tensor:
+                       own_query: bool = True,
+                       bias: Optional[Tensor] = None) -> Tensor:
     """How much attention every token receives, without the attention matrix.
 
     Recomputed from q and k, so the layer itself keeps its fused attention.
@@ -92,32 +143,34 @@ def received_attention(attn: nn.Module,
     is linear in the number of tokens.
 
     Args:
-        attn (MultiheadAttention): mmpretrain's layer.
+        attn (MultiheadAttention or BEiTAttention): mmpretrain's layer.
         x (Tensor): Its normalised input, (B, N, D), class token first.
         queries (str): "cls", the class token's attention, or "all", summed
             over all queries. Defaults to "cls".
         softmax (bool): Sum probabilities, or logits. Defaults to True.
         own_query (bool): Whether the sum over all queries has the token's
             own in it. Defaults to True.
+        bias (Tensor, optional): Of relative positions, added to the logits,
+            (heads, N, N). Defaults to None.
 
     Returns:
         Tensor: float32 (B, heads, N), without gradient.
     """
     with torch.autocast(x.device.type, enabled=False):
-        qkv = F.linear(x.float(), attn.qkv.weight.float(),
-                       None if attn.qkv.bias is None else
-                       attn.qkv.bias.float())
-        q, k, _ = qkv.unflatten(
-            -1, (3, attn.num_heads, attn.head_dims)).unbind(2)
-        q = q * attn.head_dims**-0.5
+        q, k, _ = project_qkv(attn, x.float())
+        q = q * q.shape[-1]**-0.5
+        if bias is None:
+            bias = q.new_zeros(()).expand(1, q.shape[1], q.shape[1])
+        bias = bias.float()
         own = None
         if queries == 'all' and not own_query:
             own = (q * k).sum(dim=-1).transpose(1, 2)
+            own = own + bias.diagonal(dim1=1, dim2=2)
         if queries == 'cls':
-            q = q[:, :1]
+            q, bias = q[:, :1], bias[:, :1]
         elif not softmax:
-            q = q.sum(dim=1, keepdim=True)
-        logits = torch.einsum('bqhd,bkhd->bhqk', q, k)
+            q, bias = q.sum(1, keepdim=True), bias.sum(1, keepdim=True)
+        logits = torch.einsum('bqhd,bkhd->bhqk', q, k) + bias
         if own is not None:
             # The diagonal, as probabilities or as logits.
             own = (own - logits.logsumexp(dim=-1)).exp() if softmax else own
@@ -144,20 +197,61 @@ def transformer_block(layer: nn.Module,
     return layer.ffn(layer.ln2(x), identity=x)
 
 
-def run_blocks(layers: nn.ModuleList, packed: Tensor,
-               layout: PackedLayout) -> Tensor:
+def relative_block(layer: nn.Module, packed: Tensor, layout: PackedLayout,
+                   bias: Tensor) -> Tensor:
+    """Run mmpretrain's ``BEiTTransformerEncoderLayer`` with fused attention.
+
+    Its own forward pass builds the attention matrix.
+
+    Args:
+        layer (BEiTTransformerEncoderLayer): The layer with the parameters,
+            layer scale included.
+        packed (Tensor): (T, D).
+        layout (PackedLayout): Their layout.
+        bias (Tensor): Of relative positions, (heads, N, N).
+
+    Returns:
+        Tensor: (T, D).
+    """
+
+    def add(x: Tensor, branch: Tensor, gamma: Optional[Tensor]) -> Tensor:
+        if gamma is not None:
+            branch = gamma * branch
+        if layout.uniform:  # stochastic depth drops whole images
+            branch = branch.view(layout.batch_size, -1, branch.shape[-1])
+            return x + layer.drop_path(branch).flatten(0, 1)
+        return x + layer.drop_path(branch)
+
+    q, k, v = project_qkv(layer.attn, layer.ln1(packed))
+    attended = grouped_attention(q, k, v, layout, bias.to(q.dtype))
+    attended = layer.attn.proj_drop(layer.attn.proj(attended.flatten(1)))
+    packed = add(packed, attended, layer.gamma_1)
+    return add(packed, layer.ffn(layer.ln2(packed)), layer.gamma_2)
+
+
+def run_blocks(layers: nn.ModuleList,
+               packed: Tensor,
+               layout: PackedLayout,
+               bias: Optional[Tensor] = None) -> Tensor:
     """Run transformer layers on packed tokens, dense when they allow it.
 
     Images of equal length are a dense batch already: a view, no copy.
 
     Args:
-        layers (nn.ModuleList): mmpretrain ``TransformerEncoderLayer``s.
+        layers (nn.ModuleList): mmpretrain ``TransformerEncoderLayer``s; with
+            a bias ``BEiTTransformerEncoderLayer``s.
         packed (Tensor): (T, D).
         layout (PackedLayout): Their layout.
+        bias (Tensor, optional): Of relative positions, shared by all layers,
+            (heads, N, N). Defaults to None.
 
     Returns:
         Tensor: (T, D).
     """
+    if bias is not None:
+        for layer in layers:
+            packed = relative_block(layer, packed, layout, bias)
+        return packed
     if layout.uniform:
         x = packed.view(layout.batch_size, -1, packed.shape[-1])
         for layer in layers:

@@ -1,12 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-from .backbones import Latent, MAEViT, MaskedViT, MFFViT
+from .backbones import ConvViT, Latent, MAEViT, MaskedBEiT, MaskedViT, MFFViT
 from .heads import PixelHead, patchify, unpatchify
 from .losses import masked_mean
 from .necks import LinearDecoder, MAEDecoder
-from .selfsup import MAE, MaskedImageModel, Reconstruction, SimMIM
+from .selfsup import MAE, ConvMAE, MaskedImageModel, Reconstruction, SimMIM
 
 __all__ = [
     'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder', 'MAEViT', 'MFFViT',
-    'MaskedImageModel', 'MaskedViT', 'PixelHead', 'Reconstruction', 'SimMIM',
-    'masked_mean', 'patchify', 'unpatchify'
+    'MaskedBEiT', 'MaskedImageModel', 'MaskedViT', 'PixelHead',
+    'Reconstruction', 'SimMIM', 'masked_mean', 'patchify', 'unpatchify'
 ]

@@ -1,11 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Attention of any of mmpretrain's Vision Transformers, fused or not."""
+from typing import Optional
+
 import torch
 from mmpretrain.models import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed
-from torch import Tensor
+from torch import Tensor, nn
 
-from sbam_mm.layers import received_attention
+from sbam_mm.layers import PackedLayout, received_attention, run_blocks
 
 
 def input_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
@@ -25,9 +27,26 @@ def input_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
         if getattr(vit, name, None) is not None
     ]
     x = torch.cat([*extra, x], dim=1)
+    if vit.pos_embed is None:  # relative positions only
+        return vit.pre_norm(x)
     x = x + resize_pos_embed(vit.pos_embed, vit.patch_resolution, grid,
                              vit.interpolate_mode, vit.num_extra_tokens)
     return vit.pre_norm(x)
+
+
+def shared_bias(vit: nn.Module) -> Optional[Tensor]:
+    """Relative position bias of all blocks, (heads, N, N), where there is."""
+    module = getattr(vit, 'rel_pos_bias', None)
+    return None if module is None else module()
+
+
+def run_whole(vit: nn.Module, x: Tensor, blocks: int) -> Tensor:
+    """The first ``blocks`` blocks on whole images, (B, N, D) -> (B, N, D)."""
+    keep = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    layout = PackedLayout(keep, x.shape[1])
+    packed = run_blocks(vit.layers[:blocks], layout.pack(x), layout,
+                        shared_bias(vit))
+    return packed.view(x.shape)
 
 
 @torch.no_grad()
@@ -72,9 +91,9 @@ def patch_attention(vit: VisionTransformer,
             'the attention of the class token is asked for, but the encoder '
             "has none; set `salience.queries='all'`.")
     block %= depth
-    for layer in vit.layers[:block]:
-        x = layer(x)
+    bias = shared_bias(vit)
+    x = run_whole(vit, x, block)
     layer = vit.layers[block]
     received = received_attention(layer.attn, layer.ln1(x), queries, softmax,
-                                  own_query)
+                                  own_query, bias)
     return received[..., vit.num_extra_tokens:]

@@ -4,7 +4,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.masked_vit import Latent
+from sbam_mm.models.backbones.hides_patches import Latent
 from sbam_mm.registry import MODELS
 
 

@@ -14,7 +14,7 @@ from sbam_mm.layers import (
     xavier_linear,
 )
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.masked_vit import Latent
+from sbam_mm.models.backbones.hides_patches import Latent
 from sbam_mm.registry import MODELS
 
 
@@ -95,17 +95,20 @@ class MAEDecoder(MAEPretrainDecoder):
             latent (Latent): From the encoder.
 
         Returns:
-            Tensor: (B, 1 + L, decoder_embed_dim), class token first, with
-            positions; the mask token stands where a patch was not encoded.
+            Tensor: (B, 1 + L, decoder_embed_dim), class token first where
+            the encoder has one, with positions; the mask token stands where
+            a patch was not encoded.
         """
         tokens = self.decoder_embed(latent.packed)
         full = latent.layout.unpack(tokens, self.mask_token)
-        return full + self.decoder_pos_embed
+        # The class token's row comes first; ConvMAE has none.
+        return full + self.decoder_pos_embed[:, -full.shape[1]:]
 
     def decode(self, full: Tensor, token_mask: TokenMask) -> Tensor:
         """From :meth:`arrange` to the prediction, as in :meth:`forward`."""
         full = run_unthrown(self.decoder_blocks, full, token_mask)
-        return self.decoder_pred(self.decoder_norm(full))[:, 1:]
+        patches = full[:, -token_mask.masked.shape[1]:]
+        return self.decoder_pred(self.decoder_norm(patches))
 
 
 def run_unthrown(blocks: nn.ModuleList, full: Tensor,
@@ -114,7 +117,7 @@ def run_unthrown(blocks: nn.ModuleList, full: Tensor,
 
     Args:
         blocks (nn.ModuleList): mmpretrain's ``TransformerEncoderLayer``s.
-        full (Tensor): (B, 1 + L, D), class token first.
+        full (Tensor): (B, 1 + L, D), class token first where there is one.
         token_mask (TokenMask): Says which tokens are thrown.
 
     Returns:
@@ -124,7 +127,8 @@ def run_unthrown(blocks: nn.ModuleList, full: Tensor,
         for block in blocks:
             full = block(full)
         return full
-    keep = torch.nn.functional.pad(~token_mask.thrown, (1, 0), value=True)
+    extra = full.shape[1] - token_mask.thrown.shape[1]
+    keep = torch.nn.functional.pad(~token_mask.thrown, (extra, 0), value=True)
     layout = PackedLayout(keep)
     decoded = run_blocks(blocks, layout.pack(full), layout)
     return layout.unpack(decoded, decoded.new_zeros(()))

@@ -1,0 +1,106 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""BEiT's Vision Transformer, which hides patches as MaskedViT does."""
+from typing import List, Optional, Tuple, Union
+
+import torch
+from mmpretrain.models import BEiTViT
+from torch import Tensor, nn
+
+from sbam_mm.layers import truncated_normal
+from sbam_mm.registry import MODELS
+
+from .hides_patches import WIDTHS, HidesPatches, check_tiles
+
+
+@MODELS.register_module()
+class MaskedBEiT(HidesPatches, BEiTViT):
+    """ViT with one table of relative positions for all blocks.
+
+    SimMIM's published ViT: no absolute positions, a bias on the attention
+    logits that all blocks share, layer scale. ``embed``, ``encode`` and
+    ``encode_in_place`` are :class:`HidesPatches`'s. Parameter names are those
+    of mmpretrain's ``BEiTViT`` with ``use_shared_rel_pos_bias=True``, which
+    fine-tunes what was pre-trained here. Attention is fused, with the bias
+    added inside; images of one length run as one batch.
+
+    Source: Bao et al., *BEiT*, ICLR 2022; Xie et al., *SimMIM*, CVPR 2022.
+
+    Args:
+        arch (str or dict): As in ``MaskedViT``. Defaults to "base".
+        img_size (int or tuple): Pixels; fixed, as the table is. Defaults to
+            224.
+        patch_size (int): Pixels. Defaults to 16.
+        out_type (str): What ``forward(images)`` returns, as in mmpretrain.
+            Defaults to "raw": (B, 1 + L, D), class token first.
+        final_norm (bool): Normalise the output. Defaults to True.
+        layer_scale_init_value (float): Factor of every branch at the start;
+            0 for none. Defaults to 0.1.
+        **kwargs: Other options of mmpretrain's ``BEiTViT``.
+
+    Raises:
+        ValueError: If patches do not tile the image, or images of another
+            size than ``img_size`` come.
+
+    Example:
+        >>> vit = MaskedBEiT('tiny', img_size=32, patch_size=8)
+        >>> from sbam_mm.masking import TokenMask
+        >>> images = torch.randn(2, 3, 32, 32)
+        >>> mask = TokenMask(torch.rand(2, 16) < 0.6)
+        >>> latent = vit.encode_in_place(
+        ...     vit.embed(images), mask, torch.zeros(1, 1, 192),
+        ...     vit.grid(images))
+        >>> latent.to_dense().shape
+        torch.Size([2, 17, 192])
+    """
+    arch_zoo = {**BEiTViT.arch_zoo, **WIDTHS}
+
+    def __init__(self,
+                 arch: Union[str, dict] = 'base',
+                 img_size: Union[int, Tuple[int, int]] = 224,
+                 patch_size: int = 16,
+                 out_type: str = 'raw',
+                 final_norm: bool = True,
+                 layer_scale_init_value: float = 0.1,
+                 init_cfg: Optional[Union[dict, List[dict]]] = None,
+                 **kwargs):
+        check_tiles(img_size, patch_size)
+        super().__init__(
+            arch=arch,
+            img_size=img_size,
+            patch_size=patch_size,
+            out_type=out_type,
+            final_norm=final_norm,
+            layer_scale_init_value=layer_scale_init_value,
+            use_rel_pos_bias=False,
+            use_shared_rel_pos_bias=True,
+            init_cfg=init_cfg,
+            **kwargs)
+        self.patch_size = patch_size
+        self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
+        self.pre_norm = nn.Identity()
+
+    def init_weights(self) -> None:
+        """Truncated normals; the output of block l divided by sqrt(2 l).
+
+        As BEiT describes it in section 2.5.
+        """
+        super().init_weights()
+        if (self.init_cfg or {}).get('type') == 'Pretrained':
+            return
+        truncated_normal(self.layers)
+        nn.init.trunc_normal_(self.cls_token, std=.02)
+        with torch.no_grad():
+            for depth, layer in enumerate(self.layers, start=1):
+                for output in (layer.attn.proj, layer.ffn.layers[1]):
+                    output.weight /= (2 * depth)**0.5
+
+    def grid(self, images: Tensor) -> Tuple[int, int]:
+        """Patches per column and per row of a batch of images."""
+        grid = super().grid(images)
+        if grid != tuple(self.patch_resolution):
+            raise ValueError(
+                f'images have {grid[0]} x {grid[1]} patches, but the table '
+                'of relative positions is made for '
+                f'{self.patch_resolution[0]} x {self.patch_resolution[1]}; '
+                'set backbone.img_size to the size of the images.')
+        return grid
