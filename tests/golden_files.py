@@ -28,6 +28,18 @@ DECODER = [
     (r'^(decoder_embed|decoder_pred|decoder_pos_embed|mask_token)',
      r'neck.\1'),
 ]
+# HPM's second decoder; before the first one's, whose names are prefixes.
+LOSS_DECODER = [
+    (r'^decoder_blocks_losspred\.(\d+)\.norm([12])',
+     r'loss_decoder.blocks.\1.ln\2'),
+    (r'^decoder_blocks_losspred\.(\d+)\.attn',
+     r'loss_decoder.blocks.\1.attn'),
+    (r'^decoder_blocks_losspred\.(\d+)\.mlp\.fc1',
+     r'loss_decoder.blocks.\1.ffn.layers.0.0'),
+    (r'^decoder_blocks_losspred\.(\d+)\.mlp\.fc2',
+     r'loss_decoder.blocks.\1.ffn.layers.1'),
+    (r'^decoder_(norm|pred)_losspred\.', r'loss_decoder.\1.'),
+]
 
 
 def load(name):
@@ -38,7 +50,7 @@ def load(name):
 
 def our_name(official):
     """The name of an official MAE parameter in our model."""
-    for pattern, replacement in ENCODER + DECODER:
+    for pattern, replacement in ENCODER + LOSS_DECODER + DECODER:
         name, hits = re.subn(pattern, replacement, official)
         if hits:
             return name
