@@ -28,6 +28,7 @@ from .salience import (
 from .schedule import EasyToHard, SoftToHard
 from .selection import Choice, NoisyTopK, WeightedOrder
 from .shapes import BlockSelection, GridSelection, UniformSelection
+from .some_views import IBOTMasker, MaskSomeViews
 from .types import MaskingContext, TokenMask, check_needs
 from .varied_ratio import RandomRatio, ScheduledRatio
 
@@ -35,10 +36,10 @@ __all__ = [
     'AM', 'AMT', 'AdaptiveRatio', 'AffinitySalience', 'AttMask',
     'AttentionSalience', 'BlockMasker', 'BlockSelection', 'Bump', 'Choice',
     'EasyToHard', 'FixedRatio', 'GPA', 'GridMasker', 'GridSelection',
-    'HPMMasker', 'HintTopK', 'IncomingMasker', 'MILANMasker', 'Masker',
-    'MaskingContext', 'NoSalience', 'NoisyTopK', 'PredictedLoss',
-    'RandomMasker', 'RandomRatio', 'RandomRatioMasker', 'SBAM', 'SBM',
-    'ScheduledRatio', 'Share', 'SoftToHard', 'StoredSalience', 'TokenMask',
-    'UniformMasker', 'UniformSelection', 'WeightedOrder', 'check_needs',
-    'join_heads'
+    'HPMMasker', 'HintTopK', 'IBOTMasker', 'IncomingMasker', 'MILANMasker',
+    'MaskSomeViews', 'Masker', 'MaskingContext', 'NoSalience', 'NoisyTopK',
+    'PredictedLoss', 'RandomMasker', 'RandomRatio', 'RandomRatioMasker',
+    'SBAM', 'SBM', 'ScheduledRatio', 'Share', 'SoftToHard', 'StoredSalience',
+    'TokenMask', 'UniformMasker', 'UniformSelection', 'WeightedOrder',
+    'check_needs', 'join_heads'
 ]

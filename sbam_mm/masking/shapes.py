@@ -47,31 +47,42 @@ class BlockSelection(nn.Module):
     single tokens fill up, as BootMAE does; a rectangle never overshoots.
 
     Args:
-        min_area (int): Smallest rectangle in tokens. Defaults to 16; taken
-            smaller on grids that small.
+        min_area (int, optional): Smallest rectangle in tokens. Defaults to
+            16; taken smaller on grids that small. None is iBOT's: the square
+            of a third of the grid's shorter side, 16 of 14 x 14 tokens.
         max_area (int, optional): Largest. Defaults to None.
         min_aspect (float): Defaults to 0.3.
         attempts (int): Failed rectangles that end the search. Defaults to 10.
+        complete (bool): Fill up to the exact count. False leaves images
+            below it, as iBOT does. Defaults to True.
     """
-    uniform = True
 
     def __init__(self,
-                 min_area: int = 16,
+                 min_area: Optional[int] = 16,
                  max_area: Optional[int] = None,
                  min_aspect: float = 0.3,
-                 attempts: int = 10):
+                 attempts: int = 10,
+                 complete: bool = True):
         super().__init__()
-        if min_area < 1 or (max_area or min_area) < min_area:
+        smallest = 1 if min_area is None else min_area
+        if smallest < 1 or (max_area or smallest) < smallest:
             raise ValueError('rectangles want 1 <= min_area <= max_area, got '
                              f'{min_area} and {max_area}.')
+        self.complete = complete
         self.min_area = min_area
         self.max_area = max_area or float('inf')
         self.min_aspect = min_aspect
         self.attempts = attempts
 
+    @property
+    def uniform(self) -> bool:
+        """Whether equal counts stay equal."""
+        return self.complete
+
     def extra_repr(self) -> str:
         return (f'area=[{self.min_area}, {self.max_area}], '
-                f'min_aspect={self.min_aspect}, attempts={self.attempts}')
+                f'min_aspect={self.min_aspect}, attempts={self.attempts}, '
+                f'complete={self.complete}')
 
     def forward(self,
                 scores: Tensor,
@@ -81,11 +92,14 @@ class BlockSelection(nn.Module):
         """Choose; ``noise`` (B, L) decides among tokens outside blocks."""
         batch_size, num_tokens = scores.shape
         counts = torch.as_tensor(num_visible).expand(batch_size).tolist()
+        smallest = self.min_area or (min(context.grid) // 3)**2
         blocks = torch.stack([
             block_mask(context.grid, num_tokens - count, TorchDraws(),
-                       self.min_area, self.max_area, self.min_aspect,
+                       smallest, self.max_area, self.min_aspect,
                        self.attempts) for count in counts
         ]).flatten(1).to(scores.device)
+        if not self.complete:
+            return Choice(blocks)
         # Block tokens rank above all others, so they are hidden first.
         key = blocks + 0.5 * token_noise(scores, noise)
         return Choice(

@@ -1,0 +1,134 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Masks on some images only: for methods that also learn from whole ones."""
+from typing import FrozenSet, Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.registry import MODELS, build_part
+
+from .maskers import Masker
+from .salience import NoSalience
+from .shapes import BlockSelection
+from .types import MaskingContext, TokenMask
+from .varied_ratio import RandomRatio
+
+
+@MODELS.register_module()
+class MaskSomeViews(nn.Module):
+    """Any masker, but every image is left whole with some probability.
+
+    In iBOT a view without mask trains the class token only, which is how the
+    representation meets images as it will see them later.
+
+    Args:
+        masker (dict or nn.Module): Masks the other images.
+        probability (float): Of an image to be masked, in (0, 1], drawn for
+            every image (of iBOT: every global view). Defaults to 0.5, that
+            of iBOT and AttMask.
+
+    Raises:
+        ValueError: For another probability.
+
+    Example:
+        >>> masker = MaskSomeViews(dict(type='sbam_mm.SBAM', ratio=0.3))
+        >>> context = MaskingContext(torch.randn(2, 16, 8), grid=(4, 4))
+        >>> mask = masker(context, image_draws=torch.tensor([0.2, 0.7]))
+        >>> mask.masked.any(dim=1).tolist()
+        [True, False]
+    """
+
+    def __init__(self, masker: dict | nn.Module, probability: float = 0.5):
+        super().__init__()
+        if not 0 < probability <= 1:
+            raise ValueError(
+                'probability is that of an image to be masked, in (0, 1], got '
+                f'{probability}; iBOT uses 0.5.')
+        self.masker = build_part(masker)
+        self.probability = probability
+
+    @property
+    def needs(self) -> FrozenSet[str]:
+        """What the inner masker asks of the model."""
+        return self.masker.needs
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all images of a batch keep the same number of tokens."""
+        return self.probability == 1 and self.masker.uniform
+
+    @property
+    def selection(self) -> nn.Module:
+        """The inner masker's: what a model asks whether tokens are thrown."""
+        return self.masker.selection
+
+    def extra_repr(self) -> str:
+        return f'probability={self.probability}'
+
+    @torch.no_grad()
+    def forward(self,
+                context: MaskingContext,
+                noise: Optional[Tensor] = None,
+                image_draws: Optional[Tensor] = None) -> TokenMask:
+        """Mask a batch.
+
+        Args:
+            context (MaskingContext): What the model knows of the batch.
+            noise (Tensor, optional): Draws from U[0, 1), (B, L), for the
+                inner masker. Defaults to None.
+            image_draws (Tensor, optional): Draws from U[0, 1), (B,), that
+                replace torch's generator; images above ``probability`` are
+                left whole. Defaults to None.
+
+        Returns:
+            TokenMask: Whole images have the ratio 0.
+        """
+        mask: TokenMask = self.masker(context, noise)
+        if self.probability == 1:
+            return mask
+        if image_draws is None:
+            image_draws = torch.rand(
+                context.batch_size, device=mask.masked.device)
+        chosen = image_draws <= self.probability
+        rows = chosen[:, None]
+        return TokenMask(
+            mask.masked & rows,
+            None if mask.thrown is None else mask.thrown & rows,
+            None if mask.ratio is None else mask.ratio * chosen,
+            mask.scores,
+            mask.salient)
+
+
+@MODELS.register_module()
+class IBOTMasker(MaskSomeViews):
+    """iBOT's own masking: rectangles, on half of the views.
+
+    A masked view draws its ratio, then rectangles until ten in a row do not
+    fit any more, so it may end below that ratio (about one mask in ten ends
+    more than a token short).
+
+    Source: Zhou et al., *iBOT: Image BERT Pre-Training with Online
+    Tokenizer*, ICLR 2022, appendix; the official options ``pred_ratio 0 0.3,
+    pred_ratio_var 0 0.2, pred_shape block``. There the wanted number of
+    tokens is a real number, here it is rounded down; the search is bit-equal
+    for the same target and draws.
+
+    Args:
+        ratio (tuple[float, float]): Bounds of the ratio. Defaults to
+            (0.1, 0.5).
+        probability (float): Of a view to be masked. Defaults to 0.5.
+
+    Example:
+        >>> context = MaskingContext(torch.randn(8, 196, 4), grid=(14, 14))
+        >>> mask = IBOTMasker()(context)
+        >>> bool((mask.masked.sum(1) <= 98).all())
+        True
+    """
+
+    def __init__(self,
+                 ratio: Tuple[float, float] = (0.1, 0.5),
+                 probability: float = 0.5):
+        super().__init__(
+            Masker(NoSalience(), RandomRatio(*ratio, rounding='ceil'),
+                   BlockSelection(min_area=None, complete=False)),
+            probability)

@@ -1,0 +1,121 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""The projection head of DINO and iBOT."""
+from typing import List, Optional
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from sbam_mm.layers import truncated_normal
+from sbam_mm.registry import MODELS
+
+
+def prototypes(bottleneck_dim: int, out_dim: int,
+               fixed_norm: bool) -> nn.Linear:
+    """A linear layer without bias whose rows have a norm of their own.
+
+    The norms start at 1 and stay there if ``fixed_norm``.
+    """
+    layer = weight_norm(nn.Linear(bottleneck_dim, out_dim, bias=False))
+    norm = layer.parametrizations.weight.original0
+    norm.data.fill_(1.)
+    norm.requires_grad = not fixed_norm
+    return layer
+
+
+@MODELS.register_module()
+class DINOHead(BaseModule):
+    """MLP, unit length, weight-normalised prototypes.
+
+    Linear, GELU, linear, GELU, linear to the bottleneck; L2 normalisation;
+    one more linear layer, whose output is the logits over the prototypes. It
+    runs in float32 whatever the autocast: the logits are cosines that a
+    temperature of 0.04 divides, and bfloat16's grid of 1/256 would be a tenth
+    in the exponent.
+
+    Source: Caron et al., *Emerging Properties in Self-Supervised Vision
+    Transformers*, ICCV 2021, section 3.1; Zhou et al., *iBOT*, ICLR 2022,
+    where class token and patches share the MLP and, in all recipes, the
+    prototypes.
+
+    Args:
+        in_dim (int): Width of the encoder, D.
+        out_dim (int): Prototypes, K. Defaults to 8192, iBOT's; DINO's
+            recipes have 65536.
+        patch_out_dim (int, optional): Prototypes of patches, in a layer of
+            their own. Defaults to None: shared with the class token.
+        hidden_dim (int): Width of the MLP. Defaults to 2048.
+        bottleneck_dim (int): Defaults to 256.
+        num_layers (int): Linear layers up to the bottleneck. Defaults to 3.
+        norm_last_layer (bool): Keep the prototypes at unit length. The
+            recipes of ViT-S let their norms learn. Defaults to True.
+
+    Raises:
+        ValueError: If there is no layer.
+
+    Example:
+        >>> head = DINOHead(16, out_dim=32, hidden_dim=24, bottleneck_dim=8)
+        >>> logits = head(torch.randn(4, 16))
+        >>> logits.shape, bool((logits.abs() <= 1 + 1e-6).all())
+        (torch.Size([4, 32]), True)
+    """
+
+    def __init__(self,
+                 in_dim: int,
+                 out_dim: int = 8192,
+                 patch_out_dim: Optional[int] = None,
+                 hidden_dim: int = 2048,
+                 bottleneck_dim: int = 256,
+                 num_layers: int = 3,
+                 norm_last_layer: bool = True):
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f'num_layers counts the linear layers up to the '
+                             f'bottleneck and cannot be {num_layers}; DINO '
+                             'has 3.')
+        self.out_dim = out_dim
+        self.patch_out_dim = patch_out_dim or out_dim
+        widths = [in_dim] + [hidden_dim] * (num_layers - 1) + [bottleneck_dim]
+        layers: List[nn.Module] = []
+        for width, next_width in zip(widths, widths[1:]):
+            layers += [nn.Linear(width, next_width), nn.GELU()]
+        self.mlp = nn.Sequential(*layers[:-1])
+        self.last_layer = prototypes(bottleneck_dim, out_dim, norm_last_layer)
+        self.patch_last_layer = None if patch_out_dim is None else prototypes(
+            bottleneck_dim, patch_out_dim, norm_last_layer)
+
+    def init_weights(self) -> None:
+        """Truncated normals; the prototypes keep torch's own start."""
+        truncated_normal(self.mlp)
+
+    def prototype_parameters(self) -> List[nn.Parameter]:
+        """What is frozen at the beginning of the training."""
+        layers = (self.last_layer, self.patch_last_layer)
+        return [
+            parameter for layer in layers if layer is not None
+            for parameter in layer.parameters()
+        ]
+
+    def project(self, x: Tensor) -> Tensor:
+        """Points on the unit sphere: (..., D) -> float32 (..., bottleneck)."""
+        return F.normalize(self.mlp(x).float(), dim=-1)
+
+    def patch_logits(self, projected: Tensor) -> Tensor:
+        """Logits of projected patches: (..., bottleneck) -> (..., K).
+
+        Linear in ``projected``: the mean of the logits is the logits of the
+        mean.
+        """
+        return self._logits(self.patch_last_layer or self.last_layer,
+                            projected)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of class tokens: (..., D) -> float32 (..., K)."""
+        return self._logits(self.last_layer, self.project(x))
+
+    @staticmethod
+    def _logits(layer: nn.Module, projected: Tensor) -> Tensor:
+        with torch.autocast(projected.device.type, enabled=False):
+            return layer(projected)

@@ -1,0 +1,135 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Cross-entropy between a teacher's and a student's prototypes."""
+import torch
+from torch import Tensor, nn
+
+from .centring import Centre, TeacherTemperature
+
+
+class PrototypeLoss(nn.Module):
+    """What the losses of class tokens and of patches share.
+
+    Args:
+        dim (int): Prototypes, K.
+        weight (float): Of the loss. Defaults to 1.
+        student_temperature (float): Defaults to 0.1.
+        teacher_temperature (float): After the warm-up. Defaults to 0.07, that
+            of all recipes of iBOT; DINO's for ViT-S ends there as well.
+        warm_up_temperature (float): Of the teacher, at first.
+            Defaults to 0.04.
+        warm_up_epochs (int): Epochs from the one to the other.
+            Defaults to 30.
+        centre_momentum (float): See :class:`Centre`. Defaults to 0.9.
+    """
+
+    def __init__(self,
+                 dim: int,
+                 weight: float = 1.,
+                 student_temperature: float = 0.1,
+                 teacher_temperature: float = 0.07,
+                 warm_up_temperature: float = 0.04,
+                 warm_up_epochs: int = 30,
+                 centre_momentum: float = 0.9):
+        super().__init__()
+        self.weight = weight
+        self.student_temperature = student_temperature
+        self.teacher_temperature = TeacherTemperature(
+            warm_up_temperature, teacher_temperature, warm_up_epochs)
+        self.centre = Centre(dim, centre_momentum)
+
+    @torch.no_grad()
+    def target(self, logits: Tensor, epoch: int = 0) -> Tensor:
+        """Centre and sharpen the teacher's logits.
+
+        Args:
+            logits (Tensor): (..., K).
+            epoch (int): For the temperature. Defaults to 0.
+
+        Returns:
+            Tensor: Probabilities, float32 (..., K), without gradient.
+        """
+        centred = logits.float() - self.centre.value
+        return (centred / self.teacher_temperature(epoch)).softmax(dim=-1)
+
+    def log_prediction(self, logits: Tensor) -> Tensor:
+        """The student's log-probabilities, float32 (..., K)."""
+        return (logits.float() / self.student_temperature).log_softmax(dim=-1)
+
+
+class DINOLoss(PrototypeLoss):
+    """Every view is to predict what the teacher says of every other view.
+
+    Source: Caron et al., *Emerging Properties in Self-Supervised Vision
+    Transformers*, ICCV 2021, Eq. 3; the mean over all pairs of a teacher's
+    and a student's view that are not the same view.
+
+    Args:
+        dim, **options: Of :class:`PrototypeLoss`.
+
+    Example:
+        >>> loss = DINOLoss(8)
+        >>> teacher, student = torch.randn(2, 4, 8), torch.randn(6, 4, 8)
+        >>> value = loss(student, loss.target(teacher))
+        >>> loss.centre.update(teacher.mean(dim=(0, 1)))
+    """
+
+    def forward(self, student: Tensor, target: Tensor) -> Tensor:
+        """The loss; update the centre afterwards.
+
+        Args:
+            student (Tensor): Logits of V views, (V, B, K), those the teacher
+                sees first.
+            target (Tensor): From :meth:`target`, Q views, (Q, B, K).
+
+        Returns:
+            Tensor: A scalar.
+        """
+        prediction = self.log_prediction(student)
+        with torch.autocast(student.device.type, enabled=False):
+            # No (Q, V, B, K) tensor: a product of two matrices.
+            pairs = -target.flatten(1) @ prediction.flatten(1).T
+        same = torch.eye(
+            *pairs.shape, dtype=torch.bool, device=pairs.device)
+        count = pairs.numel() - len(target)
+        total = pairs.masked_fill(same, 0.).sum()
+        return self.weight * total / (count * student.shape[1])
+
+
+class PatchLoss(PrototypeLoss):
+    """Hidden patches are to predict what the teacher says of them.
+
+    The mean over the masked patches of each view, then over all views: an
+    image without masked patches adds 0 and still counts, as in the official
+    code, so the loss of a batch does not depend on how masks are spread.
+
+    Source: Zhou et al., *iBOT: Image BERT Pre-Training with Online
+    Tokenizer*, ICLR 2022, Eq. 2.
+
+    Args:
+        dim, **options: Of :class:`PrototypeLoss`.
+
+    Example:
+        >>> masked = torch.tensor([[True, True, False], [False] * 3])
+        >>> loss = PatchLoss(8)
+        >>> value = loss(torch.randn(2, 8), loss.target(torch.randn(2, 8)),
+        ...              masked)
+    """
+
+    def forward(self, student: Tensor, target: Tensor,
+                masked: Tensor) -> Tensor:
+        """The loss; update the centre afterwards.
+
+        Args:
+            student (Tensor): Logits of the M masked patches, view after view
+                in grid order, (M, K).
+            target (Tensor): From :meth:`target`, (M, K).
+            masked (Tensor): Boolean, (B, L), M of them True.
+
+        Returns:
+            Tensor: A scalar; 0 if nothing is masked.
+        """
+        entropy = -(target * self.log_prediction(student)).sum(dim=-1)
+        counts = masked.sum(dim=1)
+        share = (1. / counts.clamp(min=1)).repeat_interleave(
+            counts, output_size=len(student))
+        return self.weight * (entropy * share).sum() / len(masked)

@@ -1,0 +1,73 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""DINO: crops -> teacher and student -> class tokens agree across views.
+
+Source: Caron et al., *Emerging Properties in Self-Supervised Vision
+Transformers*, ICCV 2021.
+"""
+from typing import Dict, List, Optional
+
+from torch import Tensor, nn
+
+from sbam_mm.masking import RandomMasker
+from sbam_mm.registry import MODELS
+
+from .self_distillation import SelfDistillation
+
+
+@MODELS.register_module()
+class DINO(SelfDistillation):
+    """Self-distillation with no labels, and with any masker.
+
+    As published nothing is masked. A masker *drops* patches of the student's
+    global crops, as MAE's encoder does: the visible ones alone have to give
+    the class token that the teacher makes of another, whole view. The loss
+    stays DINO's, for there is no mask token to predict anything; to replace
+    patches instead and to predict them is iBOT.
+
+    Args:
+        backbone, head: See :class:`SelfDistillation`.
+        masker (dict, optional): Defaults to None: nothing is masked.
+        **kwargs: Of :class:`SelfDistillation`.
+
+    Example:
+        >>> import torch
+        >>> model = DINO(
+        ...     backbone=dict(
+        ...         type='sbam_mm.MaskedViT', arch='tiny', img_size=32,
+        ...         patch_size=8, learned_position=True),
+        ...     head=dict(type='sbam_mm.DINOHead', in_dim=192, out_dim=64))
+        >>> crops = [torch.randn(2, 3, size, size) for size in (32, 32, 16)]
+        >>> sorted(model.loss(crops))[:2]
+        ['loss_cls', 'mask_ratio']
+    """
+
+    def __init__(self,
+                 backbone: dict | nn.Module,
+                 head: dict | nn.Module,
+                 masker: dict | nn.Module | None = None,
+                 **kwargs):
+        super().__init__(backbone, head, masker or RandomMasker(ratio=0.),
+                         **kwargs)
+
+    def loss(self,
+             inputs: List[Tensor],
+             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+        """One training step.
+
+        Args:
+            inputs (list[Tensor]): Views, global ones first, (B, C, h, w)
+                each.
+            data_samples (list, optional): Not used.
+
+        Returns:
+            dict[str, Tensor]: ``loss_cls``, the entropies of
+            :func:`target_entropy` and the mask's statistics.
+        """
+        self.follow_student()
+        views, local = self.split(inputs)
+        teaching = self.teach(views)
+        tokens = self.backbone.embed(views)
+        token_mask = self.mask(tokens, views, teaching)
+        latent = self.backbone.encode(tokens, token_mask).to_dense()
+        return dict(**self.learn_cls(latent, local, teaching),
+                    **token_mask.statistics())

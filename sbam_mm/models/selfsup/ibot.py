@@ -1,0 +1,130 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""iBOT: DINO, and masked patches predict what the teacher says of them.
+
+Source: Zhou et al., *iBOT: Image BERT Pre-Training with Online Tokenizer*,
+ICLR 2022. With ``masker=dict(type='sbam_mm.AttMask')`` it is the model of
+Kakogeorgiou et al., *What to Hide from Your Students*, ECCV 2022.
+"""
+from typing import Dict, List, Optional
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.masking import IBOTMasker
+from sbam_mm.models.losses import PatchLoss
+from sbam_mm.models.progress import training_progress
+from sbam_mm.models.teacher_pass import TeacherPass
+from sbam_mm.registry import MODELS
+
+from .self_distillation import SelfDistillation
+
+
+@MODELS.register_module()
+class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
+    """Image BERT pre-training with an online tokenizer, with any masker.
+
+    A mask token takes the place of masked patches of the student's global
+    crops, before positions are added; nothing is dropped, so per-image
+    ratios cost nothing and stochastic depth may stay on.
+
+    The student's patch head sees masked patches only. The centre wants the
+    teacher's mean over *all* patches: the prototypes are a linear layer, so
+    it is the logits of the mean projection, and no (B, L, 8192) tensor ever
+    exists.
+
+    **What SBAM means here.** The papers do not say: SBAM's released code has
+    no iBOT. In this project salience is computed from the student's own
+    patch embeddings of each global view, as in MAE; the ratio of a view
+    ranges around iBOT's mean instead of MAE's, ``ratio=0.3, delta_r=0.2``,
+    iBOT's U(0.1, 0.5); and iBOT's rule that a view stays whole with
+    probability 0.5 is kept by wrapping the masker in ``MaskSomeViews``
+    (leave the wrapper out to mask every view). Embeddings of one image's two
+    views differ, hence so do their masks and ratios.
+
+    Args:
+        backbone, head: See :class:`SelfDistillation`.
+        masker (dict, optional): Defaults to None: :class:`IBOTMasker`,
+            rectangles on half of the views.
+        patch_loss (dict, optional): Options of :class:`PatchLoss`.
+            Defaults to None: its defaults.
+        **kwargs: Of :class:`SelfDistillation`.
+
+    Example:
+        >>> model = iBOT(
+        ...     backbone=dict(
+        ...         type='sbam_mm.MaskedViT', arch='tiny', img_size=32,
+        ...         patch_size=8, learned_position=True),
+        ...     head=dict(type='sbam_mm.DINOHead', in_dim=192, out_dim=64),
+        ...     masker=dict(
+        ...         type='sbam_mm.MaskSomeViews',
+        ...         masker=dict(type='sbam_mm.SBAM', ratio=0.3, delta_r=0.2)))
+        >>> crops = [torch.randn(2, 3, size, size) for size in (32, 32, 16)]
+        >>> sorted(model.loss(crops))[:2]
+        ['loss_cls', 'loss_patch']
+    """
+    in_place = True
+
+    def __init__(self,
+                 backbone: dict | nn.Module,
+                 head: dict | nn.Module,
+                 masker: dict | nn.Module | None = None,
+                 patch_loss: Optional[dict] = None,
+                 **kwargs):
+        super().__init__(backbone, head, masker or IBOTMasker(), **kwargs)
+        # Here and not in the encoder, so that the teacher has none.
+        self.mask_token = nn.Parameter(
+            torch.zeros(1, 1, self.backbone.embed_dims))
+        self.patch_loss = PatchLoss(self.head.patch_out_dim,
+                                    **(patch_loss or {}))
+
+    def loss(self,
+             inputs: List[Tensor],
+             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+        """One training step.
+
+        Args:
+            inputs (list[Tensor]): Views, global ones first, (B, C, h, w)
+                each.
+            data_samples (list, optional): Not used.
+
+        Returns:
+            dict[str, Tensor]: ``loss_cls``, ``loss_patch``, the entropies of
+            :func:`target_entropy` and the mask's statistics.
+        """
+        self.follow_student()
+        views, local = self.split(inputs)
+        teaching = self.teach(views)
+        tokens = self.backbone.embed(views)
+        token_mask = self.mask(tokens, views, teaching)
+        latent = self.backbone.encode_in_place(
+            tokens, token_mask, self.mask_token,
+            self.backbone.grid(views)).to_dense()
+        return dict(**self.learn_cls(latent, local, teaching),
+                    loss_patch=self.learn_patches(latent, token_mask.masked,
+                                                  teaching),
+                    **token_mask.statistics())
+
+    def learn_patches(self, latent: Tensor, masked: Tensor,
+                      teaching: TeacherPass) -> Tensor:
+        """Predict what the teacher says of the masked patches.
+
+        Args:
+            latent (Tensor): The student's global views, (2B, 1 + L, D).
+            masked (Tensor): Boolean (2B, L).
+            teaching (TeacherPass): The teacher's global views, whole.
+
+        Returns:
+            Tensor: The loss, a scalar.
+        """
+        place = masked.flatten().nonzero().squeeze(1)
+        hidden = latent[:, 1:].flatten(0, 1).index_select(0, place)
+        student = self.head.patch_logits(self.head.project(hidden))
+        with torch.no_grad():
+            head = self.momentum_teacher.module['head']
+            every = head.project(teaching.tokens[:, 1:].flatten(0, 1))
+            teacher = head.patch_logits(every.index_select(0, place))
+            mean = head.patch_logits(every.mean(dim=0))
+        target = self.patch_loss.target(teacher, training_progress()[1])
+        loss = self.patch_loss(student, target, masked)
+        self.patch_loss.centre.update(mean)
+        return loss

@@ -1,0 +1,181 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""What DINO and iBOT share: crops, a momentum teacher, centred targets."""
+from dataclasses import replace
+from itertools import groupby
+from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.masking import MaskingContext, TokenMask
+from sbam_mm.models.losses import DINOLoss, target_entropy
+from sbam_mm.models.momentum import MomentumCopy
+from sbam_mm.models.progress import training_progress
+from sbam_mm.models.teacher_pass import TeacherPass
+from sbam_mm.models.teachers import MomentumTeacher
+
+from .base import STORED_MAPS, MaskedImageModel
+
+
+class Crops(NamedTuple):
+    """The views of a batch of B images.
+
+    Attributes:
+        views (Tensor): Global crops, view after view, (2B, C, H, W).
+        local (list[Tensor]): Local crops, joined by size, (nB, C, h, w).
+    """
+    views: Tensor
+    local: List[Tensor]
+
+
+class SelfDistillation(MaskedImageModel):
+    """A student that predicts what its own moving average says.
+
+    The teacher sees the global crops whole, the student masked global crops
+    and whole local ones. ``model.backbone`` is the student's encoder; what
+    the papers evaluate is the teacher's, in checkpoints under the prefix
+    ``momentum_teacher.module.backbone.``.
+
+    Args:
+        backbone (dict): ``MaskedViT``, with ``learned_position=True`` as
+            published.
+        head (dict): ``DINOHead``.
+        masker (dict or nn.Module): Any masker; it is asked once for all
+            global views. What teachers attend to comes from the pass that
+            is made anyway, as far as it is the last block's.
+        cls_loss (dict, optional): Options of :class:`DINOLoss`.
+            Defaults to None: its defaults.
+        momentum (float): Of the teacher, at first. Defaults to 0.996.
+        end_momentum (float): At the end, by a cosine. Defaults to 1.
+        num_global (int): Views that are global crops, the first ones.
+            Defaults to 2.
+        teacher (dict, optional): A ``FrozenTeacher`` for the masker to ask
+            instead of the momentum teacher (GPA). Defaults to None.
+        **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
+
+    Raises:
+        ValueError: At build time, for a masker that needs what this method
+            cannot give, or a second momentum teacher.
+    """
+
+    def __init__(self,
+                 backbone: dict | nn.Module,
+                 head: dict | nn.Module,
+                 masker: dict | nn.Module,
+                 cls_loss: Optional[dict] = None,
+                 momentum: float = 0.996,
+                 end_momentum: float = 1.,
+                 num_global: int = 2,
+                 teacher: dict | nn.Module | None = None,
+                 **kwargs):
+        super().__init__(
+            backbone=backbone,
+            head=head,
+            masker=masker,
+            teacher=teacher,
+            **kwargs)
+        if isinstance(self.teacher, MomentumTeacher):
+            raise ValueError(
+                f'{type(self).__name__} has a momentum teacher of its own, '
+                'which maskers may ask; leave model.teacher out and set '
+                'model.momentum.')
+        self.momentum_teacher = MomentumCopy(self.student, momentum,
+                                             end_momentum)
+        self.cls_loss = DINOLoss(self.head.out_dim, **(cls_loss or {}))
+        self.num_global = num_global
+
+    @property
+    def student(self) -> nn.ModuleDict:
+        """What the teacher is an average of."""
+        return nn.ModuleDict(dict(backbone=self.backbone, head=self.head))
+
+    @property
+    def provides(self) -> FrozenSet[str]:
+        """What :meth:`context` can answer when a masker asks.
+
+        Stored maps belong to an image and do not follow its many crops.
+        """
+        return (super().provides | {'teacher_attention'}) - set(STORED_MAPS)
+
+    def follow_student(self) -> None:
+        """Let the momentum teacher take its step."""
+        if self.training:
+            self.momentum_teacher.follow(self.student)
+
+    def split(self, inputs: Sequence[Tensor]) -> Crops:
+        """Tell global crops from local ones.
+
+        Args:
+            inputs (list[Tensor]): One (B, C, h, w) per view.
+
+        Raises:
+            ValueError: If there are not enough views.
+        """
+        if isinstance(inputs, Tensor) or len(inputs) < self.num_global:
+            raise ValueError(
+                f'{type(self).__name__} learns from {self.num_global} global '
+                'crops or more of every image, a list of batches; make them '
+                "with dict(type='MultiView', num_views=[1, 1, ...]) in the "
+                'pipeline, as configs/_base_/multi_crop_224.py does.')
+        local = groupby(inputs[self.num_global:], lambda crop: crop.shape[-2:])
+        return Crops(
+            torch.cat(list(inputs[:self.num_global])),
+            [torch.cat(list(crops)) for _, crops in local])
+
+    def teach(self, views: Tensor) -> TeacherPass:
+        """Show the teacher the whole views."""
+        return TeacherPass(self.momentum_teacher.module['backbone'], views)
+
+    def context(self,
+                tokens: Tensor,
+                inputs: Tensor,
+                data_samples: Optional[list] = None,
+                teaching: Optional[TeacherPass] = None) -> MaskingContext:
+        """What the masker may look at.
+
+        Args:
+            tokens (Tensor): The student's, with positions, (B, L, D).
+            inputs (Tensor): The views they come from, (B, C, H, W).
+            data_samples (list, optional): Not used.
+            teaching (TeacherPass, optional): The teacher's pass over these
+                views. Defaults to None: a new one if a masker asks.
+        """
+        context = super().context(tokens, inputs)
+        teaching = teaching or self.teach(inputs)
+        providers = dict(teacher_attention=teaching.attention)
+        providers.update(context.providers)
+        return replace(
+            context,
+            providers={name: providers[name] for name in self.provides})
+
+    def mask(self, tokens: Tensor, views: Tensor,
+             teaching: TeacherPass) -> TokenMask:
+        """Let the masker decide, for all global views at once."""
+        return self.masker(self.context(tokens, views, teaching=teaching))
+
+    def learn_cls(self, latent: Tensor, local: List[Tensor],
+                  teaching: TeacherPass) -> Dict[str, Tensor]:
+        """Compare class tokens of different views.
+
+        Args:
+            latent (Tensor): The student's global views, (2B, 1 + L, D).
+            local (list[Tensor]): Local crops.
+            teaching (TeacherPass): The teacher's global views.
+
+        Returns:
+            dict[str, Tensor]: ``loss_cls``, and entropies for the log.
+        """
+        teacher = self._by_view(
+            self.momentum_teacher.module['head'](teaching.tokens[:, 0]))
+        # Crops of one size run through the encoder together.
+        cls = [latent[:, 0]] + [self.backbone(crops)[-1][:, 0]
+                                for crops in local]
+        batch_size = teacher.shape[1]
+        student = self.head(torch.cat(cls)).unflatten(0, (-1, batch_size))
+        target = self.cls_loss.target(teacher, training_progress()[1])
+        loss = self.cls_loss(student, target)
+        self.cls_loss.centre.update(teacher.mean(dim=(0, 1)))
+        return dict(loss_cls=loss, **target_entropy(target))
+
+    def _by_view(self, x: Tensor) -> Tensor:
+        return x.unflatten(0, (self.num_global, -1))

@@ -1,0 +1,84 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""One pass of a teacher over whole images, and what it attended to on it."""
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from mmpretrain.models import VisionTransformer
+from torch import Tensor
+
+from sbam_mm.layers import received_attention
+
+from .backbones.vit_attention import input_tokens, patch_attention
+
+
+class Outcome(NamedTuple):
+    """What a pass leaves behind.
+
+    Attributes:
+        tokens (Tensor): The encoder's output, (B, E + L, D).
+        last_input (Tensor): What entered the last block, of that shape.
+    """
+    tokens: Tensor
+    last_input: Tensor
+
+
+class TeacherPass:
+    """The teacher's tokens, and its attention without a second pass.
+
+    The blocks run once, at the first question. Attention of the last block,
+    which is AttMask's, comes from what entered it: only queries and keys of
+    that block are computed again, for the layer itself is fused. Attention
+    of an earlier block, as GPA asks for, runs the blocks before it.
+
+    Args:
+        vit (VisionTransformer): The teacher's encoder, in eval mode.
+        images (Tensor): (B, C, H, W).
+
+    Example:
+        >>> vit = VisionTransformer('deit-tiny', img_size=32, patch_size=8)
+        >>> teacher = TeacherPass(vit, torch.randn(2, 3, 32, 32))
+        >>> teacher.tokens.shape, teacher.attention(-1).shape
+        (torch.Size([2, 17, 192]), torch.Size([2, 3, 16]))
+    """
+
+    def __init__(self, vit: VisionTransformer, images: Tensor):
+        self.vit = vit
+        self.images = images
+
+    @cached_property
+    def _outcome(self) -> Outcome:
+        with torch.no_grad():
+            x = input_tokens(self.vit, self.images)
+            for layer in self.vit.layers[:-1]:
+                x = layer(x)
+            out = self.vit.layers[-1](x)
+            return Outcome(
+                self.vit.ln1(out) if self.vit.final_norm else out, x)
+
+    @property
+    def tokens(self) -> Tensor:
+        """The encoder's output, class token first, (B, E + L, D)."""
+        return self._outcome.tokens
+
+    def attention(self,
+                  block: int,
+                  queries: str = 'cls',
+                  softmax: bool = True,
+                  own_query: bool = True) -> Tensor:
+        """Attention that the patches receive in one block.
+
+        Args:
+            block, queries, softmax, own_query: See :func:`patch_attention`.
+
+        Returns:
+            Tensor: float32 (B, heads, L), without gradient.
+        """
+        options = (queries, softmax, own_query)
+        if block in (-1, len(self.vit.layers) - 1):
+            layer = self.vit.layers[-1]
+            received = received_attention(
+                layer.attn, layer.ln1(self._outcome.last_input), *options)
+            return received[..., self.vit.num_extra_tokens:]
+        return patch_attention(
+            self.vit, input_tokens(self.vit, self.images), block, *options)
