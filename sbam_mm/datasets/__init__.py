@@ -1,8 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .image_folder import ImageFolder, UnreadableImagesError, decode_image
 from .sources import ImageSource, find_image_source
+from .stored_maps import DatasetMark, MapVersions, StoredMaps, save_maps
+from .transforms import LoadAttentionMap, LoadPartMap, RandomResizedCrop
 
 __all__ = [
-    'ImageFolder', 'ImageSource', 'UnreadableImagesError', 'decode_image',
-    'find_image_source'
+    'DatasetMark', 'ImageFolder', 'ImageSource', 'LoadAttentionMap',
+    'LoadPartMap', 'MapVersions', 'RandomResizedCrop', 'StoredMaps',
+    'UnreadableImagesError', 'decode_image', 'find_image_source', 'save_maps'
 ]

@@ -94,10 +94,11 @@ class TokenMask:
 
         Returns:
             dict: ``mask_ratio``, ``mask_ratio_min``, ``mask_ratio_max`` (of
-            the ratios asked for), ``visible_tokens`` (mean per image) and,
-            where a threshold was used, ``salient_fraction`` (mean share of
-            tokens with S > delta). No name contains "loss", so mmengine logs
-            them and leaves them out of the sum that is minimised.
+            the ratios asked for), ``visible_tokens`` (mean per image),
+            where tokens are thrown, ``thrown_tokens`` and, where a threshold
+            was used, ``salient_fraction`` (mean share of tokens with S >
+            delta). No name contains "loss", so mmengine logs them and leaves
+            them out of the sum that is minimised.
         """
         ratio = self.ratio
         if ratio is None:
@@ -107,6 +108,8 @@ class TokenMask:
             mask_ratio_min=ratio.min(),
             mask_ratio_max=ratio.max(),
             visible_tokens=self.visible_counts.float().mean())
+        if self.thrown is not None:
+            stats['thrown_tokens'] = self.thrown.sum(dim=1).float().mean()
         if self.salient is not None:
             stats['salient_fraction'] = self.salient.mean()
         return stats

@@ -1,4 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+from .attention_map_hook import AttentionMapHook
 from .checkpoint_keys import CheckpointKeysHook
 from .epoch_seed import EpochSeedHook
 from .invalid_loss import InvalidLossHook
@@ -6,6 +7,6 @@ from .knn_hook import KNNHook
 from .progress_bar import ProgressBarHook
 
 __all__ = [
-    'CheckpointKeysHook', 'EpochSeedHook', 'InvalidLossHook', 'KNNHook',
-    'ProgressBarHook'
+    'AttentionMapHook', 'CheckpointKeysHook', 'EpochSeedHook',
+    'InvalidLossHook', 'KNNHook', 'ProgressBarHook'
 ]

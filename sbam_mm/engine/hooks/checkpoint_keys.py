@@ -1,11 +1,39 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A checkpoint that does not fit stops the run."""
+from pathlib import Path
+from typing import Any, Optional
+
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
 
-from sbam_mm.models.checkpoint import check_keys, state_dict_of
+from sbam_mm.models.checkpoint import (
+    check_keys,
+    read_checkpoint,
+    state_dict_of,
+    weights_for,
+)
 from sbam_mm.registry import HOOKS
+
+SCHEME = 'sbam_mm://'
+
+
+@CheckpointLoader.register_scheme(prefixes=SCHEME)
+def load_safely(filename: str, map_location: Optional[str] = None) -> Any:
+    """mmengine's loader for names that start with "sbam_mm://".
+
+    mmengine's own reads no safetensors, and where a file holds more than
+    weights it unpickles all of it, code included.
+
+    Args:
+        filename (str): The scheme and a local path.
+        map_location (str, optional): Not used; weights stay on the CPU.
+
+    Returns:
+        See :func:`sbam_mm.models.checkpoint.read_checkpoint`.
+    """
+    return read_checkpoint(filename[len(SCHEME):])
 
 
 @HOOKS.register_module()
@@ -15,6 +43,10 @@ class CheckpointKeysHook(Hook):
     mmengine loads with ``strict=False``: a file of another model is
     "loaded" without a word and the run goes on from random weights. This
     hook looks at the keys before they are loaded.
+
+    ``load_from`` may also be an official file of MAE, DINO, iBOT, timm or
+    Hugging Face, safetensors included; see
+    :func:`sbam_mm.models.checkpoint.load_weights`.
 
     Args:
         min_share (float): Share of the model's keys that a checkpoint given
@@ -38,20 +70,34 @@ class CheckpointKeysHook(Hook):
                              f'{min_share}; 0.5 accepts an encoder alone.')
         self.min_share = min_share
 
+    def before_run(self, runner: Runner) -> None:
+        """Have a local ``load_from`` read by us, not by mmengine."""
+        path = getattr(runner, '_load_from', None)
+        if path and not runner._resume and Path(path).is_file():
+            runner._load_from = SCHEME + str(path)
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check before mmengine loads.
+        """Check, and rename where needed, before mmengine loads.
 
         Args:
             runner (Runner): Has the model.
-            checkpoint (dict): As read from the file.
+            checkpoint (dict): As read from the file; weights of a run that
+                is not resumed are put under "state_dict" as the model names
+                them.
         """
         model = runner.model
         if is_model_wrapper(model):
             model = model.module
         resumed = getattr(runner, '_resume', False)
         # None when the last checkpoint of work_dir is taken.
-        path = getattr(runner, '_load_from', None)
+        path = str(getattr(runner, '_load_from', None) or '')
+        path = path[len(SCHEME):] if path.startswith(SCHEME) else path
         name = f'the checkpoint {path}' if path else 'the last checkpoint'
-        report = check_keys(model, state_dict_of(checkpoint, name),
+        if resumed:
+            state = state_dict_of(checkpoint, name)
+        else:
+            state = weights_for(model, checkpoint, self.min_share, name)
+            checkpoint['state_dict'] = state
+        report = check_keys(model, state,
                             1. if resumed else self.min_share, name)
         runner.logger.info(f'Checkpoint: {report}.')

@@ -1,0 +1,46 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""A crop that says where it was made."""
+import numpy as np
+from mmpretrain.datasets import RandomResizedCrop as _RandomResizedCrop
+
+from sbam_mm.registry import TRANSFORMS
+
+from .follow import nested_box
+
+
+@TRANSFORMS.register_module()
+class RandomResizedCrop(_RandomResizedCrop):
+    """mmpretrain's ``RandomResizedCrop``, whose crop maps can follow.
+
+    The same random draws and the same pixels. In addition
+    ``results['crop_box']`` holds what is left of the original image,
+    ``(left, top, right, bottom)`` as shares of its width and height, for
+    ``LoadAttentionMap`` and ``LoadPartMap``. It may follow a resize of the
+    whole image, a flip by mmcv's ``RandomFlip``, or another such crop.
+
+    Args:
+        scale (int or tuple[int, int]): Output height and width in pixels.
+        **kwargs: Of mmpretrain's class, with its defaults.
+
+    Example:
+        >>> image = np.zeros((40, 60, 3), np.uint8)
+        >>> crop = RandomResizedCrop(16, crop_ratio_range=(.5, .5))
+        >>> left, top, right, bottom = crop(dict(img=image))['crop_box']
+        >>> abs((right - left) * (bottom - top) - .5) < .05
+        True
+    """
+
+    def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
+        """As mmpretrain's, remembered for :meth:`transform`."""
+        self._params = super().rand_crop_params(img)
+        return self._params
+
+    def transform(self, results: dict) -> dict:
+        """Crop, resize and record the box."""
+        height, width = results['img'].shape[:2]
+        results = super().transform(results)
+        top, left, rows, columns = self._params
+        box = (left / width, top / height, (left + columns) / width,
+               (top + rows) / height)
+        results['crop_box'] = nested_box(box, results)
+        return results

@@ -1,0 +1,134 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Make a map of the original image follow the image through its pipeline."""
+import mmcv
+import numpy as np
+import torch
+from torchvision.ops import roi_align
+
+# (left, top, right, bottom) as shares of width and height.
+Box = tuple[float, float, float, float]
+WHOLE: Box = (0., 0., 1., 1.)
+
+
+def nested_box(box: Box, results: dict) -> Box:
+    """A box of the current image as a box of the original one.
+
+    Args:
+        box (tuple): Shares of the image as it is now.
+        results (dict): With the ``crop_box`` and ``flip_direction`` of what
+            was done to it before, where there are any.
+
+    Example:
+        >>> nested_box((0., 0., .5, .5), dict(crop_box=(.5, .5, 1., 1.)))
+        (0.5, 0.5, 0.75, 0.75)
+        >>> nested_box((0., 0., .25, 1.), dict(flip_direction='horizontal'))
+        (0.75, 0.0, 1.0, 1.0)
+    """
+    left, top, right, bottom = box
+    direction = results.get('flip_direction')
+    if direction in ('horizontal', 'diagonal'):
+        left, right = 1 - right, 1 - left
+    if direction in ('vertical', 'diagonal'):
+        top, bottom = 1 - bottom, 1 - top
+    x0, y0, x1, y1 = results.get('crop_box', WHOLE)
+    width, height = x1 - x0, y1 - y0
+    return (x0 + left * width, y0 + top * height, x0 + right * width,
+            y0 + bottom * height)
+
+
+def seen_box(results: dict, transform: str) -> Box:
+    """What of the original image the pipeline has left.
+
+    Args:
+        results (dict): As the pipeline has it now.
+        transform (str): Who asks, for the message.
+
+    Raises:
+        ValueError: If the image was cropped by a transform that does not
+            say where.
+    """
+    if 'crop_box' in results:
+        return results['crop_box']
+    scale = results.get('scale_factor')
+    if scale is not None:
+        height, width = results['ori_shape'][:2]
+        expected = np.array([height * scale[1], width * scale[0]])
+        if np.abs(results['img'].shape[:2] - expected).max() <= 1:
+            return WHOLE
+    raise ValueError(
+        f'{transform} cannot tell which part of the image is left, because '
+        'the transform that cropped it records no box; put '
+        "dict(type='sbam_mm.RandomResizedCrop', ...) in the place of "
+        "RandomResizedCrop or other crops, or dict(type='Resize', "
+        'scale=(width, height)) for whole images, before it.')
+
+
+def area_crop(values: np.ndarray, box: Box,
+              grid: tuple[int, int]) -> np.ndarray:
+    """Crop a map of numbers and average it over the cells of a grid.
+
+    Between its cells' centres the map is interpolated bilinearly, as it
+    would be by resizing it to the image (AMT, section *Masking and
+    Throwing*); 4 x 4 points are averaged per cell of the result.
+
+    Args:
+        values (np.ndarray): (h, w), any real type.
+        box (tuple): Shares of the map's width and height.
+        grid (tuple[int, int]): Rows and columns of the result.
+
+    Returns:
+        np.ndarray: float32, of the shape ``grid``.
+
+    Example:
+        >>> ramp = np.arange(4.)[None].repeat(4, 0)
+        >>> area_crop(ramp, (.25, .25, .75, .75), (1, 2))
+        array([[1., 2.]], dtype=float32)
+    """
+    height, width = values.shape
+    corners = np.multiply(box, (width, height, width, height))
+    roi = torch.tensor([[0., *corners]], dtype=torch.float32)
+    image = torch.from_numpy(np.array(values, np.float32))[None, None]
+    cut = roi_align(image, roi, grid, sampling_ratio=4, aligned=True)
+    return cut[0, 0].numpy()
+
+
+def nearest_crop(labels: np.ndarray, box: Box,
+                 grid: tuple[int, int]) -> np.ndarray:
+    """Crop a map of labels; each cell takes the label at its centre.
+
+    Args:
+        labels (np.ndarray): (h, w), any type, e.g. parts or segments.
+        box (tuple): Shares of the map's width and height.
+        grid (tuple[int, int]): Rows and columns of the result.
+
+    Returns:
+        np.ndarray: Of the shape ``grid`` and the labels' type.
+
+    Example:
+        >>> nearest_crop(np.array([[1, 2], [3, 4]]), (.5, 0., 1., 1.), (2, 2))
+        array([[2, 2],
+               [4, 4]])
+    """
+    left, top, right, bottom = box
+
+    def centres(start: float, stop: float, cells: int,
+                size: int) -> np.ndarray:
+        share = start + (np.arange(cells) + .5) / cells * (stop - start)
+        return np.clip((share * size).astype(int), 0, size - 1)
+
+    rows = centres(top, bottom, grid[0], labels.shape[0])
+    columns = centres(left, right, grid[1], labels.shape[1])
+    return labels[rows[:, None], columns]
+
+
+def flip_along(values: np.ndarray, results: dict) -> np.ndarray:
+    """Flip a map as mmcv's ``RandomFlip`` flipped the image.
+
+    Args:
+        values (np.ndarray): (h, w).
+        results (dict): As the pipeline has it, after the flip.
+    """
+    if not results.get('flip'):
+        return values
+    return np.ascontiguousarray(
+        mmcv.imflip(values, direction=results['flip_direction']))

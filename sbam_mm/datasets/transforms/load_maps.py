@@ -1,0 +1,202 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Bring an image's stored map into the pipeline, aligned with the image."""
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from sbam_mm.registry import TRANSFORMS
+
+from ..stored_maps import DatasetMark, MapVersions, StoredMaps
+from .follow import area_crop, flip_along, nearest_crop, seen_box
+
+
+def _pair(grid: int | tuple[int, int]) -> tuple[int, int]:
+    sides = (grid, grid) if isinstance(grid, int) else tuple(grid)
+    if len(sides) != 2 or min(sides) < 1:
+        raise ValueError(f'grid is a number of patches, or rows and columns '
+                         f'of them, got {grid!r}; 224 pixels in patches of '
+                         '16 are 14.')
+    return sides[0], sides[1]
+
+
+@TRANSFORMS.register_module()
+class LoadAttentionMap(BaseTransform):
+    """The attention that each patch of the image received, for AM and AMT.
+
+    ``AttentionMapHook`` writes the maps and tells the transform where. It
+    stands after crop and flip and before ``PackInputs``, and cuts from the
+    map of the whole image what the crop left of it. (The official code
+    always takes the map's upper left corner.) New maps are noticed by
+    running workers.
+
+    Source: Liu et al., *Good Helper Is around You: Attention-driven Masked
+    Image Modeling*, AAAI 2023, section *Masking and Throwing*.
+
+    Args:
+        grid (int or tuple[int, int]): Patches per column and per row.
+        folder (str, optional): With maps of another run, to train on them
+            without the hook, e.g. "work_dirs/amt/attention_maps". Defaults
+            to None: the hook says where.
+
+    Raises:
+        ValueError: With the first image, if there is neither hook nor
+            folder, if a transform cropped without recording where, or if the
+            maps have another grid or belong to other images.
+
+    Example::
+
+        train_pipeline = [
+            dict(type='sbam_mm.RandomResizedCrop', scale=224),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='sbam_mm.LoadAttentionMap', grid=14),
+            dict(type='PackInputs', algorithm_keys=['attention_map']),
+        ]
+        custom_hooks = [dict(type='sbam_mm.AttentionMapHook', interval=40)]
+    """
+
+    def __init__(self,
+                 grid: int | tuple[int, int],
+                 folder: str | None = None):
+        self.grid = _pair(grid)
+        self.versions: MapVersions | None = None
+        self.mark: DatasetMark | None = None
+        self._awaited = False
+        self._stamp: tuple[int, int] | None = None
+        self._maps: StoredMaps | None = None
+        if folder is not None:
+            self.versions = MapVersions(folder)
+
+    def bind(self, versions: MapVersions, mark: DatasetMark) -> None:
+        """Read from this folder, which may still be empty.
+
+        Args:
+            versions (MapVersions): Where the maps will be.
+            mark (DatasetMark): The images they must belong to.
+        """
+        self.versions = versions
+        self.mark = mark
+        self._awaited = True
+        self._stamp = self._maps = None
+
+    def __getstate__(self) -> dict:
+        # A mapped file would travel to spawned workers as a copy of itself.
+        return {**self.__dict__, '_stamp': None, '_maps': None}
+
+    def maps(self) -> StoredMaps | None:
+        """The maps in use now; None before the first."""
+        if self.versions is None:
+            raise ValueError(
+                'LoadAttentionMap knows no attention maps; add '
+                "dict(type='sbam_mm.AttentionMapHook') to custom_hooks, or "
+                'set its folder to the maps of another run.')
+        stamp = self.versions.stamp()
+        if stamp is None and not self._awaited:
+            raise ValueError(
+                f'there is no map file {str(self.versions.pointer)!r}; '
+                'correct LoadAttentionMap(folder=...), or delete it and add '
+                "dict(type='sbam_mm.AttentionMapHook') to custom_hooks.")
+        if stamp != self._stamp:
+            path = self.versions.current()
+            self._maps = path and StoredMaps(path, self.grid, self.mark)
+            self._stamp = stamp
+        return self._maps
+
+    def transform(self, results: dict) -> dict:
+        """Add ``attention_map``.
+
+        Args:
+            results (dict): With ``sample_idx`` and the crop and flip.
+
+        Returns:
+            dict: Also with ``attention_map``, float32 of the grid's shape,
+            or (0, 0) as long as there are no maps.
+        """
+        box = seen_box(results, 'LoadAttentionMap')
+        maps = self.maps()
+        if maps is None:
+            results['attention_map'] = np.zeros((0, 0), np.float32)
+            return results
+        whole = maps.read(results['sample_idx'], results.get('img_path'))
+        results['attention_map'] = flip_along(
+            area_crop(whole, box, self.grid), results)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(grid={self.grid})'
+
+
+@TRANSFORMS.register_module()
+class LoadPartMap(BaseTransform):
+    """Labels of the patches, such as parts of the object, for SemMAE.
+
+    Each patch takes the label at its centre, from maps as fine as they are.
+
+    Args:
+        path (str): A file by :func:`sbam_mm.datasets.save_maps`, integer
+            labels, most often uint8.
+        grid (int or tuple[int, int]): Patches per column and per row.
+        key (str): Name in ``results``. Defaults to "part_map"; other names
+            are for other labels, such as segments.
+
+    Raises:
+        ValueError: If there is no such file; with the first images, if a
+            transform cropped without recording where, or if the maps belong
+            to other images.
+
+    Example::
+
+        train_pipeline = [
+            dict(type='sbam_mm.RandomResizedCrop', scale=224),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='sbam_mm.LoadPartMap', path='parts.npy', grid=14),
+            dict(type='PackInputs', algorithm_keys=['part_map']),
+        ]
+    """
+
+    def __init__(self,
+                 path: str,
+                 grid: int | tuple[int, int],
+                 key: str = 'part_map'):
+        self.path = path
+        self.grid = _pair(grid)
+        self.key = key
+        # At build time, so that a missing file stops the run at once.
+        self._maps: StoredMaps | None = StoredMaps(path)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, '_maps': None}
+
+    def transform(self, results: dict) -> dict:
+        """Add the labels, of the grid's shape and the file's type."""
+        box = seen_box(results, 'LoadPartMap')
+        if self._maps is None:
+            self._maps = StoredMaps(self.path)
+        whole = self._maps.read(results['sample_idx'],
+                                results.get('img_path'))
+        results[self.key] = flip_along(
+            nearest_crop(whole, box, self.grid), results)
+        return results
+
+    def __repr__(self) -> str:
+        return (f'{type(self).__name__}(path={self.path!r}, '
+                f'grid={self.grid}, key={self.key!r})')
+
+
+def attention_loaders(part: Any) -> Iterator[LoadAttentionMap]:
+    """Find the transform in data sets and pipelines, however nested.
+
+    Args:
+        part (Any): A data set, a pipeline, a transform or a list of them.
+    """
+    if isinstance(part, LoadAttentionMap):
+        yield part
+        return
+    inner = part if isinstance(part, (list, tuple)) else [
+        value for name, value in getattr(part, '__dict__', {}).items()
+        if name in ('dataset', 'datasets', 'pipeline', 'pipelines',
+                    'transforms')
+    ]
+    for child in inner:
+        yield from attention_loaders(child)
