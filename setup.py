@@ -92,8 +92,8 @@ setup(
     # maintained one share their import names and overwrite each other's
     # files, so the choice is the user's, made through an extra.
     install_requires=[
-        'numpy', 'packaging', 'pillow', 'rich', 'scikit-learn', 'torch',
-        'torchvision'
+        'numpy', 'packaging', 'pillow', 'rich', 'safetensors', 'scikit-learn',
+        'torch', 'torchvision'
     ],
     extras_require={
         'onedl': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain'],

@@ -1,21 +1,31 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Loading weights that are known to fit.
+"""Loading weights that are known to fit, from our files and official ones.
 
 mmengine loads with ``strict=False`` and says nothing when no key matches: a
 wrong file then trains or draws from random weights. Here it is an error.
 """
+import argparse
+import math
 import pickle
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, Iterable, List, Mapping
 
 import numpy as np
+import safetensors.torch
 import torch
 from mmengine.fileio import get_local_path
 from mmengine.logging import HistoryBuffer
 from torch import Tensor, nn
 
-SHOWN = 5
+from sbam_mm.files import replacing
+
+from .checkpoint_formats import listing, to_ours
+
+# Under these names projects keep their weights beside other things.
+CONTAINERS = ('state_dict', 'model')
+BRANCHES = ('teacher', 'student')
+SUFFIXES = ('.pth', '.pt', '.bin', '.safetensors')
 
 
 @dataclass
@@ -50,36 +60,46 @@ class LoadReport:
                 f'{len(self.unexpected)} of the file not used')
 
 
-def _listing(keys: List[str]) -> str:
-    more = len(keys) - SHOWN
-    return ', '.join(keys[:SHOWN]) + (f', and {more} more' if more > 0 else '')
-
-
 def state_dict_of(checkpoint: Mapping[str, Any],
-                  name: str = 'the checkpoint') -> Dict[str, Tensor]:
-    """The weights in a checkpoint, under the names mmengine gives them.
+                  name: str = 'the checkpoint',
+                  branch: str = 'teacher') -> Dict[str, Tensor]:
+    """The weights in a checkpoint, under the names they were saved with.
 
     Args:
         checkpoint (Mapping): Weights, or a dict with weights under
-            "state_dict".
+            "state_dict" (mmengine), "model" (MAE, timm), or "teacher" and
+            "student" (DINO, iBOT).
         name (str): What to call it in a message.
+        branch (str): "teacher" or "student", where a file has both.
+            Defaults to "teacher".
 
     Returns:
-        dict[str, Tensor]: Without the prefix "module." of a model wrapper.
+        dict[str, Tensor]: Without the prefix of a model wrapper ("module.")
+        or of a compiled model ("_orig_mod.").
 
     Raises:
-        ValueError: If there are no weights.
+        ValueError: If there are no weights, or the branch is unknown.
+
+    Example:
+        >>> list(state_dict_of(dict(model=dict(a=torch.ones(1)), epoch=3)))
+        ['a']
     """
+    if branch not in BRANCHES:
+        raise ValueError(f'branch={branch!r} is unknown; choose one of '
+                         f'{", ".join(BRANCHES)}.')
     state = checkpoint
     if isinstance(checkpoint, Mapping):
-        state = checkpoint.get('state_dict', checkpoint)
+        for container in (*CONTAINERS, branch):
+            if isinstance(checkpoint.get(container), Mapping):
+                state = checkpoint[container]
+                break
     weights = {
-        re.sub(r'^module\.', '', key): value
+        re.sub(r'^(module\.|_orig_mod\.)+', '', key): value
         for key, value in state.items() if isinstance(value, Tensor)
     } if isinstance(state, Mapping) else {}
     if not weights:
         found = (
-            f'only the keys {_listing([str(key) for key in state])}'
+            f'only the keys {listing([str(key) for key in state])}'
             if isinstance(state, Mapping) and state else
             f'an object of type {type(state).__name__}')
         raise ValueError(
@@ -92,7 +112,7 @@ def compare_keys(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     """Compare weights with a model; nothing is loaded.
 
     Position embeddings that the model resizes while loading
-    (mmpretrain's backbones) match whatever their number of tokens.
+    (mmpretrain's backbones) match if they are those of a square grid.
 
     Args:
         model (nn.Module): Where the weights would go.
@@ -108,7 +128,7 @@ def compare_keys(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
         (['weight'], ['bias'])
     """
     resized = {
-        f'{name}.pos_embed'.lstrip('.')
+        f'{name}.pos_embed'.lstrip('.'): module.num_extra_tokens
         for name, module in model.named_modules()
         if hasattr(module, '_prepare_pos_embed')
     }
@@ -119,7 +139,8 @@ def compare_keys(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
             report.missing.append(key)
         elif state[key].shape == value.shape or (
                 key in resized and state[key].dim() == value.dim()
-                and state[key].shape[-1] == value.shape[-1]):
+                and state[key].shape[-1] == value.shape[-1]
+                and _square(state[key].shape[1] - resized[key])):
             report.matched.append(key)
         else:
             report.misshapen.append(
@@ -127,6 +148,22 @@ def compare_keys(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
                 f'{tuple(value.shape)} in the model)')
     report.unexpected = [key for key in state if key not in own]
     return report
+
+
+def _square(number: int) -> bool:
+    return number > 0 and math.isqrt(number)**2 == number
+
+
+def _depths(keys: Iterable[str]) -> Dict[str, int]:
+    """Number of blocks by the name of their list."""
+    depths: Dict[str, int] = {}
+    for key in keys:
+        match = re.match(r'(.*?\b(?:layers|blocks|decoder_blocks))\.(\d+)\.',
+                         key)
+        if match:
+            name, number = match.groups()
+            depths[name] = max(depths.get(name, 0), int(number) + 1)
+    return depths
 
 
 def check_keys(model: nn.Module,
@@ -147,15 +184,22 @@ def check_keys(model: nn.Module,
         LoadReport: The keys in four lists.
 
     Raises:
-        ValueError: If too few keys match or shapes differ, with both lists
-            of keys.
+        ValueError: If too few keys match, or shapes or the number of blocks
+            differ, with both lists of keys.
     """
     report = compare_keys(model, state)
+    own, others = _depths(model.state_dict()), _depths(state)
+    for blocks in own:
+        if own[blocks] != others.get(blocks, own[blocks]):
+            raise ValueError(
+                f'{name} was made by a model of another depth: it has '
+                f'{others[blocks]} {blocks}, the model {own[blocks]}; build '
+                'the model from the config the checkpoint was trained with.')
     if report.misshapen:
         raise ValueError(
             f'{name} was made by a model of other sizes: '
             f'{len(report.misshapen)} shapes differ, '
-            f'{_listing(report.misshapen)}; build the model from the config '
+            f'{listing(report.misshapen)}; build the model from the config '
             'the checkpoint was trained with.')
     if not report.matched or report.share < min_share:
         total = len(report.matched) + len(report.missing)
@@ -164,10 +208,11 @@ def check_keys(model: nn.Module,
             f'{type(model).__name__}, fewer than the '
             f'{max(1, round(min_share * total))} wanted '
             f'(the model wants {total} keys and lacks {len(report.missing)}: '
-            f'{_listing(report.missing)}; the file has {len(state)} keys and '
+            f'{listing(report.missing)}; the file has {len(state)} keys and '
             f'{len(report.unexpected)} are unknown to the model: '
-            f'{_listing(report.unexpected) or "none"}); give a checkpoint of '
-            'this model or convert its keys first.')
+            f'{listing(report.unexpected) or "none"}); give a checkpoint of '
+            'this model, or an encoder of MAE, DINO, iBOT, timm or Hugging '
+            'Face.')
     return report
 
 
@@ -178,23 +223,29 @@ def _history_method(owner: type, name: str) -> Any:
     return getattr(owner, name)
 
 
-def read_checkpoint(path: str) -> Any:
+def read_checkpoint(path: str, trust_pickle: bool = False) -> Any:
     """Read a checkpoint file without running code that is hidden in it.
 
     Args:
-        path (str): A file, or a URL that mmengine can fetch.
+        path (str): A file, or a URL that mmengine can fetch; ".safetensors"
+            or what torch saves.
+        trust_pickle (bool): Read any Python object, which runs whatever
+            code the file holds. Defaults to False.
 
     Returns:
         What was saved: with mmengine's Runner a dict with "state_dict".
 
     Raises:
         ValueError: If the file is missing, is not a checkpoint, or holds
-            Python objects other than mmengine's own.
+            Python objects other than mmengine's own and the options of a
+            command line, which official files keep beside their weights.
     """
     # mmengine saves the log history along with the weights; these are what
     # it consists of. mmengine's own list has the real `getattr`.
     core = np._core if hasattr(np, '_core') else np.core
     trusted = [
+        # Holds attributes and does nothing with them.
+        argparse.Namespace,
         HistoryBuffer, (_history_method, 'builtins.getattr'),
         core.multiarray._reconstruct, core.multiarray.scalar, np.ndarray,
         np.dtype,
@@ -203,7 +254,10 @@ def read_checkpoint(path: str) -> Any:
     try:
         with get_local_path(path) as local, \
                 torch.serialization.safe_globals(trusted):
-            return torch.load(local, map_location='cpu', weights_only=True)
+            if path.endswith('.safetensors'):
+                return safetensors.torch.load_file(local)
+            return torch.load(
+                local, map_location='cpu', weights_only=not trust_pickle)
     except FileNotFoundError as error:
         raise ValueError(f'the checkpoint {path} does not exist; check the '
                          'path.') from error
@@ -211,8 +265,9 @@ def read_checkpoint(path: str) -> Any:
         if 'Unsupported global' in str(error):
             raise ValueError(
                 f'the checkpoint {path} holds Python objects beside weights, '
-                'which could run code; save its state dict alone with '
-                'torch.save first.') from error
+                'which could run code; if you trust who made it, write its '
+                'weights alone with `tools/convert_checkpoint.py SRC DST '
+                '--trust-pickle`.') from error
         reason = (str(error).splitlines() or [''])[0].split('. ')[0]
         raise ValueError(
             f'{path} cannot be read as a checkpoint '
@@ -220,17 +275,81 @@ def read_checkpoint(path: str) -> Any:
             'something else, so copy or download it again.') from error
 
 
+def write_weights(path: str, weights: Mapping[str, Any]) -> None:
+    """Write a checkpoint file that is either complete or not there.
+
+    Args:
+        path (str): Ending in ".pth", ".pt", ".bin" (all as torch saves), or
+            ".safetensors".
+        weights (Mapping): Weights, or for torch's files a dict with weights.
+
+    Raises:
+        ValueError: If the name ends otherwise.
+    """
+    if not path.endswith(SUFFIXES):
+        raise ValueError(f'{path} does not end in {", ".join(SUFFIXES)}; '
+                         'choose one.')
+    with replacing(path) as name:
+        if path.endswith('.safetensors'):
+            # transformers wants to be told where the tensors come from.
+            safetensors.torch.save_file(
+                {key: value.contiguous() for key, value in weights.items()},
+                name,
+                metadata=dict(format='pt'))
+        else:
+            torch.save(dict(weights), name)
+
+
+def weights_for(model: nn.Module,
+                checkpoint: Mapping[str, Any],
+                min_share: float = 0.5,
+                name: str = 'the checkpoint') -> Dict[str, Tensor]:
+    """The weights in a checkpoint under the names a model gives them.
+
+    Args:
+        model (nn.Module): One with a ``backbone``, or the backbone itself.
+        checkpoint (Mapping): As read from a file: ours, mmpretrain's, or any
+            of :data:`sbam_mm.models.checkpoint_formats.FORMATS`.
+        min_share (float): Weights that match this share of the model's keys,
+            or half of them if that is more, are left as they are. Defaults
+            to 0.5.
+        name (str): What to call the weights in a message.
+
+    Returns:
+        dict[str, Tensor]: Not yet compared with the model.
+
+    Raises:
+        ValueError: If there are no weights, or some are of no plain ViT.
+    """
+    state = state_dict_of(checkpoint, name)
+    if compare_keys(model, state).share >= max(min_share, 0.5):
+        return state
+    state = to_ours(state, name).state
+    if not any(key.startswith('backbone.') for key in model.state_dict()):
+        state = {
+            re.sub(r'^backbone\.', '', key): value
+            for key, value in state.items()
+        }
+    return state
+
+
 def load_weights(model: nn.Module,
                  path: str,
-                 min_share: float = 0.5) -> LoadReport:
+                 min_share: float = 0.5,
+                 trust_pickle: bool = False) -> LoadReport:
     """Load a checkpoint into a model, or say why it does not fit.
+
+    Official files of MAE, DINO, iBOT, timm and Hugging Face's ViT and ViTMAE
+    are recognised by their key names. Hugging Face's layer norms have
+    eps=1e-12, the others' and ours 1e-6: give the backbone
+    ``norm_cfg=dict(type='LN', eps=1e-12)`` for the same digits.
 
     Args:
         model (nn.Module): Changed in place, only if the checkpoint fits.
-        path (str): A checkpoint file (weights, or a dict with weights under
-            "state_dict"), or a URL.
+        path (str): A checkpoint file, ".safetensors" included, or a URL.
         min_share (float): Share of the model's keys that must match.
             Defaults to 0.5.
+        trust_pickle (bool): See :func:`read_checkpoint`. Defaults to False.
 
     Returns:
         LoadReport: What was loaded and what was not.
@@ -243,9 +362,11 @@ def load_weights(model: nn.Module,
 
         model = MODELS.build(cfg.model)
         print(load_weights(model, 'work_dirs/sbam/epoch_400.pth'))
+        print(load_weights(model.backbone, 'mae_pretrain_vit_base.pth'))
     """
     path = str(path)
-    state = state_dict_of(read_checkpoint(path), path)
+    checkpoint = read_checkpoint(path, trust_pickle)
+    state = weights_for(model, checkpoint, min_share, path)
     report = check_keys(model, state, min_share, path)
     model.load_state_dict(state, strict=False)
     return report

@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A checkpoint either fits or is refused, with the reason."""
-import argparse
 import logging
 from types import SimpleNamespace
 
@@ -130,8 +129,8 @@ def test_refused_weights_leave_the_model_alone(tiny_mae, tmp_path):
     (b'PK\x03\x04 half a file', 'cannot be read as a checkpoint'),
     ({}, 'holds no weights'),
     ([1], 'holds no weights but an object of type list'),
-    (dict(model=dict(a=torch.zeros(1))), 'holds no weights but only the keys'),
-    (dict(args=argparse.Namespace(a=1)), 'could run code'),
+    (dict(net=dict(a=torch.zeros(1))), 'holds no weights but only the keys'),
+    (dict(args=SimpleNamespace(a=1)), 'could run code'),
 ], ids=['missing', 'empty', 'text', 'half', '{}', 'list', 'nested', 'objects'])
 def test_bad_files_get_a_sentence(tmp_path, content, words):
     path = tmp_path / 'x.pth'

@@ -1,0 +1,106 @@
+#!/usr/bin/env python
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Write a checkpoint in the key names of another project.
+
+    python tools/convert_checkpoint.py mae_vit_base.pth a.pth --to ours
+    python tools/convert_checkpoint.py epoch_400.pth model.safetensors --to hf
+    python tools/convert_checkpoint.py epoch_400.pth vit.pth --to timm
+
+Reads sbam_mm's, mmpretrain's, and the official files of MAE, DINO, iBOT, timm
+and Hugging Face's ViT and ViTMAE; the format is recognised. Keys that have no
+place in the other format are listed.
+"""
+import argparse
+import sys
+import warnings
+
+# The stack warns about optional parts at import; none of them is used here.
+warnings.filterwarnings('ignore')
+
+from sbam_mm.models.checkpoint import (  # noqa: E402
+    BRANCHES,
+    SUFFIXES,
+    read_checkpoint,
+    state_dict_of,
+    write_weights,
+)
+from sbam_mm.models.checkpoint_formats import (  # noqa: E402
+    FORMATS,
+    PARTS,
+    from_ours,
+    listing,
+    to_ours,
+)
+
+# What the projects' own loaders look for in a file of torch.
+CONTAINER = dict(ours='state_dict', mae='model')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('source', metavar='SRC', help='file or URL to read')
+    parser.add_argument(
+        'target', metavar='DST', help=f'file to write: {", ".join(SUFFIXES)}')
+    parser.add_argument('--to', choices=list(FORMATS), required=True)
+    parser.add_argument(
+        '--part',
+        choices=PARTS,
+        default='all',
+        help='"encoder" leaves the decoder out; timm and dino have none '
+        '(default: all)')
+    parser.add_argument(
+        '--branch',
+        choices=BRANCHES,
+        default='teacher',
+        help='which one of a DINO or iBOT run (default: teacher)')
+    parser.add_argument(
+        '--trust-pickle',
+        action='store_true',
+        help='read any Python object: runs the code in SRC, if there is some')
+    return parser.parse_args()
+
+
+def convert(args: argparse.Namespace) -> str:
+    """Do everything; returns what was done.
+
+    Raises:
+        ValueError: With a sentence for the user; nothing was written then.
+    """
+    if not args.target.endswith(SUFFIXES):
+        raise ValueError(f'{args.target} does not end in '
+                         f'{", ".join(SUFFIXES)}; choose one.')
+    state = state_dict_of(
+        read_checkpoint(args.source, args.trust_pickle), args.source,
+        args.branch)
+    read = to_ours(state, args.source)
+    if read.format is None:
+        raise ValueError(
+            f'{args.source} has key names of no known format: '
+            f'{listing(list(state))}; known are '
+            f'{", ".join(layout.title for layout in FORMATS.values())}.')
+    written = from_ours(read.state, args.to, args.part, args.source)
+    weights = written.state
+    if args.to in CONTAINER and not args.target.endswith('.safetensors'):
+        weights = {CONTAINER[args.to]: weights}
+    write_weights(args.target, weights)
+    dropped = read.dropped + written.dropped
+    return (f'Read: {len(state)} tensors of {FORMATS[read.format].title}\n'
+            f'Dropped: {", ".join(dropped) or "nothing"}\n'
+            f'Written: {len(written.state)} tensors of '
+            f'{FORMATS[args.to].title} to {args.target}')
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        done = convert(args)
+    except (OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+    print(done)
+
+
+if __name__ == '__main__':
+    main()
