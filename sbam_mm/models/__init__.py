@@ -6,7 +6,7 @@ from .necks import LinearDecoder, MAEDecoder
 from .selfsup import MAE, ConvMAE, MaskedImageModel, Reconstruction, SimMIM
 
 __all__ = [
-    'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder', 'MAEViT', 'MFFViT',
+    'ConvMAE', 'ConvViT', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder', 'MAEViT', 'MFFViT',
     'MaskedBEiT', 'MaskedImageModel', 'MaskedViT', 'PixelHead',
     'Reconstruction', 'SimMIM', 'masked_mean', 'patchify', 'unpatchify'
 ]
