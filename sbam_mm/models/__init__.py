@@ -6,7 +6,8 @@ from .necks import LinearDecoder, MAEDecoder
 from .selfsup import MAE, ConvMAE, MaskedImageModel, Reconstruction, SimMIM
 
 __all__ = [
-    'ConvMAE', 'ConvViT', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder', 'MAEViT', 'MFFViT',
-    'MaskedBEiT', 'MaskedImageModel', 'MaskedViT', 'PixelHead',
-    'Reconstruction', 'SimMIM', 'masked_mean', 'patchify', 'unpatchify'
+    'ConvMAE', 'ConvViT', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder',
+    'MAEViT', 'MFFViT', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT',
+    'PixelHead', 'Reconstruction', 'SimMIM', 'masked_mean', 'patchify',
+    'unpatchify'
 ]
