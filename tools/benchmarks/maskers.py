@@ -20,6 +20,7 @@ warnings.filterwarnings('ignore')
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from mmengine.logging import MMLogger  # noqa: E402
 from mmpretrain.structures import DataSample  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -170,7 +171,7 @@ def table(result: dict) -> str:
 
 def measure(args: argparse.Namespace) -> dict:
     # mmengine prints a paragraph for every parameter it initialises.
-    logging.getLogger('mmengine').setLevel(logging.WARNING)
+    MMLogger.get_current_instance().setLevel(logging.WARNING)
     device = torch.device(args.device)
     size, patch = args.size, args.patch
     torch.manual_seed(0)
