@@ -4,6 +4,7 @@ from .amt import AM, AMT
 from .attention import AttentionSalience, join_heads
 from .attmask import AttMask, HintTopK
 from .automae import Bump
+from .bootmae import BlocksAndTokens, BootMAEMasker
 from .gpa import GPA
 from .hpm import HPMMasker
 from .maskers import (
@@ -27,6 +28,7 @@ from .salience import (
 )
 from .schedule import EasyToHard, SoftToHard
 from .selection import Choice, NoisyTopK, WeightedOrder
+from .semmae import PartwiseSelection, SemMAEMasker
 from .shapes import BlockSelection, GridSelection, UniformSelection
 from .some_views import IBOTMasker, MaskSomeViews
 from .types import MaskingContext, TokenMask, check_needs
@@ -34,12 +36,13 @@ from .varied_ratio import RandomRatio, ScheduledRatio
 
 __all__ = [
     'AM', 'AMT', 'AdaptiveRatio', 'AffinitySalience', 'AttMask',
-    'AttentionSalience', 'BlockMasker', 'BlockSelection', 'Bump', 'Choice',
-    'EasyToHard', 'FixedRatio', 'GPA', 'GridMasker', 'GridSelection',
-    'HPMMasker', 'HintTopK', 'IBOTMasker', 'IncomingMasker', 'MILANMasker',
-    'MaskSomeViews', 'Masker', 'MaskingContext', 'NoSalience', 'NoisyTopK',
+    'AttentionSalience', 'BlockMasker', 'BlockSelection', 'BlocksAndTokens',
+    'BootMAEMasker', 'Bump', 'Choice', 'EasyToHard', 'FixedRatio', 'GPA',
+    'GridMasker', 'GridSelection', 'HPMMasker', 'HintTopK', 'IBOTMasker',
+    'IncomingMasker', 'MILANMasker', 'MaskSomeViews', 'Masker',
+    'MaskingContext', 'NoSalience', 'NoisyTopK', 'PartwiseSelection',
     'PredictedLoss', 'RandomMasker', 'RandomRatio', 'RandomRatioMasker',
-    'SBAM', 'SBM', 'ScheduledRatio', 'Share', 'SoftToHard', 'StoredSalience',
-    'TokenMask', 'UniformMasker', 'UniformSelection', 'WeightedOrder',
-    'check_needs', 'join_heads'
+    'SBAM', 'SBM', 'ScheduledRatio', 'SemMAEMasker', 'Share', 'SoftToHard',
+    'StoredSalience', 'TokenMask', 'UniformMasker', 'UniformSelection',
+    'WeightedOrder', 'check_needs', 'join_heads'
 ]

@@ -1,7 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .base import MaskedImageModel
+from .bootmae import BootMAE
+from .cmae import CMAE
 from .convmae import ConvMAE
 from .dino import DINO
+from .gpa import GPAFeature
 from .hpm import HPM
 from .ibot import iBOT
 from .mae import MAE, Reconstruction
@@ -9,6 +12,6 @@ from .self_distillation import SelfDistillation
 from .simmim import SimMIM
 
 __all__ = [
-    'ConvMAE', 'DINO', 'HPM', 'MAE', 'MaskedImageModel', 'Reconstruction',
-    'SelfDistillation', 'SimMIM', 'iBOT'
+    'BootMAE', 'CMAE', 'ConvMAE', 'DINO', 'GPAFeature', 'HPM', 'MAE',
+    'MaskedImageModel', 'Reconstruction', 'SelfDistillation', 'SimMIM', 'iBOT'
 ]

@@ -1,0 +1,216 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""SemMAE: hide some patches of every part, later on whole parts."""
+from typing import FrozenSet, Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.registry import MODELS
+
+from . import functional as F
+from .maskers import Masker
+from .ratio import FixedRatio
+from .salience import NoSalience
+from .selection import Choice, one_count, token_noise
+from .types import MaskingContext
+
+# Part maps are uint8.
+MAX_PARTS = 256
+
+
+def whole_parts(sizes: Tensor, num_masked: Tensor, draws: Tensor) -> Tensor:
+    """Hide one part after the other until enough is hidden.
+
+    Args:
+        sizes (Tensor): Tokens of each part, int64 (B, P).
+        num_masked (Tensor): Tokens to hide, int64 (B, 1).
+        draws (Tensor): (B, P); parts come in ascending order of them.
+
+    Returns:
+        Tensor: Hidden tokens of each part, int64 (B, P): all of the first
+        parts, some of the next, none of the others; the sum is
+        ``num_masked``.
+
+    Example:
+        >>> whole_parts(torch.tensor([[4, 3, 5]]), torch.tensor([[6]]),
+        ...             torch.tensor([[.9, .1, .5]])).tolist()
+        [[0, 3, 3]]
+    """
+    order = torch.argsort(draws, dim=1)
+    ordered = sizes.gather(1, order)
+    before = ordered.cumsum(dim=1) - ordered
+    hidden = torch.minimum((num_masked - before).clamp(min=0), ordered)
+    return torch.empty_like(sizes).scatter_(1, order, hidden)
+
+
+def part_counts(sizes: Tensor, num_masked: Tensor, num_tokens: int,
+                share: float, draws: Tensor) -> Tensor:
+    r"""Hidden tokens of each part, between within parts and whole parts.
+
+    .. math:: n_p = \mathrm{round}(\lambda\,\mathrm{round}(N_p r)
+        + (1 - \lambda)\,w_p)
+
+    with the part's size :math:`N_p`, the ratio r and :func:`whole_parts` w.
+
+    Args:
+        sizes (Tensor): Tokens of each part, int64 (B, P).
+        num_masked (Tensor): Tokens to hide, int64 (B, 1).
+        num_tokens (int): Tokens of an image.
+        share (float): :math:`\lambda`, in [0, 1].
+        draws (Tensor): The order of the parts, (B, P).
+
+    Returns:
+        Tensor: int64 (B, P), from 0 to ``sizes``. The sum may be off
+        ``num_masked`` by half a token per part.
+
+    Example:
+        >>> sizes, half = torch.tensor([[4, 12]]), torch.tensor([[8]])
+        >>> draws = torch.tensor([[.1, .2]])
+        >>> [part_counts(sizes, half, 16, share, draws).tolist()
+        ...  for share in (1., 0.)]
+        [[[2, 6]], [[4, 4]]]
+    """
+    within = (sizes * (num_masked.double() / num_tokens)).round()
+    whole = whole_parts(sizes, num_masked, draws)
+    return (share * within + (1 - share) * whole).round().long()
+
+
+@MODELS.register_module()
+class PartwiseSelection(nn.Module):
+    r"""Hide the same share of every part at first, whole parts at the end.
+
+    In between the count of each part is the average of the two, weighted by
+    :math:`\lambda = 1 - t^2` with the progress t. Which tokens of a part
+    are hidden is random. In the end tokens are hidden or shown again at
+    random until the total is exact.
+
+    Source: Li et al., *SemMAE: Semantic-Guided Masking for Learning Masked
+    Autoencoders*, NeurIPS 2022. Its code reads per-part counts for the end of
+    the training from files that were never released; here whole parts are
+    hidden in random order, and what is left over from the part that does not
+    fit (:func:`whole_parts`). Its code counts epochs from 1 and divides by
+    800 whatever the length of the training.
+
+    The parts come from the pipeline as 'part_map'; scores are not looked at.
+
+    Args:
+        power (float): Of t. Defaults to 2.
+
+    Raises:
+        ValueError: If there is no part map, or one of another grid.
+
+    Example:
+        >>> parts = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1]]).byte()
+        >>> context = MaskingContext(
+        ...     torch.zeros(1, 8, 2), (2, 4), progress=0.,
+        ...     providers=dict(part_map=lambda: parts))
+        >>> masked = PartwiseSelection()(torch.zeros(1, 8), 4, context).masked
+        >>> masked[:, :4].sum().item(), masked[:, 4:].sum().item()
+        (2, 2)
+        >>> context.progress = 1.
+        >>> masked = PartwiseSelection()(torch.zeros(1, 8), 4, context).masked
+        >>> sorted([masked[:, :4].sum().item(), masked[:, 4:].sum().item()])
+        [0, 4]
+    """
+    needs: FrozenSet[str] = frozenset({'part_map'})
+    uniform = True
+
+    def __init__(self, power: float = 2.):
+        super().__init__()
+        if power <= 0:
+            raise ValueError(
+                f'power bends the way from parts to whole parts and cannot '
+                f'be {power}; SemMAE uses 2.')
+        self.power = power
+
+    def extra_repr(self) -> str:
+        return f'power={self.power}'
+
+    def forward(self,
+                scores: Tensor,
+                num_visible: Union[int, Tensor],
+                context: MaskingContext,
+                noise: Optional[Tensor] = None,
+                part_draws: Optional[Tensor] = None) -> Choice:
+        """Choose.
+
+        Args:
+            scores (Tensor): (B, L); only its shape matters.
+            num_visible (int or Tensor): Tokens to leave visible.
+            context (MaskingContext): For its progress and part map.
+            noise (Tensor, optional): Draws from U[0, 1), (B, L), that
+                replace torch's generator. Defaults to None.
+            part_draws (Tensor, optional): Draws from U[0, 1), (B, 256), for
+                the order of the parts. Defaults to None.
+        """
+        parts = self._parts(scores, context)
+        noise = token_noise(scores, noise)
+        if part_draws is None:
+            part_draws = torch.rand(
+                len(parts), MAX_PARTS, device=scores.device)
+        num_tokens = scores.shape[1]
+        if isinstance(num_visible, int):
+            num_masked = parts.new_full((len(parts), 1),
+                                        num_tokens - num_visible)
+        else:
+            num_masked = num_tokens - num_visible[:, None]
+        sizes = parts.new_zeros(len(parts), MAX_PARTS).scatter_add_(
+            1, parts, torch.ones_like(parts))
+        counts = part_counts(sizes, num_masked, num_tokens,
+                             1 - context.progress**self.power, part_draws)
+        chosen = _rank_in_part(parts, sizes, noise) < counts.gather(1, parts)
+        # Where the counts do not sum up, the noise decides.
+        key = torch.where(chosen, 1 + noise, noise)
+        return Choice(
+            F.hide_top(key, num_visible), num_visible=one_count(num_visible))
+
+    @staticmethod
+    def _parts(scores: Tensor, context: MaskingContext) -> Tensor:
+        parts = context.ask('part_map')
+        if parts is None:
+            raise ValueError(
+                'SemMAE hides by parts, but the part maps of the images are '
+                "empty; make them again, or give another path in dict(type="
+                "'sbam_mm.LoadPartMap').")
+        if parts.shape != scores.shape:
+            raise ValueError(
+                f'the part map has {parts.shape[1]} tokens per image where '
+                f'{scores.shape[1]} are to be masked; set masker.cell=1.')
+        return parts.long()
+
+
+def _rank_in_part(parts: Tensor, sizes: Tensor, noise: Tensor) -> Tensor:
+    """Rank of each token in its part, 0 = highest noise, int64 (B, L)."""
+    shuffled = torch.argsort(noise, dim=1, descending=True, stable=True)
+    by_part = torch.argsort(parts.gather(1, shuffled), dim=1, stable=True)
+    rank = F.order_to_rank(shuffled.gather(1, by_part))
+    start = sizes.cumsum(dim=1) - sizes
+    return rank - start.gather(1, parts)
+
+
+@MODELS.register_module()
+class SemMAEMasker(Masker):
+    """SemMAE's masks: some of every part at first, whole parts at the end.
+
+    The parts of each image come with the pipeline (``LoadPartMap``); SemMAE's
+    own, from a part decoder on iBOT's attention, were never released.
+
+    Source: Li et al., *SemMAE: Semantic-Guided Masking for Learning Masked
+    Autoencoders*, NeurIPS 2022; see :class:`PartwiseSelection`.
+
+    Args:
+        ratio (float): Masking ratio. Defaults to 0.75.
+        power (float): See :class:`PartwiseSelection`. Defaults to 2.
+
+    Example:
+        >>> parts = torch.randint(0, 7, (2, 16)).byte()
+        >>> context = MaskingContext(
+        ...     torch.zeros(2, 16, 4), (4, 4), progress=0.5,
+        ...     providers=dict(part_map=lambda: parts))
+        >>> SemMAEMasker()(context).masked.sum(1).tolist()
+        [12, 12]
+    """
+
+    def __init__(self, ratio: float = 0.75, power: float = 2.):
+        super().__init__(NoSalience(), FixedRatio(ratio),
+                         PartwiseSelection(power))

@@ -1,0 +1,184 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""GPA as a feature: MAE that also predicts its teacher's attention.
+
+Source: Xi et al., *Global Patch-wise Attention is Masterful Facilitator for
+Masked Image Modeling*, ACM MM 2024, section 3.3.
+"""
+from typing import Dict, Optional, Tuple
+
+import torch
+from mmengine.logging import MessageHub
+from torch import Tensor, nn
+
+from sbam_mm.masking import AttentionSalience, TokenMask, check_needs
+from sbam_mm.models.losses import masked_mean, standardize
+from sbam_mm.models.necks import MAEDecoder, ScoreDecoder
+from sbam_mm.registry import MODELS, build_part
+
+from .base import REMEDIES
+from .mae import MAE
+
+VARIANTS = ('paper', 'alternate', 'code')
+# Share of the training after which the official code's second decoder runs.
+CODE_START = 0.75
+
+
+@MODELS.register_module()
+class GPAFeature(MAE):
+    """MAE with a second decoder that predicts global patch-wise attention.
+
+    The target is the score that the masker goes by, as a z-score over all
+    patches of the image: of the teacher's attention in one block and head.
+    Masker and target share the teacher's one pass. With ``GPA`` as the masker
+    it is the paper's full method, attention as a teacher and as a feature
+    (Table 1).
+
+    Paper and official code differ. The paper has a loss on masked patches
+    only (Eq. 7) and adds it to MAE's (Eq. 8), but says that the two decoders
+    "work in an alternating way", which neither equation shows. We read it as
+    both decoders working on the same encoding in every step, so that Eq. 8
+    holds in each. The other readings are variants:
+
+    - "paper": both losses in every step, on masked patches.
+    - "alternate": the two losses take turns, step by step, beginning with the
+      pixels; Eq. 8 is then what two steps minimise together.
+    - "code": the official code. Both losses in every step, attention on all
+      patches. The second decoder runs in the last quarter of the training
+      only; before, the mean channel of what enters the decoder blocks is the
+      prediction.
+
+    In the last two there are steps in which a decoder takes no part, so
+    distributed training wants ``find_unused_parameters=True`` in the config.
+
+    Args:
+        backbone (dict): ``MaskedViT``.
+        masker (dict): ``GPA``, or any other together with ``target``.
+        neck (dict): ``MAEDecoder``; the second decoder has its shape.
+        head (dict): ``PixelHead``.
+        teacher (dict): ``FrozenTeacher`` or ``MomentumTeacher``.
+        target (dict, optional): :class:`AttentionSalience` to predict.
+            Defaults to None: the masker's.
+        variant (str): "paper", "alternate" or "code". Defaults to "paper".
+        weight (float): Of the second loss. Defaults to 1, as in Eq. 8.
+        **kwargs: Options of :class:`MAE`.
+
+    Raises:
+        ValueError: At build time, if there is no attention to predict, no
+            teacher to give it, or a part does not fit.
+
+    Example::
+
+        model = dict(
+            type='sbam_mm.GPAFeature',
+            teacher=dict(
+                type='sbam_mm.FrozenTeacher',
+                backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
+                checkpoint='mae_pretrain_vit_base.pth'),
+            masker=dict(type='sbam_mm.GPA'))
+    """
+
+    def __init__(self,
+                 backbone: dict | nn.Module,
+                 masker: dict | nn.Module | None = None,
+                 neck: dict | nn.Module | None = None,
+                 head: dict | nn.Module | None = None,
+                 teacher: dict | nn.Module | None = None,
+                 target: dict | nn.Module | None = None,
+                 variant: str = 'paper',
+                 weight: float = 1.,
+                 **kwargs):
+        if variant not in VARIANTS:
+            raise ValueError(
+                f'variant must be one of {VARIANTS}, got {variant!r}.')
+        super().__init__(
+            backbone=backbone,
+            masker=masker,
+            neck=neck,
+            head=head,
+            teacher=teacher,
+            **kwargs)
+        if not isinstance(self.neck, MAEDecoder):
+            raise ValueError(
+                'GPAFeature shares the entrance of its decoder with the one '
+                'that predicts attention and cannot do so with '
+                f"{type(self.neck).__name__}; set neck.type='sbam_mm."
+                "MAEDecoder'.")
+        goes_by = (
+            getattr(self.masker, 'salience', None)
+            if target is None else build_part(target))
+        if not isinstance(goes_by, AttentionSalience):
+            raise ValueError(
+                'GPAFeature predicts attention, but its '
+                f'{"masker" if target is None else "target"} goes by '
+                f"{type(goes_by).__name__}; use masker=dict(type='sbam_mm"
+                ".GPA') or set model.target=dict(type='sbam_mm."
+                "AttentionSalience', source='teacher', queries='all', "
+                'softmax=False).')
+        check_needs(goes_by, self.provides, type(self).__name__, REMEDIES)
+        self.target = goes_by
+        self.variant = variant
+        self.weight = weight
+        self.attention_decoder = ScoreDecoder(self.neck)
+
+    def loss(self,
+             inputs: Tensor,
+             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+        """One training step.
+
+        Args:
+            inputs (Tensor): Normalised images, (B, C, H, W).
+            data_samples (list, optional): With stored maps, where the masker
+                asks for them.
+
+        Returns:
+            dict[str, Tensor]: ``loss_pixel`` and ``loss_attention`` (one of
+            them where they take turns), and the mask's statistics.
+        """
+        self.follow_student()
+        tokens = self.backbone.embed(inputs)
+        context = self.context(tokens, inputs, data_samples)
+        token_mask = self.masker(context)
+        latent = self.backbone.encode(tokens, token_mask)
+        full = self.neck.arrange(latent)
+        losses = {}
+        pixels, attention = self.turns()
+        if pixels:
+            prediction = self.neck.decode(full, token_mask)
+            losses['loss_pixel'] = self.head.loss(prediction, inputs,
+                                                  token_mask)
+        if attention:
+            losses['loss_attention'] = self.weight * self.attention_loss(
+                full, self.target(context), token_mask, context.progress)
+        return dict(**losses, **token_mask.statistics())
+
+    def turns(self) -> Tuple[bool, bool]:
+        """Which losses this step has: (pixels, attention)."""
+        if self.variant != 'alternate':
+            return True, True
+        step = MessageHub.get_current_instance().get_info('iter', 0)
+        return step % 2 == 0, step % 2 == 1
+
+    def attention_loss(self, full: Tensor, scores: Tensor,
+                       token_mask: TokenMask, progress: float) -> Tensor:
+        """Mean squared error of the predicted attention, Eq. 7.
+
+        Args:
+            full (Tensor): What enters the decoder blocks, (B, 1 + L, D).
+            scores (Tensor): The teacher's, (B, L).
+            token_mask (TokenMask): ``masked`` says which patches count, all
+                that are not thrown in the variant "code".
+            progress (float): Of the training, in [0, 1].
+
+        Returns:
+            Tensor: A scalar.
+        """
+        counted = token_mask.masked
+        if self.variant == 'code':
+            counted = token_mask.masked | token_mask.visible
+        if self.variant == 'code' and progress <= CODE_START:
+            predicted = full[:, 1:].float().mean(dim=-1)
+        else:
+            predicted = self.attention_decoder(full, token_mask)
+        everything = torch.ones_like(token_mask.masked)
+        error = predicted - standardize(scores, everything)
+        return masked_mean(error.square(), counted, self.head.reduction)
