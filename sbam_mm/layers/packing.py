@@ -46,6 +46,8 @@ class PackedLayout:
     Attributes:
         index (Tensor): int64 (T,), position of every packed token in the
             flattened (B * N) batch.
+        order (Tensor or None): int64 (B,), which image stands where in the
+            packed order; None where they stand as they came.
         cu_seqlens (Tensor): int32 (B + 1,), where images begin and end in
             the packed order.
         max_length (int): Tokens of the longest image.
@@ -75,6 +77,7 @@ class PackedLayout:
             order = order.to(keep.device, non_blocking=True)
             keep = keep[order]
         row, column = kept_places(keep, sum(self.lengths)).unbind(1)
+        self.order: Optional[Tensor] = order
         if order is not None:
             row = order[row]
         self.index = row * width + column
