@@ -3,12 +3,13 @@
 """Draw what a masker hides: image, salience map, masks at several ratios.
 
     python tools/visualize_masks.py photo.jpg --masker sbam
-    python tools/visualize_masks.py --compare random,sbam --out masks.html
+    python tools/visualize_masks.py --compare sbam,attmask-high,amt,gpa,random
     python tools/visualize_masks.py photo.jpg --config CONFIG --checkpoint PTH
 
 Without images it draws photographs that come with scikit-image. Without
 --config the tokens come from a ViT-B/16 with random weights, as they are at
-the first training step.
+the first training step. Maskers that would ask a teacher or stored maps go by
+the model's own attention where it has none, and the figure says so.
 """
 import argparse
 import sys
@@ -20,6 +21,7 @@ from typing import Dict, List, Optional, Tuple
 warnings.filterwarnings('ignore')
 
 import numpy as np  # noqa: E402
+from torch import nn  # noqa: E402
 
 from sbam_mm.visualization import (  # noqa: E402
     center_crop,
@@ -32,16 +34,22 @@ from sbam_mm.visualization import (  # noqa: E402
     save_figure,
     vit_base,
 )
-from sbam_mm.visualization.masks import masker_label  # noqa: E402
 from sbam_mm.visualization.models import read_config  # noqa: E402
+from sbam_mm.visualization.named_maskers import (  # noqa: E402
+    changes_over_training,
+    fit_all,
+    masker_label,
+)
 from sbam_mm.visualization.report import write_page  # noqa: E402
 
 RATIOS = (0.6, 0.75, 0.9)
+# Shapes that hide three of four patches and no other share.
+FIXED = ('sbam_mm.UniformMasker', 'sbam_mm.GridMasker')
 # Pixels that a photograph needs to be recognised.
 SHARP = 224
-CAPTION = ('Hidden patches are grey. Salience is shown as its square root, '
-           'bright = salient; "salient" is the share of patches above the '
-           'threshold.')
+CAPTION = ('Masked patches are grey{thrown}. Salience is shown as its square '
+           'root, bright = salient; "salient" is the share of patches above '
+           'the threshold.')
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,8 +60,8 @@ def parse_args() -> argparse.Namespace:
         'images', nargs='*', metavar='IMAGE', help='image files')
     parser.add_argument(
         '--masker',
-        help="sbam, sbm, random, block or incoming (default: the config's, "
-        'or sbam)')
+        help="e.g. sbam, attmask-hint, amt-throw-last; a wrong name lists all "
+        "(default: the config's, or sbam)")
     parser.add_argument(
         '--compare',
         metavar='A,B,...',
@@ -63,7 +71,12 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         type=float,
         metavar='R',
-        help='base ratios (default: 0.6 0.75 0.9, with --compare 0.75)')
+        help='base ratios (default: 0.6 0.75 0.9, with --compare each '
+        "masker's own)")
+    parser.add_argument(
+        '--progress', type=float, default=1., metavar='P',
+        help='how much of a training is done, for maskers that change over '
+        'it, such as gpa (default: 1, its end)')
     parser.add_argument(
         '--config', help='take model and masker options from this config')
     parser.add_argument('--checkpoint', help='weights of the model')
@@ -87,6 +100,16 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def same_masker(configured: dict, named: dict) -> bool:
+    """Whether a config's masker is the one that a name means.
+
+    Its mode must be the name's; ratios are the config's to choose.
+    """
+    return all(
+        configured.get(key) == value for key, value in named.items()
+        if key not in ('ratio', 'probability'))
+
+
 def masker_configs(args: argparse.Namespace,
                    configured: Optional[dict]) -> List[dict]:
     """The maskers asked for; the config's options go to its own masker."""
@@ -96,11 +119,30 @@ def masker_configs(args: argparse.Namespace,
     names = (args.compare or args.masker or '').split(',')
     if names == ['']:
         return [configured or masker_config('sbam')]
-    configs = [masker_config(name) for name in names]
     return [
-        configured if configured and masker_label(configured) == masker_label(
-            config) else config for config in configs
+        configured if configured and same_masker(configured, config) else
+        config for config in map(masker_config, names)
     ]
+
+
+def base_ratios(args: argparse.Namespace, configs: List[dict]) -> tuple:
+    """The ratios asked for, or those that show most."""
+    if args.ratios:
+        return tuple(args.ratios)
+    fixed = any(config['type'] in FIXED for config in configs)
+    return (None, ) if args.compare or fixed else RATIOS
+
+
+def caption(maskers: Dict[str, nn.Module], changes: str,
+            progress: float) -> str:
+    """What the figure does not say by itself."""
+    thrown = any(getattr(masker.selection, 'throw', 0.)
+                 for masker in maskers.values())
+    text = CAPTION.format(
+        thrown=', thrown ones dark and hatched' if thrown else '')
+    if any(map(changes_over_training, maskers.values())):
+        text += f' Schedules stand at {progress:.0%} of the training.'
+    return f'{text} {changes}'.strip()
 
 
 def named_images(args: argparse.Namespace, size: Tuple[int, int]
@@ -132,8 +174,10 @@ def draw(args: argparse.Namespace) -> str:
         configured = config.model.get('masker')
         configured = configured and dict(configured)
     configs = masker_configs(args, configured)
-    ratios = args.ratios or ((0.75, ) if args.compare else RATIOS)
-    maskers = labelled_maskers(configs, ratios)
+    maskers = labelled_maskers(configs, base_ratios(args, configs))
+    if not 0 <= args.progress <= 1:
+        raise ValueError(f'--progress {args.progress:g} is no share of a '
+                         'training; give a number in [0, 1].')
 
     if args.config:
         model, report = model_from_config(config, args.checkpoint, args.seed)
@@ -141,6 +185,7 @@ def draw(args: argparse.Namespace) -> str:
     else:
         model, report = vit_base(args.checkpoint, args.seed)
         source = 'ViT-B/16'
+    text = caption(maskers, fit_all(maskers, model), args.progress)
     patch = model.backbone.patch_size
     size = model.backbone.img_size
     if args.size is not None:
@@ -160,7 +205,9 @@ def draw(args: argparse.Namespace) -> str:
         # A page has its own heading.
         title=None if suffix == '.html' else
         f'{source}, {weights}, {size[0]} x {size[1]} pixels',
-        input_size=size)
+        note=None if suffix == '.html' else text,
+        input_size=size,
+        progress=args.progress)
     if suffix == '.png':
         save_figure(figure, args.out, args.dpi)
     else:
@@ -171,7 +218,7 @@ def draw(args: argparse.Namespace) -> str:
             f'Masks: {names}',
             subtitle=f'{source}, {weights}; the model sees {size[0]} x '
             f'{size[1]} pixels in patches of {patch}',
-            figures=[('Masks', CAPTION, figure)],
+            figures=[('Masks', text, figure)],
             commands=[('Command', command)],
             dpi=args.dpi)
     return f'{source}, {weights}' + (f': {report}' if report else '')

@@ -2,24 +2,31 @@
 """Looking at masks, reconstructions, trainings. Every figure is a function."""
 from .curves import ratio_histogram, read_scalars, training_figure
 from .masks import (
-    build_masker,
-    labelled_maskers,
+    draw_mask,
     mask_figure,
     mask_gallery,
     mask_images,
-    masker_config,
+    masking_context,
 )
 from .models import model_from_config, vit_base
+from .named_maskers import (
+    build_masker,
+    fit_to_model,
+    labelled_maskers,
+    masker_config,
+    masker_names,
+)
 from .output import save_figure
 from .photographs import center_crop, load_image, photograph, photographs
 from .reconstruction import reconstruct_images, reconstruction_figure
 from .report import RunResult, build_report, summarise
 
 __all__ = [
-    'RunResult', 'build_masker', 'build_report', 'center_crop',
-    'labelled_maskers', 'load_image', 'mask_figure', 'mask_gallery',
-    'mask_images', 'masker_config', 'model_from_config', 'photograph',
-    'photographs', 'ratio_histogram', 'read_scalars', 'reconstruct_images',
+    'RunResult', 'build_masker', 'build_report', 'center_crop', 'draw_mask',
+    'fit_to_model', 'labelled_maskers', 'load_image', 'mask_figure',
+    'mask_gallery', 'mask_images', 'masker_config', 'masker_names',
+    'masking_context', 'model_from_config', 'photograph', 'photographs',
+    'ratio_histogram', 'read_scalars', 'reconstruct_images',
     'reconstruction_figure', 'save_figure', 'summarise', 'training_figure',
     'vit_base'
 ]

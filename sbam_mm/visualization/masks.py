@@ -1,116 +1,69 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Pictures of masks: what a masker hides, and the salience it goes by."""
-import copy
-import inspect
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from dataclasses import dataclass, replace
+from typing import List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from sbam_mm import masking
-from sbam_mm.masking import Masker, TokenMask
-from sbam_mm.registry import MODELS
+from sbam_mm.masking import MaskingContext, TokenMask
 
-from .output import picture_grid
+from .named_maskers import labelled_maskers
+from .output import Cell, picture_grid
 from .photographs import center_crop
 from .pixels import heat_map, hide_patches, to_inputs
 
-
-def masker_names() -> Dict[str, str]:
-    """Short names of the maskers that need no parts, in lower case.
-
-    Returns:
-        dict[str, str]: Name to registered type, e.g. "random" to
-        "sbam_mm.RandomMasker".
-    """
-    return {
-        name.lower().removesuffix('masker'): f'sbam_mm.{name}'
-        for name in sorted(masking.__all__)
-        if inspect.isclass(kind := getattr(masking, name))
-        and issubclass(kind, Masker) and kind is not Masker
-    }
-
-
-def masker_config(name: str) -> dict:
-    """Config of a masker with its defaults.
-
-    Args:
-        name (str): In any case, with or without "Masker".
-
-    Returns:
-        dict: ``dict(type='sbam_mm.X')``.
-
-    Raises:
-        ValueError: If there is none of this name.
-
-    Example:
-        >>> masker_config('SBAM'), masker_config('random')
-        ({'type': 'sbam_mm.SBAM'}, {'type': 'sbam_mm.RandomMasker'})
-    """
-    names = masker_names()
-    short = name.strip().lower().removesuffix('masker')
-    if short not in names:
-        raise ValueError(f'there is no masker {name!r}; choose one of '
-                         f'{", ".join(names)}.')
-    return dict(type=names[short])
-
-
-def masker_label(config: Mapping) -> str:
-    """What to call a masker in a figure: its type without the rest.
-
-    Example:
-        >>> masker_label(dict(type='sbam_mm.RandomMasker'))
-        'Random'
-    """
-    name = config['type'].rpartition('.')[2]
-    return name.removesuffix('Masker') or name
-
-
-def build_masker(config: Mapping, ratio: Optional[float] = None) -> nn.Module:
-    """Build a masker to look at, if wanted at another base ratio.
-
-    The warm-up with random masks (``start_epoch``) is left out: a figure is
-    to show the method. Where ``ratio +- delta_r`` would leave [0, 1),
-    ``delta_r`` shrinks until it fits.
-
-    Args:
-        config (Mapping): Of a registered masker.
-        ratio (float, optional): Base ratio. Defaults to None: as configured.
-
-    Returns:
-        nn.Module: The masker.
-
-    Raises:
-        ValueError: If the ratio is outside [0, 1).
-    """
-    # A plain dict: mmengine's turns missing keys into errors of its own.
-    options = copy.deepcopy(dict(config))
-    options.pop('start_epoch', None)
-    if ratio is not None:
-        if not 0 <= ratio < 1:
-            raise ValueError(f'a masking ratio is a share in [0, 1), got '
-                             f'{ratio:g}; MAE uses 0.75.')
-        # Composed maskers have the ratio as a part with options of its own.
-        part = options
-        if isinstance(options.get('ratio'), Mapping):
-            part = options['ratio'] = dict(options['ratio'])
-        part['ratio'] = ratio
-        accepted = inspect.signature(MODELS.get(part['type'])).parameters
-        if 'delta_r' in accepted:
-            wanted = part.get('delta_r', accepted['delta_r'].default)
-            # A hundredth below 1, which is not in the range.
-            room = max(0., min(ratio, 0.99 - ratio))
-            part['delta_r'] = min(wanted, round(room, 6))
-    return MODELS.build(options)
+# More columns than this are not legible on a page.
+MAX_COLUMNS = 7
 
 
 @torch.no_grad()
+def masking_context(model,
+                    images: Sequence[np.ndarray],
+                    progress: Optional[float] = None) -> MaskingContext:
+    """What maskers may look at, for pictures instead of a training batch.
+
+    Args:
+        model (MaskedImageModel): Embeds the pictures, e.g. ``MAE``.
+        images (Sequence[np.ndarray]): RGB, uint8, (H, W, 3), equal sizes.
+        progress (float, optional): How much of a training is done, in
+            [0, 1]. Defaults to None: as the runner says, 0 without one.
+
+    Returns:
+        MaskingContext: Several maskers can be asked with it; what they all
+        need (attention) is computed once.
+    """
+    inputs = to_inputs(model, images)
+    context = model.context(model.backbone.embed(inputs), inputs)
+    return context if progress is None else replace(
+        context, progress=progress)
+
+
+@torch.no_grad()
+def draw_mask(masker: nn.Module, context: MaskingContext,
+              seed: int = 0) -> TokenMask:
+    """Mask with draws of their own; torch's generator is left as it was.
+
+    Args:
+        masker (nn.Module): Any.
+        context (MaskingContext): From :func:`masking_context`.
+        seed (int): Of the draws. Defaults to 0.
+
+    Returns:
+        TokenMask: (B, L), with scores and ratios.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return masker(context)
+
+
 def mask_images(model,
                 images: Sequence[np.ndarray],
                 masker: Optional[nn.Module] = None,
-                seed: int = 0) -> TokenMask:
+                seed: int = 0,
+                progress: Optional[float] = None) -> TokenMask:
     """Mask pictures.
 
     Args:
@@ -119,27 +72,69 @@ def mask_images(model,
         masker (nn.Module, optional): Defaults to None: the model's own.
         seed (int): Of the draws; torch's generator is left as it was.
             Defaults to 0.
+        progress (float, optional): See :func:`masking_context`.
+            Defaults to None.
 
     Returns:
         TokenMask: (B, L), with scores and ratios.
     """
-    inputs = to_inputs(model, images)
-    tokens = model.backbone.embed(inputs)
-    context = model.context(tokens, inputs)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return (model.masker if masker is None else masker)(context)
+    return draw_mask(model.masker if masker is None else masker,
+                     masking_context(model, images, progress), seed)
+
+
+def on_grid(model, values: torch.Tensor, image: np.ndarray) -> np.ndarray:
+    """Values of tokens (B, L) as an array (B, h, w)."""
+    patch = model.backbone.patch_size
+    height, width = image.shape[0] // patch, image.shape[1] // patch
+    return values.cpu().numpy().reshape(-1, height, width)
 
 
 def mask_grids(model, mask: TokenMask,
                image: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Hidden tokens (boolean) and scores of a batch as (B, h, w) arrays."""
-    patch = model.backbone.patch_size
-    grid = (-1, image.shape[0] // patch, image.shape[1] // patch)
-    hidden = (~mask.visible).cpu().numpy().reshape(grid)
+    hidden = on_grid(model, ~mask.visible, image)
     if mask.scores is None:
         return hidden, np.zeros_like(hidden, dtype=np.float32)
-    return hidden, mask.scores.float().cpu().numpy().reshape(grid)
+    return hidden, on_grid(model, mask.scores.float(), image)
+
+
+@dataclass(eq=False)
+class _Column:
+    """What one masker makes of all pictures.
+
+    Args:
+        label (str): What stands above.
+        masks (list): Per picture, what is drawn and the line below it.
+        maps (list): The same of the salience; empty without one.
+        scores (np.ndarray): (B, h, w).
+    """
+    label: str
+    masks: List[Cell]
+    maps: List[Cell]
+    scores: np.ndarray
+
+
+def _column(model, label: str, masker: nn.Module, context: MaskingContext,
+            seed: int, seen: np.ndarray,
+            pictures: Sequence[np.ndarray]) -> _Column:
+    mask = draw_mask(masker, context, seed)
+    hidden, scores = mask_grids(model, mask, seen)
+    thrown = np.zeros_like(hidden)
+    if mask.thrown is not None:
+        thrown = on_grid(model, mask.thrown, seen)
+    masks: List[Cell] = []
+    maps: List[Cell] = []
+    for i, picture in enumerate(pictures):
+        below = f'{hidden[i].mean():.0%} hidden'
+        if mask.thrown is not None:
+            below = (f'{(hidden & ~thrown)[i].mean():.0%} masked, '
+                     f'{thrown[i].mean():.0%} thrown')
+        masks.append((hide_patches(picture, hidden[i], thrown[i]), below))
+        if scores.any():
+            below = (f'{mask.salient[i]:.0%} salient'
+                     if mask.salient is not None else '')
+            maps.append((heat_map(picture, scores[i]), below))
+    return _Column(label, masks, maps, scores)
 
 
 def mask_gallery(model,
@@ -148,11 +143,14 @@ def mask_gallery(model,
                  seed: int = 0,
                  title: Optional[str] = None,
                  note: Optional[str] = None,
-                 input_size: Optional[Tuple[int, int]] = None) -> Figure:
+                 input_size: Optional[Tuple[int, int]] = None,
+                 progress: Optional[float] = None) -> Figure:
     """Several maskers on the same pictures: image, salience, masks.
 
     All maskers get the same draws. A masker without salience (random, block)
-    adds no salience map, and equal maps are shown once.
+    adds no salience map, and equal maps are shown once. Where that would be
+    too many columns to be legible, every masker has one column, and every
+    picture two rows: salience above, mask below.
 
     Args:
         model (MaskedImageModel): Embeds the pictures.
@@ -165,10 +163,13 @@ def mask_gallery(model,
         input_size (tuple[int, int], optional): Height and width the model
             sees, where pictures are drawn larger, by a whole factor.
             Defaults to None: the model sees what is drawn.
+        progress (float, optional): See :func:`masking_context`.
+            Defaults to None.
 
     Returns:
-        Figure: One row per picture; below each mask stands the share of its
-        patches that is hidden.
+        Figure: One row per picture, or two; below each mask stands the share
+        of its patches that is hidden. Masked patches are grey, thrown ones
+        dark and hatched.
 
     Example::
 
@@ -182,28 +183,34 @@ def mask_gallery(model,
     seen = pictures
     if input_size is not None:
         seen = [center_crop(picture, input_size) for picture in pictures]
-    columns: List[str] = ['Image']
-    cells = [[(picture, name)] for name, picture in zip(names, pictures)]
-    maps: List[np.ndarray] = []
-    masks: List[Tuple[str, np.ndarray]] = []
-    for label, masker in maskers.items():
-        mask = mask_images(model, seen, masker, seed)
-        hidden, scores = mask_grids(model, mask, seen[0])
-        masks.append((label, hidden))
-        if scores.any() and not any(np.allclose(scores, m) for m in maps):
-            maps.append(scores)
-            columns.append('Salience' if len(maps) == 1 else
-                           f'Salience, {label.partition(", ")[0]}')
-            for i, row in enumerate(cells):
-                below = (f'{mask.salient[i]:.0%} salient'
-                         if mask.salient is not None else '')
-                row.append((heat_map(pictures[i], scores[i]), below))
-    for label, hidden in masks:
-        columns.append(label)
-        for i, row in enumerate(cells):
-            row.append((hide_patches(pictures[i], hidden[i]),
-                        f'{hidden[i].mean():.0%} hidden'))
-    return picture_grid(cells, columns, title, note)
+    context = masking_context(model, seen, progress)
+    columns = [
+        _column(model, label, masker, context, seed, seen[0], pictures)
+        for label, masker in maskers.items()
+    ]
+    maps: List[_Column] = []
+    for column in columns:
+        if column.maps and not any(
+                np.allclose(column.scores, other.scores) for other in maps):
+            maps.append(column)
+    first: List[Cell] = list(zip(pictures, names))
+    if 1 + len(maps) + len(columns) > MAX_COLUMNS:
+        rows: List[List[Cell]] = []
+        for i, cell in enumerate(first):
+            rows.append(
+                [cell, *(c.maps[i] if c.maps else None for c in columns)])
+            rows.append([None, *(c.masks[i] for c in columns)])
+        labels = [c.label.replace(', ', '\n', 1) for c in columns]
+        return picture_grid(rows, ['Image', *labels], title, note)
+    headings = [
+        f'Salience, {c.label.partition(", ")[0]}' if i else 'Salience'
+        for i, c in enumerate(maps)
+    ]
+    return picture_grid([[cell, *(c.maps[i] for c in maps),
+                          *(c.masks[i] for c in columns)]
+                         for i, cell in enumerate(first)],
+                        ['Image', *headings, *(c.label for c in columns)],
+                        title, note)
 
 
 def mask_figure(model,
@@ -225,27 +232,3 @@ def mask_figure(model,
     """
     return mask_gallery(model, labelled_maskers([config], ratios), images,
                         **kwargs)
-
-
-def labelled_maskers(
-        configs: Sequence[Mapping],
-        ratios: Union[Sequence[float], Sequence[None]] = (None, ),
-) -> Dict[str, nn.Module]:
-    """Every masker at every ratio, by a label that says both.
-
-    Args:
-        configs (Sequence[Mapping]): Of maskers.
-        ratios (Sequence[float]): Base ratios; None is the configured one.
-
-    Returns:
-        dict[str, nn.Module]: In the order of the arguments.
-    """
-    maskers = {}
-    for config in configs:
-        for ratio in ratios:
-            masker = build_masker(config, ratio)
-            base = masker.ratio.ratio
-            reach = getattr(masker.ratio, 'delta_r', 0.)
-            label = f'{masker_label(config)}, r = {base:g}'
-            maskers[label + (f' ± {reach:g}' if reach else '')] = masker
-    return maskers

@@ -3,8 +3,9 @@
 import io
 import os
 import tempfile
+import textwrap
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Tuple, Union
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +14,9 @@ from matplotlib.figure import Figure
 # Told apart by readers with any colour vision (Paul Tol's "bright").
 COLOURS = ('#4477AA', '#EE6677', '#228833', '#CCBB44', '#AA3377', '#66CCEE')
 INK, FAINT = '#1f2933', '#5b6770'
+
+# A picture and the line below it; None leaves a place empty.
+Cell = Optional[Tuple[np.ndarray, str]]
 
 
 def write_atomically(path: Union[str, Path], content: bytes) -> None:
@@ -56,7 +60,7 @@ def save_figure(figure: Figure,
     write_atomically(path, figure_png(figure, dpi))
 
 
-def picture_grid(rows: Iterable[List[Tuple[np.ndarray, str]]],
+def picture_grid(rows: Iterable[Sequence[Cell]],
                  columns: List[str],
                  title: Optional[str] = None,
                  note: Optional[str] = None,
@@ -64,11 +68,12 @@ def picture_grid(rows: Iterable[List[Tuple[np.ndarray, str]]],
     """Pictures in rows and columns, each with a line below it.
 
     Args:
-        rows (Iterable[list[tuple[np.ndarray, str]]]): Rows of (RGB uint8
-            picture, text below it), all of the same length.
+        rows (Iterable[list]): Rows of (RGB uint8 picture, text below it),
+            all of the same length; None leaves a place empty.
         columns (list[str]): What stands above the columns.
         title (str, optional): Above all. Defaults to None.
-        note (str, optional): Small, below all. Defaults to None.
+        note (str, optional): Small, below all, in lines as wide as the
+            figure. Defaults to None.
         side (float): Inches of a picture. Defaults to 1.75.
 
     Returns:
@@ -78,34 +83,39 @@ def picture_grid(rows: Iterable[List[Tuple[np.ndarray, str]]],
     lines = max(column.count('\n') + 1 for column in columns)
     gap, text, left = 0.10, 0.24, 0.12
     top = 0.10 + 0.19 * lines + (0.30 if title else 0.)
-    bottom = 0.30 if note else 0.06
     width = 2 * left + len(columns) * side + (len(columns) - 1) * gap
+    # A letter of 8 points is below 4.4 points wide, of 72 to the inch.
+    wrapped = textwrap.wrap(note or '', int((width - 2 * left) * 72 / 4.4))
+    bottom = 0.06 + 0.14 * len(wrapped) + (0.10 if wrapped else 0.)
     height = top + len(rows) * (side + text) + bottom
     figure = Figure(figsize=(width, height))
     for i, row in enumerate(rows):
-        for j, (picture, below) in enumerate(row):
+        for j, cell in enumerate(row):
             x = left + j * (side + gap)
             y = height - top - i * (side + text) - side
-            axes = figure.add_axes(
-                (x / width, y / height, side / width, side / height))
-            axes.imshow(picture, interpolation='nearest')
-            axes.set_axis_off()
             centre = (x + side / 2) / width
-            figure.text(
-                centre, (y - 0.04) / height, below, fontsize=8.5,
-                color=FAINT, ha='center', va='top')
             if i == 0:
                 figure.text(
                     centre, (y + side + 0.05) / height, columns[j],
                     fontsize=9.5, color=INK, ha='center', va='bottom')
+            if cell is None:
+                continue
+            picture, below = cell
+            axes = figure.add_axes(
+                (x / width, y / height, side / width, side / height))
+            axes.imshow(picture, interpolation='nearest')
+            axes.set_axis_off()
+            figure.text(
+                centre, (y - 0.04) / height, below, fontsize=8.5,
+                color=FAINT, ha='center', va='top')
     if title:
         figure.text(
             left / width, 1 - 0.08 / height, title, fontsize=11.5,
             color=INK, weight='bold', ha='left', va='top')
-    if note:
+    if wrapped:
         figure.text(
-            left / width, 0.08 / height, note, fontsize=8, color=FAINT,
-            ha='left', va='bottom')
+            left / width, 0.08 / height, '\n'.join(wrapped), fontsize=8,
+            color=FAINT, ha='left', va='bottom')
     return figure
 
 

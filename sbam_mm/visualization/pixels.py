@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Between uint8 pictures, model inputs and patch grids. Pure functions."""
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -9,6 +9,8 @@ from torch import Tensor
 
 # Hidden patches: light, neutral, and hardly ever a photograph's own colour.
 GREY = (205, 205, 205)
+# Thrown patches: darker, and hatched, so that no dark object looks like one.
+DARK, HATCH = (62, 62, 62), (128, 128, 128)
 
 
 def to_inputs(model, images: Sequence[np.ndarray]) -> Tensor:
@@ -66,18 +68,33 @@ def spread(cells: np.ndarray, shape: Tuple[int, ...]) -> np.ndarray:
     return cells.repeat(height, axis=0).repeat(width, axis=1)
 
 
-def hide_patches(image: np.ndarray, masked: np.ndarray) -> np.ndarray:
+def hide_patches(image: np.ndarray,
+                 hidden: np.ndarray,
+                 thrown: Optional[np.ndarray] = None) -> np.ndarray:
     """The picture with its masked patches in ``GREY``.
 
     Args:
         image (np.ndarray): RGB, uint8, (H, W, 3).
-        masked (np.ndarray): Boolean (h, w), True = hidden.
+        hidden (np.ndarray): Boolean (h, w), True = not visible.
+        thrown (np.ndarray, optional): Boolean (h, w), those of the hidden
+            patches that are thrown: ``DARK`` with diagonals in ``HATCH``.
+            Defaults to None.
 
     Returns:
         np.ndarray: RGB, uint8, (H, W, 3).
     """
-    hidden = spread(masked, image.shape)[..., None]
-    return np.where(hidden, np.array(GREY, np.uint8), image)
+    drawn = np.where(
+        spread(hidden, image.shape)[..., None], np.array(GREY, np.uint8),
+        image)
+    if thrown is None or not thrown.any():
+        return drawn
+    rows, columns = np.indices(image.shape[:2])
+    # Two lines per patch, wherever it stands.
+    period = max(2, image.shape[0] // thrown.shape[0] // 2)
+    line = (rows + columns) % period < max(1, period // 4)
+    colour = np.where(line[..., None], np.array(HATCH, np.uint8),
+                      np.array(DARK, np.uint8))
+    return np.where(spread(thrown, image.shape)[..., None], colour, drawn)
 
 
 def paste_visible(image: np.ndarray, prediction: np.ndarray,

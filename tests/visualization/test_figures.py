@@ -1,15 +1,20 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Masks, reconstructions and curves show the numbers they stand for."""
+import inspect
 import json
 
 import numpy as np
 import pytest
 import torch
 
+from sbam_mm import masking
 from sbam_mm.masking import TokenMask
+from sbam_mm.masking.functional import hide_top, min_max
+from sbam_mm.models.teachers import MomentumTeacher
 from sbam_mm.visualization import (
     build_masker,
     center_crop,
+    fit_to_model,
     labelled_maskers,
     mask_figure,
     mask_gallery,
@@ -24,8 +29,14 @@ from sbam_mm.visualization import (
     training_figure,
 )
 from sbam_mm.visualization.curves import series
-from sbam_mm.visualization.masks import mask_grids, masker_names
-from sbam_mm.visualization.pixels import GREY, spread
+from sbam_mm.visualization.masks import mask_grids
+from sbam_mm.visualization.named_maskers import (
+    changes_over_training,
+    fit_all,
+    masker_label,
+    masker_names,
+)
+from sbam_mm.visualization.pixels import DARK, GREY, HATCH, spread, to_inputs
 
 pytestmark = pytest.mark.unit
 
@@ -49,14 +60,126 @@ def test_names_in_any_case(name):
     assert masker_config(name) == dict(type='sbam_mm.SBAM')
 
 
-def test_every_masker_is_found():
-    assert set(masker_names()) == {
-        'block', 'grid', 'incoming', 'random', 'randomratio', 'sbam', 'sbm',
-        'uniform'
+def presets():
+    """Every named masker that the package exports."""
+    return {
+        name for name in masking.__all__
+        if inspect.isclass(kind := getattr(masking, name))
+        and issubclass(kind, masking.Masker) and kind is not masking.Masker
     }
+
+
+def test_every_masker_is_found():
+    names = masker_names()
+    found = {config['type'].removeprefix('sbam_mm.')
+             for config in names.values()}
+    assert found == presets() | {'Masker'}  # AutoMAE is composed
+    assert {
+        'am', 'amt', 'amt-throw-last', 'attmask', 'attmask-high',
+        'attmask-hint', 'attmask-low', 'automae', 'block', 'gpa', 'grid',
+        'hpm', 'incoming', 'milan', 'random', 'random-ratio', 'sbam',
+        'sbam-batch', 'sbm', 'uniform'
+    } <= set(names)
     assert masker_config('RandomMasker')['type'] == 'sbam_mm.RandomMasker'
+    assert masker_config('randomratio') == masker_config('Random_Ratio')
+    assert masker_config('AttMask_Hint')['mode'] == 'hint'
     with pytest.raises(ValueError, match="no masker 'foo'; choose one of"):
         masker_config('foo')
+
+
+def test_every_label_is_another():
+    names = masker_names()
+    del names['attmask']  # the same as attmask-high
+    assert len({*map(masker_label, names.values())}) == len(names)
+    for name, config in names.items():
+        assert masker_config(masker_label(config)) == config, name
+
+
+def test_every_masker_draws_with_a_bare_model(tiny_mae, images):
+    """No teacher, no stored maps: the model's own attention."""
+    model = tiny_mae()
+    pictures = list(images.values())
+    for name, config in masker_names().items():
+        masker = build_masker(config)
+        if name == 'hpm':
+            with pytest.raises(ValueError, match="HPMMasker needs 'predicted_"
+                               "loss'.*type='sbam_mm.HPM'"):
+                fit_to_model(masker, model)
+            continue
+        try:
+            fit_to_model(masker, model)
+        except ValueError as error:  # a map that only a pipeline can bring
+            assert 'a picture lacks' in str(error), name
+            continue
+        mask = mask_images(model, pictures, masker, progress=1.)
+        assert 0 < mask.visible_counts.min() <= mask.visible_counts.max() < 16
+
+
+def test_stand_ins_are_the_own_attention(tiny_mae, images):
+    model, pictures = tiny_mae(), list(images.values())
+    tokens = model.backbone.embed(to_inputs(model, pictures))
+    cls = model.backbone.attention(tokens, -1).mean(dim=1)
+    every = model.backbone.attention(tokens, 1, 'all', False, False)[:, 2]
+    for name, received, words in (
+            ('amt', cls, 'in place of a stored map'),
+            ('am', cls, 'in place of a stored map'),
+            ('attmask', cls, "in place of a teacher's"),
+            ('milan', cls, "in place of a teacher's"),
+            ('gpa', every, "own attention in place of a teacher's; "
+             'block 1 in place of 9; head 2 in place of 11')):
+        masker = build_masker(masker_config(name))
+        assert words in '; '.join(fit_to_model(masker, model))
+        scores = mask_images(model, pictures, masker).scores
+        torch.testing.assert_close(scores, min_max(received))
+    assert fit_all(
+        labelled_maskers(map(masker_config, ('attmask', 'milan', 'sbam'))),
+        model) == "AttMask-high, MILAN: own attention in place of a teacher's."
+
+
+def test_a_teacher_is_asked_where_there_is_one(tiny_mae, images):
+    model = tiny_mae()
+    model.teacher = MomentumTeacher().of(model.backbone)
+    masker = build_masker(masker_config('attmask-low'))
+    assert fit_to_model(masker, model) == []
+    assert masker.salience.source == 'teacher'
+    gpa = build_masker(masker_config('gpa'))
+    assert fit_to_model(gpa, model) == ['block 1 in place of 9',
+                                        'head 2 in place of 11']
+
+
+def test_maps_that_pictures_lack(tiny_mae):
+    masker = build_masker(
+        dict(
+            type='sbam_mm.Masker',
+            salience=dict(type='sbam_mm.StoredSalience', key='part_map'),
+            ratio=dict(type='sbam_mm.FixedRatio'),
+            selection=dict(type='sbam_mm.NoisyTopK')))
+    with pytest.raises(ValueError, match="'part_map'.*a picture lacks"):
+        fit_to_model(masker, tiny_mae())
+    with pytest.raises(ValueError, match='HPM cannot be drawn: HPMMasker'):
+        fit_all(labelled_maskers([masker_config('hpm')]), tiny_mae())
+
+
+def test_progress_hardens_gpa(tiny_mae, images):
+    """At the end the hard half is the same whatever the draws."""
+    model, pictures = tiny_mae(), list(images.values())
+    masker = build_masker(masker_config('gpa'))
+    fit_to_model(masker, model)
+    masks = [mask_images(model, pictures, masker, seed, 1.)
+             for seed in range(30)]
+    always = torch.stack([mask.masked for mask in masks]).all(dim=0)
+    top = hide_top(masks[0].scores, 16 - 6)  # half of 12 masked
+    assert (always & top).sum() == top.sum() == 6 * 4
+    assert changes_over_training(masker)
+    assert not changes_over_training(build_masker(masker_config('sbam')))
+
+
+@pytest.mark.parametrize('ratio, throw', [(None, .4), (.3, .4), (.45, .4),
+                                          (.75, .1), (.9, 0.)])
+def test_fewer_are_thrown_where_more_are_masked(ratio, throw):
+    masker = build_masker(masker_config('amt'), ratio)
+    assert masker.selection.throw == pytest.approx(throw)
+    assert masker.ratio.ratio == (ratio or .45)
 
 
 @pytest.mark.parametrize('ratio, delta_r', [(.5, .15), (.75, .15), (.9, .09),
@@ -116,6 +239,30 @@ def test_gallery_draws_the_masks(tiny_mae, images):
             assert (grey == spread(hidden[row], (32, 32))).all()
             assert f'{hidden[row].mean():.0%} hidden' in shown
     assert {'T', 'N', 'Image', 'Salience', *maskers, *images} <= set(shown)
+
+
+def test_wide_comparisons_get_two_rows_per_picture(tiny_mae, images):
+    model, pictures = tiny_mae(), list(images.values())
+    maskers = labelled_maskers(
+        map(masker_config, ('sbam', 'attmask-high', 'amt', 'gpa', 'random')))
+    for masker in maskers.values():
+        fit_to_model(masker, model)
+    figure = mask_gallery(model, maskers, images, progress=1.)
+    cells = drawn(figure)
+    # Picture and four saliences (random has none), then five masks.
+    assert len(cells) == 4 * (5 + 5)
+    thrown = mask_images(model, pictures, maskers['AMT, r = 0.45, 0.4 thrown'])
+    for row in range(4):
+        amt = cells[10 * row + 7]
+        for pixels, tokens in (
+            ((amt == GREY).all(-1), thrown.masked[row]),
+            ((amt == DARK).all(-1) | (amt == HATCH).all(-1),
+             thrown.thrown[row])):
+            assert (pixels == spread(tokens.view(4, 4).numpy(),
+                                     (32, 32))).all()
+    shown = texts(figure)
+    assert 'AMT\nr = 0.45, 0.4 thrown' in shown
+    assert shown.count('44% masked, 38% thrown') == 4
 
 
 def test_gallery_draws_sharper_than_the_model_sees(tiny_mae, images):

@@ -1,0 +1,305 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Maskers by short names, ready to look at and to measure with any model."""
+import copy
+import inspect
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+
+from torch import nn
+
+from sbam_mm import masking
+from sbam_mm.masking import (
+    AttentionSalience,
+    Masker,
+    StoredSalience,
+    check_needs,
+)
+from sbam_mm.models.selfsup.base import REMEDIES, STORED_MAPS
+from sbam_mm.registry import MODELS
+
+# Names beside those of the presets' types, and what they are called in a
+# figure. AttMask's and BEiT's own ratios belong to methods that also learn
+# from whole images; next to MAE's maskers they hide what MAE hides.
+NAMED: Dict[str, Dict[str, Any]] = {
+    'SBAM-batch': dict(type='sbam_mm.SBAM', scope='batch'),
+    'AttMask-high': dict(
+        type='sbam_mm.AttMask', mode='high', ratio=0.75, probability=1.),
+    'AttMask-hint': dict(
+        type='sbam_mm.AttMask', mode='hint', ratio=0.75, probability=1.),
+    'AttMask-low': dict(
+        type='sbam_mm.AttMask', mode='low', ratio=0.75, probability=1.),
+    'AMT-throw-last': dict(type='sbam_mm.AMT', throw_last=True),
+    # AutoMAE learns its scores; SBAM's stand in for them.
+    'AutoMAE': dict(
+        type='sbam_mm.Masker',
+        salience=dict(type='sbam_mm.AffinitySalience'),
+        ratio=dict(type='sbam_mm.FixedRatio'),
+        selection=dict(type='sbam_mm.Bump')),
+    'Block': dict(type='sbam_mm.BlockMasker', ratio=0.75),
+    'Random-ratio': dict(type='sbam_mm.RandomRatioMasker'),
+}
+# AMT leaves this share of the tokens visible.
+AMT_VISIBLE = 0.15
+
+
+def _key(name: str) -> str:
+    """What a name is looked up by."""
+    for mark in '-_ ':
+        name = name.replace(mark, '')
+    return name.lower().removesuffix('masker')
+
+
+def masker_names() -> Dict[str, dict]:
+    """All short names, in lower case, and their configs.
+
+    Every preset of :mod:`sbam_mm.masking` has its type's name without
+    "Masker"; modes of presets are in ``NAMED``.
+
+    Returns:
+        dict[str, dict]: E.g. "random" to ``dict(type='sbam_mm.
+        RandomMasker')``, "attmask-high" to AttMask in that mode.
+
+    Example:
+        >>> masker_names()['amt-throw-last']
+        {'type': 'sbam_mm.AMT', 'throw_last': True}
+    """
+    names = {name.lower(): config for name, config in NAMED.items()}
+    known = {_key(name) for name in names}
+    for name in sorted(masking.__all__):
+        kind = getattr(masking, name)
+        if (inspect.isclass(kind) and issubclass(kind, Masker)
+                and kind is not Masker and _key(name) not in known):
+            names[_key(name)] = dict(type=f'sbam_mm.{name}')
+    # Its default mode; the type's own defaults leave half the images whole.
+    names['attmask'] = names['attmask-high']
+    return {name: copy.deepcopy(names[name]) for name in sorted(names)}
+
+
+def masker_config(name: str) -> dict:
+    """Config of a masker by its short name.
+
+    Args:
+        name (str): In any case, with or without "Masker", hyphens and
+            underscores, e.g. "sbam", "attmask-hint", "amt-throw-last".
+
+    Returns:
+        dict: ``dict(type='sbam_mm.X', ...)``.
+
+    Raises:
+        ValueError: If there is none of this name.
+
+    Example:
+        >>> masker_config('SBAM'), masker_config('random')
+        ({'type': 'sbam_mm.SBAM'}, {'type': 'sbam_mm.RandomMasker'})
+    """
+    names = masker_names()
+    for known, config in names.items():
+        if _key(known) == _key(name):
+            return config
+    raise ValueError(f'there is no masker {name.strip()!r}; choose one of '
+                     f'{", ".join(names)}.')
+
+
+def masker_label(config: Mapping) -> str:
+    """What to call a masker in a figure: its short name or its type's.
+
+    Example:
+        >>> masker_label(dict(type='sbam_mm.RandomMasker'))
+        'Random'
+        >>> masker_label(masker_config('amt-throw-last'))
+        'AMT-throw-last'
+    """
+    for label, named in NAMED.items():
+        if dict(config) == named:
+            return label
+    name = config['type'].rpartition('.')[2]
+    return name.removesuffix('Masker') or name
+
+
+def build_masker(config: Mapping, ratio: Optional[float] = None) -> nn.Module:
+    """Build a masker to look at, if wanted at another base ratio.
+
+    The warm-up with random masks (``start_epoch``) is left out: a figure is
+    to show the method. Where ``ratio +- delta_r`` would leave [0, 1),
+    ``delta_r`` shrinks until it fits; where a masker throws tokens, it
+    throws fewer until the 0.15 of AMT's recipe stay visible.
+
+    Args:
+        config (Mapping): Of a registered masker.
+        ratio (float, optional): Base ratio. Defaults to None: as configured.
+
+    Returns:
+        nn.Module: The masker.
+
+    Raises:
+        ValueError: If the ratio is outside [0, 1).
+
+    Example:
+        >>> build_masker(masker_config('amt'), 0.75).selection.throw
+        0.1
+    """
+    # A plain dict: mmengine's turns missing keys into errors of its own.
+    options = copy.deepcopy(dict(config))
+    options.pop('start_epoch', None)
+    if ratio is not None:
+        if not 0 <= ratio < 1:
+            raise ValueError(f'a masking ratio is a share in [0, 1), got '
+                             f'{ratio:g}; MAE uses 0.75.')
+        # Composed maskers have the ratio as a part with options of its own.
+        part = options
+        if isinstance(options.get('ratio'), Mapping):
+            part = options['ratio'] = dict(options['ratio'])
+        part['ratio'] = ratio
+        accepted = inspect.signature(MODELS.get(part['type'])).parameters
+        # How far an option may go at this ratio, a hundredth below 1 for
+        # the upper end of delta_r, which is not in the range.
+        room = dict(
+            delta_r=min(ratio, 0.99 - ratio),
+            throw=1 - AMT_VISIBLE - ratio)
+        for name in room.keys() & accepted.keys():
+            wanted = part.get(name, accepted[name].default)
+            part[name] = min(wanted, round(max(0., room[name]), 6))
+    return MODELS.build(options)
+
+
+def labelled_maskers(
+        configs: Sequence[Mapping],
+        ratios: Union[Sequence[float], Sequence[None]] = (None, ),
+) -> Dict[str, nn.Module]:
+    """Every masker at every ratio, by a label that says both.
+
+    Args:
+        configs (Sequence[Mapping]): Of maskers.
+        ratios (Sequence[float]): Base ratios; None is the configured one.
+
+    Returns:
+        dict[str, nn.Module]: In the order of the arguments.
+
+    Example:
+        >>> list(labelled_maskers([masker_config('amt')]))
+        ['AMT, r = 0.45, 0.4 thrown']
+    """
+    maskers = {}
+    for config in configs:
+        for ratio in ratios:
+            masker = build_masker(config, ratio)
+            share = masker.ratio
+            label = f'{masker_label(config)}, r = {share.ratio:g}'
+            reach = getattr(share, 'delta_r', 0.)
+            if hasattr(share, 'high'):
+                reach = (share.high - share.low) / 2
+            if reach:
+                label += f' ± {round(reach, 6):g}'
+            thrown = getattr(masker.selection, 'throw', 0.)
+            if thrown:
+                label += f', {thrown:g} thrown'
+            maskers[label] = masker
+    return maskers
+
+
+def fit_to_model(masker: nn.Module, model) -> List[str]:
+    """Let a masker make do with what a model has.
+
+    Where there is no teacher the encoder's own attention takes its place;
+    where maps would come with the images (AM, AMT), the class token's
+    attention of the picture itself; a block or head beyond the model's
+    becomes its last.
+
+    Args:
+        masker (nn.Module): With ``salience``; changed in place.
+        model (MaskedImageModel): With ``provides``.
+
+    Returns:
+        list[str]: What was changed, in half sentences, e.g. "own attention
+        in place of a teacher's".
+
+    Raises:
+        ValueError: If the masker needs something that has no stand-in, e.g.
+            a predicted loss.
+
+    Example::
+
+        masker = build_masker(masker_config('gpa'))
+        print(fit_to_model(masker, model))
+    """
+    notes = []
+    if isinstance(masker.salience, StoredSalience) and (
+            masker.salience.key == 'attention_map'):
+        masker.salience = AttentionSalience()
+        masker.warm_up = None
+        notes.append("the picture's own attention in place of a stored map")
+    salience = masker.salience
+    if isinstance(salience, AttentionSalience):
+        if (salience.source == 'teacher'
+                and 'teacher_attention' not in model.provides):
+            salience.source = 'self'
+            notes.append("own attention in place of a teacher's")
+        notes += _clip(salience, model)
+    maps = sorted(masker.needs & STORED_MAPS.keys())
+    if maps:
+        raise ValueError(
+            f'{type(masker).__name__} needs {maps[0]!r}, a map that a '
+            'training pipeline brings with every image and a picture lacks; '
+            'choose another masker.')
+    check_needs(masker, model.provides, type(model).__name__, REMEDIES)
+    return notes
+
+
+def _clip(salience: AttentionSalience, model) -> List[str]:
+    """Bring block and head into the range of the encoder that is asked."""
+    encoder = model.backbone
+    if salience.source == 'teacher' and getattr(model, 'teacher', None):
+        encoder = model.teacher.vit
+    layers = getattr(encoder, 'layers', None)
+    if not layers:
+        return []
+    notes = []
+    if salience.block >= len(layers):
+        notes.append(f'block {len(layers) - 1} in place of {salience.block}')
+        salience.block = len(layers) - 1
+    if isinstance(salience.head, str):
+        return notes
+    heads = layers[salience.block].attn.num_heads
+    if salience.head >= heads:
+        notes.append(f'head {heads - 1} in place of {salience.head}')
+        salience.head = heads - 1
+    return notes
+
+
+def fit_all(maskers: Mapping[str, nn.Module], model) -> str:
+    """Fit several maskers, and say for a caption what was changed.
+
+    Args:
+        maskers (Mapping[str, nn.Module]): By label; changed in place.
+        model (MaskedImageModel): As for :func:`fit_to_model`.
+
+    Returns:
+        str: E.g. "GPA: own attention in place of a teacher's.", or "".
+
+    Raises:
+        ValueError: With the label of the masker that asks for too much.
+    """
+    changes: Dict[str, List[str]] = {}
+    for label, masker in maskers.items():
+        name = label.partition(', ')[0]
+        try:
+            notes = fit_to_model(masker, model)
+        except ValueError as error:
+            raise ValueError(f'{name} cannot be drawn: {error}') from error
+        if notes:
+            names = changes.setdefault('; '.join(notes), [])
+            if name not in names:
+                names.append(name)
+    return ' '.join(f'{", ".join(names)}: {note}.'
+                    for note, names in changes.items())
+
+
+def changes_over_training(masker: nn.Module) -> bool:
+    """Whether a masker does not mask the same way at all progress.
+
+    Example:
+        >>> changes_over_training(build_masker(masker_config('gpa')))
+        True
+    """
+    return isinstance(masker.selection,
+                      (masking.SoftToHard, masking.EasyToHard)) or isinstance(
+                          masker.ratio, masking.ScheduledRatio)
