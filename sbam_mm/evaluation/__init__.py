@@ -2,8 +2,16 @@
 from .features import evaluating, extract_features
 from .knn import knn_predict, knn_top1
 from .linear_probe import PROTOCOL, linear_probe
+from .mask_metrics import Estimate, mask_metrics, over_images
+from .object_masks import (
+    CocoMasks,
+    PngMasks,
+    read_object_masks,
+    token_coverage,
+)
 
 __all__ = [
-    'PROTOCOL', 'evaluating', 'extract_features', 'knn_predict', 'knn_top1',
-    'linear_probe'
+    'CocoMasks', 'Estimate', 'PROTOCOL', 'PngMasks', 'evaluating',
+    'extract_features', 'knn_predict', 'knn_top1', 'linear_probe',
+    'mask_metrics', 'over_images', 'read_object_masks', 'token_coverage'
 ]

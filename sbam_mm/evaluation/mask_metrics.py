@@ -1,0 +1,173 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+r"""Whether a masker hides objects, in numbers.
+
+The supplement of Choi et al., *Salience-Based Adaptive Masking*, ECCV 2024,
+says in section 2 (Fig. 3, pictures only) that SBAM identifies and masks
+objects of all sizes, that its masks hold their boundaries, and that "token
+saliency is higher at the boundaries than inside the object itself". These are
+numbers for the three claims.
+
+Notation, for one image: :math:`o_l` is the share of token l's patch that lies
+on objects, or with a threshold t whether it is at least t, 1 or 0;
+:math:`h_l` is 1 where the token is hidden (masked or thrown); :math:`S_l` is
+its score, in [0, 1]; :math:`b_l = 1` on object boundaries, where objects cover
+a part of the patch, :math:`0.05 < o_l < 0.95` before the threshold; and
+:math:`i_l = 1` inside, :math:`o_l \ge 0.95`.
+"""
+from math import sqrt
+from typing import Dict, NamedTuple, Optional
+
+import torch
+from torch import Tensor
+
+from sbam_mm.masking import TokenMask
+
+# A patch that objects cover to less than this is outside, to more than the
+# rest inside: resampled outlines bleed a few pixels.
+MARGIN = 0.05
+METRICS = {
+    'hidden': 'hidden tokens',
+    'object_hidden': 'object hidden',
+    'background_hidden': 'background hidden',
+    'object_to_background': 'object / background',
+    'pointing': 'pointing game',
+    'boundary_hidden': 'hidden on boundary',
+    'boundary_salient': 'salient on boundary',
+    'boundary_to_inside': 'salience boundary / inside',
+}
+
+
+def _ratio(above: Tensor, below: Tensor) -> Tensor:
+    """Quotient, not a number where nothing is below."""
+    return torch.where(below > 0, above / below, above.new_tensor(torch.nan))
+
+
+def mask_metrics(token_mask: TokenMask,
+                 coverage: Tensor,
+                 threshold: Optional[float] = None,
+                 delta: float = 0.1) -> Dict[str, Tensor]:
+    r"""Compare masks and scores with objects, image by image.
+
+    Args:
+        token_mask (TokenMask): Masks of B images with L tokens.
+        coverage (Tensor): Share of every patch that is object, (B, L) in
+            [0, 1].
+        threshold (float, optional): A token is object from this coverage on.
+            Defaults to None: every token counts with its share, so that
+            objects smaller than a patch take part.
+        delta (float): A token with S > delta is salient (Eq. 7).
+            Defaults to 0.1.
+
+    Returns:
+        dict[str, Tensor]: Each float32 (B,), not a number where it has no
+        meaning (no object, no boundary, no scores).
+
+        * ``hidden``: :math:`\sum_l h_l / L`.
+        * ``object_hidden``: :math:`\sum_l h_l o_l / \sum_l o_l`.
+        * ``background_hidden``:
+          :math:`\sum_l h_l (1 - o_l) / \sum_l (1 - o_l)`.
+        * ``object_to_background``: the first of these two by the second; 1
+          is what random masks have on average, above it objects are hidden
+          first.
+        * ``pointing``: :math:`o_{l^*}` at :math:`l^* = \arg\max_l S_l`, the
+          pointing game; the mean over all maxima where there are several, so
+          that equal scores have what a random point has.
+        * ``boundary_hidden``: :math:`\sum_l h_l b_l / \sum_l h_l`, share of
+          the hidden tokens that lie on boundaries.
+        * ``boundary_salient``:
+          :math:`\sum_l 1_{S_l > \delta} b_l / \sum_l 1_{S_l > \delta}`, the
+          same of the salient ones.
+        * ``boundary_to_inside``: mean S on boundaries by mean S inside;
+          above 1 where salience is higher at boundaries.
+
+    Raises:
+        ValueError: If the sizes differ, or a coverage or threshold is
+            outside [0, 1].
+
+    Example:
+        >>> mask = TokenMask(torch.tensor([[True, True, False, False]]))
+        >>> cover = torch.tensor([[1., 0., 0., 0.]])
+        >>> found = mask_metrics(mask, cover)
+        >>> found['object_hidden'].item()
+        1.0
+        >>> round(found['background_hidden'].item(), 3)
+        0.333
+    """
+    masked = token_mask.masked
+    if coverage.shape != masked.shape:
+        raise ValueError(
+            f'the coverage {tuple(coverage.shape)} must have the shape of '
+            f'the masks {tuple(masked.shape)}; average objects over the '
+            "model's own grid.")
+    if coverage.min() < 0 or coverage.max() > 1:
+        raise ValueError('coverage is a share of a patch in [0, 1], got '
+                         f'{coverage.min():g} to {coverage.max():g}.')
+    if threshold is not None and not 0 < threshold <= 1:
+        raise ValueError('threshold is a share of a patch in (0, 1], got '
+                         f'{threshold:g}; half is 0.5.')
+    cover = coverage.float().to(masked.device)
+    boundary = ((cover > MARGIN) & (cover < 1 - MARGIN)).float()
+    inside = (cover >= 1 - MARGIN).float()
+    objects = cover if threshold is None else (cover >= threshold).float()
+    hidden = (~token_mask.visible).float()
+    scores = torch.zeros_like(cover)
+    if token_mask.scores is not None:
+        scores = token_mask.scores.float()
+    salient = (scores > delta).float()
+    peak = (scores == scores.amax(dim=1, keepdim=True)).float()
+
+    def mean(values: Tensor, where: Tensor) -> Tensor:
+        return _ratio((values * where).sum(dim=1), where.sum(dim=1))
+
+    on_object, beside = mean(hidden, objects), mean(hidden, 1 - objects)
+    known = objects.sum(dim=1) > 0
+    return dict(
+        hidden=hidden.mean(dim=1),
+        object_hidden=on_object,
+        background_hidden=beside,
+        object_to_background=_ratio(on_object, beside),
+        pointing=torch.where(known, mean(objects, peak), torch.nan),
+        boundary_hidden=torch.where(known, mean(boundary, hidden), torch.nan),
+        boundary_salient=torch.where(known, mean(boundary, salient),
+                                     torch.nan),
+        boundary_to_inside=_ratio(mean(scores, boundary),
+                                  mean(scores, inside)))
+
+
+class Estimate(NamedTuple):
+    """A mean over images, and how sure it is.
+
+    Attributes:
+        mean (float): Not a number without images.
+        error (float): Standard error over images; not a number for one.
+        images (int): How many have a value.
+    """
+    mean: float
+    error: float
+    images: int
+
+
+def over_images(values: Tensor) -> Estimate:
+    r"""Mean and standard error, :math:`s / \sqrt{n}`, over images.
+
+    Several draws of one image are averaged first: they are no new images.
+
+    Args:
+        values (Tensor): (B,), or (seeds, B); not a number where undefined.
+
+    Returns:
+        Estimate: Over the images that have a value.
+
+    Example:
+        >>> nan = float('nan')
+        >>> over_images(torch.tensor([[1., 3., nan], [3., 3., nan]]))
+        Estimate(mean=2.5, error=0.5, images=2)
+    """
+    if values.dim() > 1:
+        values = values.nanmean(dim=0)
+    values = values[~values.isnan()].double()
+    number = len(values)
+    if not number:
+        return Estimate(torch.nan, torch.nan, 0)
+    error = float(values.std()) / sqrt(number) if number > 1 else torch.nan
+    return Estimate(float(values.mean()), error, number)

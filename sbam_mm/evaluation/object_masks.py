@@ -1,0 +1,305 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Where objects are: PNG masks, COCO files and boxes, on pixels and tokens."""
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Protocol, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageOps
+from torch import Tensor
+
+Size = Tuple[int, int]
+
+
+class ObjectMasks(Protocol):
+    """Anything that knows the objects of an image by its file name."""
+
+    def __call__(self, image: Union[str, Path], size: Size) -> np.ndarray:
+        """Boolean (H, W), True on any object.
+
+        Args:
+            image (str or Path): The image file.
+            size (tuple[int, int]): Its height and width.
+
+        Raises:
+            ValueError: If nothing is known of it, or for another size.
+        """
+
+
+def decode_counts(text: str) -> List[int]:
+    """Run lengths from the letters COCO packs them into.
+
+    Six bits per letter, from "0" on: five of a number, the lowest first, and
+    one that says whether more follow. From the fourth run on the difference
+    to the run two before is written.
+
+    Args:
+        text (str): ``segmentation['counts']``.
+
+    Returns:
+        list[int]: Runs of background and object in turn.
+
+    Example:
+        >>> decode_counts('52203')
+        [5, 2, 2, 2, 5]
+    """
+    counts: List[int] = []
+    value, shift = 0, 0
+    for letter in text:
+        bits = ord(letter) - 48
+        value |= (bits & 0x1f) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:  # the sign
+            value -= 1 << shift
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+        value, shift = 0, 0
+    return counts
+
+
+def rle_mask(rle: Mapping[str, Any]) -> np.ndarray:
+    """Decode COCO's run-length encoding.
+
+    Args:
+        rle (Mapping): ``size`` (height, width), and ``counts``: a list, or
+            the letters of :func:`decode_counts`. Runs go down the columns.
+
+    Returns:
+        np.ndarray: Boolean (H, W).
+
+    Raises:
+        ValueError: If the runs do not fill the size.
+
+    Example:
+        >>> rle_mask(dict(size=[2, 3], counts=[1, 3, 2])).astype(int).tolist()
+        [[0, 1, 0], [1, 1, 0]]
+    """
+    counts = rle['counts']
+    if isinstance(counts, (str, bytes)):
+        text = counts.decode() if isinstance(counts, bytes) else counts
+        counts = decode_counts(text)
+    height, width = rle['size']
+    if sum(counts) != height * width or min(counts, default=0) < 0:
+        raise ValueError(
+            f'the runs of a segmentation fill {sum(counts)} pixels of '
+            f'{height} x {width}; the annotation file is damaged.')
+    values = np.arange(len(counts)) % 2 == 1
+    return values.repeat(counts).reshape(width, height).T
+
+
+def polygon_mask(polygons: Sequence[Sequence[float]],
+                 size: Size) -> np.ndarray:
+    """Fill polygons.
+
+    Args:
+        polygons (Sequence[Sequence[float]]): Each x, y, x, y ... in pixels.
+        size (tuple[int, int]): Height and width.
+
+    Returns:
+        np.ndarray: Boolean (H, W), the outline's pixels included.
+    """
+    canvas = Image.new('1', (size[1], size[0]))
+    draw = ImageDraw.Draw(canvas)
+    for polygon in polygons:
+        points = list(zip(polygon[::2], polygon[1::2]))
+        if len(points) > 2:
+            # From coordinates of edges to those of pixel centres.
+            draw.polygon([(x - .5, y - .5) for x, y in points], fill=1)
+    return np.asarray(canvas, dtype=bool)
+
+
+def box_mask(box: Sequence[float], size: Size) -> np.ndarray:
+    """Fill a box.
+
+    Args:
+        box (Sequence[float]): x, y, width, height in pixels.
+        size (tuple[int, int]): Height and width of the image.
+
+    Returns:
+        np.ndarray: Boolean (H, W).
+
+    Example:
+        >>> box_mask([1, 0, 2, 1], (2, 4)).astype(int).tolist()
+        [[0, 1, 1, 0], [0, 0, 0, 0]]
+    """
+    x, y, width, height = box
+    mask = np.zeros(size, dtype=bool)
+    mask[max(0, round(y)):max(0, round(y + height)),
+         max(0, round(x)):max(0, round(x + width))] = True
+    return mask
+
+
+def _segment_mask(annotation: Mapping[str, Any], size: Size) -> np.ndarray:
+    """One object; its box where it has no outline."""
+    segment = annotation.get('segmentation')
+    if isinstance(segment, Mapping):
+        return rle_mask(segment)
+    if segment:
+        return polygon_mask(segment, size)
+    return box_mask(annotation['bbox'], size)
+
+
+def _check_size(found: Size, size: Size, image: Union[str, Path],
+                path: Path) -> None:
+    if tuple(found) != tuple(size):
+        raise ValueError(
+            f'{image} has {size[0]} x {size[1]} pixels, but its objects in '
+            f'{path} are drawn on {found[0]} x {found[1]}; give the '
+            'annotation of the same file.')
+
+
+class CocoMasks:
+    """Objects of a JSON file: COCO's instances, or boxes by file name.
+
+    Args:
+        path (str or Path): COCO's format with "images" and "annotations"
+            (polygons, run lengths in either form, or boxes alone), or simply
+            ``{"photo.jpg": [[x, y, width, height], ...]}``. All objects of
+            an image, crowds included, make one mask.
+
+    Raises:
+        ValueError: If the file is missing, or something else.
+
+    Example::
+
+        masks = CocoMasks('annotations/instances_val2017.json')
+        mask = masks('val2017/000000000139.jpg', (426, 640))
+    """
+
+    def __init__(self, path: Union[str, Path]):
+        self.path = Path(path)
+        try:
+            content = json.loads(self.path.read_text(encoding='utf-8'))
+        except FileNotFoundError as error:
+            raise ValueError(f'the annotations {path} do not exist; check '
+                             'the path.') from error
+        except (OSError, ValueError) as error:
+            raise ValueError(f'the annotations {path} cannot be read as '
+                             'JSON; give a COCO file, boxes, or a folder of '
+                             'PNG masks.') from error
+        self.sizes: Dict[str, Size] = {}
+        self.objects: Dict[str, List[dict]] = {}
+        try:
+            self._index(content)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(
+                f'the annotations {path} lack "images" and "annotations" of '
+                'a COCO file and are no boxes {"photo.jpg": [[x, y, width, '
+                'height]]} either; correct them.') from error
+
+    def _index(self, content: dict) -> None:
+        if 'images' not in content:
+            for name, boxes in content.items():
+                self.objects[Path(name).name] = [
+                    dict(bbox=[float(number) for number in box])
+                    for box in boxes
+                ]
+            return
+        names = {}
+        for image in content['images']:
+            name = names[image['id']] = Path(image['file_name']).name
+            self.sizes[name] = (image['height'], image['width'])
+            self.objects[name] = []
+        for annotation in content['annotations']:
+            self.objects[names[annotation['image_id']]].append(annotation)
+
+    def __call__(self, image: Union[str, Path], size: Size) -> np.ndarray:
+        """See :class:`ObjectMasks`."""
+        name = Path(image).name
+        if name not in self.objects:
+            raise ValueError(f'there is no annotation for {image} in '
+                             f'{self.path}; add one or leave the image out.')
+        _check_size(self.sizes.get(name, size), size, image, self.path)
+        mask = np.zeros(size, dtype=bool)
+        for annotation in self.objects[name]:
+            part = _segment_mask(annotation, size)
+            _check_size(part.shape, size, image, self.path)  # type: ignore
+            mask |= part
+        return mask
+
+
+class PngMasks:
+    """Objects drawn as PNG files: what is not zero (black) is object.
+
+    Args:
+        path (str or Path): Folder with ``<stem of the image>.png``. 8- and
+            16-bit grey, palette (the indices count, not the colours) and
+            colour files are read; alpha is ignored.
+
+    Example::
+
+        masks = PngMasks('photos/masks')
+        mask = masks('photos/cat.jpg', (480, 640))
+    """
+
+    def __init__(self, path: Union[str, Path]):
+        self.path = Path(path)
+
+    def __call__(self, image: Union[str, Path], size: Size) -> np.ndarray:
+        """See :class:`ObjectMasks`."""
+        path = self.path / f'{Path(image).stem}.png'
+        if not path.is_file():
+            raise ValueError(f'there is no annotation for {image}: {path} '
+                             'does not exist; draw one or leave the image '
+                             'out.')
+        try:
+            with Image.open(path) as file:
+                if file.mode in ('LA', 'PA', 'RGBA'):
+                    file = file.convert('L' if file.mode == 'LA' else 'RGB')
+                pixels = np.asarray(file)
+        except Exception as error:  # Pillow raises many kinds
+            raise ValueError(f'the mask {path} cannot be read; it is damaged '
+                             'or no PNG, so draw it again.') from error
+        mask = pixels.any(axis=2) if pixels.ndim == 3 else pixels != 0
+        _check_size(mask.shape, size, image, path)  # type: ignore[arg-type]
+        return mask
+
+
+def read_object_masks(path: Union[str, Path]) -> ObjectMasks:
+    """Annotations of either kind.
+
+    Args:
+        path (str or Path): A folder of PNG masks, or a JSON file.
+
+    Returns:
+        ObjectMasks: :class:`PngMasks` or :class:`CocoMasks`.
+
+    Raises:
+        ValueError: If the file is missing or something else.
+    """
+    return PngMasks(path) if Path(path).is_dir() else CocoMasks(path)
+
+
+def token_coverage(masks: Sequence[np.ndarray], size: Size,
+                   patch_size: int) -> Tensor:
+    """How much of every token's patch is object.
+
+    The masks are cut and resized like pictures: the largest centred crop of
+    the wanted shape. The patches' pixels are averaged.
+
+    Args:
+        masks (Sequence[np.ndarray]): Boolean (H, W), of any sizes.
+        size (tuple[int, int]): Height and width that the model sees.
+        patch_size (int): Pixels per side; divides the size.
+
+    Returns:
+        Tensor: float32 (B, L) in [0, 1].
+
+    Example:
+        >>> mask = np.zeros((4, 4), bool)
+        >>> mask[:2, :3] = True
+        >>> token_coverage([mask], (4, 4), 2).tolist()
+        [[1.0, 0.5, 0.0, 0.0]]
+    """
+    height, width = size
+    covers = []
+    for mask in masks:
+        pixels = ImageOps.fit(
+            Image.fromarray(mask.astype(np.float32)), (width, height),
+            Image.Resampling.BOX)
+        cells = np.asarray(pixels).reshape(height // patch_size, patch_size,
+                                           width // patch_size, patch_size)
+        covers.append(torch.from_numpy(cells.mean(axis=(1, 3))).flatten())
+    return torch.stack(covers).clamp(0, 1)
