@@ -50,6 +50,8 @@ def mae(model):
 
 METHODS = {
     'MAE': mae,
+    'sbam_mm.GPAFeature': mae,
+    'sbam_mm.HPM': mae,
     'sbam_mm.MAE': mae,
 }
 

@@ -97,7 +97,7 @@ class PartwiseSelection(nn.Module):
         power (float): Of t. Defaults to 2.
 
     Raises:
-        ValueError: If there is no part map, or one of another grid.
+        ValueError: If there is no part map, or one of another grid or type.
 
     Example:
         >>> parts = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1]]).byte()
@@ -172,6 +172,10 @@ class PartwiseSelection(nn.Module):
                 'SemMAE hides by parts, but the part maps of the images are '
                 "empty; make them again, or give another path in dict(type="
                 "'sbam_mm.LoadPartMap').")
+        if parts.dtype != torch.uint8:
+            raise ValueError(
+                f'part maps hold labels from 0 to 255 as uint8, these are '
+                f'{parts.dtype}; save them again as uint8.')
         if parts.shape != scores.shape:
             raise ValueError(
                 f'the part map has {parts.shape[1]} tokens per image where '

@@ -166,7 +166,8 @@ def test_needs_a_part_map(tiny_mae):
 
 @pytest.mark.parametrize('parts, words', [
     (None, 'part maps of the images are empty'),
-    (torch.zeros(2, 9), 'set masker.cell=1'),
+    (torch.zeros(2, 9).byte(), 'set masker.cell=1'),
+    (torch.zeros(2, 16), 'save them again as uint8'),
 ])
 def test_bad_maps_get_a_sentence(parts, words):
     context = MaskingContext(
