@@ -62,3 +62,26 @@ def our_state_dict(golden):
         our_name(key[3:]): value
         for key, value in golden.items() if key.startswith('sd/')
     }
+
+
+def our_ibot_state_dict(golden, prefix='sd/'):
+    """Parameters of iBOT's student, or with another prefix gradients.
+
+    Its second last layer is the first one: both are shared.
+    """
+    head = {'weight_g': 'original0', 'weight_v': 'original1'}
+    state = {}
+    for key, value in golden.items():
+        if not key.startswith(prefix) or 'last_layer2' in key:
+            continue
+        part, name = key[len(prefix):].split('.', 1)
+        if name == 'masked_embed':
+            state['mask_token'] = value[None]
+        elif part == 'backbone':
+            state[our_name(name)] = value
+        elif name.startswith('last_layer'):
+            name = head[name.split('.')[1]]
+            state[f'head.last_layer.parametrizations.weight.{name}'] = value
+        else:
+            state[f'head.{name}'] = value
+    return state

@@ -2,11 +2,13 @@
 from .attention_map_hook import AttentionMapHook
 from .checkpoint_keys import CheckpointKeysHook
 from .epoch_seed import EpochSeedHook
+from .gradients import ClipEachGradientHook, FreezeLastLayerHook
 from .invalid_loss import InvalidLossHook
 from .knn_hook import KNNHook
 from .progress_bar import ProgressBarHook
 
 __all__ = [
-    'AttentionMapHook', 'CheckpointKeysHook', 'EpochSeedHook',
-    'InvalidLossHook', 'KNNHook', 'ProgressBarHook'
+    'AttentionMapHook', 'CheckpointKeysHook', 'ClipEachGradientHook',
+    'EpochSeedHook', 'FreezeLastLayerHook', 'InvalidLossHook', 'KNNHook',
+    'ProgressBarHook'
 ]

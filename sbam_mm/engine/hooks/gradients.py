@@ -1,0 +1,124 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""What happens to gradients right before the optimizer uses them."""
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch.optim import Optimizer
+
+from sbam_mm.models.heads import DINOHead
+from sbam_mm.registry import HOOKS
+
+
+class GradientHook(Hook):
+    """Called back in every step of the optimizer, whatever the wrapper.
+
+    Gradients are complete then: accumulated, averaged over processes and,
+    with float16, unscaled.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Register with the optimizer.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        self.runner = runner
+        self._handle = runner.optim_wrapper.optimizer.register_step_pre_hook(
+            self._before_step)
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the optimizer alone."""
+        self._handle.remove()
+
+    def _before_step(self, optimizer: Optimizer, args: Any,
+                     kwargs: Any) -> None:
+        self.change(optimizer)
+
+    def change(self, optimizer: Optimizer) -> None:
+        """Change the gradients of the optimizer's parameters."""
+        raise NotImplementedError
+
+
+@HOOKS.register_module()
+class ClipEachGradientHook(GradientHook):
+    """Clip the gradient of every parameter tensor by its own norm.
+
+    mmengine's ``clip_grad`` goes by the norm of all gradients together; DINO
+    and iBOT clip each tensor. The largest norm before clipping is logged as
+    ``train/largest_grad_norm``.
+
+    Args:
+        max_norm (float): Defaults to 3, that of DINO and iBOT.
+
+    Raises:
+        ValueError: If ``max_norm`` is not positive.
+
+    Examples:
+        >>> custom_hooks = [dict(type='sbam_mm.ClipEachGradientHook')]
+    """
+
+    def __init__(self, max_norm: float = 3.) -> None:
+        if max_norm <= 0:
+            raise ValueError(f'max_norm is the longest a gradient may be and '
+                             f'cannot be {max_norm}; DINO uses 3.')
+        self.max_norm = max_norm
+
+    def change(self, optimizer: Optimizer) -> None:
+        """Clip."""
+        norms = [
+            torch.nn.utils.clip_grad_norm_(parameter, self.max_norm)
+            for group in optimizer.param_groups
+            for parameter in group['params'] if parameter.grad is not None
+        ]
+        if norms:
+            self.runner.message_hub.update_scalar(
+                'train/largest_grad_norm', torch.stack(norms).max().item())
+
+
+@HOOKS.register_module()
+class FreezeLastLayerHook(GradientHook):
+    """Keep the prototypes of a ``DINOHead`` as they are in the first epochs.
+
+    They have no gradient then, so the optimizer leaves them alone: no step,
+    no weight decay, and its moments begin with the first gradient. Source:
+    Caron et al., *Emerging Properties in Self-Supervised Vision
+    Transformers*, ICCV 2021, appendix.
+
+    Args:
+        epochs (int): Defaults to 1; iBOT's ViT-B has 3.
+
+    Raises:
+        ValueError: At the start of the training, if there is no such head.
+
+    Examples:
+        >>> custom_hooks = [dict(type='sbam_mm.FreezeLastLayerHook')]
+    """
+
+    def __init__(self, epochs: int = 1) -> None:
+        self.epochs = epochs
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the student's prototypes.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        head = getattr(model, 'head', None)
+        if not isinstance(head, DINOHead):
+            raise ValueError(
+                'FreezeLastLayerHook freezes the prototypes of a DINOHead, '
+                f'but model.head is {type(head).__name__}; remove the hook '
+                'from custom_hooks.')
+        self._parameters = head.prototype_parameters()
+        super().before_train(runner)
+
+    def change(self, optimizer: Optimizer) -> None:
+        """Take the gradients away."""
+        if self.runner.epoch < self.epochs:
+            for parameter in self._parameters:
+                parameter.grad = None
