@@ -114,7 +114,8 @@ class MomentumTeacher(Teacher):
     Args:
         momentum (float): See :class:`MomentumCopy`. Defaults to 0.996.
         end_momentum (float, optional): Defaults to None: constant.
-        **schedule: ``shape`` and ``ramp_epochs`` of :class:`MomentumCopy`.
+        **schedule: ``shape``, ``ramp_epochs`` and ``milestones`` of
+            :class:`MomentumCopy`.
 
     Example::
 
@@ -130,13 +131,13 @@ class MomentumTeacher(Teacher):
                  end_momentum: Optional[float] = None,
                  **schedule):
         super().__init__()
-        self._options = dict(
+        self.options = dict(
             momentum=momentum, end_momentum=end_momentum, **schedule)
         self.average: Optional[MomentumCopy] = None
 
     def of(self, student: nn.Module) -> 'MomentumTeacher':
         """Set up the average of the student's encoder."""
-        self.average = MomentumCopy(student, **self._options)
+        self.average = MomentumCopy(student, **self.options)
         return self
 
     @property

@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What an encoder of masked image modelling does with hidden patches."""
 from dataclasses import dataclass
-from typing import Any, Optional, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmpretrain.models.utils import resize_pos_embed, to_2tuple
@@ -126,8 +126,37 @@ class HidesPatches:
         Returns:
             Latent: The class token and the visible patches of every image.
         """
+        return self.encode_through(tokens, token_mask)[0]
+
+    def encode_through(
+            self,
+            tokens: Tensor,
+            token_mask: TokenMask,
+            blocks: Sequence[int] = ()) -> Tuple[Latent, List[Latent]]:
+        """Encode the visible tokens, and tell what single blocks give.
+
+        Args:
+            tokens (Tensor): From :meth:`embed`, (B, L, D).
+            token_mask (TokenMask): Which of them are visible.
+            blocks (Sequence[int]): Ascending, from 0; negative numbers count
+                from the end. Defaults to none.
+
+        Returns:
+            tuple[Latent, list[Latent]]: As :meth:`encode`, and the output of
+            each of the blocks, without the final norm.
+
+        Example:
+            >>> from sbam_mm.models import MaskedViT
+            >>> vit = MaskedViT('tiny', img_size=32, patch_size=8)
+            >>> mask = TokenMask(torch.rand(2, 16) < 0.6)
+            >>> tokens = vit.embed(torch.randn(2, 3, 32, 32))
+            >>> latent, (first, last) = vit.encode_through(
+            ...     tokens, mask, (0, -1))
+            >>> torch.equal(vit.ln1(last.packed), latent.packed)
+            True
+        """
         return self._encode(tokens, token_mask.visible,
-                            token_mask.num_visible)
+                            token_mask.num_visible, blocks)
 
     def encode_in_place(self, tokens: Tensor, token_mask: TokenMask,
                         mask_token: Tensor, grid: Tuple[int, int]) -> Latent:
@@ -163,20 +192,28 @@ class HidesPatches:
         tokens = torch.where(token_mask.masked[..., None], replacement, tokens)
         if token_mask.thrown is None:
             return self._encode(tokens, torch.ones_like(token_mask.masked),
-                                tokens.shape[1])
-        return self._encode(tokens, ~token_mask.thrown)
+                                tokens.shape[1])[0]
+        return self._encode(tokens, ~token_mask.thrown)[0]
 
     def _encode(self,
                 tokens: Tensor,
                 keep: Tensor,
-                count: Optional[int] = None) -> Latent:
+                count: Optional[int] = None,
+                blocks: Sequence[int] = ()) -> Tuple[Latent, List[Latent]]:
         """The blocks on the kept tokens; ``count`` of them, where known."""
         keep = torch.nn.functional.pad(keep, (1, 0), value=True)
         layout = PackedLayout(keep, None if count is None else 1 + count)
-        x = layout.pack(self.prepend_cls(tokens))
-        x = run_blocks(self.layers, self.pre_norm(x), layout,
-                       shared_bias(self))
-        return Latent(self.ln1(x) if self.final_norm else x, layout)
+        x = self.pre_norm(layout.pack(self.prepend_cls(tokens)))
+        bias = shared_bias(self)
+        outputs, done = [], 0
+        for block in blocks:
+            end = block % len(self.layers) + 1
+            x = run_blocks(self.layers[done:end], x, layout, bias)
+            outputs.append(Latent(x, layout))
+            done = end
+        x = run_blocks(self.layers[done:], x, layout, bias)
+        x = self.ln1(x) if self.final_norm else x
+        return Latent(x, layout), outputs
 
     @torch.no_grad()
     def layer_tokens(self, tokens: Tensor, layer: int) -> Tensor:

@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .linear_decoder import LinearDecoder
 from .mae_decoder import MAEDecoder
+from .regressor import Regressor
 from .score_decoder import ScoreDecoder
 
-__all__ = ['LinearDecoder', 'MAEDecoder', 'ScoreDecoder']
+__all__ = ['LinearDecoder', 'MAEDecoder', 'Regressor', 'ScoreDecoder']

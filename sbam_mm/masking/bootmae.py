@@ -1,0 +1,145 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""BootMAE's masks: rectangles, and single tokens beside them."""
+from typing import Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.registry import MODELS
+
+from . import functional as F
+from .blocks import TorchDraws, block_mask
+from .maskers import Masker
+from .ratio import FixedRatio
+from .salience import NoSalience
+from .selection import Choice, one_count, token_noise
+from .types import MaskingContext
+
+# A search for rectangles that goes on until the count is met, but for ever
+# only if none can fit.
+LONG_SEARCH = 1000
+
+
+def rolled_top(key: Tensor, num_visible: Union[int, Tensor],
+               roll: int = 0) -> Tensor:
+    """Hide the tokens with the highest keys, except for the ``roll`` highest.
+
+    As many of the next ones are hidden in their place. The official code
+    rolls the sorted order before it cuts it, which does the same.
+
+    Args:
+        key (Tensor): (B, L).
+        num_visible (int or Tensor): One for all images or (B,).
+        roll (int): Tokens from the top that stay visible; at most as many
+            as are visible. Defaults to 0: plain top-k.
+
+    Returns:
+        Tensor: Boolean (B, L), True = masked.
+
+    Example:
+        >>> rolled_top(torch.tensor([[4., 3., 2., 1.]]), 2, roll=1).tolist()
+        [[False, True, True, False]]
+    """
+    rank = F.order_to_rank(torch.argsort(key, dim=1, stable=True))
+    if isinstance(num_visible, Tensor):
+        num_visible = num_visible[:, None]
+        shift = num_visible.clamp(max=roll)
+    else:
+        shift = min(num_visible, roll)
+    last = key.shape[1] - shift
+    return (rank >= num_visible - shift) & (rank < last)
+
+
+@MODELS.register_module()
+class BlocksAndTokens(nn.Module):
+    """Hide rectangles (BEiT) that cover a part, and random tokens besides.
+
+    Scores play no part. The rectangles are searched on the CPU with torch's
+    CPU generator.
+
+    Args:
+        share (float): Of the hidden tokens, how many the rectangles cover.
+            Defaults to 120 / 147, BootMAE's.
+        min_area (int): Smallest rectangle drawn, in tokens. Defaults to 16.
+        max_area (int): Largest. Defaults to 60.
+        min_aspect (float): Defaults to 0.3.
+        roll (int): The official code leaves 0 to this many tokens inside
+            rectangles visible, one number drawn for the batch, and hides as
+            many others: 3 there. Defaults to 0: the paper, which has none
+            of it.
+
+    Raises:
+        ValueError: If the share or the areas make no sense.
+    """
+    uniform = True
+
+    def __init__(self,
+                 share: float = 120 / 147,
+                 min_area: int = 16,
+                 max_area: int = 60,
+                 min_aspect: float = 0.3,
+                 roll: int = 0):
+        super().__init__()
+        if not 0 <= share <= 1:
+            raise ValueError(f'share is the part of the hidden tokens that '
+                             f'rectangles cover, in [0, 1], got {share}; '
+                             'BootMAE uses 120 / 147.')
+        if not 1 <= min_area <= max_area:
+            raise ValueError('rectangles want 1 <= min_area <= max_area, got '
+                             f'{min_area} and {max_area}.')
+        self.share = share
+        self.min_area = min_area
+        self.max_area = max_area
+        self.min_aspect = min_aspect
+        self.roll = roll
+
+    def extra_repr(self) -> str:
+        return (f'share={self.share:.3g}, area=[{self.min_area}, '
+                f'{self.max_area}], min_aspect={self.min_aspect}, '
+                f'roll={self.roll}')
+
+    def forward(self,
+                scores: Tensor,
+                num_visible: Union[int, Tensor],
+                context: MaskingContext,
+                noise: Optional[Tensor] = None) -> Choice:
+        """Choose; ``noise`` (B, L) decides among tokens outside rectangles.
+        """
+        batch_size, num_tokens = scores.shape
+        counts = torch.as_tensor(num_visible).expand(batch_size).tolist()
+        blocks = torch.stack([
+            block_mask(context.grid, round(self.share * (num_tokens - count)),
+                       TorchDraws(), self.min_area, self.max_area,
+                       self.min_aspect, LONG_SEARCH) for count in counts
+        ]).flatten(1).to(scores.device)
+        roll = 0
+        if self.roll:
+            roll = int(torch.randint(self.roll + 1, ()))
+        # Tokens of rectangles rank above all others.
+        key = blocks + 0.5 * token_noise(scores, noise)
+        return Choice(
+            rolled_top(key, num_visible, roll),
+            num_visible=one_count(num_visible))
+
+
+@MODELS.register_module()
+class BootMAEMasker(Masker):
+    """Block-wise masks with random tokens besides: 120 + 27 of 196 tokens.
+
+    Source: Dong et al., *Bootstrapped Masked Autoencoders for Vision BERT
+    Pretraining*, ECCV 2022; the counts are those of the official scripts.
+
+    Args:
+        ratio (float): Share of hidden tokens. Defaults to 0.75.
+        **blocks: Options of :class:`BlocksAndTokens`; ``roll=3`` is the
+            official code.
+
+    Example:
+        >>> context = MaskingContext(torch.zeros(2, 196, 4), grid=(14, 14))
+        >>> BootMAEMasker()(context).masked.sum(1).tolist()
+        [147, 147]
+    """
+
+    def __init__(self, ratio: float = 0.75, **blocks):
+        super().__init__(NoSalience(), FixedRatio(ratio),
+                         BlocksAndTokens(**blocks))

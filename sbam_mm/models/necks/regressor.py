@@ -1,0 +1,203 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""BootMAE's regressors: decoders that may look into the encoder."""
+from typing import Optional, Tuple, Union
+
+import torch
+from mmengine.model import BaseModule
+from mmpretrain.models.backbones.vision_transformer import (
+    TransformerEncoderLayer,
+)
+from mmpretrain.models.utils import to_2tuple
+from torch import Tensor, nn
+
+from sbam_mm.layers import (
+    CrossAttention,
+    PackedLayout,
+    sincos_position,
+    xavier_linear,
+)
+from sbam_mm.layers.attention import self_attention
+from sbam_mm.masking import TokenMask
+from sbam_mm.models.backbones import Latent
+from sbam_mm.models.heads import patchify
+from sbam_mm.registry import MODELS
+
+
+class RegressorBlock(TransformerEncoderLayer):
+    """Attend to each other, to the encoder's tokens, then think.
+
+    Args:
+        dim (int): Width of the tokens.
+        memory_dim (int): Width of the encoder's tokens.
+        num_heads (int): Of both attentions.
+        mlp_ratio (float): Of the feed-forward layer. Defaults to 4.
+    """
+
+    def __init__(self,
+                 dim: int,
+                 memory_dim: int,
+                 num_heads: int,
+                 mlp_ratio: float = 4.):
+        norm = dict(type='LN', eps=1e-6)
+        super().__init__(
+            dim, num_heads, int(mlp_ratio * dim), norm_cfg=norm)
+        self.cross = CrossAttention(dim, memory_dim, num_heads)
+        self.ln_cross = nn.LayerNorm(dim, eps=1e-6)
+        self.ln_memory = nn.LayerNorm(memory_dim, eps=1e-6)
+
+    def forward(self,
+                x: Tensor,
+                memory: Tensor,
+                keep: Optional[Tensor] = None,
+                layout: Optional[PackedLayout] = None) -> Tensor:
+        """Run the block.
+
+        Args:
+            x (Tensor): (B, N, dim).
+            memory (Tensor): (B, M, memory_dim).
+            keep (Tensor, optional): Which of the memory counts, boolean
+                (B, M). Defaults to None: all of it.
+            layout (PackedLayout, optional): Which of the N tokens attend to
+                each other. Defaults to None: all.
+
+        Returns:
+            Tensor: (B, N, dim).
+        """
+        normed = self.ln1(x)
+        if layout is None:
+            x = x + self.attn(normed)
+        else:
+            packed = self_attention(self.attn, layout.pack(normed), layout)
+            x = x + layout.unpack(packed, packed.new_zeros(()))
+        x = x + self.cross(self.ln_cross(x), self.ln_memory(memory), keep)
+        return self.ffn(self.ln2(x), identity=x)
+
+
+@MODELS.register_module()
+class Regressor(BaseModule):
+    """Predict every patch from the encoded ones, and from inside the encoder.
+
+    The encoder's tokens enter without positions, which they carry already;
+    mask tokens get theirs. Every block looks at ``memory``, the tokens after
+    some block of the encoder: the first for pixels, the last for features,
+    so that the encoder need not carry low-level detail to its end.
+
+    Source: Dong et al., *Bootstrapped Masked Autoencoders for Vision BERT
+    Pretraining*, ECCV 2022, section 3.2. In the official ViT-B the pixel
+    decoder is 512 wide with 12 heads of 42 channels, which leaves 8 channels
+    out of its attention; here heads divide the width.
+
+    Args:
+        img_size (int or tuple): Pixels. Defaults to 224.
+        patch_size (int): Pixels. Defaults to 16.
+        embed_dim (int): Width of the encoder. Defaults to 768.
+        decoder_embed_dim (int): Width of the decoder. Defaults to 512, that
+            of the pixel regressor; the feature regressor is as wide as the
+            encoder.
+        decoder_depth (int): Blocks. Defaults to 2.
+        decoder_num_heads (int): Defaults to 16.
+        mlp_ratio (float): Defaults to 4.
+        predict_feature_dim (int, optional): Predict features of this width.
+            Defaults to None: pixels.
+
+    Raises:
+        ValueError: If the image is not tiled by patches or heads do not
+            divide the width.
+    """
+
+    def __init__(self,
+                 img_size: Union[int, Tuple[int, int]] = 224,
+                 patch_size: int = 16,
+                 embed_dim: int = 768,
+                 decoder_embed_dim: int = 512,
+                 decoder_depth: int = 2,
+                 decoder_num_heads: int = 16,
+                 mlp_ratio: float = 4.,
+                 predict_feature_dim: Optional[int] = None):
+        super().__init__()
+        height, width = to_2tuple(img_size)
+        if height % patch_size or width % patch_size:
+            raise ValueError(
+                f'patches of {patch_size} pixels do not tile an image of '
+                f'{height} x {width}; give regressors and backbone the same '
+                'img_size and patch_size.')
+        if decoder_embed_dim % decoder_num_heads:
+            raise ValueError(
+                f'{decoder_num_heads} decoder heads do not divide the width '
+                f'{decoder_embed_dim}; change decoder_num_heads.')
+        self.grid = (height // patch_size, width // patch_size)
+        self.patch_size = patch_size
+        dim = decoder_embed_dim
+        self.decoder_embed = nn.Linear(embed_dim, dim)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.decoder_pos_embed = nn.Parameter(
+            sincos_position(self.grid, dim), requires_grad=False)
+        self.decoder_blocks = nn.ModuleList(
+            RegressorBlock(dim, embed_dim, decoder_num_heads, mlp_ratio)
+            for _ in range(decoder_depth))
+        self.decoder_norm = nn.LayerNorm(dim, eps=1e-6)
+        self.decoder_pred: nn.Module
+        if predict_feature_dim is None:
+            self.decoder_pred = nn.ConvTranspose2d(dim, 3, patch_size,
+                                                   patch_size)
+        else:
+            self.decoder_pred = nn.Linear(dim, predict_feature_dim)
+
+    def init_weights(self) -> None:
+        """MAE's initialisation."""
+        super().init_weights()
+        xavier_linear(self)
+        nn.init.normal_(self.mask_token, std=.02)
+
+    def forward(self, latent: Latent, memory: Latent,
+                token_mask: TokenMask) -> Tensor:
+        """Predict every patch.
+
+        Args:
+            latent (Latent): The encoder's output.
+            memory (Latent): What one of its blocks gave, as ``latent`` with
+                the class token.
+            token_mask (TokenMask): The mask it was encoded with; thrown
+                tokens are not looked at.
+
+        Returns:
+            Tensor: (B, L, P): pixels of a patch over rows, columns and
+            channels, or features. That of a thrown token means nothing.
+        """
+        tokens = self.decoder_embed(latent.packed)
+        full = latent.layout.unpack(
+            tokens, self.mask_token + self.decoder_pos_embed)
+        keys, keep = dense_or_kept(memory, token_mask)
+        layout = None
+        if token_mask.thrown is not None:
+            layout = PackedLayout(with_cls(~token_mask.thrown))
+        for block in self.decoder_blocks:
+            full = block(full, keys, keep, layout)
+        full = self.decoder_norm(full)[:, 1:]
+        if isinstance(self.decoder_pred, nn.Linear):
+            return self.decoder_pred(full)
+        image = self.decoder_pred(full.mT.unflatten(2, self.grid))
+        return patchify(image, self.patch_size)
+
+
+def with_cls(state: Tensor) -> Tensor:
+    """Boolean (B, L) over patches, True for the class token: (B, 1 + L)."""
+    return nn.functional.pad(state, (1, 0), value=True)
+
+
+def dense_or_kept(latent: Latent,
+                  token_mask: TokenMask) -> Tuple[Tensor, Optional[Tensor]]:
+    """Encoded tokens as a batch, and which of them there are.
+
+    Args:
+        latent (Latent): Encoded visible tokens.
+        token_mask (TokenMask): The mask they were encoded with.
+
+    Returns:
+        tuple: Images of equal length as they are, (B, n, D), and None; else
+        all places (B, 1 + L, D) and a boolean (B, 1 + L).
+    """
+    if latent.layout.uniform:
+        batch_size = latent.layout.batch_size
+        return latent.packed.unflatten(0, (batch_size, -1)), None
+    return latent.to_dense(), with_cls(token_mask.visible)

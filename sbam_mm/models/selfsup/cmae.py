@@ -1,0 +1,159 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""CMAE: MAE, and a contrast of the decoded view with a shifted whole one.
+
+Source: Huang et al., *Contrastive Masked Autoencoders are Stronger Vision
+Learners*, 2022. Agrees with the official code's numbers.
+"""
+from typing import Dict, Optional, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.masking import TokenMask
+from sbam_mm.models.momentum import MomentumCopy
+from sbam_mm.registry import MODELS, build_part
+
+from .momentum_target import MomentumTargetMAE
+
+DEFAULT_TARGET = dict(type='sbam_mm.MomentumTeacher', momentum=0.996)
+
+
+@MODELS.register_module()
+class CMAE(MomentumTargetMAE):
+    """Contrastive masked autoencoder with any masker, per-image ratios too.
+
+    The online encoder sees the visible patches of one view. A pixel decoder
+    predicts the masked ones; a feature decoder predicts every patch, and the
+    mean over patches goes through projector and predictor. The momentum
+    encoder sees all of the other view, shifted by some pixels and changed in
+    colour (``PixelShift``), and the mean over its patches, before the final
+    norm, goes through a momentum projector. The two ends are contrasted.
+
+    The paper keeps MAE's settings; the official code hides 0.65 of squares
+    of 2 x 2 patches, which its author says is for performance:
+    ``masker=dict(type='sbam_mm.RandomMasker', ratio=0.65, cell=2)``. The
+    contrastive loss may rise after the warm-up, and a small global batch
+    costs accuracy (issues of the official repository), so both losses are
+    logged. On a checkpoint of the official code load its position tables as
+    well: their channel halves are swapped against MAE's.
+
+    Args:
+        backbone (dict): ``MaskedViT``.
+        neck (dict): ``MAEDecoder`` that predicts pixels.
+        head (dict): ``PixelHead``.
+        feature_decoder (dict): ``MAEDecoder`` with ``predict_feature_dim``
+            the encoder's width.
+        projector (dict): mmpretrain's ``NonLinearNeck``.
+        contrast (dict): ``InfoNCEHead``, which has the predictor.
+        target (dict): ``MomentumTeacher``; the momentum projector follows at
+            its pace. Defaults to a constant momentum of 0.996.
+        contrast_weight (float): Factor on the contrastive loss. Defaults to
+            1.
+        pixel_weight (float): Factor on the reconstruction loss. Defaults to
+            1.
+        **kwargs: ``masker``, ``teacher`` and other options of :class:`MAE`.
+
+    Example:
+        >>> size = dict(img_size=32, patch_size=8)
+        >>> decoder = dict(
+        ...     type='sbam_mm.MAEDecoder', embed_dim=192,
+        ...     decoder_embed_dim=32, decoder_depth=1, **size)
+        >>> mlp = dict(
+        ...     type='NonLinearNeck', hid_channels=32, out_channels=16,
+        ...     with_bias=True, with_last_bn=False, with_avg_pool=False)
+        >>> model = CMAE(
+        ...     backbone=dict(type='sbam_mm.MaskedViT', arch='tiny', **size),
+        ...     masker=dict(type='sbam_mm.SBAM', ratio=0.65, cell=2),
+        ...     neck=decoder,
+        ...     head=dict(type='sbam_mm.PixelHead', patch_size=8),
+        ...     feature_decoder=dict(decoder, predict_feature_dim=192),
+        ...     projector=dict(mlp, in_channels=192),
+        ...     contrast=dict(
+        ...         type='sbam_mm.InfoNCEHead',
+        ...         predictor=dict(mlp, in_channels=16)))
+        >>> views = [torch.randn(4, 3, 32, 32), torch.randn(4, 3, 32, 32)]
+        >>> sorted(model.loss(views))[:2]
+        ['loss_contrast', 'loss_pixel']
+    """
+
+    def __init__(self,
+                 backbone: dict | nn.Module,
+                 feature_decoder: dict | nn.Module,
+                 projector: dict | nn.Module,
+                 contrast: dict | nn.Module,
+                 target: dict | nn.Module = DEFAULT_TARGET,
+                 contrast_weight: float = 1.,
+                 pixel_weight: float = 1.,
+                 **kwargs):
+        super().__init__(backbone, target, **kwargs)
+        self.feature_decoder = build_part(feature_decoder)
+        self.projector = build_part(projector)
+        self.target_projector = MomentumCopy(self.projector,
+                                             **self.target.options)
+        self.contrast = build_part(contrast)
+        self.contrast_weight = contrast_weight
+        self.pixel_weight = pixel_weight
+
+    def train(self, mode: bool = True) -> 'CMAE':
+        """The momentum projector normalises by the batch, as the online."""
+        super().train(mode)
+        self.target_projector.module.train(mode)
+        return self
+
+    def loss(self,
+             inputs: Sequence[Tensor],
+             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+        """One training step.
+
+        Args:
+            inputs (list[Tensor]): Normalised online and target view, each
+                (B, C, H, W).
+            data_samples (list, optional): With stored maps of the online
+                view, where the masker asks for them.
+
+        Returns:
+            dict[str, Tensor]: ``loss_contrast``, ``loss_pixel``, both with
+            their weights, and the mask's statistics.
+
+        Raises:
+            ValueError: If there are not two views.
+        """
+        if isinstance(inputs, Tensor) or len(inputs) != 2:
+            raise ValueError(
+                'CMAE contrasts two views of every image; add '
+                "dict(type='sbam_mm.PixelShift') before PackInputs.")
+        online, other = inputs
+        self.follow_student()
+        tokens = self.backbone.embed(online)
+        token_mask = self.mask(tokens, online, data_samples)
+        latent = self.backbone.encode(tokens, token_mask)
+        pixels = self.neck(latent, token_mask)
+        features = self.feature_decoder(latent, token_mask)
+        projection = self.projector((patch_mean(features, token_mask), ))[0]
+        pixel = self.head.loss(pixels, online, token_mask)
+        contrast = self.contrast.loss(projection, self.target_projection(other)
+                                      )
+        return dict(
+            loss_contrast=self.contrast_weight * contrast,
+            loss_pixel=self.pixel_weight * pixel,
+            **token_mask.statistics())
+
+    def follow_student(self) -> None:
+        """Let momentum encoder, projector and teacher take their step."""
+        super().follow_student()
+        if self.training:
+            self.target_projector.follow(self.projector)
+
+    @torch.no_grad()
+    def target_projection(self, images: Tensor) -> Tensor:
+        """What is to be recognised: (B, C, H, W) -> (B, D), no gradient."""
+        mean = self.target_tokens(images).mean(dim=1)
+        return self.target_projector.module((mean, ))[0]
+
+
+def patch_mean(features: Tensor, token_mask: TokenMask) -> Tensor:
+    """Mean over an image's patches, (B, L, D) -> (B, D), thrown ones out."""
+    if token_mask.thrown is None:
+        return features.mean(dim=1)
+    kept = ~token_mask.thrown[..., None]
+    return (features * kept).sum(dim=1) / kept.sum(dim=1)
