@@ -48,11 +48,20 @@ def mae(model):
     return torch.rand(2, 3, 32, 32), stored_maps()
 
 
+def simmim(model):
+    """SimMIM, with either encoder."""
+    model.backbone.update(arch=ARCH, **SIZE)
+    model.neck.update(embed_dim=24, patch_size=8)
+    model.head.patch_size = 8
+    return torch.rand(2, 3, 32, 32), stored_maps()
+
+
 METHODS = {
     'MAE': mae,
     'sbam_mm.GPAFeature': mae,
     'sbam_mm.HPM': mae,
     'sbam_mm.MAE': mae,
+    'sbam_mm.SimMIM': simmim,
 }
 
 

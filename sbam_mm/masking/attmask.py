@@ -164,6 +164,7 @@ class AttMask(Masker):
             Defaults to "teacher".
         block (int): Whose attention. Defaults to -1, the last.
         show, show_max: Of the hints; see :class:`HintTopK`.
+        cell (int): See :class:`Masker`; 2 in SimMIM. Defaults to 1.
 
     Example::
 
@@ -180,7 +181,8 @@ class AttMask(Masker):
                  source: str = 'teacher',
                  block: int = -1,
                  show: Union[float, Tuple[float, float]] = (0.1, 0.5),
-                 show_max: float = 0.1):
+                 show_max: float = 0.1,
+                 cell: int = 1):
         # The official code rounds the masked tokens down.
         share: nn.Module
         if isinstance(ratio, (int, float)):
@@ -188,5 +190,7 @@ class AttMask(Masker):
         else:
             share = RandomRatio(*ratio, scope=scope, rounding='ceil')
         super().__init__(
-            AttentionSalience(block, source=source), share,
-            HintTopK(mode, probability, show, show_max))
+            AttentionSalience(block, source=source),
+            share,
+            HintTopK(mode, probability, show, show_max),
+            cell=cell)
