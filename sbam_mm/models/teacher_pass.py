@@ -7,9 +7,12 @@ import torch
 from mmpretrain.models import VisionTransformer
 from torch import Tensor
 
-from sbam_mm.layers import received_attention
-
-from .backbones.vit_attention import input_tokens, patch_attention
+from .backbones.vit_attention import (
+    block_attention,
+    input_tokens,
+    patch_attention,
+    run_whole,
+)
 
 
 class Outcome(NamedTuple):
@@ -49,10 +52,9 @@ class TeacherPass:
     @cached_property
     def _outcome(self) -> Outcome:
         with torch.no_grad():
-            x = input_tokens(self.vit, self.images)
-            for layer in self.vit.layers[:-1]:
-                x = layer(x)
-            out = self.vit.layers[-1](x)
+            last = len(self.vit.layers) - 1
+            x = run_whole(self.vit, input_tokens(self.vit, self.images), last)
+            out = run_whole(self.vit, x, last + 1, start=last)
             return Outcome(
                 self.vit.ln1(out) if self.vit.final_norm else out, x)
 
@@ -76,9 +78,7 @@ class TeacherPass:
         """
         options = (queries, softmax, own_query)
         if block in (-1, len(self.vit.layers) - 1):
-            layer = self.vit.layers[-1]
-            received = received_attention(
-                layer.attn, layer.ln1(self._outcome.last_input), *options)
-            return received[..., self.vit.num_extra_tokens:]
+            return block_attention(self.vit, self._outcome.last_input, block,
+                                   *options)
         return patch_attention(
             self.vit, input_tokens(self.vit, self.images), block, *options)

@@ -40,11 +40,14 @@ def shared_bias(vit: nn.Module) -> Optional[Tensor]:
     return None if module is None else module()
 
 
-def run_whole(vit: nn.Module, x: Tensor, blocks: int) -> Tensor:
-    """The first ``blocks`` blocks on whole images, (B, N, D) -> (B, N, D)."""
+def run_whole(vit: nn.Module,
+              x: Tensor,
+              end: int,
+              start: int = 0) -> Tensor:
+    """Blocks from ``start`` to before ``end`` on whole images, (B, N, D)."""
     keep = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
     layout = PackedLayout(keep, x.shape[1])
-    packed = run_blocks(vit.layers[:blocks], layout.pack(x), layout,
+    packed = run_blocks(vit.layers[start:end], layout.pack(x), layout,
                         shared_bias(vit))
     return packed.view(x.shape)
 
@@ -86,14 +89,24 @@ def patch_attention(vit: VisionTransformer,
         raise ValueError(
             f'attention of block {block} is asked for, but the encoder has '
             f'blocks 0 to {depth - 1}; change `salience.block`.')
+    block %= depth
+    return block_attention(vit, run_whole(vit, x, block), block, queries,
+                           softmax, own_query)
+
+
+@torch.no_grad()
+def block_attention(vit: VisionTransformer,
+                    x: Tensor,
+                    block: int,
+                    queries: str = 'cls',
+                    softmax: bool = True,
+                    own_query: bool = True) -> Tensor:
+    """As :func:`patch_attention`, from what enters the block itself."""
     if queries == 'cls' and vit.cls_token is None:
         raise ValueError(
             'the attention of the class token is asked for, but the encoder '
             "has none; set `salience.queries='all'`.")
-    block %= depth
-    bias = shared_bias(vit)
-    x = run_whole(vit, x, block)
     layer = vit.layers[block]
     received = received_attention(layer.attn, layer.ln1(x), queries, softmax,
-                                  own_query, bias)
+                                  own_query, shared_bias(vit))
     return received[..., vit.num_extra_tokens:]
