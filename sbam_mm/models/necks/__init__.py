@@ -1,7 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+from .context_regressor import ContextRegressor
 from .linear_decoder import LinearDecoder
 from .mae_decoder import MAEDecoder
 from .regressor import Regressor
 from .score_decoder import ScoreDecoder
 
-__all__ = ['LinearDecoder', 'MAEDecoder', 'Regressor', 'ScoreDecoder']
+__all__ = [
+    'ContextRegressor', 'LinearDecoder', 'MAEDecoder', 'Regressor',
+    'ScoreDecoder'
+]

@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .base import MaskedImageModel
 from .bootmae import BootMAE
+from .cae import CAE
 from .cmae import CMAE
 from .convmae import ConvMAE
 from .dino import DINO
@@ -12,6 +13,6 @@ from .self_distillation import SelfDistillation
 from .simmim import SimMIM
 
 __all__ = [
-    'BootMAE', 'CMAE', 'ConvMAE', 'DINO', 'GPAFeature', 'HPM', 'MAE',
+    'BootMAE', 'CAE', 'CMAE', 'ConvMAE', 'DINO', 'GPAFeature', 'HPM', 'MAE',
     'MaskedImageModel', 'Reconstruction', 'SelfDistillation', 'SimMIM', 'iBOT'
 ]

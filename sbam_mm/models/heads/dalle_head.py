@@ -1,0 +1,107 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Visual tokens of DALL-E as the target of the prediction."""
+from pathlib import Path
+from typing import Optional
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from sbam_mm.masking import TokenMask
+from sbam_mm.models.checkpoint import load_weights
+from sbam_mm.models.losses.masked_mean import REDUCTIONS, masked_mean
+from sbam_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class DalleHead(BaseModule):
+    """Cross-entropy with the tokens that DALL-E's encoder gives each patch.
+
+    The tokenizer is mmpretrain's ``DALL-E``; it is frozen. One of its tokens
+    covers 8 x 8 pixels, so images of half the size match patches of 16.
+
+    Source: Bao et al., *BEiT*, ICLR 2022; the target of Chen et al., *Context
+    Autoencoder for Self-Supervised Representation Learning*, IJCV 2023.
+
+    Args:
+        checkpoint (str): Weights of the tokenizer, a file or URL:
+            mmpretrain's ``dalle_encoder.pth``, named in its CAE config. They
+            are not part of this package.
+        tokenizer (dict, optional): Options of mmpretrain's ``DALL-E``.
+            Defaults to None: the published 8192 tokens.
+        reduction (str): "token" or "sample", see
+            :func:`sbam_mm.models.losses.masked_mean`. Defaults to "token".
+
+    Raises:
+        ValueError: If the checkpoint is missing or does not fit.
+
+    Example::
+
+        head = dict(type='sbam_mm.DalleHead', checkpoint='dalle_encoder.pth')
+    """
+
+    def __init__(self,
+                 checkpoint: str,
+                 tokenizer: Optional[dict] = None,
+                 reduction: str = 'token'):
+        super().__init__()
+        if reduction not in REDUCTIONS:
+            raise ValueError(
+                f'reduction must be one of {REDUCTIONS}, got {reduction!r}.')
+        if '://' not in checkpoint and not Path(checkpoint).is_file():
+            raise ValueError(
+                f'the weights of DALL-E\'s tokenizer are not at {checkpoint}; '
+                "download mmpretrain's dalle_encoder.pth and set "
+                'model.head.checkpoint to it, or predict pixels with '
+                "model.head=dict(type='sbam_mm.PixelHead') and "
+                'model.neck.out_dims=patch_size**2 * 3.')
+        self.reduction = reduction
+        self.tokenizer = MODELS.build(dict(tokenizer or {}, type='DALL-E'))
+        # Every weight: a tokenizer that is partly random gives wrong tokens.
+        load_weights(self.tokenizer, checkpoint, min_share=1.)
+        self.tokenizer.requires_grad_(False)
+
+    def init_weights(self) -> None:
+        """Keeps what was loaded."""
+
+    @torch.no_grad()
+    def target(self, images: Tensor) -> Tensor:
+        """The likeliest token of every patch.
+
+        Args:
+            images (Tensor): Scaled as DALL-E wants, 0.1 + 0.8 * x for pixels
+                x in [0, 1], of 8 pixels per patch: (B, 3, 8h, 8w).
+
+        Returns:
+            Tensor: int64 (B, h * w).
+        """
+        return self.tokenizer(images).argmax(dim=1).flatten(1)
+
+    def loss(self, prediction: Tensor, images: Tensor,
+             token_mask: TokenMask) -> Tensor:
+        """Loss on masked tokens.
+
+        Args:
+            prediction (Tensor): Logits, (B, L, vocabulary).
+            images (Tensor): See :meth:`target`.
+            token_mask (TokenMask): ``masked`` says which tokens count.
+
+        Returns:
+            Tensor: A scalar, in float32 whatever the autocast.
+        """
+        masked = token_mask.masked
+        target = self.target(images)
+        if target.shape != masked.shape:
+            height, width = images.shape[-2:]
+            raise ValueError(
+                f'the tokenizer makes {target.shape[1]} tokens of images of '
+                f'{height} x {width} pixels, the encoder has '
+                f'{masked.shape[1]} patches; give target images of 8 pixels '
+                'per patch with RandomResizedCropAndInterpolationWithTwoPic('
+                'second_size=112).')
+        wrong = cross_entropy(
+            prediction[masked].float(), target[masked], reduction='none')
+        values = wrong.new_zeros(masked.shape)
+        values[masked] = wrong
+        return masked_mean(values, masked, self.reduction)

@@ -1,0 +1,183 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""CAE's latent contextual regressor and decoder, on the masked tokens only."""
+from typing import NamedTuple, Optional
+
+import torch
+from mmengine.model import BaseModule
+from mmpretrain.models.backbones.vision_transformer import (
+    TransformerEncoderLayer,
+)
+from mmpretrain.models.necks.cae_neck import CAETransformerRegressorLayer
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from sbam_mm.layers import (
+    PackedLayout,
+    packed_cross_attention,
+    run_blocks,
+    xavier_linear,
+)
+from sbam_mm.masking import TokenMask
+from sbam_mm.models.backbones import Latent
+from sbam_mm.registry import MODELS
+
+
+class Regression(NamedTuple):
+    """What CAE makes of the masked patches, both in a layout of (B, L).
+
+    Attributes:
+        latent (Latent): The encoder's output as the regressor predicts it,
+            (T, D), for the alignment.
+        prediction (Latent): What the decoder makes of it, (T, out_dims).
+    """
+    latent: Latent
+    prediction: Latent
+
+
+def regress(layer: CAETransformerRegressorLayer,
+            x: Tensor,
+            layout: PackedLayout,
+            tokens: Tensor,
+            position: Tensor,
+            keep: Optional[Tensor] = None) -> Tensor:
+    """Run mmpretrain's regressor layer on packed queries.
+
+    Args:
+        layer (CAETransformerRegressorLayer): The layer with the parameters.
+        x (Tensor): Masked tokens, (T, D).
+        layout (PackedLayout): Where they stand in (B, L).
+        tokens (Tensor): All tokens in their places, (B, L, D); keys and
+            values.
+        position (Tensor): (1, L, D).
+        keep (Tensor, optional): Boolean (B, L), which of them count.
+            Defaults to None: all.
+
+    Returns:
+        Tensor: (T, D).
+    """
+    attn = layer.cross_attn
+    asked = layer.norm1_q_cross(x + layout.pack(position.expand_as(tokens)))
+    # A bias of the keys would drop out of the softmax: mmpretrain's is 0.
+    q, k, v = (
+        linear(y, weight.weight, bias).unflatten(-1, (attn.num_heads, -1))
+        for y, weight, bias in (
+            (asked, attn.q, attn.q_bias),
+            (layer.norm1_k_cross(tokens + position), attn.k, None),
+            (layer.norm1_v_cross(tokens), attn.v, attn.v_bias)))
+    mixed = attn.proj(packed_cross_attention(q, k, v, layout, keep).flatten(1))
+    x = layer.norm2_cross(x + layer.gamma_1_cross * mixed)
+    return x + layer.gamma_2_cross * layer.ffn(x)
+
+
+@MODELS.register_module()
+class ContextRegressor(BaseModule):
+    """Predict latents of masked patches from the visible ones, then decode.
+
+    Mask queries attend to the visible latents and to themselves; visible
+    latents are not changed, so that encoding is left to the encoder. The
+    decoder sees predicted latents only. Both run on masked tokens, packed
+    where images hide different numbers of them; mmpretrain's ``CAENeck`` wants
+    one number, set beforehand. With equal weights and equal numbers both
+    compute the same.
+
+    Source: Chen et al., *Context Autoencoder for Self-Supervised
+    Representation Learning*, IJCV 2023, section 3.1.
+
+    Args:
+        embed_dims (int): Width, that of the encoder. Defaults to 768.
+        num_heads (int): Defaults to 12.
+        regressor_depth (int): Defaults to 4.
+        decoder_depth (int): Defaults to 4.
+        out_dims (int): Values predicted per patch: 8192 logits of DALL-E's
+            vocabulary (the paper), or patch_size**2 * 3 pixels. Defaults to
+            8192.
+        mlp_ratio (int): Defaults to 4.
+        layer_scale_init_value (float): Defaults to 0.1 (ViT-S and ViT-B;
+            the official ViT-L has 1e-5).
+        init_cfg (dict, optional): Defaults to None.
+
+    Raises:
+        ValueError: If heads do not divide the width.
+
+    Example:
+        >>> neck = ContextRegressor(
+        ...     embed_dims=24, num_heads=3, regressor_depth=1,
+        ...     decoder_depth=1, out_dims=5)
+        >>> masked = torch.tensor([[True, True, False], [False, True, False]])
+        >>> layout = PackedLayout(torch.tensor([[True, False, False, True],
+        ...                                     [True, True, False, True]]))
+        >>> latent = Latent(torch.randn(5, 24), layout)
+        >>> out = neck(latent, TokenMask(masked), torch.zeros(1, 3, 24))
+        >>> out.latent.packed.shape, out.prediction.to_dense().shape
+        (torch.Size([3, 24]), torch.Size([2, 3, 5]))
+    """
+
+    def __init__(self,
+                 embed_dims: int = 768,
+                 num_heads: int = 12,
+                 regressor_depth: int = 4,
+                 decoder_depth: int = 4,
+                 out_dims: int = 8192,
+                 mlp_ratio: int = 4,
+                 layer_scale_init_value: float = 0.1,
+                 init_cfg: Optional[dict] = None):
+        super().__init__(init_cfg)
+        if embed_dims % num_heads:
+            raise ValueError(f'{num_heads} heads do not divide the width '
+                             f'{embed_dims}; change neck.num_heads.')
+        common = dict(
+            embed_dims=embed_dims,
+            num_heads=num_heads,
+            feedforward_channels=mlp_ratio * embed_dims,
+            layer_scale_init_value=layer_scale_init_value,
+            norm_cfg=dict(type='LN', eps=1e-6))
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
+        self.regressors = nn.ModuleList(
+            CAETransformerRegressorLayer(qkv_bias=True, **common)
+            for _ in range(regressor_depth))
+        self.norm_regressor = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.decoders = nn.ModuleList(
+            TransformerEncoderLayer(**common) for _ in range(decoder_depth))
+        self.norm_decoder = nn.LayerNorm(embed_dims, eps=1e-6)
+        self.head = nn.Linear(embed_dims, out_dims)
+
+    def init_weights(self) -> None:
+        """The official code's."""
+        super().init_weights()
+        xavier_linear(self)
+        nn.init.trunc_normal_(self.mask_token, std=.02)
+        nn.init.trunc_normal_(self.head.weight, std=.02)
+
+    def forward(self, latent: Latent, token_mask: TokenMask,
+                position: Tensor) -> Regression:
+        """Predict the masked patches.
+
+        Args:
+            latent (Latent): The encoder's, with class token, which is not
+                looked at.
+            token_mask (TokenMask): The mask it was encoded with; thrown
+                tokens are not looked at either.
+            position (Tensor): Of the patches, (1, L, D).
+
+        Returns:
+            Regression: Latents and predictions of masked patches.
+        """
+        layout = PackedLayout(token_mask.masked, num_masked(token_mask))
+        keep = None if token_mask.thrown is None else ~token_mask.thrown
+        visible = latent.to_dense()[:, 1:]
+        x = self.mask_token[0].expand(len(layout.index), -1)
+        for regressor in self.regressors:
+            tokens = layout.unpack(x.to(visible.dtype), visible)
+            x = regress(regressor, x, layout, tokens, position, keep)
+        predicted = self.norm_regressor(x)
+        x = predicted + layout.pack(position.expand_as(visible))
+        x = self.norm_decoder(run_blocks(self.decoders, x, layout))
+        return Regression(
+            Latent(predicted, layout), Latent(self.head(x), layout))
+
+
+def num_masked(token_mask: TokenMask) -> Optional[int]:
+    """Masked tokens per image, where the host knows it and all are equal."""
+    if token_mask.num_visible is None or token_mask.thrown is not None:
+        return None
+    return token_mask.masked.shape[1] - token_mask.num_visible

@@ -1,0 +1,182 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""CAE: encode the visible -> regress the masked latents -> decode -> losses.
+
+Source: Chen et al., *Context Autoencoder for Self-Supervised Representation
+Learning*, IJCV 2023.
+"""
+from typing import Dict, List, Optional, Union
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.masking import TokenMask
+from sbam_mm.models.losses import masked_mean
+from sbam_mm.models.necks.context_regressor import Regression, num_masked
+from sbam_mm.models.teachers import MomentumTeacher
+from sbam_mm.registry import MODELS, build_part
+
+from .base import MaskedImageModel
+from .mae import Reconstruction
+
+
+@MODELS.register_module()
+class CAE(MaskedImageModel):
+    """Context autoencoder with any masker, per-image ratios included.
+
+    **Target.** The paper's is DALL-E's visual tokens: ``DalleHead``, which
+    needs the tokenizer's weights and two images per sample (mmpretrain's
+    ``RandomResizedCropAndInterpolationWithTwoPic`` and
+    ``TwoNormDataPreprocessor``). With ``PixelHead`` the model predicts
+    normalised pixels as MAE does and needs neither; the paper's numbers are
+    not to be expected then.
+
+    **Alignment.** The regressor's latents are drawn to what the encoder
+    makes of the masked patches, without gradient. The paper's target is the
+    same encoder. mmpretrain copies the student after the target is computed,
+    so its target is one step old; its ``base_momentum`` is ``target=dict(
+    type='sbam_mm.MomentumTeacher', momentum=...)`` here.
+
+    **Encoder.** ``MaskedViT`` with layer scale. mmpretrain's ``CAEPretrainViT``
+    computes the same (a bias on the keys drops out of the softmax) but wants
+    equal numbers of visible patches; with stochastic depth it drops the
+    feed-forward branch twice.
+
+    Args:
+        backbone (dict): ``MaskedViT``, with ``layer_cfgs=dict(
+            layer_scale_init_value=0.1)`` as in the paper.
+        masker (dict): Any masker. The paper hides 98 of 196 patches in
+            blocks: ``BlockMasker(ratio=0.5)``. Defaults to random masking at
+            0.75.
+        neck (dict): ``ContextRegressor``.
+        head (dict): ``DalleHead`` (the paper) or ``PixelHead``.
+        align_weight (float): Weight of the alignment. Defaults to 2.
+        target (dict, optional): A ``MomentumTeacher`` that computes the
+            alignment's target. Defaults to None: the encoder itself.
+        **kwargs: Options of :class:`MaskedImageModel`.
+
+    Raises:
+        ValueError: If ``target`` is no ``MomentumTeacher``.
+
+    Example:
+        >>> model = CAE(
+        ...     backbone=dict(type='sbam_mm.MaskedViT', arch='tiny',
+        ...                   img_size=32, patch_size=8),
+        ...     masker=dict(type='sbam_mm.SBAM', ratio=0.5),
+        ...     neck=dict(type='sbam_mm.ContextRegressor', embed_dims=192,
+        ...               num_heads=3, out_dims=192),
+        ...     head=dict(type='sbam_mm.PixelHead', patch_size=8))
+        >>> out = model.loss(torch.randn(4, 3, 32, 32))
+        >>> sorted(out)[:3]
+        ['alignment', 'loss', 'mask_ratio']
+    """
+
+    def __init__(self,
+                 backbone: dict | nn.Module,
+                 align_weight: float = 2.,
+                 target: dict | nn.Module | None = None,
+                 **kwargs):
+        super().__init__(backbone, **kwargs)
+        self.align_weight = align_weight
+        self.target: Optional[MomentumTeacher] = None
+        if target is not None:
+            target = build_part(target)
+            if not isinstance(target, MomentumTeacher):
+                raise ValueError(
+                    'CAE aligns with its own encoder or a momentum copy of '
+                    f'it, got {type(target).__name__}; set model.target='
+                    "dict(type='sbam_mm.MomentumTeacher') or leave it out.")
+            self.target = target.of(self.backbone)
+
+    def follow_student(self) -> None:
+        """Let teacher and target take their step."""
+        super().follow_student()
+        if self.target is not None and self.training:
+            self.target.follow(self.backbone)
+
+    def loss(self,
+             inputs: Union[Tensor, List[Tensor]],
+             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+        """One training step.
+
+        Args:
+            inputs (Tensor or list[Tensor]): Normalised images, (B, C, H, W),
+                or these and the images the head wants as target.
+            data_samples (list, optional): With stored maps, where the masker
+                asks for them.
+
+        Returns:
+            dict[str, Tensor]: ``loss``; its parts ``reconstruction`` and
+            ``alignment`` (weighted), and the mask's statistics, for the log.
+        """
+        images, targets = (inputs, inputs) if isinstance(
+            inputs, Tensor) else inputs
+        self.follow_student()
+        tokens = self.backbone.embed(images)
+        token_mask = self.mask(tokens, images, data_samples)
+        regression = self.regress(tokens, token_mask, images)
+        reconstruction = self.head.loss(
+            regression.prediction.to_dense(), targets, token_mask)
+        alignment = self.align_weight * self.misalignment(
+            regression, tokens, token_mask, images)
+        return dict(
+            loss=reconstruction + alignment,
+            reconstruction=reconstruction.detach(),
+            alignment=alignment.detach(),
+            **token_mask.statistics())
+
+    def regress(self, tokens: Tensor, token_mask: TokenMask,
+                images: Tensor) -> Regression:
+        """Latents and predictions of the masked patches."""
+        latent = self.backbone.encode(tokens, token_mask)
+        position = self.backbone.position(self.backbone.grid(images))
+        return self.neck(latent, token_mask, position[:, 1:])
+
+    def misalignment(self, regression: Regression, tokens: Tensor,
+                     token_mask: TokenMask, images: Tensor) -> Tensor:
+        """Squared error to the masked patches as the encoder sees them."""
+        target = self.masked_latent(tokens, token_mask, images)
+        error = regression.latent.to_dense().float() - target.float()
+        return masked_mean(
+            error.square().mean(dim=-1), token_mask.masked,
+            self.head.reduction)
+
+    @torch.no_grad()
+    def masked_latent(self, tokens: Tensor, token_mask: TokenMask,
+                      images: Tensor) -> Tensor:
+        """What the encoder makes of the masked patches alone, (B, L, D)."""
+        encoder = self.backbone
+        if self.target is not None:
+            encoder = self.target.vit
+            tokens = encoder.embed(images)
+        hidden = TokenMask(
+            ~token_mask.masked, num_visible=num_masked(token_mask))
+        return encoder.encode(tokens, hidden).to_dense()[:, 1:]
+
+    @torch.no_grad()
+    def reconstruct(self,
+                    inputs: Tensor,
+                    token_mask: Optional[TokenMask] = None) -> Reconstruction:
+        """Hide patches and predict their pixels, for pictures.
+
+        Args:
+            inputs (Tensor): Normalised images, (B, C, H, W).
+            token_mask (TokenMask, optional): What to hide. Defaults to None:
+                the masker decides.
+
+        Returns:
+            Reconstruction: Predicted images and the mask; what is visible is
+            not predicted.
+
+        Raises:
+            ValueError: If the model predicts no pixels.
+        """
+        if not hasattr(self.head, 'to_images'):
+            raise ValueError(
+                f'a CAE with {type(self.head).__name__} predicts no pixels; '
+                "train one with head=dict(type='sbam_mm.PixelHead').")
+        tokens = self.backbone.embed(inputs)
+        if token_mask is None:
+            token_mask = self.mask(tokens, inputs)
+        prediction = self.regress(tokens, token_mask, inputs).prediction
+        return Reconstruction(
+            self.head.to_images(prediction.to_dense(), inputs), token_mask)
