@@ -36,7 +36,7 @@ class CAE(MaskedImageModel):
     so its target is one step old; its ``base_momentum`` is ``target=dict(
     type='sbam_mm.MomentumTeacher', momentum=...)`` here.
 
-    **Encoder.** ``MaskedViT`` with layer scale. mmpretrain's ``CAEPretrainViT``
+    **Encoder.** ``MaskedViT`` with layer scale. mmpretrain's encoder
     computes the same (a bias on the keys drops out of the softmax) but wants
     equal numbers of visible patches; with stochastic depth it drops the
     feed-forward branch twice.
