@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """BootMAE's masks: rectangles, and single tokens beside them."""
-from typing import Optional, Union
+from typing import Optional, Sequence, Union
 
 import torch
 from torch import Tensor, nn
@@ -105,13 +105,8 @@ class BlocksAndTokens(nn.Module):
                 noise: Optional[Tensor] = None) -> Choice:
         """Choose; ``noise`` (B, L) decides among tokens outside rectangles.
         """
-        batch_size, num_tokens = scores.shape
-        counts = torch.as_tensor(num_visible).expand(batch_size).tolist()
-        blocks = torch.stack([
-            block_mask(context.grid, round(self.share * (num_tokens - count)),
-                       TorchDraws(), self.min_area, self.max_area,
-                       self.min_aspect, LONG_SEARCH) for count in counts
-        ]).flatten(1).to(scores.device)
+        counts = torch.as_tensor(num_visible).expand(len(scores)).tolist()
+        blocks = self.rectangles(context, counts).to(scores.device)
         roll = 0
         if self.roll:
             roll = int(torch.randint(self.roll + 1, ()))
@@ -120,6 +115,21 @@ class BlocksAndTokens(nn.Module):
         return Choice(
             rolled_top(key, num_visible, roll),
             num_visible=one_count(num_visible))
+
+    def rectangles(self, context: MaskingContext,
+                   num_visible: Sequence[int]) -> Tensor:
+        """The part under rectangles, boolean (B, L), on the CPU.
+
+        Args:
+            context (MaskingContext): For the grid.
+            num_visible (Sequence[int]): Of every image.
+        """
+        hidden = [context.num_tokens - count for count in num_visible]
+        return torch.stack([
+            block_mask(context.grid, round(self.share * count), TorchDraws(),
+                       self.min_area, self.max_area, self.min_aspect,
+                       LONG_SEARCH) for count in hidden
+        ]).flatten(1)
 
 
 @MODELS.register_module()

@@ -34,8 +34,7 @@ class CMAE(MomentumTargetMAE):
     ``masker=dict(type='sbam_mm.RandomMasker', ratio=0.65, cell=2)``. The
     contrastive loss may rise after the warm-up, and a small global batch
     costs accuracy (issues of the official repository), so both losses are
-    logged. On a checkpoint of the official code load its position tables as
-    well: their channel halves are swapped against MAE's.
+    logged.
 
     Args:
         backbone (dict): ``MaskedViT``.
