@@ -11,6 +11,7 @@ and Hugging Face's ViT and ViTMAE; the format is recognised. Keys that have no
 place in the other format are listed.
 """
 import argparse
+import re
 import sys
 import warnings
 
@@ -18,13 +19,13 @@ import warnings
 warnings.filterwarnings('ignore')
 
 from sbam_mm.models.checkpoint import (  # noqa: E402
-    BRANCHES,
     SUFFIXES,
     read_checkpoint,
     state_dict_of,
     write_weights,
 )
 from sbam_mm.models.checkpoint_formats import (  # noqa: E402
+    BRANCHES,
     FORMATS,
     PARTS,
     from_ours,
@@ -80,12 +81,16 @@ def convert(args: argparse.Namespace) -> str:
             f'{args.source} has key names of no known format: '
             f'{listing(list(state))}; known are '
             f'{", ".join(layout.title for layout in FORMATS.values())}.')
-    written = from_ours(read.state, args.to, args.part, args.source)
+    written = from_ours(read.state, args.to, args.part, args.branch,
+                        args.source)
     weights = written.state
     if args.to in CONTAINER and not args.target.endswith('.safetensors'):
         weights = {CONTAINER[args.to]: weights}
     write_weights(args.target, weights)
-    dropped = read.dropped + written.dropped
+    # One line for all blocks.
+    dropped = dict.fromkeys(
+        re.sub(r'\.\d+\.', '.#.', key)
+        for key in read.dropped + written.dropped)
     return (f'Read: {len(state)} tensors of {FORMATS[read.format].title}\n'
             f'Dropped: {", ".join(dropped) or "nothing"}\n'
             f'Written: {len(written.state)} tensors of '

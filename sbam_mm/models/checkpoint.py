@@ -20,12 +20,18 @@ from torch import Tensor, nn
 
 from sbam_mm.files import replacing
 
-from .checkpoint_formats import listing, to_ours
+from .checkpoint_formats import BRANCHES, listing, to_ours
 
 # Under these names projects keep their weights beside other things.
 CONTAINERS = ('state_dict', 'model')
-BRANCHES = ('teacher', 'student')
 SUFFIXES = ('.pth', '.pt', '.bin', '.safetensors')
+# What some ViTs have and a model may be built without.
+OPTIONS = {
+    r'backbone\.pre_norm\.': 'pre_norm=True',
+    r'backbone\.layers\.\d+\.\w+\.gamma[12]\.':
+    'layer_scale_init_value=1e-5',
+    r'backbone\.ln2\.': "out_type='avg_featmap' and final_norm=False",
+}
 
 
 @dataclass
@@ -319,18 +325,27 @@ def weights_for(model: nn.Module,
         dict[str, Tensor]: Not yet compared with the model.
 
     Raises:
-        ValueError: If there are no weights, or some are of no plain ViT.
+        ValueError: If there are no weights, some are of no plain ViT, or
+            the model was built without a part that the file has.
     """
     state = state_dict_of(checkpoint, name)
     if compare_keys(model, state).share >= max(min_share, 0.5):
         return state
     state = to_ours(state, name).state
-    if not any(key.startswith('backbone.') for key in model.state_dict()):
-        state = {
-            re.sub(r'^backbone\.', '', key): value
-            for key, value in state.items()
-        }
-    return state
+    own = list(model.state_dict())
+    prefix = 'backbone.'
+    if not any(key.startswith(prefix) for key in own):
+        own, prefix = [f'backbone.{key}' for key in own], ''
+    for pattern, option in OPTIONS.items():
+        extra = [key for key in state if re.match(pattern, key)]
+        if extra and not any(re.match(pattern, key) for key in own):
+            raise ValueError(
+                f'{name} has {listing(extra)}, which the encoder lacks; build '
+                f'it with {option}.')
+    return {
+        re.sub(r'^backbone\.', prefix, key): value
+        for key, value in state.items()
+    }
 
 
 def load_weights(model: nn.Module,

@@ -20,6 +20,10 @@ State = Mapping[str, Tensor]
 # are what we keep in one tensor, stacked along its first dimension.
 Table = Tuple[Tuple[str, Union[str, Tuple[str, ...]]], ...]
 PARTS = ('all', 'encoder')
+# Of DINO's and iBOT's files: what is evaluated, and what is trained.
+BRANCHES = ('teacher', 'student')
+# Where our DINO and iBOT keep the former.
+TEACHER = 'momentum_teacher.module.backbone.'
 SHOWN = 5
 
 
@@ -280,6 +284,7 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
 def from_ours(state: State,
               target: str,
               part: str = 'all',
+              branch: str = 'teacher',
               name: str = 'the checkpoint') -> Conversion:
     """Our weights in the key names of another project.
 
@@ -290,6 +295,8 @@ def from_ours(state: State,
             in the published files) or "hf" (ViTMAE).
         part (str): "encoder" leaves the decoder out; "timm" and "dino" never
             have one. Defaults to "all".
+        branch (str): "teacher" or "student": which encoder of our DINO and
+            iBOT ("ours" with "all" keeps both). Defaults to "teacher".
         name (str): What to call the weights in a message.
 
     Returns:
@@ -318,13 +325,19 @@ def from_ours(state: State,
                          'write; give a checkpoint of a whole model.')
     if target == 'ours' and part == 'all':
         return Conversion(dict(state), target)
+    done = Conversion({}, target)
+    if branch == 'teacher' and any(key.startswith(TEACHER) for key in state):
+        done.dropped += [key for key in state if key.startswith('backbone.')]
+        state = {
+            key.replace(TEACHER, 'backbone.'): state[key]
+            for key in state if not key.startswith('backbone.')
+        }
     layout = FORMATS[target]
     table = layout.encoder
     wanted: Tuple[str, ...] = ('backbone.', )
     if part == 'all' and layout.decoder:
         table += layout.decoder
         wanted += ('neck.', )
-    done = Conversion({}, target)
     unknown = []
     for key, value in state.items():
         if not key.startswith(wanted):

@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A checkpoint either fits or is refused, with the reason."""
+import argparse
 import logging
 from types import SimpleNamespace
 
@@ -13,7 +14,9 @@ from sbam_mm.models.checkpoint import (
     compare_keys,
     load_weights,
     state_dict_of,
+    write_weights,
 )
+from sbam_mm.models.checkpoint_formats import from_ours
 from sbam_mm.registry import HOOKS
 
 pytestmark = pytest.mark.unit
@@ -191,25 +194,53 @@ def test_state_dict_of_ignores_what_is_no_tensor():
     assert list(state_dict_of(dict(a=torch.zeros(1), epoch=3))) == ['a']
 
 
-@pytest.mark.integration
-def test_runner_stops(tiny_mae, tmp_path):
-    """Through mmengine's Runner, which would go on without a word."""
+def runner_from(path, model, tmp_path):
     from mmengine.runner import Runner
-    torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'x.pth')
-    data = [dict(inputs=torch.zeros(3, 32, 32)) for _ in range(2)]
-    runner = Runner(
-        model=tiny_mae(),
+    data = [dict(inputs=torch.zeros(3, 32, 32), data_samples=0)] * 2
+    return Runner(
+        model=model,
         work_dir=str(tmp_path),
         train_dataloader=dict(
             batch_size=2,
             dataset=data,
             sampler=dict(type='DefaultSampler', shuffle=False),
             collate_fn=dict(type='default_collate')),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.)),
         train_cfg=dict(by_epoch=True, max_epochs=1),
         custom_hooks=[dict(type='sbam_mm.CheckpointKeysHook')],
-        load_from=str(tmp_path / 'x.pth'),
+        load_from=str(path),
         default_scope='mmpretrain',
         experiment_name=tmp_path.name)
+
+
+@pytest.mark.integration
+def test_runner_stops(tiny_mae, tmp_path):
+    """Through mmengine's Runner, which would go on without a word."""
+    torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'x.pth')
+    runner = runner_from(tmp_path / 'x.pth', tiny_mae(), tmp_path)
     with pytest.raises(ValueError, match='x.pth has 0 of'):
         runner.train()
+
+
+@pytest.mark.integration
+def test_runner_refuses_code(tiny_mae, tmp_path):
+    """Which mmengine would run."""
+    torch.save(dict(state_dict=tiny_mae().state_dict(), x=SimpleNamespace()),
+               tmp_path / 'x.pth')
+    runner = runner_from(tmp_path / 'x.pth', tiny_mae(), tmp_path)
+    with pytest.raises(ValueError, match='could run code'):
+        runner.train()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_runner_starts_from_an_official_file(tmp_path, tiny_mae, suffix):
+    """With the options that MAE's own script saves beside the weights."""
+    trained = tiny_mae(seed=1)
+    path = str(tmp_path / f'x{suffix}')
+    weights = from_ours(trained.state_dict(), 'mae').state
+    write_weights(path, weights if suffix == '.safetensors' else dict(
+        model=weights, args=argparse.Namespace(lr=1.)))
+    model = tiny_mae()
+    runner_from(path, model, tmp_path).train()
+    assert same(model, trained)

@@ -20,7 +20,8 @@ SCHEME = 'sbam_mm://'
 
 
 @CheckpointLoader.register_scheme(prefixes=SCHEME)
-def load_safely(filename: str, map_location: Optional[str] = None) -> Any:
+def load_from_safe_file(filename: str,
+                        map_location: Optional[str] = None) -> Any:
     """mmengine's loader for names that start with "sbam_mm://".
 
     mmengine's own reads no safetensors, and where a file holds more than
