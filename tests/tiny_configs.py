@@ -7,6 +7,7 @@ Each function changes ``model`` in place and returns the batch for one step,
 import numpy as np
 import torch
 from mmengine.registry import DefaultScope
+from mmpretrain.models import DALLEEncoder
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
@@ -56,8 +57,75 @@ def simmim(model):
     return torch.rand(2, 3, 32, 32), stored_maps()
 
 
+def cmae(model):
+    """CMAE: two views, a second decoder and two small MLPs."""
+    inputs, samples = mae(model)
+    decoder = dict(
+        embed_dim=24,
+        decoder_embed_dim=16,
+        decoder_depth=1,
+        decoder_num_heads=2,
+        **SIZE)
+    model.feature_decoder.update(predict_feature_dim=24, **decoder)
+    model.projector.update(
+        in_channels=24, hid_channels=16, out_channels=8)
+    model.contrast.predictor.update(
+        in_channels=8, hid_channels=16, out_channels=8)
+    return [inputs, torch.rand(2, 3, 32, 32)], samples
+
+
+def bootmae(model):
+    """BootMAE: two regressors."""
+    model.backbone.update(arch=ARCH, **SIZE)
+    regressor = dict(
+        embed_dim=24, decoder_embed_dim=16, decoder_num_heads=2, **SIZE)
+    model.neck.update(regressor)
+    model.feature_regressor.update(predict_feature_dim=24, **regressor)
+    model.head.patch_size = 8
+    if model.masker.type == 'sbam_mm.BootMAEMasker':
+        model.masker.update(min_area=2, max_area=6)
+    return torch.rand(2, 3, 32, 32), stored_maps()
+
+
+def convmae(model):
+    """ConvMAE with patches of 8 pixels."""
+    model.backbone.update(
+        arch=dict(embed_dims=(8, 12, 24), depths=(1, 1, 2), num_heads=3),
+        img_size=32,
+        patch_sizes=(2, 2, 2))
+    model.neck.update(
+        embed_dim=24,
+        decoder_embed_dim=16,
+        decoder_depth=1,
+        decoder_num_heads=2,
+        img_size=32,
+        patch_size=8)
+    model.head.patch_size = 8
+    return torch.rand(2, 3, 32, 32), stored_maps()
+
+
+def cae(model):
+    """CAE, with either target."""
+    model.backbone.update(arch=ARCH, **SIZE)
+    model.neck.update(
+        embed_dims=24,
+        num_heads=3,
+        regressor_depth=1,
+        decoder_depth=1,
+        out_dims=192)
+    images = torch.rand(2, 3, 32, 32)
+    if model.head.type == 'sbam_mm.DalleHead':
+        return [images, torch.rand(2, 3, 32, 32)], stored_maps()
+    model.head.patch_size = 8
+    return images, stored_maps()
+
+
 METHODS = {
     'MAE': mae,
+    'sbam_mm.BootMAE': bootmae,
+    'sbam_mm.CMAE': cmae,
+    'sbam_mm.CAE': cae,
+    'sbam_mm.ConvMAE': convmae,
     'sbam_mm.GPAFeature': mae,
     'sbam_mm.HPM': mae,
     'sbam_mm.MAE': mae,
@@ -76,6 +144,16 @@ def frozen_teacher(model, folder):
         torch.save({f'backbone.{k}': v
                     for k, v in vit.state_dict().items()}, path)
         teacher.checkpoint = str(path)
+
+
+def dalle_tokenizer(model, folder):
+    """A tokenizer with random weights, from a file as users have it."""
+    head = model.get('head') or {}
+    if head.get('type') == 'sbam_mm.DalleHead':
+        head.tokenizer = dict(n_hid=8, n_blk_per_group=1, vocab_size=192)
+        path = folder / 'dalle_encoder.pth'
+        torch.save(DALLEEncoder(**head.tokenizer).state_dict(), path)
+        head.checkpoint = str(path)
 
 
 def tiny_masker(masker):
@@ -97,6 +175,7 @@ def tiny(cfg, folder):
     model = cfg.model
     batch = METHODS[model.type](model)
     frozen_teacher(model, folder)
+    dalle_tokenizer(model, folder)
     if model.get('masker'):
         tiny_masker(model.masker)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
