@@ -120,6 +120,14 @@ def cae(model):
     return images, stored_maps()
 
 
+def self_distillation(model):
+    """DINO and iBOT: two global and one local crop of two images."""
+    model.backbone.update(arch=ARCH, **SIZE)
+    model.head.update(
+        in_dim=24, out_dim=16, hidden_dim=16, bottleneck_dim=8)
+    return [torch.rand(2, 3, size, size) for size in (32, 32, 16)], None
+
+
 METHODS = {
     'MAE': mae,
     'sbam_mm.BootMAE': bootmae,
@@ -130,6 +138,8 @@ METHODS = {
     'sbam_mm.HPM': mae,
     'sbam_mm.MAE': mae,
     'sbam_mm.SimMIM': simmim,
+    'sbam_mm.DINO': self_distillation,
+    'sbam_mm.iBOT': self_distillation,
 }
 
 
@@ -158,6 +168,8 @@ def dalle_tokenizer(model, folder):
 
 def tiny_masker(masker):
     """Blocks and heads of the recipe, as far as the tiny encoder has them."""
+    if masker.get('masker'):
+        tiny_masker(masker.masker)
     if masker.get('type') == 'sbam_mm.GPA':
         masker.update(block=1, head=2)
 

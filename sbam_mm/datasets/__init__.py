@@ -2,10 +2,16 @@
 from .image_folder import ImageFolder, UnreadableImagesError, decode_image
 from .sources import ImageSource, find_image_source
 from .stored_maps import DatasetMark, MapVersions, StoredMaps, save_maps
-from .transforms import LoadAttentionMap, LoadPartMap, RandomResizedCrop
+from .transforms import (
+    LoadAttentionMap,
+    LoadPartMap,
+    PixelShift,
+    RandomResizedCrop,
+)
 
 __all__ = [
     'DatasetMark', 'ImageFolder', 'ImageSource', 'LoadAttentionMap',
-    'LoadPartMap', 'MapVersions', 'RandomResizedCrop', 'StoredMaps',
-    'UnreadableImagesError', 'decode_image', 'find_image_source', 'save_maps'
+    'LoadPartMap', 'MapVersions', 'PixelShift', 'RandomResizedCrop',
+    'StoredMaps', 'UnreadableImagesError', 'decode_image', 'find_image_source',
+    'save_maps'
 ]

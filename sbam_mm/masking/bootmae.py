@@ -103,8 +103,7 @@ class BlocksAndTokens(nn.Module):
                 num_visible: Union[int, Tensor],
                 context: MaskingContext,
                 noise: Optional[Tensor] = None) -> Choice:
-        """Choose; ``noise`` (B, L) decides among tokens outside rectangles.
-        """
+        """Choose; ``noise`` (B, L) decides among tokens outside blocks."""
         counts = torch.as_tensor(num_visible).expand(len(scores)).tolist()
         blocks = self.rectangles(context, counts).to(scores.device)
         roll = 0

@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Two views of an image that lie some pixels apart."""
-from typing import Optional, Sequence, Tuple
+from typing import Callable, Optional, Sequence, Tuple
 
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
@@ -27,8 +27,8 @@ class PixelShift(BaseTransform):
     Args:
         size (int): Side of both views in pixels. Defaults to 224.
         max_shift (int): Largest offset in pixels. Defaults to 31.
-        target (Sequence[dict], optional): Transforms of the target view
-            alone. Defaults to none.
+        target (Sequence, optional): Transforms of the target view alone,
+            dicts or callables. Defaults to none.
 
     Raises:
         ValueError: If the shift is negative, or the image smaller than the
@@ -45,13 +45,16 @@ class PixelShift(BaseTransform):
     def __init__(self,
                  size: int = 224,
                  max_shift: int = 31,
-                 target: Optional[Sequence[dict]] = None):
+                 target: Optional[Sequence[dict | Callable]] = None):
         if max_shift < 0:
             raise ValueError(f'max_shift is the largest offset in pixels and '
                              f'cannot be {max_shift}; CMAE uses 31.')
         self.size = size
         self.max_shift = max_shift
-        self.target = Compose(list(target or ()))
+        self.target = Compose([
+            TRANSFORMS.build(step) if isinstance(step, dict) else step
+            for step in target or ()
+        ])
 
     @cache_randomness
     def offset(self) -> Tuple[int, int]:
