@@ -28,7 +28,6 @@ from sbam_mm.visualization import (  # noqa: E402
     labelled_maskers,
     load_image,
     mask_gallery,
-    masker_config,
     model_from_config,
     photographs,
     save_figure,
@@ -37,6 +36,7 @@ from sbam_mm.visualization import (  # noqa: E402
 from sbam_mm.visualization.models import read_config  # noqa: E402
 from sbam_mm.visualization.named_maskers import (  # noqa: E402
     changes_over_training,
+    choose_maskers,
     fit_all,
     masker_label,
 )
@@ -100,29 +100,14 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def same_masker(configured: dict, named: dict) -> bool:
-    """Whether a config's masker is the one that a name means.
-
-    Its mode must be the name's; ratios are the config's to choose.
-    """
-    return all(
-        configured.get(key) == value for key, value in named.items()
-        if key not in ('ratio', 'probability'))
-
-
 def masker_configs(args: argparse.Namespace,
                    configured: Optional[dict]) -> List[dict]:
     """The maskers asked for; the config's options go to its own masker."""
     if args.compare and args.masker:
         raise ValueError('--masker and --compare exclude each other; put the '
                          'masker into the list of --compare.')
-    names = (args.compare or args.masker or '').split(',')
-    if names == ['']:
-        return [configured or masker_config('sbam')]
-    return [
-        configured if configured and same_masker(configured, config) else
-        config for config in map(masker_config, names)
-    ]
+    names = args.compare or args.masker
+    return choose_maskers(names.split(',') if names else [], configured)
 
 
 def base_ratios(args: argparse.Namespace, configs: List[dict]) -> tuple:
@@ -172,7 +157,6 @@ def draw(args: argparse.Namespace) -> str:
     if args.config:
         config = read_config(args.config)
         configured = config.model.get('masker')
-        configured = configured and dict(configured)
     configs = masker_configs(args, configured)
     maskers = labelled_maskers(configs, base_ratios(args, configs))
     if not 0 <= args.progress <= 1:

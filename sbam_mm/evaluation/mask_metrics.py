@@ -33,13 +33,29 @@ METRICS = {
     'pointing': 'pointing game',
     'boundary_hidden': 'hidden on boundary',
     'boundary_salient': 'salient on boundary',
-    'boundary_to_inside': 'salience boundary / inside',
+    'boundary_minus_inside': 'salience boundary - inside',
 }
 
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:
     """Quotient, not a number where nothing is below."""
     return torch.where(below > 0, above / below, above.new_tensor(torch.nan))
+
+
+def boundary_tokens(coverage: Tensor) -> Tensor:
+    """Tokens on object boundaries: b of this module's head.
+
+    Args:
+        coverage (Tensor): (B, L) in [0, 1].
+
+    Returns:
+        Tensor: float32 (B, L), 1 or 0.
+
+    Example:
+        >>> boundary_tokens(torch.tensor([[0., .01, .5, 1.]])).tolist()
+        [[0.0, 0.0, 1.0, 0.0]]
+    """
+    return ((coverage > MARGIN) & (coverage < 1 - MARGIN)).float()
 
 
 def mask_metrics(token_mask: TokenMask,
@@ -77,8 +93,9 @@ def mask_metrics(token_mask: TokenMask,
         * ``boundary_salient``:
           :math:`\sum_l 1_{S_l > \delta} b_l / \sum_l 1_{S_l > \delta}`, the
           same of the salient ones.
-        * ``boundary_to_inside``: mean S on boundaries by mean S inside;
-          above 1 where salience is higher at boundaries.
+        * ``boundary_minus_inside``:
+          :math:`\sum_l S_l b_l / \sum_l b_l - \sum_l S_l i_l / \sum_l i_l`,
+          above 0 where salience is higher at boundaries.
 
     Raises:
         ValueError: If the sizes differ, or a coverage or threshold is
@@ -106,7 +123,7 @@ def mask_metrics(token_mask: TokenMask,
         raise ValueError('threshold is a share of a patch in (0, 1], got '
                          f'{threshold:g}; half is 0.5.')
     cover = coverage.float().to(masked.device)
-    boundary = ((cover > MARGIN) & (cover < 1 - MARGIN)).float()
+    boundary = boundary_tokens(cover)
     inside = (cover >= 1 - MARGIN).float()
     objects = cover if threshold is None else (cover >= threshold).float()
     hidden = (~token_mask.visible).float()
@@ -130,8 +147,9 @@ def mask_metrics(token_mask: TokenMask,
         boundary_hidden=torch.where(known, mean(boundary, hidden), torch.nan),
         boundary_salient=torch.where(known, mean(boundary, salient),
                                      torch.nan),
-        boundary_to_inside=_ratio(mean(scores, boundary),
-                                  mean(scores, inside)))
+        boundary_minus_inside=torch.where(
+            scores.amax(dim=1) > 0,
+            mean(scores, boundary) - mean(scores, inside), torch.nan))
 
 
 class Estimate(NamedTuple):

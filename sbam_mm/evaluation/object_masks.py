@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
 Size = Tuple[int, int]
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')
 
 
 class ObjectMasks(Protocol):
@@ -141,7 +142,7 @@ def _segment_mask(annotation: Mapping[str, Any], size: Size) -> np.ndarray:
     return box_mask(annotation['bbox'], size)
 
 
-def _check_size(found: Size, size: Size, image: Union[str, Path],
+def _check_size(found: Tuple[int, ...], size: Size, image: Union[str, Path],
                 path: Path) -> None:
     if tuple(found) != tuple(size):
         raise ValueError(
@@ -215,7 +216,7 @@ class CocoMasks:
         mask = np.zeros(size, dtype=bool)
         for annotation in self.objects[name]:
             part = _segment_mask(annotation, size)
-            _check_size(part.shape, size, image, self.path)  # type: ignore
+            _check_size(part.shape, size, image, self.path)
             mask |= part
         return mask
 
@@ -246,14 +247,13 @@ class PngMasks:
                              'out.')
         try:
             with Image.open(path) as file:
-                if file.mode in ('LA', 'PA', 'RGBA'):
-                    file = file.convert('L' if file.mode == 'LA' else 'RGB')
-                pixels = np.asarray(file)
+                opaque = dict(LA='L', PA='RGB', RGBA='RGB').get(file.mode)
+                pixels = np.asarray(file.convert(opaque) if opaque else file)
         except Exception as error:  # Pillow raises many kinds
             raise ValueError(f'the mask {path} cannot be read; it is damaged '
                              'or no PNG, so draw it again.') from error
-        mask = pixels.any(axis=2) if pixels.ndim == 3 else pixels != 0
-        _check_size(mask.shape, size, image, path)  # type: ignore[arg-type]
+        mask = np.asarray(np.atleast_3d(pixels != 0).any(axis=2))
+        _check_size(mask.shape, size, image, path)
         return mask
 
 
@@ -270,6 +270,35 @@ def read_object_masks(path: Union[str, Path]) -> ObjectMasks:
         ValueError: If the file is missing or something else.
     """
     return PngMasks(path) if Path(path).is_dir() else CocoMasks(path)
+
+
+def find_images(paths: Sequence[Union[str, Path]]) -> List[Path]:
+    """Image files, and those in folders.
+
+    Args:
+        paths (Sequence[str or Path]): Files, and folders that are not
+            searched deeper.
+
+    Returns:
+        list[Path]: Those of a folder in the order of their names.
+
+    Raises:
+        ValueError: If a path does not exist, or nothing is found.
+    """
+    files: List[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            files += sorted(file for file in path.iterdir()
+                            if file.suffix.lower() in SUFFIXES)
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise ValueError(f'{path} does not exist; give image files or a '
+                             'folder of them.')
+    if not files:
+        raise ValueError(f'{paths[0]} has no images '
+                         f'({", ".join(SUFFIXES)}); give another folder.')
+    return files
 
 
 def token_coverage(masks: Sequence[np.ndarray], size: Size,

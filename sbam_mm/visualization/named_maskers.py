@@ -115,6 +115,41 @@ def masker_label(config: Mapping) -> str:
     return name.removesuffix('Masker') or name
 
 
+def choose_maskers(names: Sequence[str],
+                   configured: Optional[Mapping] = None) -> List[dict]:
+    """Configs of maskers asked for by name, beside one of a config file.
+
+    Args:
+        names (Sequence[str]): Short names. If there are none: the config's
+            masker, or SBAM.
+        configured (Mapping, optional): The config's masker. A name that
+            means it (type and mode; ratios are the config's to choose) gets
+            its options. Defaults to None.
+
+    Returns:
+        list[dict]: One per name.
+
+    Raises:
+        ValueError: If a name is unknown.
+
+    Example:
+        >>> own = dict(type='sbam_mm.SBAM', noise=0.25)
+        >>> choose_maskers(['random', 'sbam'], own)[1]['noise']
+        0.25
+    """
+    own = None if configured is None else dict(configured)
+    if not names:
+        return [own or masker_config('sbam')]
+
+    def is_own(named: dict) -> bool:
+        return own is not None and all(
+            own.get(key) == value for key, value in named.items()
+            if key not in ('ratio', 'probability'))
+
+    return [own if own and is_own(config) else config
+            for config in map(masker_config, names)]
+
+
 def build_masker(config: Mapping, ratio: Optional[float] = None) -> nn.Module:
     """Build a masker to look at, if wanted at another base ratio.
 

@@ -1,8 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Figures and files: one look, and never half a file."""
 import io
-import os
-import tempfile
 import textwrap
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
@@ -11,33 +9,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sbam_mm.files import write_atomically
+
 # Told apart by readers with any colour vision (Paul Tol's "bright").
 COLOURS = ('#4477AA', '#EE6677', '#228833', '#CCBB44', '#AA3377', '#66CCEE')
 INK, FAINT = '#1f2933', '#5b6770'
 
 # A picture and the line below it; None leaves a place empty.
 Cell = Optional[Tuple[np.ndarray, str]]
-
-
-def write_atomically(path: Union[str, Path], content: bytes) -> None:
-    """Write a file that is either complete or not there.
-
-    Args:
-        path (str or Path): Missing folders are made.
-        content (bytes): All of it.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(content)
-        # mkstemp makes files that only their owner reads.
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
 
 
 def figure_png(figure: Figure, dpi: int = 150) -> bytes:

@@ -1,0 +1,224 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Few-shot attention selection: which head of a teacher looks at objects.
+
+Source: Xi et al., *Global Patch-wise Attention is Masterful Facilitator for
+Masked Image Modeling* (GPA), ACM MM 2024, section 3.4 and Figure 4: on a
+handful of images with annotated patches every head of every block is judged
+by the recall of the annotated patches among the patches it would mask, and
+the best one guides the masks. The paper found block 9, head 11 of MAE's
+ViT-B with 10 and with 50 images (Table 5).
+"""
+from math import sqrt
+from typing import List, NamedTuple, Optional, Sequence, Union
+
+import torch
+from mmpretrain.models import VisionTransformer
+from torch import Tensor
+
+from sbam_mm.masking import join_heads
+from sbam_mm.models.backbones.vit_attention import (
+    input_tokens,
+    patch_attention,
+)
+
+
+class HeadRecall(NamedTuple):
+    """How well one head, or all of a block together, finds the objects.
+
+    Attributes:
+        block (int): From 0.
+        head (int or str): From 0; "sum" is the sum over heads, which ranks
+            patches as their mean does.
+        recall (float): Mean over images, in [0, 1].
+        error (float): Its standard error; not a number for one image.
+    """
+    block: int
+    head: Union[int, str]
+    recall: float
+    error: float
+
+    def config_lines(self, source: str = 'teacher') -> List[str]:
+        """What to write into a config to mask by this attention.
+
+        Args:
+            source (str): "teacher" or "self". Defaults to "teacher".
+
+        Returns:
+            list[str]: The salience for a composed masker, and GPA.
+
+        Example:
+            >>> print(HeadRecall(9, 11, .8, .02).config_lines()[1])
+            masker=dict(type='sbam_mm.GPA', block=9, head=11)
+        """
+        own = '' if source == 'teacher' else f', source={source!r}'
+        return [
+            f"salience=dict(type='sbam_mm.AttentionSalience', "
+            f'source={source!r}, block={self.block}, head={self.head!r}, '
+            "queries='all', softmax=False, own_query=False)",
+            f"masker=dict(type='sbam_mm.GPA', block={self.block}, "
+            f'head={self.head!r}{own})',
+        ]
+
+
+def annotated_patches(coverage: Tensor,
+                      threshold: float = 0.5,
+                      names: Optional[Sequence[str]] = None) -> Tensor:
+    """The patches that count as annotated.
+
+    Args:
+        coverage (Tensor): Share of every patch that is object, (B, L) in
+            [0, 1]; see :func:`~sbam_mm.evaluation.object_masks.
+            token_coverage`.
+        threshold (float): Covered share from which on a patch counts.
+            Defaults to 0.5.
+        names (Sequence[str], optional): Of the images, for messages.
+            Defaults to None: numbers.
+
+    Returns:
+        Tensor: Boolean (B, L).
+
+    Raises:
+        ValueError: If an image has no annotated patch, or nothing else.
+
+    Example:
+        >>> annotated_patches(torch.tensor([[0., .4, .5, 1.]])).tolist()
+        [[False, False, True, True]]
+    """
+    if not 0 < threshold <= 1:
+        raise ValueError('threshold is a share of a patch in (0, 1], got '
+                         f'{threshold:g}; half is 0.5.')
+    annotated = coverage >= threshold
+    for i, count in enumerate(annotated.sum(dim=1).tolist()):
+        name = f'image {i}' if names is None else names[i]
+        if not count:
+            raise ValueError(
+                f'the annotation of {name} is empty: no patch is covered '
+                f'to {threshold:g} (at most {coverage[i].max():.2g}); draw '
+                'more of the object or lower the threshold.')
+        if count == coverage.shape[1]:
+            raise ValueError(
+                f'the annotation of {name} is all of it, which every head '
+                'recalls; leave the image out.')
+    return annotated
+
+
+def patch_recall(scores: Tensor,
+                 annotated: Tensor,
+                 num_masked: Optional[int] = None) -> Tensor:
+    r"""Share of the annotated patches among the k highest scores.
+
+    .. math:: m = |\mathrm{top}_k(S) \cap M_h| / |M_h|
+
+    Equal scores are taken in grid order.
+
+    Args:
+        scores (Tensor): (..., B, L).
+        annotated (Tensor): M_h, boolean (B, L), at least one per image.
+        num_masked (int, optional): k, as many as a masker would mask.
+            Defaults to None: as many as are annotated in the image, so that
+            1 is the best and the annotated share what chance has.
+
+    Returns:
+        Tensor: float32 (..., B) in [0, 1].
+
+    Raises:
+        ValueError: If k is not between 1 and L.
+
+    Example:
+        >>> S = torch.tensor([[.9, .8, .1, .2]])
+        >>> M = torch.tensor([[True, False, False, True]])
+        >>> patch_recall(S, M).tolist(), patch_recall(S, M, 3).tolist()
+        ([0.5], [1.0])
+    """
+    length = annotated.shape[1]
+    wanted = annotated.sum(dim=1)
+    count: Union[int, Tensor] = wanted[:, None]
+    if num_masked is not None:
+        if not 1 <= num_masked <= length:
+            raise ValueError(f'num_masked is a number of the {length} '
+                             f'patches, got {num_masked}.')
+        count = num_masked
+    order = scores.argsort(dim=-1, descending=True, stable=True)
+    found = annotated.expand_as(scores).gather(-1, order)
+    place = torch.arange(length, device=scores.device)
+    return (found & (place < count)).sum(dim=-1) / wanted
+
+
+@torch.no_grad()
+def head_scores(vit: VisionTransformer,
+                inputs: Tensor,
+                block: int,
+                own_query: bool = False) -> Tensor:
+    """GPA scores of all heads of a block, and of their sum.
+
+    Args:
+        vit (VisionTransformer): The teacher's encoder.
+        inputs (Tensor): Normalised images, (B, C, H, W).
+        block (int): From 0.
+        own_query (bool): Whether a patch's own query counts. Defaults to
+            False, as in the paper; see :class:`sbam_mm.masking.GPA`.
+
+    Returns:
+        Tensor: float32 (heads + 1, B, L), each image's scaled to [0, 1], the
+        sum last.
+    """
+    received = patch_attention(vit, input_tokens(vit, inputs), block, 'all',
+                               False, own_query)
+    heads: List[Union[int, str]] = [*range(received.shape[1]), 'sum']
+    return torch.stack([join_heads(received, head) for head in heads])
+
+
+def recall_of_heads(vit: VisionTransformer,
+                    inputs: Tensor,
+                    annotated: Tensor,
+                    num_masked: Optional[int] = None,
+                    own_query: bool = False) -> Tensor:
+    """Recall of every head of every block, image by image.
+
+    Args:
+        vit (VisionTransformer): The teacher's encoder, in eval mode.
+        inputs (Tensor): Normalised images, (B, C, H, W).
+        annotated (Tensor): Boolean (B, L); see :func:`annotated_patches`.
+        num_masked (int, optional): See :func:`patch_recall`.
+        own_query (bool): See :func:`head_scores`. Defaults to False.
+
+    Returns:
+        Tensor: float32 (blocks, heads + 1, B), the sum over heads last.
+
+    Example:
+        >>> vit = VisionTransformer('deit-tiny', img_size=32, patch_size=8)
+        >>> annotated = torch.arange(16).expand(2, 16) < 4
+        >>> recall_of_heads(vit, torch.randn(2, 3, 32, 32), annotated).shape
+        torch.Size([12, 4, 2])
+    """
+    return torch.stack([
+        patch_recall(head_scores(vit, inputs, block, own_query), annotated,
+                     num_masked) for block in range(len(vit.layers))
+    ])
+
+
+def rank_heads(recall: Tensor) -> List[HeadRecall]:
+    """Heads by mean recall, the best first.
+
+    Args:
+        recall (Tensor): (blocks, heads + 1, B), from
+            :func:`recall_of_heads`.
+
+    Returns:
+        list[HeadRecall]: All of them; equal ones by block and head.
+
+    Example:
+        >>> best = rank_heads(torch.tensor([[[.2], [.1]], [[.9], [.4]]]))[0]
+        >>> best.block, best.head
+        (1, 0)
+    """
+    blocks, heads, images = recall.shape
+    mean = recall.mean(dim=2)
+    error = (recall.std(dim=2) / sqrt(images) if images > 1 else
+             torch.full_like(mean, torch.nan))
+    ranked = [
+        HeadRecall(block, 'sum' if head == heads - 1 else head,
+                   float(mean[block, head]), float(error[block, head]))
+        for block in range(blocks) for head in range(heads)
+    ]
+    return sorted(ranked, key=lambda one: -one.recall)

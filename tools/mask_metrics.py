@@ -1,0 +1,289 @@
+#!/usr/bin/env python
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Measure whether maskers hide objects, on images with object masks.
+
+    python tools/mask_metrics.py --compare sbam,attmask-high,gpa \
+        --images val2017 --annotations annotations/instances_val2017.json
+    python tools/mask_metrics.py --config CONFIG --checkpoint PTH \
+        --images photos --annotations photos/masks --out sbam.json
+
+Annotations are a COCO file (polygons, run lengths or boxes), a JSON file
+{"photo.jpg": [[x, y, width, height], ...]}, or a folder of PNG masks named
+like the images, in which everything that is not black is object. A row with
+random masks comes along for comparison.
+"""
+import argparse
+import sys
+import warnings
+from pathlib import Path
+from typing import Dict, Iterator, List, Tuple
+
+# The stack warns about optional parts at import; none of them is used here.
+warnings.filterwarnings('ignore')
+
+import torch  # noqa: E402
+from rich.progress import track  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from sbam_mm.evaluation.mask_metrics import (  # noqa: E402
+    METRICS,
+    boundary_tokens,
+    mask_metrics,
+    over_images,
+)
+from sbam_mm.evaluation.object_masks import (  # noqa: E402
+    find_images,
+    read_object_masks,
+    token_coverage,
+)
+from sbam_mm.evaluation.tables import (  # noqa: E402
+    markdown_table,
+    plus_minus,
+    write_results,
+)
+from sbam_mm.visualization import (  # noqa: E402
+    center_crop,
+    draw_mask,
+    labelled_maskers,
+    load_image,
+    masker_config,
+    masking_context,
+    model_from_config,
+    vit_base,
+)
+from sbam_mm.visualization.models import read_config  # noqa: E402
+from sbam_mm.visualization.named_maskers import (  # noqa: E402
+    changes_over_training,
+    choose_maskers,
+    fit_all,
+)
+from sbam_mm.visualization.report import collect_versions  # noqa: E402
+
+NOTE = (
+    'Each number is the mean over images ± its standard error; draws of one '
+    'image are averaged first. Object and background: share of either that '
+    'is hidden, a token counting with the share of its patch that is object'
+    '{threshold}; above 1, the third says that objects are hidden first. '
+    'Pointing game: how often the most salient token is on an object. On '
+    'boundary: share of the hidden, or salient (S > {delta:g}), tokens that '
+    'objects cover in part. A dash: no salience.')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--images', nargs='+', required=True, metavar='PATH',
+        help='folders (looked into once, not deeper) or image files')
+    parser.add_argument(
+        '--annotations', required=True, metavar='PATH',
+        help='COCO or box JSON file, or a folder of PNG masks')
+    parser.add_argument(
+        '--compare', metavar='A,B,...',
+        help="maskers by name (default: the config's, or sbam)")
+    parser.add_argument('--config', help='take the model from this config')
+    parser.add_argument('--checkpoint', help='weights of the model')
+    parser.add_argument(
+        '--ratio', type=float, metavar='R',
+        help="base ratio of all maskers (default: each one's own)")
+    parser.add_argument(
+        '--progress', type=float, default=1., metavar='P',
+        help='how much of a training is done, for maskers that change over '
+        'it, such as gpa (default: 1, its end)')
+    parser.add_argument(
+        '--threshold', type=float, metavar='T',
+        help='a token is object from this covered share on (default: every '
+        'token counts with its share)')
+    parser.add_argument(
+        '--delta', type=float, default=0.1,
+        help='tokens with more salience are salient (default: 0.1)')
+    parser.add_argument(
+        '--seeds', type=int, default=3, metavar='N',
+        help='draws per image; without a checkpoint each with random weights '
+        'of its own (default: 3)')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='the first (default: 0)')
+    parser.add_argument(
+        '--limit', type=int, metavar='N', help='take the first N images')
+    parser.add_argument('--batch-size', type=int, default=16)
+    parser.add_argument('--device', default='cpu', help='default: cpu')
+    parser.add_argument(
+        '--out', default='mask_metrics.json',
+        help='.json file; a table .md is written beside it (default: '
+        'mask_metrics.json)')
+    return parser.parse_args()
+
+
+Model = nn.Module
+Values = Dict[str, Dict[str, Tensor]]
+
+
+def coverages(files: List[Path], annotations: str, size: Tuple[int, int],
+              patch: int) -> Dict[Path, Tensor]:
+    """Objects of every image on the token grid, (1, L) each.
+
+    All annotations are read before anything is computed, so that a missing
+    one stops at once. Images without objects, or with nothing else, are left
+    out: there is nothing to compare.
+    """
+    masks = read_object_masks(annotations)
+    found = {}
+    for file in track(files, 'Annotations', transient=True):
+        mask = masks(file, load_image(file).shape[:2])
+        cover = token_coverage([mask], size, patch)
+        if 0 < cover.sum() < cover.numel():
+            found[file] = cover
+    if not found:
+        raise ValueError(f'none of the {len(files)} images has an object and '
+                         f'a background in {annotations}; check that it '
+                         'belongs to them.')
+    return found
+
+
+def models(args: argparse.Namespace, config) -> Iterator[Tuple[Model, list]]:
+    """Models to measure with, and the seeds of the draws for each."""
+    seeds = list(range(args.seed, args.seed + args.seeds))
+    # A checkpoint is one model; random weights are as many as there are.
+    for group in [seeds] if args.checkpoint else [[seed] for seed in seeds]:
+        if config is None:
+            model, _ = vit_base(args.checkpoint, group[0])
+        else:
+            model, _ = model_from_config(config, args.checkpoint, group[0])
+        yield model.to(args.device), group
+
+
+def measure(model: Model, seeds: List[int], maskers: Dict[str, nn.Module],
+            covers: Dict[Path, Tensor], size: Tuple[int, int],
+            args: argparse.Namespace) -> Values:
+    """Metrics by masker and name, each (seeds, images)."""
+    found: Dict[str, Dict[str, List[Tensor]]] = {
+        label: {name: [] for name in METRICS} for label in maskers
+    }
+    files = list(covers)
+    starts = range(0, len(files), args.batch_size)
+    for start in track(starts, f'Masks, seeds {seeds}', transient=True):
+        batch = files[start:start + args.batch_size]
+        context = masking_context(
+            model, [center_crop(load_image(file), size) for file in batch],
+            args.progress)
+        cover = torch.cat([covers[file] for file in batch])
+        for label, masker in maskers.items():
+            drawn = [
+                mask_metrics(
+                    # No two batches with the same draws.
+                    draw_mask(masker, context, 1_000_003 * seed + start),
+                    cover, args.threshold, args.delta) for seed in seeds
+            ]
+            for name in METRICS:
+                found[label][name].append(
+                    torch.stack([one[name].cpu() for one in drawn]))
+    return {
+        label: {name: torch.cat(parts, dim=1) for name, parts in one.items()}
+        for label, one in found.items()
+    }
+
+
+def run(args: argparse.Namespace) -> List[Path]:
+    """Do everything; returns the files written.
+
+    Raises:
+        ValueError: With a sentence for the user; nothing was written then.
+    """
+    if args.seeds < 1 or args.batch_size < 1:
+        raise ValueError('--seeds and --batch-size are counts from 1, got '
+                         f'{args.seeds} and {args.batch_size}.')
+    if not 0 <= args.progress <= 1:
+        raise ValueError(f'--progress {args.progress:g} is no share of a '
+                         'training; give a number in [0, 1].')
+    config = read_config(args.config) if args.config else None
+    configured = config.model.get('masker') if config else None
+    names = args.compare.split(',') if args.compare else []
+    configs = choose_maskers(names, configured)
+    if masker_config('random') not in configs:
+        configs.append(masker_config('random'))
+    maskers = labelled_maskers(configs, [args.ratio])
+    files = find_images(args.images)[:args.limit]
+
+    runs: List[Values] = []
+    for model, seeds in models(args, config):
+        if not runs:
+            changes = fit_all(maskers, model)
+            patch = model.backbone.patch_size
+            height, width = map(int, model.backbone.img_size)
+            covers = coverages(files, args.annotations, (height, width),
+                               patch)
+        runs.append(measure(model.eval(), seeds, maskers, covers,
+                            (height, width), args))
+    values = {
+        label: {name: torch.cat([one[label][name] for one in runs])
+                for name in METRICS} for label in maskers
+    }
+    estimates = {
+        label: {name: over_images(each) for name, each in one.items()}
+        for label, one in values.items()
+    }
+    cover = torch.cat(list(covers.values()))
+    source = Path(args.config).name if args.config else 'ViT-B/16'
+    weights = (f'weights of {Path(args.checkpoint).name}' if args.checkpoint
+               else 'random weights, drawn anew for every seed')
+    seeds = list(range(args.seed, args.seed + args.seeds))
+    facts = (
+        f'{source}, {weights}; seeds {", ".join(map(str, seeds))}; '
+        f'{len(covers)} images of {height} x {width} pixels'
+        f' ({len(files) - len(covers)} more show no object, or nothing '
+        f'else); objects cover {cover.mean():.1%} of the pixels, '
+        f'{boundary_tokens(cover).mean():.1%} of the tokens lie on a '
+        'boundary.')
+    note = NOTE.format(
+        delta=args.delta,
+        threshold='' if args.threshold is None else
+        f', where that is at least {args.threshold:g}')
+    if any(map(changes_over_training, maskers.values())):
+        note += f' Schedules stand at {args.progress:.0%} of the training.'
+    versions = collect_versions()
+    table = markdown_table(
+        ['masker', *METRICS.values()],
+        [[label, *(plus_minus(e.mean, e.error) for e in one.values())]
+         for label, one in estimates.items()])
+    page = (f'{facts}\n\n{table}\n{note} {changes}'.rstrip() + '\n\n' +
+            ', '.join(f'{name} {text}' for name, text in versions.items()) +
+            '\n')
+    results = dict(
+        model=source,
+        checkpoint=args.checkpoint,
+        seeds=seeds,
+        images=[str(file) for file in covers],
+        left_out=len(files) - len(covers),
+        size=[height, width],
+        threshold=args.threshold,
+        delta=args.delta,
+        progress=args.progress,
+        changes=changes,
+        versions=versions,
+        maskers={
+            label: {
+                name: dict(
+                    estimates[label][name]._asdict(),
+                    per_image=[round(v, 6) for v in
+                               each.nanmean(dim=0).tolist()])
+                for name, each in one.items()
+            } for label, one in values.items()
+        })
+    written = write_results(args.out, results, page)
+    print(page)
+    return written
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        written = run(args)
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+    print(f'Written: {", ".join(map(str, written))}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,230 @@
+#!/usr/bin/env python
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Find the attention head that looks at objects, from a handful of images.
+
+    python tools/select_attention.py --checkpoint mae_pretrain_vit_base.pth \
+        --images photos --annotations photos/masks
+    python tools/select_attention.py --config CONFIG --checkpoint PTH \
+        --images a.jpg b.jpg --annotations boxes.json --top masked
+
+Ranks every head of every block of a teacher (the config's, or else the
+encoder itself) by the recall of the annotated patches among the patches of
+highest GPA score, writes a table, a picture and a JSON file, and prints the
+config lines for the best head. Annotations are a folder of PNG masks named
+like the images (not black = object), a COCO file, or a JSON file
+{"photo.jpg": [[x, y, width, height], ...]}.
+"""
+import argparse
+import sys
+import warnings
+from pathlib import Path
+from typing import List, Tuple
+
+# The stack warns about optional parts at import; none of them is used here.
+warnings.filterwarnings('ignore')
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from rich.progress import track  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from sbam_mm.evaluation.attention_selection import (  # noqa: E402
+    HeadRecall,
+    annotated_patches,
+    head_scores,
+    rank_heads,
+    recall_of_heads,
+)
+from sbam_mm.evaluation.object_masks import (  # noqa: E402
+    find_images,
+    read_object_masks,
+    token_coverage,
+)
+from sbam_mm.evaluation.tables import (  # noqa: E402
+    markdown_table,
+    plus_minus,
+    result_files,
+    write_results,
+)
+from sbam_mm.masking.functional import visible_count  # noqa: E402
+from sbam_mm.visualization import (  # noqa: E402
+    center_crop,
+    load_image,
+    model_from_config,
+    save_figure,
+    vit_base,
+)
+from sbam_mm.visualization.heads import heads_figure  # noqa: E402
+from sbam_mm.visualization.pixels import to_inputs  # noqa: E402
+from sbam_mm.visualization.report import collect_versions  # noqa: E402
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '--images', nargs='+', required=True, metavar='PATH',
+        help='image files, or folders of them')
+    parser.add_argument(
+        '--annotations', required=True, metavar='PATH',
+        help='folder of PNG masks, COCO file, or JSON file of boxes')
+    parser.add_argument(
+        '--config', help='take the teacher, or else the encoder, from this '
+        'config (default: ViT-B/16)')
+    parser.add_argument('--checkpoint', help='weights of the model')
+    parser.add_argument(
+        '--top', default='annotated', choices=('annotated', 'masked'),
+        help='look for the annotated patches among as many (default), or '
+        'among as many as are masked')
+    parser.add_argument(
+        '--ratio', type=float, default=0.75,
+        help='masking ratio of --top masked (default: 0.75)')
+    parser.add_argument(
+        '--threshold', type=float, default=0.5,
+        help='a patch is annotated from this covered share on (default: 0.5)')
+    parser.add_argument(
+        '--own-query', action='store_true',
+        help="count a patch's own query, as GPA's code does and its paper "
+        'does not')
+    parser.add_argument('--batch-size', type=int, default=16)
+    parser.add_argument('--device', default='cpu', help='default: cpu')
+    parser.add_argument(
+        '--out', default='attention_selection',
+        help='name of the files .json, .md and .png (default: '
+        'attention_selection)')
+    return parser.parse_args()
+
+
+def annotated_images(
+        args: argparse.Namespace, size: Tuple[int, int],
+        patch: int) -> Tuple[dict, Tensor]:
+    """Pictures by name, as the model sees them, and annotated patches."""
+    masks = read_object_masks(args.annotations)
+    images, found = {}, []
+    for file in find_images(args.images):
+        image = load_image(file)
+        found.append(masks(file, image.shape[:2]))
+        name = str(file) if file.name in images else file.name
+        images[name] = center_crop(image, size)
+    coverage = token_coverage(found, size, patch)
+    return images, annotated_patches(coverage, args.threshold, list(images))
+
+
+def masked_count(args: argparse.Namespace, length: int) -> int | None:
+    """How many patches are looked at; None: as many as are annotated."""
+    if args.top == 'annotated':
+        return None
+    if not 0 < args.ratio < 1:
+        raise ValueError(f'--ratio {args.ratio:g} is no masking ratio; give '
+                         'a share in (0, 1), e.g. 0.75.')
+    return length - visible_count(length, args.ratio)
+
+
+@torch.no_grad()
+def measure(args: argparse.Namespace, model: nn.Module, vit: nn.Module,
+            pictures: List[np.ndarray], annotated: Tensor,
+            number: int | None) -> Tuple[Tensor, HeadRecall, int, Tensor]:
+    """Recall of all heads, the best, its column, and its scores (B, L)."""
+    batches = [
+        (to_inputs(model, pictures[i:i + args.batch_size]),
+         annotated[i:i + args.batch_size].to(args.device))
+        for i in range(0, len(pictures), args.batch_size)
+    ]
+    recall = torch.cat([
+        recall_of_heads(vit, inputs, wanted, number, args.own_query).cpu()
+        for inputs, wanted in track(batches, 'Images', transient=True)
+    ], dim=2)
+    best = rank_heads(recall)[0]
+    column = recall.shape[1] - 1 if best.head == 'sum' else int(best.head)
+    scores = torch.cat([
+        head_scores(vit, inputs, best.block, args.own_query)[column].cpu()
+        for inputs, _ in batches
+    ])
+    return recall, best, column, scores
+
+
+def run(args: argparse.Namespace) -> List[Path]:
+    """Do everything; returns the files written.
+
+    Raises:
+        ValueError: With a sentence for the user; nothing was written then.
+    """
+    if args.config:
+        model, _ = model_from_config(args.config, args.checkpoint)
+    else:
+        model, _ = vit_base(args.checkpoint)
+    model = model.to(args.device).eval()
+    teacher = getattr(model, 'teacher', None)
+    vit = model.backbone if teacher is None else teacher.vit
+    patch = model.backbone.patch_size
+    height, width = map(int, model.backbone.img_size)
+    images, annotated = annotated_images(args, (height, width), patch)
+    length = annotated.shape[1]
+    number = masked_count(args, length)
+    recall, best, column, scores = measure(
+        args, model, vit, list(images.values()), annotated, number)
+
+    ranked = rank_heads(recall)
+    share = float(annotated.float().mean())
+    chance = share if number is None else number / length
+    source = Path(args.config).name if args.config else 'ViT-B/16'
+    who = 'encoder' if teacher is None else type(teacher).__name__
+    weights = 'random weights' if teacher is None else 'its own weights'
+    if args.checkpoint:
+        weights = f'weights of {Path(args.checkpoint).name}'
+    looked = ('as many as are annotated' if number is None else
+              f'{number} of {length}')
+    facts = (f'{source}, {who}, {weights}; {len(images)} images, '
+             f'{share:.1%} of their patches annotated; recall of these among '
+             f'the patches of highest GPA score, {looked}; chance is '
+             f'{chance:.3f}.')
+    lines = best.config_lines()
+    if args.own_query:
+        lines = [line.replace('own_query=False', 'own_query=True')
+                 for line in lines]
+        lines[1] = f'{lines[1][:-1]}, own_query=True)'
+    table = markdown_table(
+        ['rank', 'block', 'head', 'recall'],
+        [[str(rank), str(one.block), str(one.head),
+          plus_minus(one.recall, one.error)]
+         for rank, one in enumerate(ranked, 1)])
+    code = '\n'.join(lines)
+    page = (f'{facts}\n\n```python\n{code}\n```\n\n{table}')
+    title = f'{source}, {weights}, {len(images)} images'
+    figure = heads_figure(
+        recall.mean(dim=2).numpy(), chance, (best.block, column), images,
+        annotated.view(-1, height // patch, width // patch).numpy(),
+        scores.view(-1, height // patch, width // patch).numpy(), title)
+    results = dict(
+        model=source,
+        teacher=who,
+        checkpoint=args.checkpoint,
+        images=list(images),
+        annotated=annotated.sum(dim=1).tolist(),
+        looked_at=number,
+        chance=chance,
+        own_query=args.own_query,
+        config=lines,
+        heads=[one._asdict() for one in ranked],
+        versions=collect_versions())
+    written = write_results(args.out, results, page)
+    picture, = result_files(args.out, '.png')
+    save_figure(figure, picture)
+    print(f'{facts}\nBest: block {best.block}, head {best.head}, recall '
+          f'{plus_minus(best.recall, best.error)}\n\n{code}\n')
+    return [*written, picture]
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        written = run(args)
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+    print(f'Written: {", ".join(map(str, written))}')
+
+
+if __name__ == '__main__':
+    main()
