@@ -68,9 +68,10 @@ def grouped_attention(q: Tensor,
         shape = (group.images, group.length)
         query, key, value = (
             t.unflatten(0, shape).transpose(1, 2) for t in qkv)
-        added = bias
-        if bias is not None and not layout.full:
-            added = bias_of_pairs(bias, place.view(shape))
+        added = None
+        if bias is not None:
+            added = bias[None] if layout.full else bias_of_pairs(
+                bias, place.view(shape))
         out = F.scaled_dot_product_attention(query, key, value, added)
         outs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outs)

@@ -5,6 +5,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from sbam_mm.registry import MODELS
+
 STEPS = 3
 
 
@@ -30,6 +32,37 @@ def train(model, step_model, batches):
     return {k: v.clone() for k, v in model.state_dict().items()}, ratios
 
 
+def tiny_simmim(masker, reduction):
+    """SimMIM with relative positions, which all blocks share."""
+    torch.manual_seed(0)
+    arch = dict(
+        embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+    model = MODELS.build(
+        dict(
+            type='sbam_mm.SimMIM',
+            backbone=dict(
+                type='sbam_mm.MaskedBEiT',
+                arch=arch,
+                img_size=32,
+                patch_size=8),
+            masker=masker,
+            neck=dict(
+                type='sbam_mm.LinearDecoder', embed_dim=24, patch_size=8),
+            head=dict(
+                type='sbam_mm.PixelHead',
+                patch_size=8,
+                norm_pix=False,
+                criterion='L1',
+                reduction=reduction)))
+    model.init_weights()
+    return model
+
+
+@pytest.fixture(params=['MAE', 'SimMIM'])
+def build(request, tiny_mae):
+    return tiny_mae if request.param == 'MAE' else tiny_simmim
+
+
 def half(rank, build, reduction, folder):
     dist.init_process_group(
         'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
@@ -46,16 +79,16 @@ def half(rank, build, reduction, folder):
 
 @pytest.mark.dist
 @pytest.mark.parametrize('reduction', ['token', 'sample'])
-def test_two_processes_equal_one(tiny_mae, reduction, tmp_path):
+def test_two_processes_equal_one(build, reduction, tmp_path):
     # Without noise the masks depend on the images alone.
-    model = tiny_mae(
+    model = build(
         dict(type='sbam_mm.SBAM', noise=0.), reduction=reduction)
     weights, _ = train(model, model, [images(step) for step in range(STEPS)])
 
     context = mp.get_context('fork')
     processes = [
         context.Process(
-            target=half, args=(rank, tiny_mae, reduction, str(tmp_path)))
+            target=half, args=(rank, build, reduction, str(tmp_path)))
         for rank in range(2)
     ]
     for process in processes:
