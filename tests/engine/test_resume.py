@@ -51,8 +51,9 @@ def images(tmp_path):
     return tmp_path / 'data'
 
 
-def run(images, work_dir, hooks=(), resume=False, workers=2):
-    cfg = Config.fromfile(ROOT / 'configs/small/sbam_small.py')
+def run(images, work_dir, hooks=(), resume=False, workers=2,
+        config='sbam_small'):
+    cfg = Config.fromfile(ROOT / f'configs/small/{config}.py')
     for dataset in (cfg.train_dataloader.dataset, cfg.custom_hooks[-1].bank,
                     cfg.custom_hooks[-1].query):
         dataset.data_root = str(images)
@@ -75,16 +76,22 @@ def run(images, work_dir, hooks=(), resume=False, workers=2):
     return {k: v.clone() for k, v in runner.model.state_dict().items()}
 
 
-@pytest.mark.parametrize('workers', [0, 2])
-def test_resumed_equals_uninterrupted(images, tmp_path, workers):
+@pytest.mark.parametrize('config, workers', [
+    ('sbam_small', 0),
+    ('sbam_small', 2),
+    # Its teacher moves every step and decides on the masks.
+    ('hpm_small', 0),
+])
+def test_resumed_equals_uninterrupted(images, tmp_path, config, workers):
+    options = dict(workers=workers, config=config)
     batches = BatchSums()
-    through = run(images, tmp_path / 'through', [batches], workers=workers)
+    through = run(images, tmp_path / 'through', [batches], **options)
 
     with pytest.raises(KeyboardInterrupt):
-        run(images, tmp_path / 'cut', [PowerCut(epoch=1)], workers=workers)
+        run(images, tmp_path / 'cut', [PowerCut(epoch=1)], **options)
     rest = BatchSums()
     resumed = run(
-        images, tmp_path / 'cut', [rest], resume=True, workers=workers)
+        images, tmp_path / 'cut', [rest], resume=True, **options)
 
     assert len(batches.sums) == 12 and len(rest.sums) == 8
     assert rest.sums == batches.sums[4:]
