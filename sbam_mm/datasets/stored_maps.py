@@ -247,7 +247,8 @@ class StoredMaps:
                     'or write maps with sbam_mm.datasets.save_maps.')
         try:
             self.info = MapInfo.load(described)
-            self.maps = np.load(self.path, mmap_mode='r')
+            # Still mapped; only without memmap's slower indexing.
+            self.maps = np.asarray(np.load(self.path, mmap_mode='r'))
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f'the map file {str(self.path)!r} is damaged; delete it and '

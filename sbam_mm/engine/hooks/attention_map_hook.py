@@ -153,7 +153,7 @@ class AttentionMapHook(Hook):
         """Choose the maps to begin with, by the epochs already done."""
         epoch = runner.epoch
         if get_dist_info()[0] == 0:
-            removed = self._versions.remove_after(epoch if epoch else -1)
+            removed = self._versions.remove_after(epoch)
             known = self._versions.epochs()
             if known:
                 StoredMaps(
@@ -165,7 +165,8 @@ class AttentionMapHook(Hook):
                     f'{self._versions.folder} that are newer than epoch '
                     f'{epoch}, where this one begins.')
         barrier()
-        if self._versions.current() is None and epoch >= self.interval:
+        if (self._versions.current() is None
+                and self.interval <= epoch < runner.max_epochs):
             runner.logger.warning(
                 f'No attention maps of epoch {epoch} or before are left in '
                 f'{self._versions.folder}: they are made from the resumed '
