@@ -58,9 +58,67 @@ def tiny_simmim(masker, reduction):
     return model
 
 
-@pytest.fixture(params=['MAE', 'SimMIM'])
+def tiny_convmae(masker, reduction):
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type='sbam_mm.ConvMAE',
+            backbone=dict(
+                type='sbam_mm.ConvViT',
+                arch=dict(
+                    embed_dims=(8, 12, 24), depths=(1, 1, 2), num_heads=3),
+                img_size=32,
+                patch_sizes=(2, 2, 2)),
+            masker=masker,
+            neck=dict(
+                type='sbam_mm.MAEDecoder',
+                img_size=32,
+                patch_size=8,
+                embed_dim=24,
+                decoder_embed_dim=16,
+                decoder_depth=1,
+                decoder_num_heads=2),
+            head=dict(
+                type='sbam_mm.PixelHead', patch_size=8, reduction=reduction)))
+    model.init_weights()
+    return model
+
+
+def tiny_cae(masker, reduction):
+    """CAE with a momentum target, whose average must not differ either."""
+    torch.manual_seed(0)
+    arch = dict(
+        embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+    model = MODELS.build(
+        dict(
+            type='sbam_mm.CAE',
+            backbone=dict(
+                type='sbam_mm.MaskedViT',
+                arch=arch,
+                img_size=32,
+                patch_size=8,
+                layer_cfgs=dict(layer_scale_init_value=0.1)),
+            masker=masker,
+            neck=dict(
+                type='sbam_mm.ContextRegressor',
+                embed_dims=24,
+                num_heads=3,
+                regressor_depth=1,
+                decoder_depth=1,
+                out_dims=192),
+            head=dict(
+                type='sbam_mm.PixelHead', patch_size=8, reduction=reduction),
+            target=dict(type='sbam_mm.MomentumTeacher', momentum=0.9)))
+    model.init_weights()
+    return model
+
+
+BUILDERS = dict(SimMIM=tiny_simmim, ConvMAE=tiny_convmae, CAE=tiny_cae)
+
+
+@pytest.fixture(params=['MAE', *BUILDERS])
 def build(request, tiny_mae):
-    return tiny_mae if request.param == 'MAE' else tiny_simmim
+    return BUILDERS.get(request.param, tiny_mae)
 
 
 def half(rank, build, reduction, folder):
