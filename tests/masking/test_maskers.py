@@ -12,6 +12,7 @@ from sbam_mm.masking import (
     AffinitySalience,
     AttMask,
     BlockMasker,
+    BootMAEMasker,
     Bump,
     EasyToHard,
     FixedRatio,
@@ -49,6 +50,8 @@ def selecting(selection):
 MASKERS = {
     'random': RandomMasker,
     'block': BlockMasker,
+    'bootmae': BootMAEMasker,
+    'bootmae-rolled': lambda **kw: BootMAEMasker(roll=3, **kw),
     'sbm': SBM,
     'sbam': SBAM,
     'sbam-batch': lambda **kw: SBAM(scope='batch', **kw),
@@ -423,6 +426,16 @@ def test_cells_are_hidden_as_a_whole():
     hidden = mask.masked.view(3, 7, 2, 7, 2)[:, :, 0, :, 0].flatten(1)
     for i in range(3):
         assert means[i][hidden[i]].min() >= means[i][~hidden[i]].max()
+
+
+@pytest.mark.parametrize('masker', [SBM, SBAM, RandomRatioMasker])
+def test_named_maskers_hide_cells(masker):
+    mask = masker(cell=2)(images())
+    squares = mask.masked.view(3, 7, 2, 7, 2).transpose(2, 3).flatten(3)
+    assert torch.equal(squares.all(-1), squares.any(-1))
+    hidden = squares[..., 0].flatten(1).sum(1)
+    # 49 (1 - R) squares stay, rounded up, R in 0.75 +- 0.15.
+    assert (hidden >= 49 - 20).all() and (hidden <= 49 - 5).all()
 
 
 def test_cells_want_a_grid_they_tile():
