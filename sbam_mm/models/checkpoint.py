@@ -194,6 +194,12 @@ def check_keys(model: nn.Module,
             differ, with both lists of keys.
     """
     report = compare_keys(model, state)
+    if report.misshapen:
+        raise ValueError(
+            f'{name} was made by a model of other sizes: '
+            f'{len(report.misshapen)} shapes differ, '
+            f'{listing(report.misshapen)}; build the model from the config '
+            'the checkpoint was trained with.')
     own, others = _depths(model.state_dict()), _depths(state)
     for blocks in own:
         if own[blocks] != others.get(blocks, own[blocks]):
@@ -201,12 +207,6 @@ def check_keys(model: nn.Module,
                 f'{name} was made by a model of another depth: it has '
                 f'{others[blocks]} {blocks}, the model {own[blocks]}; build '
                 'the model from the config the checkpoint was trained with.')
-    if report.misshapen:
-        raise ValueError(
-            f'{name} was made by a model of other sizes: '
-            f'{len(report.misshapen)} shapes differ, '
-            f'{listing(report.misshapen)}; build the model from the config '
-            'the checkpoint was trained with.')
     if not report.matched or report.share < min_share:
         total = len(report.matched) + len(report.missing)
         raise ValueError(
