@@ -1,0 +1,65 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Two processes with halves of a batch have one process's HPM losses."""
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from sbam_mm.models.losses import masked_mean, ranking_loss, standardize
+
+pytestmark = pytest.mark.dist
+
+
+def absolute(predicted, losses, masked, reduction):
+    error = predicted - standardize(losses, masked)
+    return masked_mean(error.square(), masked, reduction)
+
+
+CASES = [(loss, reduction) for loss in (ranking_loss, absolute)
+         for reduction in ('token', 'sample')]
+
+
+def batch():
+    """Four images whose masked counts and hence pairs differ."""
+    generator = torch.Generator().manual_seed(0)
+    predicted, losses, draws = torch.rand(3, 4, 16, generator=generator)
+    masked = draws < torch.tensor([.9, .7, .3, .4])[:, None]
+    return predicted, losses, masked
+
+
+def half(rank, folder):
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
+    part = slice(2 * rank, 2 * rank + 2)
+    predicted, losses, masked = (x[part] for x in batch())
+    out = []
+    for loss, reduction in CASES:
+        p = predicted.clone().requires_grad_()
+        value = loss(p, losses, masked, reduction)
+        value.backward()
+        out.append((value.detach(), p.grad))
+    torch.save(out, f'{folder}/{rank}.pth')
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path):
+    context = mp.get_context('fork')
+    processes = [
+        context.Process(target=half, args=(rank, str(tmp_path)))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    halves = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
+    for (loss, reduction), first, second in zip(CASES, *halves):
+        predicted, losses, masked = batch()
+        predicted.requires_grad_()
+        value = loss(predicted, losses, masked, reduction)
+        value.backward()
+        torch.testing.assert_close((first[0] + second[0]) / 2, value.detach())
+        # DDP averages gradients over the two ranks.
+        torch.testing.assert_close(
+            torch.cat([first[1], second[1]]) / 2, predicted.grad)
