@@ -41,13 +41,10 @@ def rolled_top(key: Tensor, num_visible: Union[int, Tensor],
         [[False, True, True, False]]
     """
     rank = F.order_to_rank(torch.argsort(key, dim=1, stable=True))
-    if isinstance(num_visible, Tensor):
-        num_visible = num_visible[:, None]
-        shift = num_visible.clamp(max=roll)
-    else:
-        shift = min(num_visible, roll)
-    last = key.shape[1] - shift
-    return (rank >= num_visible - shift) & (rank < last)
+    count = torch.as_tensor(num_visible, device=key.device)
+    count = count.expand(len(key))[:, None]
+    shift = count.clamp(max=roll)
+    return (rank >= count - shift) & (rank < key.shape[1] - shift)
 
 
 @MODELS.register_module()

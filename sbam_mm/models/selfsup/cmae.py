@@ -100,7 +100,7 @@ class CMAE(MomentumTargetMAE):
         return self
 
     def loss(self,
-             inputs: Sequence[Tensor],
+             inputs: Tensor | Sequence[Tensor],
              data_samples: Optional[list] = None) -> Dict[str, Tensor]:
         """One training step.
 
@@ -130,8 +130,8 @@ class CMAE(MomentumTargetMAE):
         features = self.feature_decoder(latent, token_mask)
         projection = self.projector((patch_mean(features, token_mask), ))[0]
         pixel = self.head.loss(pixels, online, token_mask)
-        contrast = self.contrast.loss(projection, self.target_projection(other)
-                                      )
+        target = self.target_projection(other)
+        contrast = self.contrast.loss(projection, target)
         return dict(
             loss_contrast=self.contrast_weight * contrast,
             loss_pixel=self.pixel_weight * pixel,
