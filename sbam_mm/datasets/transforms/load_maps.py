@@ -78,7 +78,8 @@ class LoadAttentionMap(BaseTransform):
         self.versions = versions
         self.mark = mark
         self._awaited = True
-        self._stamp = self._maps = None
+        self._stamp = None
+        self._maps = None
 
     def __getstate__(self) -> dict:
         # A mapped file would travel to spawned workers as a copy of itself.
@@ -99,7 +100,9 @@ class LoadAttentionMap(BaseTransform):
                 "dict(type='sbam_mm.AttentionMapHook') to custom_hooks.")
         if stamp != self._stamp:
             path = self.versions.current()
-            self._maps = path and StoredMaps(path, self.grid, self.mark)
+            self._maps = None
+            if path is not None:
+                self._maps = StoredMaps(path, self.grid, self.mark)
             self._stamp = stamp
         return self._maps
 
