@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """ConvMAE's encoder: two stages of masked convolutions, then a transformer."""
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -149,7 +149,7 @@ class ConvViT(BaseBackbone):
         >>> encoder.encode(images, TokenMask(masked)).packed.shape
         torch.Size([20, 24])
     """
-    arch_zoo = {
+    arch_zoo: Dict[str, dict] = {
         'small':
         dict(embed_dims=(128, 256, 384), depths=(2, 2, 11), num_heads=6),
         'base':
@@ -173,7 +173,9 @@ class ConvViT(BaseBackbone):
             if arch not in self.arch_zoo:
                 raise ValueError(f'arch must be one of {set(self.arch_zoo)} '
                                  f'or a dict, got {arch!r}.')
-            arch = self.arch_zoo[arch]
+            settings = self.arch_zoo[arch]
+        else:
+            settings = arch
         if look_at not in LOOKS:
             raise ValueError(
                 f'look_at must be one of {LOOKS}, got {look_at!r}.')
@@ -187,8 +189,8 @@ class ConvViT(BaseBackbone):
         self.out_indices = tuple(out_indices)
         self.look_at = look_at
 
-        dims = tuple(arch['embed_dims'])
-        depths = tuple(arch['depths'])
+        dims = tuple(settings['embed_dims'])
+        depths = tuple(settings['depths'])
         self.embed_dims = dims[-1]
         self.merge = nn.ModuleList(
             PatchMerging(before, after, size) for before, after, size in zip(
@@ -202,7 +204,7 @@ class ConvViT(BaseBackbone):
         self.layers = nn.ModuleList(
             TransformerEncoderLayer(
                 self.embed_dims,
-                arch['num_heads'],
+                settings['num_heads'],
                 int(self.embed_dims * mlp_ratio),
                 drop_path_rate=rate,
                 norm_cfg=dict(type='LN', eps=1e-6)) for rate in rates)

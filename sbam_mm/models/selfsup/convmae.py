@@ -19,6 +19,7 @@ from sbam_mm.masking import (
     StoredSalience,
     TokenMask,
 )
+from sbam_mm.models.backbones import ConvViT
 from sbam_mm.models.teachers import MomentumTeacher
 from sbam_mm.registry import MODELS
 
@@ -35,6 +36,12 @@ def looks_at_tokens(masker: nn.Module) -> bool:
     # After a block (layer > 0) it asks for 'layer_tokens' instead.
     return not isinstance(salience, BLIND) and not getattr(
         salience, 'layer', 0)
+
+
+@torch.no_grad()
+def momentum_attention(teacher: ConvViT, inputs: Tensor, *args) -> Tensor:
+    """Attention in the moving average of the encoder, (B, heads, L)."""
+    return teacher.attention(teacher.tokens(inputs), *args)
 
 
 @MODELS.register_module()
@@ -145,7 +152,7 @@ class ConvMAE(MaskedImageModel):
             position=partial(self._position, tokens, context.grid))
         if isinstance(self.teacher, MomentumTeacher):
             providers['teacher_attention'] = partial(
-                self._momentum_attention, inputs)
+                momentum_attention, self.teacher.vit, inputs)
         return replace(context, providers=providers)
 
     @torch.no_grad()
@@ -158,12 +165,6 @@ class ConvMAE(MaskedImageModel):
         if self.backbone.look_at == 'stage1':
             return torch.zeros_like(tokens)
         return self.backbone.position(grid)
-
-    @torch.no_grad()
-    def _momentum_attention(self, inputs: Tensor, *args) -> Tensor:
-        """Attention in the moving average of the encoder."""
-        teacher = self.teacher.vit
-        return teacher.attention(teacher.tokens(inputs), *args)
 
     @torch.no_grad()
     def reconstruct(self,
