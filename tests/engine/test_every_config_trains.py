@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from PIL import Image
 
+from sbam_mm.datasets import ImageFolder, save_maps
 from sbam_mm.visualization import photographs
 
 ROOT = Path(__file__).parents[2]
@@ -70,11 +71,12 @@ def teacher(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def part_maps(tmp_path_factory):
+def part_maps(data, tmp_path_factory):
     path = tmp_path_factory.mktemp('parts') / 'part_maps.npy'
     generator = np.random.default_rng(0)
     maps = generator.integers(0, 3, (2 * TRAIN, 8, 8)).astype(np.uint8)
-    np.save(path, maps)
+    dataset = ImageFolder(data_root=str(data), data_prefix='train')
+    save_maps(path, maps, dataset, 'drawn at random')
     return path
 
 
