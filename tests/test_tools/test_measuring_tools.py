@@ -46,12 +46,12 @@ def photos(tmp_path):
 def test_metrics_of_png_and_boxes_agree(photos):
     tables = []
     for annotations in ('masks', 'boxes.json'):
+        stem = photos / 'out' / annotations.removesuffix('.json')
         result = run('mask_metrics.py', '--config', SMALL, '--images',
                      'photos', '--annotations', annotations, '--compare',
                      'sbam,gpa', '--seeds', 2, '--batch-size', 2, '--out',
-                     f'out/{annotations}.json', cwd=photos)
+                     stem, cwd=photos)
         assert result.returncode == 0, result.stderr
-        stem = photos / 'out' / annotations.removesuffix('.json')
         tables.append(json.loads(stem.with_suffix('.json').read_text()))
         page = stem.with_suffix('.md').read_text()
         assert page in result.stdout
