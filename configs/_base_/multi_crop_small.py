@@ -46,12 +46,13 @@ train_pipeline = [
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
-custom_hooks = _base_.custom_hooks
-custom_hooks[-1].update(feature='cls')
-custom_hooks += [
+*hooks, knn = _base_.custom_hooks
+custom_hooks = hooks + [
     dict(type='sbam_mm.ClipEachGradientHook', max_norm=3.0),
     dict(type='sbam_mm.FreezeLastLayerHook', epochs=1),
+    dict(knn, feature='cls'),
 ]
+del hooks, knn
 
 optim_wrapper = dict(optimizer=dict(lr=1e-3, weight_decay=0.04))
 param_scheduler = _base_.param_scheduler + [

@@ -7,10 +7,11 @@ half of the views whole.
 Paper:    Choi et al., ECCV 2024, Table 3.
 Expected: not measured by this project.
           The SBAM paper's Table 3 says "iBOT (ViT-B), 100 epochs,
-          fine-tuning": 71.5, and 74.4 with SBAM. 71.5 is a k-NN accuracy of
-          ViT-S/16 in the AttMask paper and iBOT's ViT-B fine-tunes to 84.0,
-          so neither metric nor backbone of those numbers is certain: report
-          k-NN and linear probe, and say which.
+          fine-tuning": 71.5, and 74.4 with SBAM. Its rows of AttMask, 72.5
+          and 72.8, equal AttMask's k-NN accuracies of *ViT-S/16*, and iBOT's
+          ViT-B fine-tunes to 84.0: neither metric nor backbone
+          of the table is certain. Report k-NN and linear probe, and say
+          which.
 Cost:     not stated for 100 epochs; not measured by this project. 2 global
           and 10 local crops of an image are about 4 times the encoder's work
           on one whole image, the teacher's 2 more forward passes.

@@ -34,7 +34,9 @@ class BatchSums(Hook):
         self.sums = []
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        self.sums.append(float(data_batch['inputs'].double().sum()))
+        inputs = data_batch['inputs']
+        views = [inputs] if torch.is_tensor(inputs) else inputs
+        self.sums.append(sum(float(view.double().sum()) for view in views))
 
 
 @pytest.fixture
@@ -81,6 +83,8 @@ def run(images, work_dir, hooks=(), resume=False, workers=2,
     ('sbam_small', 2),
     # Its teacher moves every step and decides on the masks.
     ('hpm_small', 0),
+    # Centres, a frozen last layer, several views.
+    ('ibot_attmask_high_small', 0),
 ])
 def test_resumed_equals_uninterrupted(images, tmp_path, config, workers):
     options = dict(workers=workers, config=config)

@@ -1,0 +1,100 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""iBOT on two processes: losses, centres and weights of one process."""
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from sbam_mm.registry import MODELS
+
+STEPS = 3
+
+
+def build():
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type='sbam_mm.iBOT',
+            backbone=dict(
+                type='sbam_mm.MaskedViT',
+                arch=dict(
+                    embed_dims=24,
+                    num_layers=2,
+                    num_heads=3,
+                    feedforward_channels=48),
+                img_size=32,
+                patch_size=8,
+                learned_position=True),
+            head=dict(
+                type='sbam_mm.DINOHead',
+                in_dim=24,
+                out_dim=16,
+                hidden_dim=32,
+                bottleneck_dim=8),
+            # Without noise the masks depend on the images alone.
+            masker=dict(
+                type='sbam_mm.SBAM', ratio=0.3, delta_r=0.2, noise=0.),
+            momentum=0.5,
+            end_momentum=0.5))
+    model.init_weights()
+    return model
+
+
+def views(step):
+    generator = torch.Generator().manual_seed(step)
+    return [
+        torch.randn(4, 3, size, size, generator=generator)
+        for size in (32, 32, 16)
+    ]
+
+
+def train(model, step_model, part):
+    optimizer = torch.optim.SGD(
+        [p for p in model.parameters() if p.requires_grad], lr=0.1)
+    losses = []
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        out = step_model([view[part] for view in views(step)], mode='loss')
+        (out['loss_cls'] + out['loss_patch']).backward()
+        optimizer.step()
+        losses.append([out['loss_cls'].item(), out['loss_patch'].item()])
+    return ({k: v.clone() for k, v in model.state_dict().items()},
+            torch.tensor(losses))
+
+
+def half(rank, folder):
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
+    torch.set_num_threads(1)
+    model = build()
+    # Centres agree because they are averaged, not because they are sent.
+    wrapped = torch.nn.parallel.DistributedDataParallel(
+        model, broadcast_buffers=False)
+    result = train(model, wrapped, slice(2 * rank, 2 * rank + 2))
+    torch.save(result, f'{folder}/{rank}.pth')
+    dist.destroy_process_group()
+
+
+@pytest.mark.dist
+def test_two_processes_equal_one(tmp_path):
+    model = build()
+    weights, losses = train(model, model, slice(None))
+    context = mp.get_context('fork')
+    processes = [
+        context.Process(target=half, args=(rank, str(tmp_path)))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+
+    (first, losses0), (second, losses1) = (
+        torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
+    assert not torch.equal(losses0, losses1)
+    torch.testing.assert_close((losses0 + losses1) / 2, losses)
+    assert weights['patch_loss.centre.value'].abs().max() > 1e-3
+    for name, value in weights.items():
+        assert torch.equal(first[name], second[name]), name
+        torch.testing.assert_close(first[name], value, rtol=1e-5, atol=1e-6)
