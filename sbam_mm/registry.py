@@ -6,6 +6,7 @@ it here: the scope names this module, ``locations`` are imported at the first
 look-up, and what is not ours is looked up in mmpretrain and mmengine. No
 ``custom_imports`` is needed.
 """
+import mmengine.registry as root
 import mmpretrain.registry as parent
 from mmengine.registry import Registry
 from torch import nn
@@ -31,6 +32,12 @@ TRANSFORMS = Registry(
     locations=['sbam_mm.datasets'])
 HOOKS = Registry(
     'hook', scope='sbam_mm', parent=parent.HOOKS, locations=['sbam_mm.engine'])
+# A child of mmengine's own, which mmseg and mmdet look into as well.
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optim wrapper constructor',
+    scope='sbam_mm',
+    parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
+    locations=['sbam_mm.engine'])
 
 
 def build_part(part: dict | nn.Module) -> nn.Module:

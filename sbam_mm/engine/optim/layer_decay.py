@@ -1,0 +1,156 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Learning rates that fall from the head of a ViT to its first block."""
+import re
+from typing import Any, Dict, List, Tuple
+
+from mmengine.logging import print_log
+from mmengine.optim import DefaultOptimWrapperConstructor
+from torch import nn
+
+from sbam_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+# How mmpretrain's, mmseg's and mmdet's ViTs call their blocks.
+BLOCKS = ('layers', 'blocks')
+# What comes before the first block; the rest of a backbone comes after the
+# last one. The second line is ConvMAE's.
+STEM = re.compile(r'(cls_token|dist_token|mask_token|pos_embed|patch_embed|'
+                  r'pre_norm|'
+                  r'merge|convs|proj)(\.|$)')
+
+
+def layer_depths(model: nn.Module) -> Tuple[Dict[str, int], int]:
+    """How deep every parameter of a model with a ViT is.
+
+    Args:
+        model (nn.Module): One with a ``backbone`` that has a list of blocks
+            called "layers" or "blocks" (mmpretrain's, mmseg's, mmdet's), or
+            such a backbone itself.
+
+    Returns:
+        tuple[dict[str, int], int]: The depth of each parameter: 0 for
+        patch and position embedding, i + 1 for block i, N + 1 for what comes
+        after N blocks, neck and head included; and N + 1.
+
+    Raises:
+        ValueError: If no parameter belongs to a numbered block.
+
+    Example:
+        >>> from mmpretrain.models import VisionTransformer
+        >>> depths, top = layer_depths(VisionTransformer('deit-tiny'))
+        >>> depths['pos_embed'], depths['layers.3.ln1.bias'], top
+        (0, 4, 13)
+        >>> depths['ln1.weight']
+        13
+    """
+    backbone = getattr(model, 'backbone', model)
+    prefix = '' if backbone is model else 'backbone.'
+    found = [name for name in BLOCKS
+             if isinstance(getattr(backbone, name, None), nn.ModuleList)]
+    top = len(getattr(backbone, found[0])) + 1 if found else 0
+    depths: Dict[str, int] = {}
+    matched = 0
+    for name, _ in model.named_parameters():
+        inside = name[len(prefix):] if name.startswith(prefix) else ''
+        block = re.match(rf'{found[0]}\.(\d+)\.', inside) if found else None
+        if block:
+            matched += 1
+            depths[name] = int(block[1]) + 1
+        else:
+            depths[name] = 0 if STEM.match(inside) else top
+    if not matched:
+        names = [name for name, _ in backbone.named_parameters()]
+        raise ValueError(
+            'layer decay found no parameter called (backbone.)layers.N.* or '
+            f'(backbone.)blocks.N.* in {type(backbone).__name__}, whose '
+            f'parameters are called {", ".join(names[:3]) or "nothing"} ...; '
+            'use a plain ViT as backbone, or another constructor.')
+    return depths, top
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class ViTLayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    r"""Multiply a block's learning rate by ``rate ** (N + 1 - depth)``.
+
+    Depths are those of :func:`layer_depths`, so head and last norm have the
+    full rate and the embeddings :math:`r^{N+1}` of it. For the models of
+    mmpretrain, mmseg and mmdet alike: the number of blocks is the backbone's
+    and need not be told. Where no parameter matches, which the stack's own
+    constructors pass over, the run stops.
+
+    Parameters of equal settings share a group; frozen ones are in none.
+
+    Source: Clark et al., *ELECTRA*, ICLR 2020, and for ViTs Bao et al.,
+    *BEiT*, ICLR 2022; He et al., *MAE*, CVPR 2022, appendix A.1.
+
+    Args:
+        optim_wrapper_cfg (dict): With an ``optimizer``.
+        paramwise_cfg (dict): ``layer_decay_rate`` in (0, 1], and any option
+            of mmengine's ``DefaultOptimWrapperConstructor``, whose learning
+            rates are multiplied. ``flat_decay_mult=0.`` exempts biases and
+            norms from weight decay, as MAE does; ``custom_keys`` name
+            what else is exempt.
+
+    Raises:
+        ValueError: ``layer_decay_rate`` missing or outside (0, 1], options
+            of the stack's constructors that have no meaning here, or no
+            parameter that matches.
+
+    Example::
+
+        optim_wrapper = dict(
+            optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.05),
+            constructor='sbam_mm.ViTLayerDecayOptimWrapperConstructor',
+            paramwise_cfg=dict(layer_decay_rate=0.65, flat_decay_mult=0.))
+    """
+
+    def _validate_cfg(self) -> None:
+        super()._validate_cfg()
+        for key in ('num_layers', 'decay_rate', 'decay_type'):
+            if key in self.paramwise_cfg:
+                raise ValueError(
+                    f'paramwise_cfg has {key!r}, which is not used here; set '
+                    'layer_decay_rate alone, the number of blocks is the '
+                    "backbone's.")
+        rate = self.paramwise_cfg.get('layer_decay_rate')
+        if rate is None or not 0 < rate <= 1:
+            raise ValueError(
+                'paramwise_cfg needs a layer_decay_rate in (0, 1], got '
+                f'{rate!r}; MAE fine-tunes ViT-B with 0.65.')
+
+    def add_params(self,
+                   params: List[dict],
+                   module: nn.Module,
+                   prefix: str = '',
+                   **kwargs: Any) -> None:
+        """Fill ``params`` with one group for each set of equal settings.
+
+        Args:
+            params (list[dict]): Empty; changed in place.
+            module (nn.Module): The model.
+            prefix (str): Defaults to ''.
+            **kwargs: Of mmengine's recursion.
+        """
+        if prefix:
+            super().add_params(params, module, prefix, **kwargs)
+            return
+        depths, top = layer_depths(module)
+        names = {id(value): key for key, value in module.named_parameters()}
+        single: List[dict] = []
+        super().add_params(single, module)
+        rate = self.paramwise_cfg['layer_decay_rate']
+        groups: Dict[tuple, dict] = {}
+        for group in single:
+            depth = depths[names[id(group['params'][0])]]
+            scale = rate**(top - depth)
+            group.update(lr=group.get('lr', self.base_lr) * scale,
+                         lr_scale=scale)
+            settings = {k: v for k, v in group.items() if k != 'params'}
+            known = groups.setdefault((depth, *sorted(settings.items())),
+                                      dict(params=[], **settings))
+            known['params'] += group['params']
+        params.extend(groups.values())
+        print_log(
+            f'Layer decay {rate:g} over {top - 1} blocks: learning rates '
+            f'from {self.base_lr * rate**top:.3g} (embeddings) to '
+            f'{self.base_lr:.3g} (head), {len(groups)} groups of parameters.',
+            logger='current')
