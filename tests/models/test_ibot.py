@@ -314,7 +314,7 @@ def test_attmask_asks_the_pass_that_is_made_anyway():
 
     views = torch.cat(crops()[:2])
     tokens = model.backbone.embed(views)
-    mask = model.mask(tokens, views, model.teach(views))
+    mask = model.mask(tokens, views, teaching=model.teach(views))
     received = vit.attention(vit.embed(views), -1).mean(1)
     for scores, masked in zip(received, mask.masked):
         assert scores[masked].min() > scores[~masked].max()
@@ -323,7 +323,7 @@ def test_attmask_asks_the_pass_that_is_made_anyway():
 def test_every_view_is_masked_on_its_own():
     model = tiny(masker=MASKERS['sbam_half'])
     views = torch.cat(crops(batch_size=200)[:2])
-    mask = model.mask(model.backbone.embed(views), views, model.teach(views))
+    mask = model.mask(model.backbone.embed(views), views)
     whole = ~mask.masked.any(dim=1)
     assert 140 < whole.sum() < 260
     # Independent for the two views of an image.

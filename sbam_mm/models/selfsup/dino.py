@@ -67,7 +67,7 @@ class DINO(SelfDistillation):
         views, local = self.split(inputs)
         teaching = self.teach(views)
         tokens = self.backbone.embed(views)
-        token_mask = self.mask(tokens, views, teaching)
+        token_mask = self.mask(tokens, views, teaching=teaching)
         latent = self.backbone.encode(tokens, token_mask).to_dense()
         return dict(**self.learn_cls(latent, local, teaching),
                     **token_mask.statistics())

@@ -95,7 +95,7 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
         views, local = self.split(inputs)
         teaching = self.teach(views)
         tokens = self.backbone.embed(views)
-        token_mask = self.mask(tokens, views, teaching)
+        token_mask = self.mask(tokens, views, teaching=teaching)
         latent = self.backbone.encode_in_place(
             tokens, token_mask, self.mask_token,
             self.backbone.grid(views)).to_dense()

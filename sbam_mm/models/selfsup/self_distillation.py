@@ -142,16 +142,21 @@ class SelfDistillation(MaskedImageModel):
         """
         context = super().context(tokens, inputs)
         teaching = teaching or self.teach(inputs)
-        providers = dict(teacher_attention=teaching.attention)
-        providers.update(context.providers)
+        providers = {
+            'teacher_attention': teaching.attention,
+            **context.providers
+        }
         return replace(
             context,
             providers={name: providers[name] for name in self.provides})
 
-    def mask(self, tokens: Tensor, views: Tensor,
-             teaching: TeacherPass) -> TokenMask:
+    def mask(self,
+             tokens: Tensor,
+             inputs: Tensor,
+             data_samples: Optional[list] = None,
+             teaching: Optional[TeacherPass] = None) -> TokenMask:
         """Let the masker decide, for all global views at once."""
-        return self.masker(self.context(tokens, views, teaching=teaching))
+        return self.masker(self.context(tokens, inputs, teaching=teaching))
 
     def learn_cls(self, latent: Tensor, local: List[Tensor],
                   teaching: TeacherPass) -> Dict[str, Tensor]:
