@@ -19,7 +19,7 @@ MODELS = Registry(
     'model',
     scope='sbam_mm',
     parent=parent.MODELS,
-    locations=['sbam_mm.models', 'sbam_mm.masking'])
+    locations=['sbam_mm.models', 'sbam_mm.masking', 'sbam_mm.downstream'])
 DATASETS = Registry(
     'dataset',
     scope='sbam_mm',

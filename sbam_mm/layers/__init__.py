@@ -8,14 +8,16 @@ from .attention import (
                         transformer_block,
 )
 from .cross_attention import CrossAttention
+from .decomposed import decomposed_attention, relative_rows
 from .init import truncated_normal, xavier_linear
 from .packed_cross import packed_cross_attention
 from .packing import PackedLayout
 from .position import sincos_position
+from .windows import from_windows, to_windows
 
 __all__ = [
-    'CrossAttention', 'PackedLayout', 'packed_attention',
-    'packed_cross_attention', 'received_attention',
-    'relative_block', 'run_blocks', 'sincos_position', 'transformer_block',
-    'truncated_normal', 'xavier_linear'
+    'CrossAttention', 'PackedLayout', 'decomposed_attention', 'from_windows',
+    'packed_attention', 'packed_cross_attention', 'received_attention',
+    'relative_block', 'relative_rows', 'run_blocks', 'sincos_position',
+    'to_windows', 'transformer_block', 'truncated_normal', 'xavier_linear'
 ]

@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .attention_map_hook import AttentionMapHook
 from .checkpoint_keys import CheckpointKeysHook
+from .dense_data import DenseDataHook
 from .epoch_seed import EpochSeedHook
 from .gradients import ClipEachGradientHook, FreezeLastLayerHook
 from .invalid_loss import InvalidLossHook
@@ -9,6 +10,6 @@ from .progress_bar import ProgressBarHook
 
 __all__ = [
     'AttentionMapHook', 'CheckpointKeysHook', 'ClipEachGradientHook',
-    'EpochSeedHook', 'FreezeLastLayerHook', 'InvalidLossHook', 'KNNHook',
-    'ProgressBarHook'
+    'DenseDataHook', 'EpochSeedHook', 'FreezeLastLayerHook',
+    'InvalidLossHook', 'KNNHook', 'ProgressBarHook'
 ]

@@ -1,0 +1,89 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""ViTDet's simple feature pyramid."""
+from typing import List, Optional, Tuple, Union
+
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmpretrain.models.utils import LayerNorm2d
+from torch import Tensor, nn
+
+from sbam_mm.registry import MODELS
+
+EPS = 1e-6
+
+
+@MODELS.register_module()
+class SimpleFPN(BaseModule):
+    """A pyramid from the last map of a plain ViT.
+
+    Of strides 4, 8, 16 and 32 by two, one and no transposed convolutions and
+    by pooling, each followed by a 1 x 1 and a 3 x 3 convolution with layer
+    norm; a fifth level takes every second cell of the fourth.
+
+    Source: Li et al., *Exploring Plain Vision Transformer Backbones for
+    Object Detection*, ECCV 2022, section 3 and appendix A.1.
+
+    Args:
+        in_channels (int): Of the ViT.
+        out_channels (int): Of every level. Defaults to 256.
+        num_outs (int): Levels, 4 or 5. Defaults to 5.
+        init_cfg (dict, optional): Defaults to None.
+
+    Raises:
+        ValueError: If ``num_outs`` is neither 4 nor 5.
+
+    Example:
+        >>> import torch
+        >>> neck = SimpleFPN(16, out_channels=8)
+        >>> [level.shape[-1] for level in neck((torch.randn(1, 16, 4, 4), ))]
+        [16, 8, 4, 2, 1]
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int = 256,
+                 num_outs: int = 5,
+                 init_cfg: Optional[Union[dict, List[dict]]] = None):
+        super().__init__(init_cfg)
+        if num_outs not in (4, 5):
+            raise ValueError(
+                f'the pyramid has 4 levels, or 5 with a pooled one, got '
+                f'num_outs={num_outs}.')
+        self.num_outs = num_outs
+        half, quarter = in_channels // 2, in_channels // 4
+        scales: Tuple[List[nn.Module], ...] = (
+            [
+                nn.ConvTranspose2d(in_channels, half, 2, stride=2),
+                LayerNorm2d(half, eps=EPS),
+                nn.GELU(),
+                nn.ConvTranspose2d(half, quarter, 2, stride=2)
+            ],
+            [nn.ConvTranspose2d(in_channels, half, 2, stride=2)],
+            [],
+            [nn.MaxPool2d(2)],
+        )
+        self.levels = nn.ModuleList(
+            nn.Sequential(
+                *scale,
+                nn.Conv2d(channels, out_channels, 1, bias=False),
+                LayerNorm2d(out_channels, eps=EPS),
+                nn.Conv2d(out_channels, out_channels, 3, padding=1,
+                          bias=False),
+                LayerNorm2d(out_channels, eps=EPS))
+            for scale, channels in zip(scales, (
+                quarter, half, in_channels, in_channels)))
+
+    def forward(self, maps: Tuple[Tensor, ...]) -> Tuple[Tensor, ...]:
+        """The levels of the pyramid, the finest first.
+
+        Args:
+            maps (tuple[Tensor]): The backbone's; the last is taken,
+                (B, C, H, W).
+
+        Returns:
+            tuple[Tensor]: (B, out_channels, 4 H, 4 W) and so on.
+        """
+        outs = [level(maps[-1]) for level in self.levels]
+        if self.num_outs == 5:
+            outs.append(F.max_pool2d(outs[-1], 1, stride=2))
+        return tuple(outs)

@@ -1,0 +1,193 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""ViTDet's backbone, with mmpretrain's key names."""
+from typing import Any, List, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.models import VisionTransformer
+from mmpretrain.models.utils import resize_pos_embed
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from sbam_mm.layers import decomposed_attention, from_windows, to_windows
+from sbam_mm.models.backbones.hides_patches import WIDTHS, check_tiles
+from sbam_mm.registry import MODELS
+
+from .checkpoints import FromEncoder
+
+
+def placed_attention(attn: nn.Module, x: Tensor,
+                     grid: Tuple[int, int]) -> Tensor:
+    """Run an mmpretrain ``MultiheadAttention`` with relative positions.
+
+    Args:
+        attn (MultiheadAttention): The layer; with parameters ``rel_pos_h``
+            and ``rel_pos_w`` if it has relative positions.
+        x (Tensor): (B, E + H * W, D).
+        grid (tuple[int, int]): H and W.
+
+    Returns:
+        Tensor: (B, E + H * W, D), before stochastic depth.
+    """
+    q, k, v = attn.qkv(x).unflatten(
+        -1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    if hasattr(attn, 'rel_pos_h'):
+        out = decomposed_attention(q, k, v, attn.rel_pos_h, attn.rel_pos_w,
+                                   grid)
+    else:
+        out = F.scaled_dot_product_attention(q, k, v)
+    out = attn.proj(out.transpose(1, 2).flatten(2))
+    return attn.gamma1(attn.proj_drop(out))
+
+
+@MODELS.register_module()
+class ViTDet(FromEncoder, VisionTransformer):
+    """A plain ViT for detection: windows, and a few blocks that see it all.
+
+    Most blocks attend within windows, the blocks ``global_blocks`` between
+    all patches; every block has decomposed relative positions that start
+    from 0. There is no class token, and the map of the last block is
+    returned without a final norm. Images of any size are taken; positions
+    are resized to them. Padding of the last windows is attended to, as in the
+    official code. Parameter names are mmpretrain's, so
+    ``init_cfg=dict(type='Pretrained', checkpoint=FILE)`` loads our and other
+    checkpoints as they are, every weight or none.
+
+    Source: Li et al., *Exploring Plain Vision Transformer Backbones for
+    Object Detection*, ECCV 2022, section 3 and appendix A.1.
+
+    Args:
+        arch (str or dict): As in :class:`sbam_mm.MaskedViT`. Defaults to
+            "base".
+        img_size (int or tuple): Pixels of the images in pre-training: the
+            grid of ``pos_embed``. Defaults to 224.
+        patch_size (int): Pixels. Defaults to 16.
+        window_size (int): Patches along the side of a window; 0 for none.
+            Defaults to 14.
+        global_blocks (Sequence[int], optional): Defaults to None: the last of
+            each quarter, (2, 5, 8, 11) of 12 and (5, 11, 17, 23) of 24.
+        rel_pos_size (int): Patches along the side of a training image; 0
+            for no relative positions in any block. Defaults to 64: images of
+            1024 pixels.
+        drop_path_rate (float): Stochastic depth, rising over the blocks.
+            Defaults to 0.
+        with_cls_token (bool): Keep the class token; only without windows.
+            Defaults to False.
+        with_cp (bool): Compute activations again in the backward pass, for
+            less memory. Defaults to False.
+        init_cfg (dict, optional): Defaults to None: random weights.
+        **kwargs: Other options of mmpretrain's ``VisionTransformer``.
+
+    Raises:
+        ValueError: If patches do not tile an image, a global block does not
+            exist, a class token meets windows, or the checkpoint does not
+            fit.
+
+    Example:
+        >>> vit = ViTDet('tiny', img_size=32, patch_size=8, window_size=2,
+        ...              rel_pos_size=4)
+        >>> vit(torch.randn(1, 3, 40, 24))[0].shape
+        torch.Size([1, 192, 5, 3])
+    """
+    arch_zoo = {**VisionTransformer.arch_zoo, **WIDTHS}
+    begins_anew = (r'\.attn\.rel_pos_[hw]$', )
+
+    def __init__(self,
+                 arch: Union[str, dict] = 'base',
+                 img_size: Union[int, Tuple[int, int]] = 224,
+                 patch_size: int = 16,
+                 window_size: int = 14,
+                 global_blocks: Optional[Sequence[int]] = None,
+                 rel_pos_size: int = 64,
+                 drop_path_rate: float = 0.,
+                 with_cls_token: bool = False,
+                 with_cp: bool = False,
+                 init_cfg: Optional[Union[dict, List[dict]]] = None,
+                 **kwargs: Any):
+        check_tiles(img_size, patch_size)
+        if with_cls_token and window_size:
+            raise ValueError(
+                'a class token belongs to no window; set '
+                'with_cls_token=False, or window_size=0.')
+        super().__init__(
+            arch=arch,
+            img_size=img_size,
+            patch_size=patch_size,
+            drop_path_rate=drop_path_rate,
+            out_type='featmap',
+            final_norm=False,
+            with_cls_token=with_cls_token,
+            init_cfg=init_cfg,
+            **kwargs)
+        depth = self.num_layers
+        if global_blocks is None:
+            global_blocks = [depth * part // 4 - 1 for part in range(1, 5)]
+        if not set(global_blocks) <= set(range(depth)):
+            raise ValueError(
+                f'global_blocks={list(global_blocks)} names blocks that do '
+                f'not exist; the backbone has 0 to {depth - 1}.')
+        self.patch_size = patch_size
+        self.with_cp = with_cp
+        # Side of the window of each block; 0 = the whole map.
+        self.windows = [
+            0 if block in global_blocks else window_size
+            for block in range(depth)
+        ]
+        if rel_pos_size:
+            for layer, window in zip(self.layers, self.windows):
+                rows = 2 * (window or rel_pos_size) - 1
+                for name in ('rel_pos_h', 'rel_pos_w'):
+                    layer.attn.register_parameter(
+                        name,
+                        nn.Parameter(torch.zeros(rows, layer.attn.head_dims)))
+
+    def forward(self, images: Tensor) -> Tuple[Tensor]:
+        """The map of the last block.
+
+        Args:
+            images (Tensor): (B, C, H, W).
+
+        Returns:
+            tuple[Tensor]: One of (B, D, H / patch, W / patch).
+
+        Raises:
+            ValueError: If patches do not tile the images.
+        """
+        check_tiles(tuple(images.shape[-2:]), self.patch_size)
+        x, grid = self.patch_embed(images)
+        if self.cls_token is not None:
+            x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
+        x = x + resize_pos_embed(self.pos_embed, self.patch_resolution, grid,
+                                 self.interpolate_mode, self.num_extra_tokens)
+        x = self.pre_norm(self.drop_after_pos(x))
+        for layer, window in zip(self.layers, self.windows):
+            if self.with_cp and x.requires_grad:
+                x = checkpoint(
+                    self.block, layer, x, grid, window, use_reentrant=False)
+            else:
+                x = self.block(layer, x, grid, window)
+        cells = x[:, self.num_extra_tokens:]
+        return (cells.transpose(1, 2).unflatten(2, grid).contiguous(), )
+
+    @staticmethod
+    def block(layer: nn.Module, x: Tensor, grid: Tuple[int, int],
+              window: int) -> Tensor:
+        """One transformer block on (B, E + H * W, D), within windows or not.
+
+        Args:
+            layer (TransformerEncoderLayer): mmpretrain's.
+            x (Tensor): (B, E + H * W, D); E is 0 with windows.
+            grid (tuple[int, int]): H and W.
+            window (int): Side of a window; 0 = the whole map.
+        """
+        y = layer.ln1(x)
+        if window:
+            y = to_windows(y.unflatten(1, grid), window).flatten(1, 2)
+            y = placed_attention(layer.attn, y, (window, window))
+            y = y.unflatten(1, (window, window))
+            y = from_windows(y, grid).flatten(1, 2)
+        else:
+            y = placed_attention(layer.attn, y, grid)
+        # After the windows are together again: stochastic depth drops images.
+        x = x + layer.attn.out_drop(y)
+        return layer.ffn(layer.ln2(x), identity=x)
