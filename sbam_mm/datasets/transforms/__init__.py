@@ -1,12 +1,21 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .crop import RandomResizedCrop
-from .follow import area_crop, flip_along, nearest_crop, seen_box
+from .follow import (
+    area_crop,
+    flip_along,
+    majority_crop,
+    nearest_crop,
+    seen_box,
+)
 from .label_map import LoadLabelMap, read_label_map
 from .load_maps import LoadAttentionMap, LoadPartMap, attention_loaders
+from .load_segments import LoadSegments
+from .multi_view import MultiView
 from .pixel_shift import PixelShift
 
 __all__ = [
-    'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap', 'PixelShift',
-    'RandomResizedCrop', 'area_crop', 'attention_loaders', 'flip_along',
-    'nearest_crop', 'read_label_map', 'seen_box'
+    'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap', 'LoadSegments',
+    'MultiView', 'PixelShift', 'RandomResizedCrop', 'area_crop',
+    'attention_loaders', 'flip_along', 'majority_crop', 'nearest_crop',
+    'read_label_map', 'seen_box'
 ]

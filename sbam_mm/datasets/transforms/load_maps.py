@@ -12,13 +12,14 @@ from ..stored_maps import DatasetMark, MapVersions, StoredMaps
 from .follow import area_crop, flip_along, nearest_crop, seen_box
 
 
-def _pair(grid: int | tuple[int, int]) -> tuple[int, int]:
-    sides = (grid, grid) if isinstance(grid, int) else tuple(grid)
-    if len(sides) != 2 or min(sides) < 1:
+def sides(grid: int | tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of patches; a number stands for both."""
+    pair = (grid, grid) if isinstance(grid, int) else tuple(grid)
+    if len(pair) != 2 or min(pair) < 1:
         raise ValueError(f'grid is a number of patches, or rows and columns '
                          f'of them, got {grid!r}; 224 pixels in patches of '
                          '16 are 14.')
-    return sides[0], sides[1]
+    return pair[0], pair[1]
 
 
 @TRANSFORMS.register_module()
@@ -59,7 +60,7 @@ class LoadAttentionMap(BaseTransform):
     def __init__(self,
                  grid: int | tuple[int, int],
                  folder: str | None = None):
-        self.grid = _pair(grid)
+        self.grid = sides(grid)
         self.versions: MapVersions | None = None
         self.mark: DatasetMark | None = None
         self._awaited = False
@@ -163,7 +164,7 @@ class LoadPartMap(BaseTransform):
                  grid: int | tuple[int, int],
                  key: str = 'part_map'):
         self.path = path
-        self.grid = _pair(grid)
+        self.grid = sides(grid)
         self.key = key
         # At build time, so that a missing file stops the run at once.
         self._maps: StoredMaps | None = StoredMaps(path)

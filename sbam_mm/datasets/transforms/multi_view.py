@@ -1,0 +1,54 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Several views of an image, each with the maps that belong to it."""
+import copy
+from typing import Any, Sequence
+
+from mmpretrain.datasets import MultiView as _MultiView
+
+from sbam_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class MultiView(_MultiView):
+    """mmpretrain's ``MultiView``, which also keeps other keys of each view.
+
+    Args:
+        transforms (list[list]): The transforms of each kind of view.
+        num_views (int or list[int]): How many views of each kind.
+        keys (Sequence[str]): What becomes a list beside ``img``, such as
+            "segment_map", one element per view. Defaults to none.
+
+    Raises:
+        ValueError: With the first image, if the transforms of a view do not
+            make a key.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.arange(4).reshape(2, 2, 1).repeat(3, 2)
+        >>> views = MultiView([[lambda results: results]], 2, keys=['name'])
+        >>> out = views(dict(img=image, name='cat'))
+        >>> len(out['img']), out['name']
+        (2, ['cat', 'cat'])
+    """
+
+    def __init__(self,
+                 transforms: list[list],
+                 num_views: int | list[int],
+                 keys: Sequence[str] = (),
+                 **kwargs: Any):
+        super().__init__(transforms, num_views, **kwargs)
+        self.keys = tuple(keys)
+
+    def transform(self, results: dict) -> dict:
+        """Make the views."""
+        views = [view(copy.deepcopy(results)) for view in self.transforms]
+        for key in self.keys:
+            if not all(key in view for view in views):
+                raise ValueError(
+                    f'MultiView shall keep {key!r}, which not every view has; '
+                    'load it in the transforms of each kind of view, or take '
+                    'it out of keys.')
+        return dict(results, **{
+            key: [view[key] for view in views]
+            for key in ('img', *self.keys)
+        })
