@@ -39,6 +39,11 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
     locations=['sbam_mm.engine'])
 
+# mmseg and mmdet look for another scope among the children of the root alone.
+for _ours, _root in ((MODELS, root.MODELS), (DATASETS, root.DATASETS),
+                     (TRANSFORMS, root.TRANSFORMS), (HOOKS, root.HOOKS)):
+    _root.children[_ours.scope] = _ours
+
 
 def build_part(part: dict | nn.Module) -> nn.Module:
     """Build a module from its config, or take one that is built already."""

@@ -4,6 +4,7 @@
 Each function changes ``model`` in place and returns the batch for one step,
 ``(inputs, data_samples)``. A new method adds its function to ``METHODS``.
 """
+import dense_configs
 import numpy as np
 import torch
 from mmengine.registry import DefaultScope
@@ -128,7 +129,25 @@ def self_distillation(model):
     return [torch.rand(2, 3, size, size) for size in (32, 32, 16)], None
 
 
+def classifier(model):
+    """Fine-tuning: the encoder with a linear head."""
+    model.backbone.update(arch=ARCH, **SIZE)
+    model.head.update(in_channels=24, num_classes=5)
+    model.data_preprocessor = dict(num_classes=5)
+    samples = [DataSample().set_gt_label(label) for label in (1, 4)]
+    # Mixup wants labels as scores, which the preprocessor makes.
+    batch = MODELS.build(
+        dict(
+            type='ClsDataPreprocessor',
+            num_classes=5,
+            batch_augments=model.train_cfg))(
+                dict(inputs=torch.rand(2, 3, 32, 32), data_samples=samples),
+                training=True)
+    return batch['inputs'], batch['data_samples']
+
+
 METHODS = {
+    'ImageClassifier': classifier,
     'MAE': mae,
     'sbam_mm.BootMAE': bootmae,
     'sbam_mm.CMAE': cmae,
@@ -184,6 +203,8 @@ def tiny(cfg, folder):
     Returns:
         tuple: The model with initialised weights, inputs, data samples.
     """
+    if cfg.default_scope in dense_configs.NEEDS:
+        return dense_configs.tiny(cfg, folder)
     model = cfg.model
     batch = METHODS[model.type](model)
     frozen_teacher(model, folder)
