@@ -153,21 +153,21 @@ def read_image_source(root: str) -> ImageSource:
     """
     folder = Path(root).expanduser().resolve()
     # Where both exist, test may be without labels, as ImageNet's is.
-    halves = ['train', 'test' if _classes(folder / 'test') else 'val']
+    halves = ['train', 'test' if class_folders(folder / 'test') else 'val']
     for half in halves:
-        if not _classes(folder / half):
+        if not class_folders(folder / half):
             raise FileNotFoundError(
                 f'{str(folder / half)!r} is not a folder of class folders: '
                 f'arrange the images as {folder}/train/<class>/*.jpg and '
                 f'{folder}/test/<class>/*.jpg (or val), or name another '
                 'folder.')
-    train, test = (_classes(folder / half) for half in halves)
+    train, test = (class_folders(folder / half) for half in halves)
     if train != test:
         raise ValueError(
             f'The class folders of {str(folder)!r} differ, '
             f'{sorted(set(train) ^ set(test))[0]!r} being in one of '
             f'{halves[0]} and {halves[1]} only: give both the same classes.')
-    images, test_images = (_images(folder / half) for half in halves)
+    images, test_images = (image_files(folder / half) for half in halves)
     for half, found in zip(halves, (images, test_images)):
         if not found:
             raise FileNotFoundError(
@@ -315,7 +315,8 @@ def download_fashion_mnist(root: str,
         ) from error
 
 
-def _classes(folder: Path) -> list[str]:
+def class_folders(folder: Path) -> list[str]:
+    """Names of the visible folders in a folder, sorted; [] without it."""
     if not folder.is_dir():
         return []
     return sorted(
@@ -323,7 +324,8 @@ def _classes(folder: Path) -> list[str]:
         if entry.is_dir() and not entry.name.startswith('.'))
 
 
-def _images(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """Image files below a folder, sorted."""
     return sorted(
         Path(parent, name) for parent, _, names in os.walk(folder)
         for name in names if name.lower().endswith(_ENDINGS))

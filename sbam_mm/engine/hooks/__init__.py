@@ -6,10 +6,11 @@ from .epoch_seed import EpochSeedHook
 from .gradients import ClipEachGradientHook, FreezeLastLayerHook
 from .invalid_loss import InvalidLossHook
 from .knn_hook import KNNHook
+from .load_encoder import LoadEncoderHook
 from .progress_bar import ProgressBarHook
 
 __all__ = [
     'AttentionMapHook', 'CheckpointKeysHook', 'ClipEachGradientHook',
     'DenseDataHook', 'EpochSeedHook', 'FreezeLastLayerHook',
-    'InvalidLossHook', 'KNNHook', 'ProgressBarHook'
+    'InvalidLossHook', 'KNNHook', 'LoadEncoderHook', 'ProgressBarHook'
 ]

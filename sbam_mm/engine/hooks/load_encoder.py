@@ -1,0 +1,65 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""A pre-trained encoder for fine-tuning, loaded completely or not at all."""
+from typing import Sequence
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from sbam_mm.evaluation.encoders import load_encoder
+from sbam_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class LoadEncoderHook(Hook):
+    """Load every parameter of ``model.backbone`` before training starts.
+
+    mmengine's ``init_cfg=dict(type='Pretrained')`` loads what fits and says
+    nothing about the rest, so a wrong file fine-tunes random weights. Here
+    any parameter without weights in the file stops the run. Files are ours,
+    mmpretrain's, or official ones of MAE, DINO, iBOT, timm and Hugging Face.
+    A resumed run has its own weights and is left alone.
+
+    Args:
+        checkpoint (str): The file.
+        branch (str): "teacher" or "student", where a file has both. Defaults
+            to "teacher".
+        new (Sequence[str]): Beginnings of the backbone's keys that start
+            afresh. Defaults to ("ln2.", ), the norm after average pooling.
+
+    Raises:
+        ValueError: At the start of the training, if anything is missing.
+
+    Example::
+
+        custom_hooks = [
+            dict(type='sbam_mm.LoadEncoderHook', checkpoint='epoch_400.pth')
+        ]
+    """
+
+    def __init__(self,
+                 checkpoint: str,
+                 branch: str = 'teacher',
+                 new: Sequence[str] = ('ln2.', )):
+        self.checkpoint = checkpoint
+        self.branch = branch
+        self.new = tuple(new)
+
+    def before_train(self, runner: Runner) -> None:
+        """Load, unless the run was resumed.
+
+        Args:
+            runner (Runner): Of the training; its weights are initialised.
+        """
+        if runner.iter > 0:
+            return
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        report = load_encoder(model.backbone, self.checkpoint, self.branch,
+                              self.new)
+        fresh = ', '.join(report.missing) or 'none'
+        runner.logger.info(
+            f'Encoder from {self.checkpoint}: {len(report.matched)} '
+            f'parameters loaded, new: {fresh}; '
+            f'{len(report.unexpected)} of the file not used.')

@@ -1,0 +1,248 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""The encoder of a checkpoint, whoever made it, without its masking."""
+import hashlib
+import inspect
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Sequence, Union
+
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from mmpretrain.models import BEiTViT, VisionTransformer
+from torch import Tensor, nn
+
+from sbam_mm.models.backbones import MaskedViT
+from sbam_mm.models.checkpoint import (
+    LoadReport,
+    check_keys,
+    read_checkpoint,
+    state_dict_of,
+    weights_for,
+)
+from sbam_mm.models.checkpoint_formats import TEACHER, listing
+from sbam_mm.registry import MODELS
+
+IMAGENET = dict(
+    mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+# Pre-training encoders whose parameters are those of a plain one.
+PLAIN = {
+    'MaskedViT': VisionTransformer,
+    'MAEViT': VisionTransformer,
+    'MFFViT': VisionTransformer,
+    'MILANViT': VisionTransformer,
+    'MoCoV3ViT': VisionTransformer,
+    'MaskedBEiT': BEiTViT,
+}
+
+
+@dataclass
+class EncoderRecipe:
+    """How to build an encoder and normalise its images.
+
+    Args:
+        backbone (dict): For ``MODELS.build``, without masking.
+        normalise (dict): ``mean``, ``std`` and ``to_rgb``.
+    """
+    backbone: Dict[str, Any]
+    normalise: Dict[str, Any]
+
+    @property
+    def size(self) -> int:
+        """Side of the images in pixels."""
+        side = self.backbone.get('img_size', 224)
+        return int(side if isinstance(side, int) else side[0])
+
+    def build(self) -> nn.Module:
+        """The backbone with random weights; returns all tokens."""
+        logger = MMLogger.get_current_instance()
+        level = logger.level
+        # mmengine prints a paragraph for every parameter it initialises.
+        logger.setLevel(logging.WARNING)
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            try:
+                backbone = MODELS.build(dict(self.backbone))
+            except (AssertionError, TypeError, KeyError) as error:
+                raise ValueError(
+                    'the encoder cannot be built from '
+                    f'{self.backbone} ({error}); correct --arch, or the '
+                    'backbone of the config.') from error
+        backbone.init_weights()
+        logger.setLevel(level)
+        return backbone
+
+    def preprocessor(self) -> nn.Module:
+        """What turns a batch of uint8 images into normalised RGB."""
+        return MODELS.build(
+            dict(type='mmpretrain.SelfSupDataPreprocessor', **self.normalise))
+
+
+def recipe_of(config: Union[str, Path, Config, None] = None,
+              arch: Union[str, dict] = 'base',
+              patch: int = 16,
+              size: Optional[int] = None) -> EncoderRecipe:
+    """The encoder of a pre-training config, or one by its measures.
+
+    Ours and mmpretrain's masked ViTs become a plain ``VisionTransformer``
+    (``MaskedBEiT`` a ``BEiTViT``), which computes the same from all tokens;
+    other backbones stay what they are.
+
+    Args:
+        config (str, Path or Config, optional): With ``model.backbone``.
+            Defaults to None, a ViT as the next three say.
+        arch (str or dict): "tiny", "small", "base", "large", "huge" or as
+            mmpretrain writes it. Defaults to "base".
+        patch (int): Pixels. Defaults to 16.
+        size (int, optional): Pixels of an image's side. Defaults to None:
+            the config's, or 224.
+
+    Raises:
+        ValueError: If the config is missing or has no backbone.
+
+    Example:
+        >>> recipe_of(arch='tiny', size=96).backbone['type']
+        'mmpretrain.VisionTransformer'
+    """
+    if config is None:
+        backbone: Dict[str, Any] = dict(
+            type='MaskedViT', arch=arch, img_size=size or 224,
+            patch_size=patch)
+        normalise = dict(IMAGENET)
+    else:
+        cfg = config if isinstance(config, Config) else _read(config)
+        model: Any = cfg.get('model') or {}
+        if 'type' not in (model.get('backbone') or {}):
+            raise ValueError(f'the config {cfg.filename} has no '
+                             'model.backbone; give a pre-training config.')
+        backbone = dict(model.backbone)
+        if size:
+            backbone['img_size'] = size
+        found = dict(cfg.get('data_preprocessor') or {}, **(
+            model.get('data_preprocessor') or {}))
+        normalise = dict(IMAGENET, **{
+            key: found[key] for key in IMAGENET if key in found})
+    return EncoderRecipe(_plain(backbone), normalise)
+
+
+def _read(path: Union[str, Path]) -> Config:
+    # Imported here: it wants matplotlib, which a training run can do without.
+    from sbam_mm.visualization.models import read_config
+    return read_config(path)
+
+
+def _plain(backbone: Dict[str, Any]) -> Dict[str, Any]:
+    name = backbone['type'].rsplit('.', 1)[-1]
+    kind = PLAIN.get(name)
+    if kind is None:
+        for key in ('masker', 'init_cfg', 'frozen_stages'):
+            backbone.pop(key, None)
+        if name in ('VisionTransformer', 'BEiTViT'):
+            backbone.update(out_type='raw', final_norm=True)
+        return backbone
+    known = inspect.signature(kind.__init__).parameters
+    options = {key: value for key, value in backbone.items() if key in known}
+    for key in ('init_cfg', 'frozen_stages'):
+        options.pop(key, None)
+    arch = options.get('arch', 'base')
+    if isinstance(arch, str):
+        # The papers' names mean other widths to mmpretrain.
+        options['arch'] = MaskedViT.arch_zoo.get(arch, arch)
+    if kind is BEiTViT:
+        options.update(use_rel_pos_bias=False, use_shared_rel_pos_bias=True)
+        options.setdefault('layer_scale_init_value', 0.1)
+    options.update(type=f'mmpretrain.{kind.__name__}', out_type='raw',
+                   final_norm=True)
+    return options
+
+
+def load_encoder(backbone: nn.Module,
+                 path: str,
+                 branch: str = 'teacher',
+                 new: Sequence[str] = ()) -> LoadReport:
+    """Load the encoder of a checkpoint; every parameter or none.
+
+    Args:
+        backbone (nn.Module): Changed in place, only if the file fits.
+        path (str): Ours, mmpretrain's, or an official one; see
+            :func:`sbam_mm.models.checkpoint.load_weights`.
+        branch (str): "teacher" or "student", where a file has both: DINO's
+            and iBOT's, official or ours. Defaults to "teacher".
+        new (Sequence[str]): Beginnings of keys that need not be in the file,
+            such as "ln2." for the norm after average pooling that
+            fine-tuning starts afresh. Defaults to none.
+
+    Returns:
+        LoadReport: Nothing is missing but what is new.
+
+    Raises:
+        ValueError: If a parameter has no weights in the file; both lists of
+            keys are in the sentence.
+    """
+    checkpoint = read_checkpoint(path)
+    name = f'the checkpoint {path}'
+    state = weights_for(
+        backbone, encoder_state(checkpoint, name, branch), 1., name)
+    report = check_keys(backbone, state, 0., name)
+    lacking = [key for key in report.missing
+               if not key.startswith(tuple(new) or ('\0', ))]
+    if lacking:
+        raise ValueError(
+            f'{name} lacks {len(lacking)} of the '
+            f'{len(backbone.state_dict())} parameters of the encoder '
+            f'({listing(lacking)}) and has others '
+            f'({listing(report.unexpected) or "none"}); give the config it '
+            'was trained with, or a checkpoint of such an encoder.')
+    backbone.load_state_dict(state, strict=False)
+    return report
+
+
+def encoder_state(checkpoint: Any,
+                  name: str = 'the checkpoint',
+                  branch: str = 'teacher') -> Dict[str, Tensor]:
+    """Weights of a checkpoint, those of the branch asked for.
+
+    Args:
+        checkpoint (Mapping): As read from a file.
+        name (str): What to call it in a message.
+        branch (str): "teacher" or "student"; where there is only one encoder
+            it is taken. Defaults to "teacher".
+
+    Raises:
+        ValueError: If there are no weights, or the branch is unknown.
+    """
+    state = state_dict_of(checkpoint, name, branch)
+    if branch == 'teacher' and any(key.startswith(TEACHER) for key in state):
+        return {
+            f'backbone.{key[len(TEACHER):]}': value
+            for key, value in state.items() if key.startswith(TEACHER)
+        }
+    return state
+
+
+def file_hash(path: Union[str, Path]) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        ValueError: If it does not exist.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f'the checkpoint {path} does not exist; check the '
+                         'path.')
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def mark_of(values: Mapping[str, Any]) -> str:
+    """Sixteen characters that differ for different settings.
+
+    Example:
+        >>> mark_of(dict(a=1)) == mark_of(dict(a=1)) != mark_of(dict(a=2))
+        True
+    """
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

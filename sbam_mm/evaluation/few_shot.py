@@ -1,0 +1,108 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Which images a model may learn from when it gets few labels.
+
+The lists are functions of the paths and a seed alone: a hash orders the
+images of each class, and the first ones are taken. So every machine and every
+version of every library makes the same lists, the list of 1 % is part of that
+of 10 %, and removing a class changes no other.
+"""
+import hashlib
+from dataclasses import replace
+from math import floor
+from pathlib import Path
+from typing import Dict, List, Sequence, Tuple, Union
+
+from sbam_mm.files import write_atomically
+
+from .image_sets import ImageSet
+
+
+def few_shot_list(images: ImageSet, share: float, seed: int = 0) -> List[str]:
+    """A share of the training images of every class, at least one.
+
+    Args:
+        images (ImageSet): Has the training images.
+        share (float): In (0, 1]; a class of n images gives share * n of
+            them, rounded half up. 0.01 and 0.1 are usual.
+        seed (int): Another seed, another list. Defaults to 0.
+
+    Returns:
+        list[str]: Paths below the training folder, ``<class>/<file>``,
+        sorted.
+
+    Raises:
+        ValueError: If the share is outside (0, 1].
+
+    Example:
+        >>> images = ImageSet('toy', '/', ('cat', 'dog'), tuple(
+        ...     (f'train/{name}/{i}.png', label) for i in range(40)
+        ...     for label, name in enumerate(['cat', 'dog'])), ())
+        >>> few_shot_list(images, 0.05)
+        ['cat/15.png', 'cat/18.png', 'dog/10.png', 'dog/7.png']
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f'share={share} is no share of the training images; '
+                         'give a number in (0, 1], such as 0.01.')
+    by_class: Dict[int, List[str]] = {}
+    for path, label in images.train:
+        by_class.setdefault(label, []).append(
+            path.removeprefix(f'{images.train_folder}/'))
+
+    def rank(path: str) -> str:
+        return hashlib.sha256(f'{seed}:{path}'.encode()).hexdigest()
+
+    return sorted(
+        path for paths in by_class.values()
+        for path in sorted(paths, key=rank)
+        [:max(1, floor(share * len(paths) + 0.5))])
+
+
+def write_few_shot_list(images: ImageSet, share: float, seed: int,
+                        folder: Union[str, Path]) -> Path:
+    """Write :func:`few_shot_list` to a text file, one path a line.
+
+    Args:
+        images (ImageSet): Has the training images.
+        share (float): In (0, 1].
+        seed (int): Of the list.
+        folder (str or Path): Made if missing.
+
+    Returns:
+        Path: ``<name>_<share>percent_seed<seed>.txt`` in the folder.
+    """
+    paths = few_shot_list(images, share, seed)
+    file = Path(folder) / (
+        f'{images.name}_{100 * share:g}percent_seed{seed}.txt')
+    write_atomically(file, ''.join(f'{path}\n' for path in paths).encode())
+    return file
+
+
+def few_of(images: ImageSet, paths: Sequence[str]) -> ImageSet:
+    """An image set with only the listed training images.
+
+    Args:
+        images (ImageSet): All images.
+        paths (Sequence[str]): From :func:`few_shot_list`, or from a list
+            published elsewhere: file names alone, as SimCLR's lists of
+            ImageNet have them, are enough where they are unique.
+
+    Raises:
+        ValueError: If a listed image is missing, or a class has none.
+    """
+    known: Dict[str, Tuple[str, int]] = {}
+    for sample in images.train:
+        inner = sample[0].removeprefix(f'{images.train_folder}/')
+        known[inner] = sample
+        known.setdefault(inner.rsplit('/', 1)[-1], sample)
+    missing = [path for path in paths if path not in known]
+    if missing:
+        raise ValueError(
+            f'{len(missing)} of the {len(paths)} listed images are not among '
+            f'the training images of {images.root}, e.g. {missing[0]!r}; give '
+            'the list of this data set.')
+    train = tuple(sorted({known[path] for path in paths}))
+    if len({label for _, label in train}) < len(images.classes):
+        raise ValueError(
+            f'the list of {len(paths)} images leaves classes without any; '
+            'list at least one of each.')
+    return replace(images, train=train)

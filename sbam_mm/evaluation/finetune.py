@@ -1,0 +1,173 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Fine-tuning through mmpretrain's classifier and mmengine's runner."""
+import logging
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Union
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+
+from sbam_mm.engine.launch import replace_amp
+
+from .encoders import EncoderRecipe
+from .image_sets import ImageSet
+from .protocols import eval_pipeline
+
+# Which published recipe fits an encoder, by its width.
+CONFIGS = {
+    384: 'finetune/ibot_vits_200e.py',
+    768: 'finetune/vitb_100e.py',
+    1024: 'finetune/vitl_50e.py'
+}
+SMALL = 'finetune/small.py'
+
+
+def finetune_config(recipe: EncoderRecipe,
+                    images: ImageSet,
+                    checkpoint: str,
+                    work_dir: Union[str, Path],
+                    config: Union[str, Path],
+                    embed_dims: int,
+                    branch: str = 'teacher',
+                    epochs: Optional[int] = None,
+                    batch_size: Optional[int] = None,
+                    num_workers: Optional[int] = None,
+                    seed: int = 0,
+                    options: Optional[Mapping[str, Any]] = None) -> Config:
+    """A fine-tuning config for one encoder and one image set.
+
+    The file gives schedule, augmentation and regularisation; the encoder's
+    measures, the images and the number of classes are put in. With another
+    number of epochs the schedule is stretched or compressed, warm-up
+    included; with another batch size the learning rate is scaled with it,
+    from the ``auto_scale_lr.base_batch_size`` it was tuned for.
+
+    Args:
+        recipe (EncoderRecipe): Of the encoder.
+        images (ImageSet): What to learn and to be judged on.
+        checkpoint (str): Every parameter of the encoder is loaded from it.
+        work_dir (str or Path): Checkpoints and logs; a run that was stopped
+            goes on from there.
+        config (str or Path): A file like ``configs/finetune/vitb_100e.py``.
+        embed_dims (int): Width of the encoder's output.
+        branch (str): Of the checkpoint. Defaults to "teacher".
+        epochs (int, optional): Defaults to None, the file's.
+        batch_size (int, optional): Of one process. Defaults to None.
+        num_workers (int, optional): Defaults to None, the file's.
+        seed (int): Defaults to 0.
+        options (Mapping, optional): Values of the config to replace, by
+            dotted names. Defaults to None.
+
+    Returns:
+        Config: For ``Runner.from_cfg``.
+
+    Raises:
+        ValueError: If the file is missing or no fine-tuning config.
+    """
+    if not Path(config).is_file():
+        raise ValueError(f'the fine-tuning config {config} does not exist; '
+                         'see configs/finetune/.')
+    cfg = Config.fromfile(config)
+    hooks = [hook for hook in cfg.get('custom_hooks', [])
+             if 'LoadEncoderHook' in hook['type']]
+    if not hooks or cfg.get('model', {}).get('type') != 'ImageClassifier':
+        raise ValueError(f'{config} fine-tunes no encoder; give a config with '
+                         'an ImageClassifier and a LoadEncoderHook, as in '
+                         'configs/finetune/.')
+    hooks[0].update(checkpoint=str(checkpoint), branch=branch)
+    classes = len(images.classes)
+    rate = cfg.model.backbone.get('drop_path_rate', 0.)
+    # Replaced, not merged: the file's arch may have other keys.
+    cfg.model.backbone = dict(recipe.backbone, drop_path_rate=rate)
+    if recipe.backbone.get('out_type') == 'raw':
+        cfg.model.backbone.update(out_type='avg_featmap', final_norm=False)
+    else:
+        cfg.model.neck = dict(type='GlobalAveragePooling')
+    cfg.model.head.update(num_classes=classes, in_channels=embed_dims)
+    cfg.data_preprocessor.update(num_classes=classes, **recipe.normalise)
+    _put_images(cfg, recipe.size, images, Path(work_dir))
+    if epochs:
+        _stretch(cfg, epochs)
+    base = cfg.get('auto_scale_lr', {}).get('base_batch_size')
+    if batch_size:
+        cfg.train_dataloader.batch_size = batch_size
+    if base:
+        cfg.auto_scale_lr = dict(enable=True, base_batch_size=base)
+    if num_workers is not None:
+        for loader in (cfg.train_dataloader, cfg.val_dataloader):
+            loader.num_workers = num_workers
+    if len(images.train) < cfg.train_dataloader.batch_size:
+        cfg.train_dataloader.batch_size = len(images.train)
+    cfg.val_evaluator = dict(type='Accuracy', topk=(1, min(5, classes)))
+    for key in ('test_dataloader', 'test_evaluator', 'test_cfg'):
+        cfg.pop(key, None)
+    cfg.randomness.seed = seed
+    cfg.work_dir = str(work_dir)
+    cfg.resume = (Path(work_dir) / 'last_checkpoint').is_file()
+    if options:
+        cfg.merge_from_dict(dict(options))
+    if not torch.cuda.is_available():
+        replace_amp(cfg)
+    return cfg
+
+
+def _put_images(cfg: Config, size: int, images: ImageSet,
+                folder: Path) -> None:
+    """Both data sets, at the encoder's size."""
+    train = list(cfg.train_dataloader.dataset.pipeline)
+    for step in train:
+        if step['type'].endswith('RandomResizedCrop'):
+            step['scale'] = size
+    cache = bool(cfg.train_dataloader.dataset.get('cache'))
+    cfg.train_dataloader.dataset = dict(
+        images.dataset('train', train, folder / 'lists'), cache=cache)
+    cfg.val_dataloader.dataset = dict(
+        images.dataset('test', eval_pipeline(size), folder / 'lists'),
+        test_mode=True)
+
+
+def _stretch(cfg: Config, epochs: int) -> None:
+    """The same schedule over another number of epochs."""
+    factor = epochs / cfg.train_cfg.max_epochs
+    for scheduler in cfg.param_scheduler:
+        for key in ('begin', 'end', 'T_max'):
+            if key in scheduler:
+                scheduler[key] = scheduler[key] * factor
+    cfg.train_cfg.max_epochs = epochs
+
+
+def finetune(cfg: Config) -> List[Dict[str, float]]:
+    """Run, or go on with, a fine-tuning.
+
+    Args:
+        cfg (Config): From :func:`finetune_config`.
+
+    Returns:
+        list[dict]: Of each epoch: epoch, mean training loss, top-1 and top-5
+        on the test images in per cent.
+
+    Raises:
+        ValueError: If the checkpoint does not fit the encoder.
+    """
+    from sbam_mm.visualization.curves import read_scalars
+    runner = Runner.from_cfg(cfg)
+    MMLogger.get_current_instance().setLevel(logging.INFO)
+    runner.train()
+    curve: List[Dict[str, float]] = []
+    losses: List[float] = []
+    for record in read_scalars(cfg.work_dir):
+        if 'loss' in record:
+            losses.append(record['loss'])
+        elif 'accuracy/top1' in record:
+            top5 = [value for key, value in record.items()
+                    if key.startswith('accuracy/top') and key[-1] != '1']
+            curve.append(
+                dict(
+                    epoch=int(record['step']),
+                    loss=sum(losses) / max(len(losses), 1),
+                    top1=record['accuracy/top1'],
+                    top5=top5[0] if top5 else record['accuracy/top1']))
+            losses = []
+    return curve

@@ -1,0 +1,241 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""The labelled image sets that models are judged on, as lists of images.
+
+Class folders (ImageNet-1K, ImageNet-100 and any other tree), Tiny ImageNet as
+it is distributed, and CIFAR-10, CIFAR-100 and STL-10 as torchvision keeps
+them.
+"""
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
+
+from sbam_mm.datasets.sources import class_folders, image_files
+from sbam_mm.datasets.torchvision_images import (
+    FOLDERS,
+    HALVES,
+    named_images,
+    open_source,
+)
+from sbam_mm.files import write_atomically
+
+# A path below the root, and a label.
+Samples = Tuple[Tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Training and test images with labels.
+
+    Args:
+        name (str): For titles and file names.
+        root (str): The paths are below it.
+        classes (tuple[str, ...]): Class i is ``classes[i]``.
+        train (tuple[tuple[str, int], ...]): Path and label of every image;
+            each begins with ``train_folder``.
+        test (tuple[tuple[str, int], ...]): The same for the test images.
+        source (str, optional): torchvision's name, for images in its
+            format. Defaults to None, image files.
+        train_folder (str): Defaults to "train".
+    """
+    name: str
+    root: str
+    classes: Tuple[str, ...]
+    train: Samples
+    test: Samples
+    source: Optional[str] = None
+    train_folder: str = 'train'
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the root, the paths and the labels."""
+        digest = hashlib.sha256(self.root.encode())
+        for path, label in (*self.train, ('', -1), *self.test):
+            digest.update(f'{path} {label}\n'.encode())
+        return digest.hexdigest()
+
+    def dataset(self, half: str, pipeline: List[dict],
+                folder: Union[str, Path]) -> dict:
+        """The config of a data set; the list of its images is written.
+
+        Args:
+            half (str): "train" or "test".
+            pipeline (list[dict]): Transforms after decoding.
+            folder (str or Path): Where the list goes; its name tells the
+                images, so nobody else's is overwritten.
+
+        Returns:
+            dict: For ``DATASETS.build`` or a runner's config.
+        """
+        samples = self.train if half == 'train' else self.test
+        text = ''.join(f'{path} {label}\n' for path, label in samples)
+        mark = hashlib.sha256(text.encode()).hexdigest()[:12]
+        path = Path(folder).resolve() / f'{half}-{mark}.txt'
+        if not path.is_file():
+            write_atomically(path, text.encode())
+        options = dict(
+            data_root=self.root, ann_file=str(path), pipeline=pipeline)
+        if self.source:
+            return dict(type='sbam_mm.TorchvisionImages', name=self.source,
+                        half=half, **options)
+        return dict(type='sbam_mm.ImageFolder', with_label=True, **options)
+
+    def restrict(self, classes: Sequence[str]) -> 'ImageSet':
+        """Some of the classes, numbered anew in the order of all classes.
+
+        Args:
+            classes (Sequence[str]): E.g. the hundred of ImageNet-100.
+
+        Raises:
+            ValueError: Of a class that there is not.
+        """
+        unknown = [name for name in classes if name not in self.classes]
+        if unknown:
+            raise ValueError(
+                f'{len(unknown)} of the {len(classes)} classes asked for are '
+                f'not in {self.root}, e.g. {unknown[0]!r}; correct the list, '
+                'or give the whole data set.')
+        wanted = [name for name in self.classes if name in set(classes)]
+        number = {self.classes.index(name): i for i, name in enumerate(wanted)}
+
+        def keep(samples: Samples) -> Samples:
+            return tuple((path, number[label]) for path, label in samples
+                         if label in number)
+
+        return replace(
+            self,
+            name=f'{self.name}-{len(wanted)}',
+            classes=tuple(wanted),
+            train=keep(self.train),
+            test=keep(self.test))
+
+
+def read_image_set(root: Union[str, Path],
+                   classes: Union[str, Path, None] = None) -> ImageSet:
+    """Recognise a labelled image set by its files.
+
+    Args:
+        root (str or Path): Of class folders ``train/<class>/`` and
+            ``test/<class>/`` or ``val/<class>/``; of Tiny ImageNet; or a
+            folder with "cifar-10-batches-py", "cifar-100-python" or
+            "stl10_binary" in it, or one of these.
+        classes (str or Path, optional): A file that names the classes to
+            use, one a line (what follows the first blank is ignored where
+            the whole line is no class). Defaults to None, all.
+
+    Returns:
+        ImageSet: Every class has training images, and there are test images.
+
+    Raises:
+        ValueError: No such layout, a class without images, an empty half,
+            or halves of different classes.
+
+    Example::
+
+        cifar = read_image_set('data/cifar10')
+        few = read_image_set('data/imagenet', 'imagenet100.txt')
+    """
+    folder = Path(root).expanduser().resolve()
+    if not folder.is_dir():
+        raise ValueError(f'the data folder {folder} does not exist; correct '
+                         '--data.')
+    images = _torchvision(folder) or (
+        _tiny_imagenet(folder) if (folder / 'val' / 'val_annotations.txt'
+                                   ).is_file() else _class_folders(folder))
+    _check(images)
+    return images if classes is None else images.restrict(
+        _read_classes(Path(classes), images.classes))
+
+
+def _torchvision(folder: Path) -> Optional[ImageSet]:
+    for name, inside in FOLDERS.items():
+        root = folder.parent if folder.name == inside else folder
+        if not (root / inside).is_dir():
+            continue
+        train, test = (open_source(name, str(root), half) for half in HALVES)
+        named = [
+            tuple((f'{half}/{path}', label)
+                  for path, label in named_images(source))
+            for half, source in zip(HALVES, (train, test))
+        ]
+        return ImageSet(name, str(root), tuple(train.classes), named[0],
+                        named[1], source=name)
+    return None
+
+
+def _tiny_imagenet(folder: Path) -> ImageSet:
+    """``val/images`` holds all classes; a file beside it has the labels."""
+    names = class_folders(folder / 'train')
+    number = {name: i for i, name in enumerate(names)}
+    found = []
+    table = folder / 'val' / 'val_annotations.txt'
+    for line in table.read_text().splitlines():
+        file, name = line.split('\t')[:2]
+        if name not in number:
+            raise ValueError(
+                f'{table} has an image of class {name!r}, for which there is '
+                f'no folder in {folder / "train"}; unpack Tiny ImageNet '
+                'again.')
+        if (folder / 'val' / 'images' / file).is_file():
+            found.append((f'val/images/{file}', number[name]))
+    return ImageSet(folder.name, str(folder), tuple(names),
+                    _labelled(folder, 'train', names), tuple(found))
+
+
+def _class_folders(folder: Path) -> ImageSet:
+    # Where both exist, test may be without labels, as ImageNet's is.
+    halves = ['train', 'test' if class_folders(folder / 'test') else 'val']
+    names, others = (class_folders(folder / half) for half in halves)
+    for half, found in zip(halves, (names, others)):
+        if not found:
+            raise ValueError(
+                f'{folder / half} is not a folder of class folders; arrange '
+                f'the images as {folder}/train/<class>/ and '
+                f'{folder}/test/<class>/ (or val).')
+    if names != others:
+        odd = sorted(set(names) ^ set(others))
+        raise ValueError(
+            f'{len(names)} classes are in {folder / halves[0]} and '
+            f'{len(others)} in {folder / halves[1]}, e.g. {odd[0]!r} only in '
+            'one of them; give both the same classes.')
+    train, test = (_labelled(folder, half, names) for half in halves)
+    return ImageSet(folder.name, str(folder), tuple(names), train, test)
+
+
+def _labelled(folder: Path, half: str, names: Iterable[str]) -> Samples:
+    return tuple(
+        (path.relative_to(folder).as_posix(), label)
+        for label, name in enumerate(names)
+        for path in image_files(folder / half / name))
+
+
+def _check(images: ImageSet) -> None:
+    if not images.test:
+        raise ValueError(f'{images.root} holds no test image; fill its class '
+                         'folders, or give another folder.')
+    counts: Dict[int, int] = {}
+    for _, label in images.train:
+        counts[label] = counts.get(label, 0) + 1
+    empty = [name for i, name in enumerate(images.classes)
+             if i not in counts]
+    if empty:
+        raise ValueError(
+            f'{len(empty)} of the {len(images.classes)} classes in '
+            f'{images.root} have no training image, e.g. {empty[0]!r}; fill '
+            'or remove their folders.')
+    if len(images.classes) < 2:
+        raise ValueError(f'{images.root} has a single class, so there is '
+                         'nothing to tell apart; give at least two.')
+
+
+def _read_classes(path: Path, known: Sequence[str]) -> List[str]:
+    if not path.is_file():
+        raise ValueError(f'the list of classes {path} does not exist; correct '
+                         'its path.')
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    names = [line if line in known else line.split()[0]
+             for line in lines if line and not line.startswith('#')]
+    if len(set(names)) < 2:
+        raise ValueError(f'{path} names {len(set(names))} classes; name at '
+                         'least two, one a line.')
+    return names

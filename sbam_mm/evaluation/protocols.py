@@ -1,0 +1,233 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""What is fixed about an evaluation before it starts: its settings."""
+import ast
+from dataclasses import dataclass, fields, replace
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from .knn import KS
+
+# iBOT and DINOv2 try learning rates of this range, times batch / 256.
+RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2,
+         5e-2, 1e-1)
+
+
+@dataclass(frozen=True)
+class KNN:
+    """Weighted nearest neighbours, of DINO.
+
+    Args:
+        k (tuple[int, ...]): Neighbours. Defaults to (10, 20, 100, 200).
+        temperature (float): Defaults to 0.07.
+    """
+    k: Tuple[int, ...] = KS
+    temperature: float = 0.07
+
+
+@dataclass(frozen=True)
+class Linear:
+    """MAE's linear probing: LARS, batch norm, class token.
+
+    Args:
+        epochs (int): Defaults to 90.
+        batch (int): Images of a step; at most a sixteenth of all, so that
+            small sets have steps enough. Defaults to 16384.
+        base_lr (float): Times batch / 256. Defaults to 0.1.
+        warm_up (float): Epochs, of ``epochs``. Defaults to 10.
+        pooling (str): "cls", "avg" or "cls+avg". Defaults to "cls".
+        augment (bool): Crops and flips, so that the encoder runs every
+            epoch; False trains on stored features. Defaults to True.
+    """
+    epochs: int = 90
+    batch: int = 16384
+    base_lr: float = 0.1
+    warm_up: float = 10
+    pooling: str = 'cls'
+    augment: bool = True
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """DINO's and iBOT's linear probing, all learning rates in one pass.
+
+    Args:
+        epochs (int): Defaults to 100.
+        batch (int): Images of a step; at most a sixteenth of all, so that
+            small sets have steps enough. Defaults to 1024.
+        rates (tuple[float, ...]): Times batch / 256. Defaults to thirteen
+            from 1e-5 to 0.1.
+        poolings (tuple[str, ...]): "cls", "4cls" (of the last four blocks,
+            for ViT-S), "cls+avg" (for ViT-B), "avg", "4cls+avg". Defaults to
+            the first three.
+        augment (bool): As for :class:`Linear`. Defaults to True.
+    """
+    epochs: int = 100
+    batch: int = 1024
+    rates: Tuple[float, ...] = RATES
+    poolings: Tuple[str, ...] = ('cls', '4cls', 'cls+avg')
+    augment: bool = True
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """All parameters, through a config of ``configs/finetune``.
+
+    Args:
+        config (str, optional): Its path. Defaults to None: by the width of
+            the encoder.
+        epochs (int, optional): Defaults to None, the config's.
+        batch (int, optional): Of one process; the learning rate follows.
+            Defaults to None, the config's.
+    """
+    config: Optional[str] = None
+    epochs: Optional[int] = None
+    batch: Optional[int] = None
+
+
+@dataclass(frozen=True)
+class FewShot:
+    """Few labels: a classifier on frozen features, or fine-tuning.
+
+    Args:
+        shares (tuple[float, ...]): Of each class. Defaults to 1 % and 10 %.
+        lists (tuple[str, ...]): Files with lists made elsewhere, in place of
+            ``shares``. Defaults to none.
+        list_seed (int): Of the lists. Defaults to 0.
+        pooling (str): "cls" or "avg", of the frozen features. Defaults to
+            "cls".
+        c (float): Inverse strength of the L2 penalty. Defaults to 0.1.
+        finetune (bool): Also fine-tune, with the settings of the protocol
+            "finetune". Defaults to False.
+    """
+    shares: Tuple[float, ...] = (0.01, 0.1)
+    lists: Tuple[str, ...] = ()
+    list_seed: int = 0
+    pooling: str = 'cls'
+    c: float = 0.1
+    finetune: bool = False
+
+
+PROTOCOLS: Dict[str, Any] = {
+    'knn': KNN(),
+    'linear': Linear(),
+    'linear-sweep': Sweep(),
+    'finetune': Finetune(),
+    'fewshot': FewShot(),
+}
+
+
+def settings_of(protocols: Sequence[str],
+                changes: Sequence[str] = ()) -> Dict[str, Any]:
+    """The settings of some protocols, with changes from a command line.
+
+    Args:
+        protocols (Sequence[str]): Keys of ``PROTOCOLS``.
+        changes (Sequence[str]): Such as "linear.epochs=2" or
+            "knn.k=(10,20)". Defaults to none.
+
+    Returns:
+        dict[str, Any]: The settings by protocol, all protocols included
+        whose settings are changed.
+
+    Raises:
+        ValueError: For a protocol, setting or value that is unknown.
+
+    Example:
+        >>> settings_of(['knn'], ['knn.k=5'])
+        {'knn': KNN(k=(5,), temperature=0.07)}
+    """
+    unknown = [name for name in protocols if name not in PROTOCOLS]
+    if unknown or not protocols:
+        raise ValueError(f'protocol {", ".join(map(repr, unknown)) or "none"} '
+                         f'is unknown; choose from {", ".join(PROTOCOLS)}.')
+    chosen = {name: PROTOCOLS[name] for name in protocols}
+    for change in changes:
+        name, _, text = change.partition('=')
+        protocol, _, key = name.partition('.')
+        if protocol not in PROTOCOLS:
+            raise ValueError(f'--set {change} names no protocol; write e.g. '
+                             'linear.epochs=2.')
+        known = chosen.get(protocol, PROTOCOLS[protocol])
+        chosen[protocol] = replace(known, **{
+            key: _value(known, key, text, change)})
+    return chosen
+
+
+def _value(settings: Any, key: str, text: str, change: str) -> Any:
+    names = [field.name for field in fields(settings)]
+    if key not in names:
+        raise ValueError(f'--set {change} is not possible; '
+                         f'{type(settings).__name__} has {", ".join(names)}.')
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    default = getattr(settings, key)
+    if isinstance(default, tuple):
+        many = value if isinstance(value, (tuple, list)) else (value, )
+        kind = type(default[0]) if default else str
+        value = tuple(many)
+        good = all(_is(item, kind) for item in value) and len(value) > 0
+    elif default is None:
+        good = _is(value, str if key == 'config' else int)
+    else:
+        good = _is(value, type(default))
+    if good and key in ('epochs', 'batch', 'k'):
+        good = min(value if isinstance(value, tuple) else (value, )) >= 1
+    if not good:
+        raise ValueError(f'--set {change} has a value of the wrong kind; '
+                         f'the default is {default!r}.')
+    return value
+
+
+def _is(value: Any, kind: type) -> bool:
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is kind
+
+
+def eval_pipeline(size: int) -> List[dict]:
+    """How images are judged: the shorter side 256 / 224 of the size, centre.
+
+    Images for encoders of less than 96 pixels are resized as a whole.
+
+    Args:
+        size (int): Pixels.
+
+    Returns:
+        list[dict]: Transforms after decoding.
+    """
+    if size < 96:
+        return [
+            dict(type='Resize', scale=(size, size), interpolation='bicubic'),
+            dict(type='PackInputs')
+        ]
+    return [
+        dict(
+            type='ResizeEdge',
+            scale=round(size * 256 / 224),
+            edge='short',
+            backend='pillow',
+            interpolation='bicubic'),
+        dict(type='CenterCrop', crop_size=size),
+        dict(type='PackInputs')
+    ]
+
+
+def probe_pipeline(size: int) -> List[dict]:
+    """How images are augmented for a linear probe: crops and flips.
+
+    Args:
+        size (int): Pixels.
+
+    Returns:
+        list[dict]: Transforms after decoding.
+    """
+    return [
+        dict(
+            type='RandomResizedCrop',
+            scale=size,
+            backend='pillow',
+            interpolation='bicubic'),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackInputs')
+    ]

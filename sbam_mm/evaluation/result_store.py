@@ -1,0 +1,132 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""What an evaluation found, in one file that a later call goes on with."""
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Union
+
+from .tables import markdown_table, write_results
+
+# What must not change between two calls that write to one folder.
+IDENTITY = ('checkpoint', 'data', 'encoder', 'seed')
+
+
+class ResultStore:
+    """Results by protocol, in ``results.json`` and ``results.md``.
+
+    Args:
+        folder (str or Path): Where both files are; made when there is a
+            result.
+        facts (Mapping): ``checkpoint``, ``data``, ``encoder`` and ``seed``
+            of this evaluation, as JSON can hold them.
+
+    Raises:
+        ValueError: If the folder has results of another checkpoint, other
+            data, another encoder or another seed, or a damaged file.
+
+    Example:
+        >>> import tempfile
+        >>> facts = dict(checkpoint='a', data='b', encoder='c', seed=0)
+        >>> folder = tempfile.mkdtemp()
+        >>> store = ResultStore(folder, facts)
+        >>> _ = store.add('knn', dict(k=5), dict(top1=dict(cls=40.)), {}, 1.5)
+        >>> ResultStore(folder, facts).has('knn', dict(k=5))
+        True
+    """
+
+    def __init__(self, folder: Union[str, Path], facts: Mapping[str, Any]):
+        self.path = Path(folder) / 'results.json'
+        self.content: Dict[str, Any] = dict(_plain(facts), protocols={})
+        if not self.path.is_file():
+            return
+        try:
+            known = json.loads(self.path.read_text())
+            protocols = known['protocols']
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f'{self.path} is damaged; delete it, or give '
+                             'another --out.') from error
+        for key in IDENTITY:
+            if known.get(key) != self.content[key]:
+                raise ValueError(
+                    f'{self.path} has results of another {key}; give another '
+                    '--out.')
+        self.content['protocols'] = protocols
+
+    def has(self, protocol: str, settings: Mapping[str, Any]) -> bool:
+        """Whether a protocol is finished.
+
+        Args:
+            protocol (str): Its name.
+            settings (Mapping): What it shall run with.
+
+        Raises:
+            ValueError: If it is finished with other settings.
+        """
+        known = self.content['protocols'].get(protocol)
+        if known is None:
+            return False
+        if known['settings'] != _plain(settings):
+            changed = [key for key in _plain(settings)
+                       if known['settings'].get(key) != _plain(settings)[key]]
+            raise ValueError(
+                f'{self.path} has results of {protocol} with other settings '
+                f'({", ".join(changed)}); add --force to replace them, or '
+                'give another --out.')
+        return True
+
+    def add(self, protocol: str, settings: Mapping[str, Any],
+            found: Mapping[str, Any], versions: Mapping[str, str],
+            seconds: float) -> List[Path]:
+        """Put a finished protocol into both files.
+
+        Args:
+            protocol (str): Its name.
+            settings (Mapping): What it was run with.
+            found (Mapping): ``top1`` (per cent by name), and what else.
+            versions (Mapping): Of software and hardware.
+            seconds (float): How long it took.
+
+        Returns:
+            list[Path]: The two files.
+        """
+        self.content['protocols'][protocol] = _plain(
+            dict(settings=settings, **found, versions=versions,
+                 seconds=round(seconds, 1)))
+        return write_results(self.path, self.content, self.page())
+
+    def page(self) -> str:
+        """The results for people, in Markdown."""
+        protocols = self.content['protocols']
+        rows = []
+        for name, one in protocols.items():
+            if 'best' in one:
+                rows.append([name, f'best of {len(one["top1"])}: '
+                             f'{one["best"]}', _number(one['top1'][one[
+                                 'best']]), f'{one["seconds"]:.0f}'])
+                continue
+            rows += [[name, label, _number(value), f'{one["seconds"]:.0f}']
+                     for label, value in one['top1'].items()]
+        facts = ''.join(
+            f'- {key}: {_line(self.content[key])}\n' for key in IDENTITY)
+        detail = ''.join(
+            f'- {name}: {_line(one["settings"])}; {_line(one["versions"])}\n'
+            for name, one in protocols.items())
+        return (f'# Evaluation\n\n{facts}\n' + markdown_table(
+            ['protocol', 'what', 'top-1 [%]', 'seconds'], rows) +
+                f'\nThe best of several classifiers is chosen on the test '
+                f'images, as DINO and iBOT do.\n\n{detail}')
+
+
+def _number(value: Any) -> str:
+    return '–' if value is None else f'{value:.2f}'
+
+
+def _line(value: Any) -> str:
+    if isinstance(value, dict):
+        return ', '.join(f'{key} {_line(item)}'
+                         for key, item in value.items())
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """As JSON gives it back."""
+    return json.loads(json.dumps(value, default=str))

@@ -1,0 +1,268 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""The image-level protocols, each from a frozen encoder to its numbers."""
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Tuple
+
+import numpy as np
+import torch
+from mmengine.registry import DefaultScope
+from torch import Tensor
+
+from sbam_mm.registry import DATASETS
+
+from .encoders import EncoderRecipe, mark_of
+from .feature_cache import FrozenEncoder, cached_features
+from .few_shot import few_of, write_few_shot_list
+from .finetune import CONFIGS, SMALL, finetune, finetune_config
+from .image_sets import ImageSet
+from .knn import knn_predict
+from .linear_heads import HeadSpec, Stream, cached_stream, train_heads
+from .linear_probe import linear_probe
+from .pooling import blocks_for, pool
+from .protocols import (
+    KNN,
+    FewShot,
+    Finetune,
+    Linear,
+    Sweep,
+    eval_pipeline,
+    probe_pipeline,
+)
+
+# What is written down: numbers in per cent by name, and curves by name.
+Found = Dict[str, Any]
+# Queries times bank images that are compared at once.
+SIMILARITIES = 2**27
+
+
+@dataclass
+class Subject:
+    """What is evaluated, on what, and how.
+
+    Args:
+        recipe (EncoderRecipe): Of the encoder.
+        encoder (FrozenEncoder): With its weights.
+        images (ImageSet): To learn from and to be judged on.
+        checkpoint (str): Path of the weights.
+        checkpoint_hash (str): SHA-256 of that file.
+        branch (str): "teacher" or "student".
+        out (Path): Folder for lists, features and runs.
+        configs (Path): The folder ``configs`` with the fine-tuning recipes.
+        seed (int): Defaults to 0.
+        restart (bool): Delete an earlier fine-tuning run instead of going on
+            with it. Defaults to False.
+    """
+    recipe: EncoderRecipe
+    encoder: FrozenEncoder
+    images: ImageSet
+    checkpoint: str
+    checkpoint_hash: str
+    branch: str
+    out: Path
+    configs: Path
+    seed: int = 0
+    restart: bool = False
+
+    def dataset(self, half: str, pipeline: List[dict]) -> Any:
+        """A built data set; unreadable test images get a fixed stand-in."""
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            return DATASETS.build(
+                dict(
+                    self.images.dataset(half, pipeline, self.out / 'lists'),
+                    test_mode=True))
+
+    def features(self, half: str, blocks: int = 1
+                 ) -> Tuple[np.ndarray, Tensor]:
+        """Stored features of one half: (N, R, D) float16 and labels (N,)."""
+        pipeline = eval_pipeline(self.recipe.size)
+        key = mark_of(
+            dict(
+                checkpoint=self.checkpoint_hash,
+                branch=self.branch,
+                backbone=self.recipe.backbone,
+                normalise=self.recipe.normalise,
+                images=self.images.fingerprint,
+                half=half,
+                pipeline=pipeline,
+                amp=self.encoder.amp,
+                blocks=blocks))
+        return cached_features(self.out / 'features', f'{half}-{key}',
+                               self.encoder, self.dataset(half, pipeline),
+                               blocks)
+
+
+def run_knn(subject: Subject, settings: KNN) -> Found:
+    """Nearest neighbours with class token and mean patch token.
+
+    Numbers of neighbours above the number of training images are left out.
+    """
+    bank, bank_labels = subject.features('train')
+    queries, labels = subject.features('test')
+    ks = [k for k in settings.k if k <= len(bank_labels)]
+    if not ks:
+        raise ValueError(
+            f'knn wants {min(settings.k)} or more neighbours of '
+            f'{len(bank_labels)} training images; set knn.k to fewer.')
+    device = subject.encoder.device
+    top1: Dict[str, float] = {}
+    for pooling in ('cls', 'avg')[-bank.shape[1]:]:
+        found = knn_predict(
+            _vectors(bank, pooling).to(device),
+            bank_labels.to(device),
+            _vectors(queries, pooling).to(device),
+            ks,
+            settings.temperature,
+            chunk=max(1, min(1024, SIMILARITIES // len(bank_labels))))
+        for k, predicted in found.items():
+            right = (predicted.cpu() == labels).double().mean().item()
+            top1[f'{pooling}, k={k}'] = 100 * right
+    return dict(top1=top1, left_out=[k for k in settings.k if k not in ks])
+
+
+def run_linear(subject: Subject, settings: Linear) -> Found:
+    """MAE's linear probing, one classifier."""
+    batch = _batch(settings.batch, subject.images)
+    spec = HeadSpec(
+        settings.base_lr * batch / 256, settings.pooling, 'lars', True)
+    return _probe(subject, [spec], settings.augment, batch, settings.epochs,
+                  min(settings.warm_up, settings.epochs))
+
+
+def run_sweep(subject: Subject, settings: Sweep) -> Found:
+    """DINO's and iBOT's: every rate and pooling, in one pass."""
+    batch = _batch(settings.batch, subject.images)
+    specs = [
+        HeadSpec(rate * batch / 256, pooling)
+        for pooling in settings.poolings for rate in settings.rates
+    ]
+    return _probe(subject, specs, settings.augment, batch, settings.epochs, 0.)
+
+
+def run_finetune(subject: Subject, settings: Finetune,
+                 folder: str = 'finetune') -> Found:
+    """All parameters, in a runner that goes on where it was stopped."""
+    width = _width(subject)
+    name = settings.config or str(
+        subject.configs / CONFIGS.get(width, SMALL))
+    if not settings.config and subject.recipe.size < 96:
+        name = str(subject.configs / SMALL)
+    # A stopped run goes on only with the settings it was started with.
+    mark = mark_of(dict(asdict(settings), images=subject.images.fingerprint))
+    work_dir = subject.out / f'{folder}-{mark}'
+    if subject.restart and work_dir.is_dir():
+        shutil.rmtree(work_dir)
+    cfg = finetune_config(
+        subject.recipe,
+        subject.images,
+        subject.checkpoint,
+        work_dir,
+        name,
+        width,
+        subject.branch,
+        settings.epochs,
+        settings.batch,
+        subject.encoder.num_workers,
+        subject.seed)
+    curve = finetune(cfg)
+    if not curve:
+        raise ValueError(f'{cfg.work_dir} was trained before, but has no '
+                         'results; delete it to fine-tune again.')
+    return dict(
+        top1=dict(last=curve[-1]['top1'],
+                  best=max(point['top1'] for point in curve)),
+        curves=dict(finetune=curve),
+        config=name,
+        work_dir=str(work_dir),
+        batch=cfg.train_dataloader.batch_size,
+        epochs=cfg.train_cfg.max_epochs)
+
+
+def run_few_shot(subject: Subject, settings: FewShot,
+                 tuning: Finetune) -> Found:
+    """Few labels; the lists are written beside the results."""
+    lists = [Path(path) for path in settings.lists] or [
+        write_few_shot_list(subject.images, share, settings.list_seed,
+                            subject.out / 'few_shot')
+        for share in settings.shares
+    ]
+    bank, labels = subject.features('train')
+    queries, query_labels = subject.features('test')
+    place = {path: i for i, (path, _) in enumerate(subject.images.train)}
+    found: Found = dict(top1={}, images={}, lists={}, curves={})
+    for path in lists:
+        if not path.is_file():
+            raise ValueError(f'the few-shot list {path} does not exist; '
+                             'correct fewshot.lists.')
+        few = few_of(subject.images, path.read_text().split('\n')[:-1])
+        rows = np.array([place[name] for name, _ in few.train])
+        found['images'][path.stem] = len(rows)
+        found['lists'][path.stem] = str(path)
+        found['top1'][f'{path.stem}, frozen'] = linear_probe(
+            _vectors(bank[rows], settings.pooling), labels[rows],
+            _vectors(queries, settings.pooling), query_labels, settings.c)
+        if settings.finetune:
+            tuned = run_finetune(
+                replace(subject, images=few), tuning,
+                f'few_shot/{path.stem}')
+            found['top1'][f'{path.stem}, fine-tuned'] = tuned['top1']['last']
+            found['curves'][path.stem] = tuned['curves']['finetune']
+    return found
+
+
+def _probe(subject: Subject, specs: List[HeadSpec], augment: bool, batch: int,
+           epochs: int, warm_up: float) -> Found:
+    blocks = blocks_for([spec.pooling for spec in specs])
+    test = subject.features('test', blocks)
+    steps = len(subject.images.train) // batch
+    train = (_augmented_stream(subject, blocks) if augment else cached_stream(
+        *subject.features('train', blocks), batch, subject.seed))
+    results = train_heads(specs, train, test, len(subject.images.classes),
+                          steps, batch, epochs, warm_up, subject.seed,
+                          subject.encoder.device)
+    named = {
+        f'{one.spec.pooling}, lr={one.spec.lr:.3g}': one for one in results
+    }
+    top1 = {name: one.curve[-1]['top1'] for name, one in named.items()}
+    best = max(top1, key=lambda name: top1[name])
+    return dict(
+        top1=top1,
+        best=best,
+        top5=named[best].curve[-1]['top5'],
+        curves={name: one.curve for name, one in named.items()},
+        batch=batch,
+        steps=steps)
+
+
+def _batch(wanted: int, images: ImageSet) -> int:
+    """At least sixteen steps an epoch: the batches are ImageNet's."""
+    return max(1, min(wanted, len(images.train) // 16))
+
+
+def _augmented_stream(subject: Subject, blocks: int) -> Stream:
+    dataset = subject.dataset('train', probe_pipeline(subject.recipe.size))
+
+    def epoch_batches(epoch: int):
+        seed = subject.seed * 100003 + epoch
+        if not subject.encoder.num_workers:
+            np.random.seed(seed)
+        return subject.encoder.batches(dataset, blocks, seed, shuffle=True)
+
+    return epoch_batches
+
+
+def _vectors(rows: np.ndarray, pooling: str) -> Tensor:
+    return pool(torch.from_numpy(np.array(rows)), pooling).float()
+
+
+def _width(subject: Subject) -> int:
+    return int(subject.encoder.backbone.embed_dims)
+
+
+RUN: Dict[str, Callable[[Subject, Any], Found]] = {
+    'knn': run_knn,
+    'linear': run_linear,
+    'linear-sweep': run_sweep,
+    'finetune': run_finetune,
+}

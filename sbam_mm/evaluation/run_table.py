@@ -1,0 +1,143 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""The table of a grid of runs: a CSV with a line per run."""
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Dict, Iterable, List, Mapping, Sequence, Tuple, Union
+
+from sbam_mm.files import write_atomically
+
+from .pimr import Run
+
+FINISHED = 'finished'
+COLUMNS = (
+    'masker', 'ratio', 'seed', 'status', 'knn_top1', 'loss',
+    'images_per_second', 'visible_tokens', 'mask_ratio', 'seconds', 'started',
+    'config', 'config_hash', 'base_hash', 'commit', 'versions', 'hardware',
+    'work_dir', 'error')
+
+
+def write_run_table(path: Union[str, Path],
+                    rows: Iterable[Mapping]) -> None:
+    """Write the CSV, complete or not at all.
+
+    Args:
+        path (str or Path): Replaced if it is there.
+        rows (Iterable[Mapping]): Values by column (``COLUMNS``); what is
+            missing or None becomes an empty cell.
+
+    Example::
+
+        write_run_table('runs.csv', [dict(masker='sbam', ratio=0.75, seed=0)])
+    """
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, extrasaction='ignore',
+                           lineterminator='\n')
+    table.writeheader()
+    table.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
+
+
+def read_runs(paths: Sequence[Union[str, Path]],
+              metric: str = 'knn_top1') -> Tuple[List[Run], List[str]]:
+    """Finished runs of one or several tables.
+
+    A table needs the columns masker, ratio, seed and the metric; numbers
+    measured later (fine-tuning accuracy) can be added as columns. Where it
+    has ``status``, only finished runs count.
+
+    Args:
+        paths (Sequence[str or Path]): CSV files.
+        metric (str): Column with the performance, higher is better. Defaults
+            to "knn_top1".
+
+    Returns:
+        tuple[list[Run], list[str]]: The runs, and a sentence about each that
+        was left out or cannot be compared without a thought.
+
+    Raises:
+        ValueError: If a file is missing or is not such a table, a number is
+            none, a run is there twice, or runs of one masker differ in more
+            than ratio and seed (``base_hash``).
+
+    Example::
+
+        runs, notes = read_runs(['work_dirs/pimr_small/runs.csv'])
+    """
+    runs: List[Run] = []
+    notes: List[str] = []
+    seen: Dict[tuple, str] = {}
+    bases: Dict[str, Dict[str, str]] = {}
+    for path in paths:
+        for number, row in _rows(path, metric):
+            where = f'{path}, line {number}'
+            masker = row['masker'].strip()
+            ratio = _number(row['ratio'], 'ratio', where)
+            seed = int(_number(row['seed'], 'seed', where))
+            if not 0 < ratio < 1:
+                raise ValueError(f'{where}: a masking ratio is a share in '
+                                 f'(0, 1), got {ratio:g}; correct it.')
+            name = f'{masker} at ratio {ratio:g} with seed {seed}'
+            status = (row.get('status') or FINISHED).strip()
+            if status != FINISHED:
+                error = row.get('error') or ''
+                notes.append(f'Left out: {name} ({status}'
+                             f'{": " + error.strip() if error else ""}).')
+                continue
+            if not (row[metric] or '').strip():
+                notes.append(f'Left out: {name} has no {metric}.')
+                continue
+            value = _number(row[metric], metric, where)
+            key = masker, ratio, seed
+            if key in seen:
+                raise ValueError(f'{name} is there twice ({seen[key]} and '
+                                 f'{where}); leave one out.')
+            seen[key] = where
+            base = (row.get('base_hash') or '').strip()
+            if base:
+                bases.setdefault(masker, {}).setdefault(base, where)
+            runs.append(Run(masker, ratio, seed, value))
+    for masker, found in bases.items():
+        if len(found) > 1:
+            raise ValueError(
+                f'runs of {masker} differ in more than ratio and seed '
+                f'(base_hash of {" and ".join(found.values())}); give tables '
+                'of the same configuration.')
+    if len({base for found in bases.values() for base in found}) > 1:
+        notes.append('The maskers were run with different configurations '
+                     '(base_hash): check that their budgets are equal.')
+    return runs, notes
+
+
+def _rows(path: Union[str, Path],
+          metric: str) -> Iterable[Tuple[int, Dict[str, str]]]:
+    """Lines of a table with their numbers."""
+    try:
+        text = Path(path).read_text(encoding='utf-8-sig')
+    except OSError as error:
+        raise ValueError(f'{path} cannot be read ({error.strerror}); give the '
+                         'CSV file that tools/run_grid.py wrote.') from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is no text; give the CSV file that '
+                         'tools/run_grid.py wrote.') from error
+    table = csv.DictReader(io.StringIO(text))
+    columns = table.fieldnames or []
+    lacking = [name for name in ('masker', 'ratio', 'seed', metric)
+               if name not in columns]
+    if lacking:
+        raise ValueError(
+            f'{path} has no column {" and no ".join(map(repr, lacking))}; its '
+            f'columns are {", ".join(columns) or "none"}.')
+    return [(table.line_num, row) for row in table]
+
+
+def _number(text: Union[str, None], column: str, where: str) -> float:
+    try:
+        value = float(text or '')
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f'{where}: {column} is {text!r}, which is no number; '
+                         'correct it.')
+    return value

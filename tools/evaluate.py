@@ -1,0 +1,193 @@
+#!/usr/bin/env python
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Judge a pre-trained encoder: kNN, linear probes, fine-tuning, few labels.
+
+    python tools/evaluate.py work_dirs/sbam/epoch_400.pth \
+        --config configs/sbam_mae_vitb_400e.py --protocol knn,linear \
+        --data data/imagenet --out work_dirs/sbam/evaluation
+    python tools/evaluate.py mae_pretrain_vit_base.pth --arch base \
+        --protocol knn,finetune --data data/imagenet100 --out out/mae \
+        --set finetune.epochs=50
+
+The checkpoint is ours, mmpretrain's or an official one (MAE, DINO, iBOT,
+timm, Hugging Face). The data are class folders (train/<class>/ and
+test/<class>/ or val/<class>/), Tiny ImageNet, or CIFAR-10, CIFAR-100 or
+STL-10 as torchvision keeps them. Results are in OUT/results.json and
+OUT/results.md; a second call goes on where the first one stopped. What each
+protocol does: docs/evaluation.md.
+"""
+import argparse
+import logging
+import sys
+import time
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, List
+
+# The stack warns about optional parts at import; none of them is used here.
+warnings.filterwarnings('ignore')
+
+import torch  # noqa: E402
+from mmengine.logging import MMLogger  # noqa: E402
+from mmengine.runner import set_random_seed  # noqa: E402
+
+from sbam_mm.evaluation.encoders import (  # noqa: E402
+    file_hash,
+    load_encoder,
+    recipe_of,
+)
+from sbam_mm.evaluation.feature_cache import FrozenEncoder  # noqa: E402
+from sbam_mm.evaluation.image_sets import read_image_set  # noqa: E402
+from sbam_mm.evaluation.protocols import (  # noqa: E402
+    PROTOCOLS,
+    settings_of,
+)
+from sbam_mm.evaluation.result_store import ResultStore  # noqa: E402
+from sbam_mm.evaluation.run_protocols import (  # noqa: E402
+    RUN,
+    Subject,
+    run_few_shot,
+)
+from sbam_mm.visualization.report import collect_versions  # noqa: E402
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', help='file with the encoder')
+    parser.add_argument(
+        '--protocol',
+        default='knn',
+        help=f'one or more of {",".join(PROTOCOLS)} (default: knn)')
+    parser.add_argument('--data', required=True, help='folder of the images')
+    parser.add_argument('--out', required=True, help='folder of the results')
+    parser.add_argument(
+        '--config', help='config the checkpoint was trained with; without it '
+        'a ViT is built from the next three')
+    parser.add_argument('--arch', default='base', help='default: base')
+    parser.add_argument(
+        '--patch', type=int, default=16, help='pixels (default: 16)')
+    parser.add_argument(
+        '--size',
+        type=int,
+        help="pixels of an image's side (default: the config's, or 224)")
+    parser.add_argument(
+        '--branch',
+        choices=['teacher', 'student'],
+        default='teacher',
+        help='which encoder of DINO and iBOT (default: teacher)')
+    parser.add_argument(
+        '--classes', help='file with the classes to use, one a line, e.g. '
+        "ImageNet-100's")
+    parser.add_argument(
+        '--set',
+        nargs='+',
+        default=[],
+        metavar='PROTOCOL.KEY=VALUE',
+        help='change settings, e.g. linear.epochs=10 knn.k=20')
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=256,
+        help='images that the frozen encoder takes at a time (default: 256)')
+    parser.add_argument(
+        '--workers', type=int, default=4, help='processes that decode '
+        '(default: 4)')
+    parser.add_argument('--seed', type=int, default=0, help='default: 0')
+    parser.add_argument(
+        '--amp', action='store_true', help='the frozen encoder computes in '
+        'bfloat16')
+    parser.add_argument(
+        '--device', help='default: cuda where there is one, else cpu')
+    parser.add_argument(
+        '--force', action='store_true', help='run finished protocols again')
+    return parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> List[Path]:
+    """Run what is not finished; returns the files of the results.
+
+    Raises:
+        ValueError: With a sentence for the user.
+    """
+    if args.batch_size < 1 or args.workers < 0:
+        raise ValueError('--batch-size is a count from 1 and --workers from '
+                         f'0, got {args.batch_size} and {args.workers}.')
+    names = list(dict.fromkeys(args.protocol.split(',')))
+    settings = settings_of(names, args.set)
+    # The cheap checks come first: nothing is written before they pass.
+    mark = file_hash(args.checkpoint)
+    recipe = recipe_of(args.config, args.arch, args.patch, args.size)
+    images = read_image_set(args.data, args.classes)
+    set_random_seed(args.seed)
+    backbone = recipe.build()
+    report = load_encoder(backbone, args.checkpoint, args.branch)
+    facts = dict(
+        checkpoint=dict(
+            name=Path(args.checkpoint).name, sha256=mark, branch=args.branch),
+        data=dict(
+            root=images.root,
+            classes=len(images.classes),
+            train=len(images.train),
+            test=len(images.test),
+            fingerprint=images.fingerprint),
+        encoder=dict(recipe.backbone, normalise=recipe.normalise),
+        seed=args.seed)
+    store = ResultStore(args.out, facts)
+    todo = [name for name in names
+            if args.force or not store.has(name, run_settings(settings, name))]
+    print(f'{args.checkpoint}: {len(report.matched)} parameters loaded; '
+          f'{images.root}: {len(images.train)} + {len(images.test)} images, '
+          f'{len(images.classes)} classes')
+    for name in names:
+        if name not in todo:
+            print(f'{name}: finished before, skipped (--force runs it again)')
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    subject = Subject(
+        recipe,
+        FrozenEncoder(backbone, recipe.preprocessor(), device,
+                      args.batch_size, args.workers, args.amp), images,
+        args.checkpoint, mark, args.branch, Path(args.out), CONFIGS,
+        args.seed, args.force)
+    for name in todo:
+        set_random_seed(args.seed)
+        start = time.monotonic()
+        print(f'{name} ...', flush=True)
+        if name == 'fewshot':
+            found = run_few_shot(
+                subject, settings[name],
+                settings.get('finetune', PROTOCOLS['finetune']))
+        else:
+            found = RUN[name](subject, settings[name])
+        store.add(name, run_settings(settings, name), found,
+                  collect_versions(), time.monotonic() - start)
+    print(f'\n{store.page()}')
+    return [store.path, store.path.with_suffix('.md')]
+
+
+def run_settings(settings: dict, name: str) -> dict:
+    """What a protocol's numbers depend on."""
+    found: dict[str, Any] = asdict(settings[name])
+    if name == 'fewshot' and settings[name].finetune:
+        found['tuning'] = asdict(
+            settings.get('finetune', PROTOCOLS['finetune']))
+    return found
+
+
+def main() -> None:
+    args = parse_args()
+    MMLogger.get_instance('evaluate').setLevel(logging.WARNING)
+    try:
+        written = run(args)
+    except (ValueError, FileNotFoundError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+    print(f'Written: {", ".join(map(str, written))}')
+
+
+if __name__ == '__main__':
+    main()
