@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Transformer parts that the models share."""
 from .attention import (
+                        Attend,
                         packed_attention,
                         received_attention,
                         relative_block,
@@ -13,11 +14,14 @@ from .init import truncated_normal, xavier_linear
 from .packed_cross import packed_cross_attention
 from .packing import PackedLayout
 from .position import sincos_position
+from .recorded import RecordedAttention
+from .segment_bias import SegmentBias, SegmentRelation, Segments
 from .windows import from_windows, to_windows
 
 __all__ = [
-    'CrossAttention', 'PackedLayout', 'decomposed_attention', 'from_windows',
-    'packed_attention', 'packed_cross_attention', 'received_attention',
+    'Attend', 'CrossAttention', 'PackedLayout', 'RecordedAttention',
+    'SegmentBias', 'SegmentRelation', 'Segments', 'decomposed_attention',
+    'from_windows', 'packed_attention', 'packed_cross_attention', 'received_attention',
     'relative_block', 'relative_rows', 'run_blocks', 'sincos_position',
     'to_windows', 'transformer_block', 'truncated_normal', 'xavier_linear'
 ]

@@ -4,7 +4,7 @@
 The parameters, their names and their initialisation stay mmpretrain's; only
 the way attention is carried out is chosen here, in one place.
 """
-from typing import Optional, Tuple
+from typing import Callable, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,9 @@ try:
     from torch.nn.attention.varlen import varlen_attn
 except ImportError:
     varlen_attn = None  # type: ignore[assignment]
+
+# What a layer does with packed queries, keys and values, (T, heads, d) each.
+Attend = Callable[[Tensor, Tensor, Tensor, PackedLayout], Tensor]
 
 
 def packed_attention(q: Tensor, k: Tensor, v: Tensor,
@@ -60,18 +63,15 @@ def grouped_attention(q: Tensor,
     Returns:
         Tensor: (T, heads, head_dim).
     """
-    sizes = [g.images * g.length for g in layout.groups]
     places = layout.index % layout.shape[1]
     outs = []
-    for group, place, *qkv in zip(layout.groups, places.split(sizes),
-                                  *(t.split(sizes) for t in (q, k, v))):
-        shape = (group.images, group.length)
+    for rows, group in layout.slices():
         query, key, value = (
-            t.unflatten(0, shape).transpose(1, 2) for t in qkv)
+            t[rows].unflatten(0, group).transpose(1, 2) for t in (q, k, v))
         added = None
         if bias is not None:
             added = bias[None] if layout.full else bias_of_pairs(
-                bias, place.view(shape))
+                bias, places[rows].view(group))
         out = F.scaled_dot_product_attention(query, key, value, added)
         outs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outs)
@@ -113,19 +113,20 @@ def project_qkv(attn: nn.Module, x: Tensor) -> Tuple[Tensor, ...]:
 
 def self_attention(attn: nn.Module,
                    x: Tensor,
-                   layout: Optional[PackedLayout] = None) -> Tensor:
-    """Run an mmpretrain ``MultiheadAttention`` on packed tokens.
+                   layout: PackedLayout,
+                   attend: Attend = packed_attention) -> Tensor:
+    """Run an mmpretrain ``MultiheadAttention`` on tokens of a layout.
 
     Args:
         attn (MultiheadAttention): The layer with the parameters.
-        x (Tensor): (B, N, D) dense, or (T, D) packed.
-        layout (PackedLayout, optional): For packed tokens. Defaults to None.
+        x (Tensor): (T, D) packed, or where images have equal lengths n also
+            (B, n, D).
+        layout (PackedLayout): Their layout.
+        attend (Callable): The kernel. Defaults to :func:`packed_attention`.
     """
-    if layout is None:
-        return attn(x)
-    q, k, v = attn.qkv(x).unflatten(
+    q, k, v = attn.qkv(x.flatten(0, -2)).unflatten(
         -1, (3, attn.num_heads, attn.head_dims)).unbind(1)
-    out = attn.proj(packed_attention(q, k, v, layout).flatten(1))
+    out = attn.proj(attend(q, k, v, layout).flatten(1)).view(x.shape)
     return attn.out_drop(attn.gamma1(attn.proj_drop(out)))
 
 
@@ -151,8 +152,8 @@ def received_attention(attn: nn.Module,
         softmax (bool): Sum probabilities, or logits. Defaults to True.
         own_query (bool): Whether the sum over all queries has the token's
             own in it. Defaults to True.
-        bias (Tensor, optional): Of relative positions, added to the logits,
-            (heads, N, N). Defaults to None.
+        bias (Tensor, optional): Added to the logits, (heads, N, N), or where
+            it differs between images (B, heads, N, N). Defaults to None.
 
     Returns:
         Tensor: float32 (B, heads, N), without gradient.
@@ -166,11 +167,11 @@ def received_attention(attn: nn.Module,
         own = None
         if queries == 'all' and not own_query:
             own = (q * k).sum(dim=-1).transpose(1, 2)
-            own = own + bias.diagonal(dim1=1, dim2=2)
+            own = own + bias.diagonal(dim1=-2, dim2=-1)
         if queries == 'cls':
-            q, bias = q[:, :1], bias[:, :1]
+            q, bias = q[:, :1], bias[..., :1, :]
         elif not softmax:
-            q, bias = q.sum(1, keepdim=True), bias.sum(1, keepdim=True)
+            q, bias = q.sum(1, keepdim=True), bias.sum(-2, keepdim=True)
         logits = torch.einsum('bqhd,bkhd->bhqk', q, k) + bias
         if own is not None:
             # The diagonal, as probabilities or as logits.
@@ -181,20 +182,24 @@ def received_attention(attn: nn.Module,
 
 def transformer_block(layer: nn.Module,
                       x: Tensor,
-                      layout: Optional[PackedLayout] = None) -> Tensor:
+                      layout: Optional[PackedLayout] = None,
+                      attend: Attend = packed_attention) -> Tensor:
     """Run an mmpretrain ``TransformerEncoderLayer``.
 
     Args:
         layer (TransformerEncoderLayer): The layer with the parameters.
         x (Tensor): (B, N, D) dense, or (T, D) packed.
-        layout (PackedLayout, optional): For packed tokens. Defaults to None.
+        layout (PackedLayout, optional): For packed tokens, and where
+            ``attend`` is given. Defaults to None.
+        attend (Callable): The attention kernel. Defaults to
+            :func:`packed_attention`.
 
     Returns:
         Tensor: Of the shape of ``x``.
     """
     if layout is None:
         return layer(x)
-    x = x + self_attention(layer.attn, layer.ln1(x), layout)
+    x = x + self_attention(layer.attn, layer.ln1(x), layout, attend)
     return layer.ffn(layer.ln2(x), identity=x)
 
 
@@ -233,7 +238,8 @@ def relative_block(layer: nn.Module, packed: Tensor, layout: PackedLayout,
 def run_blocks(layers: nn.ModuleList,
                packed: Tensor,
                layout: PackedLayout,
-               bias: Optional[Tensor] = None) -> Tensor:
+               bias: Optional[Tensor] = None,
+               attend: Optional[Sequence[Attend]] = None) -> Tensor:
     """Run transformer layers on packed tokens, dense when they allow it.
 
     Images of equal length are a dense batch already: a view, no copy.
@@ -245,6 +251,9 @@ def run_blocks(layers: nn.ModuleList,
         layout (PackedLayout): Their layout.
         bias (Tensor, optional): Of relative positions, shared by all layers,
             (heads, N, N). Defaults to None.
+        attend (Sequence[Callable], optional): The attention kernel of each
+            layer, e.g. :class:`SegmentRelation`. Defaults to None: the plain
+            ones.
 
     Returns:
         Tensor: (T, D).
@@ -253,11 +262,13 @@ def run_blocks(layers: nn.ModuleList,
         for layer in layers:
             packed = relative_block(layer, packed, layout, bias)
         return packed
+    x = packed
     if layout.uniform:
         x = packed.view(layout.batch_size, -1, packed.shape[-1])
+    if attend is not None:
+        for layer, kernel in zip(layers, attend):
+            x = transformer_block(layer, x, layout, kernel)
+    else:
         for layer in layers:
-            x = transformer_block(layer, x)
-        return x.flatten(0, 1)
-    for layer in layers:
-        packed = transformer_block(layer, packed, layout)
-    return packed
+            x = transformer_block(layer, x, None if layout.uniform else layout)
+    return x.view(packed.shape)

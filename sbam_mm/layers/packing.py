@@ -7,7 +7,7 @@ it as it is; only attention has to know where an image ends.
 """
 from functools import cached_property
 from itertools import groupby
-from typing import List, NamedTuple, Optional
+from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
 from mmengine.utils import digit_version
@@ -112,6 +112,14 @@ class PackedLayout:
             Group(len(list(images)), length)
             for length, images in groupby(self.lengths)
         ]
+
+    def slices(self) -> Iterator[Tuple[slice, Group]]:
+        """Which of the packed tokens each group has."""
+        begin = 0
+        for group in self.groups:
+            end = begin + group.images * group.length
+            yield slice(begin, end), group
+            begin = end
 
     def pack(self, x: Tensor) -> Tensor:
         """Take the kept tokens: (B, N, D) -> (T, D)."""
