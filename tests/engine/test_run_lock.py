@@ -1,0 +1,96 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""A run has one process, whatever happens to the others."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from sbam_mm.engine.run_lock import RunIsTaken, RunLock
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / 'run' / 'run.lock'
+
+
+def die_holding(path, child=()):
+    """A process that ends within the lock; returns its pid."""
+    pid = os.fork()
+    if pid == 0:
+        lock = RunLock(path).__enter__()
+        if child:
+            started = subprocess.Popen(child, pass_fds=(lock.fileno(), ))
+            path.with_name('pid').write_text(str(started.pid))
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return pid
+
+
+def test_one_at_a_time(path):
+    with RunLock(path) as lock:
+        assert lock.note == ''
+        assert json.loads(path.read_text())['pid'] == os.getpid()
+        with pytest.raises(RunIsTaken, match=f'process {os.getpid()} on .* '
+                           'is working on it'):
+            RunLock(path).__enter__()
+        # The one that was refused has changed nothing.
+        assert json.loads(path.read_text())['pid'] == os.getpid()
+    with RunLock(path) as lock:
+        assert lock.note == ''
+
+
+def test_given_back_after_an_error(path):
+    with pytest.raises(KeyError), RunLock(path):
+        raise KeyError
+    with RunLock(path) as lock:
+        assert lock.note == ''
+
+
+def test_a_stale_lock_is_taken_over(path):
+    pid = die_holding(path)
+    with RunLock(path) as lock:
+        assert lock.note.startswith(f'process {pid} on ')
+        assert 'ended without finishing; its lock is taken over.' in lock.note
+
+
+def test_half_a_line_is_a_free_lock(path):
+    path.parent.mkdir()
+    path.write_text('{"pid": 1')
+    with RunLock(path) as lock:
+        assert json.loads(path.read_text())['pid'] == os.getpid()
+        assert lock.note == ''
+
+
+def test_a_child_keeps_the_lock_of_a_dead_parent(path):
+    parent = die_holding(path, child=['sleep', '60'])
+    child = int(path.with_name('pid').read_text())
+    try:
+        with pytest.raises(RunIsTaken, match=f'process {parent} on '):
+            RunLock(path).__enter__()
+    finally:
+        os.kill(child, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while True:  # an orphan is not ours to wait for
+        try:
+            with RunLock(path) as lock:
+                assert 'taken over' in lock.note
+            break
+        except RunIsTaken:
+            assert time.monotonic() < deadline
+            time.sleep(.01)
+
+
+def test_another_machine_is_believed(path):
+    path.parent.mkdir()
+    path.write_text(json.dumps(dict(pid=7, host='elsewhere', since='noon')))
+    with pytest.raises(RunIsTaken, match='process 7 on elsewhere .since noon. '
+                       f'is working on it, or .* delete {path}'):
+        RunLock(path).__enter__()
+    path.unlink()
+    with RunLock(path):
+        pass
