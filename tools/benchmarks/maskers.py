@@ -75,7 +75,7 @@ class Step:
 
     def __init__(self, parts: dict, masker: dict, source: str,
                  batch: torch.Tensor, samples: list, device: torch.device,
-                 amp: bool):
+                 amp: bool, optimizer: torch.optim.Optimizer):
         teacher = None
         if source == MOMENTUM:
             teacher = dict(type='sbam_mm.MomentumTeacher')
@@ -87,8 +87,7 @@ class Step:
         if source == FROZEN:
             self.model.follow_student()
             self.model.follow_student = lambda: None
-        learnt = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(learnt, lr=0.)
+        self.optimizer = optimizer
         self.batch, self.samples = batch, samples
         self.autocast = torch.autocast(device.type, torch.bfloat16, amp)
         self.visible = 0.
@@ -178,9 +177,11 @@ def measure(args: argparse.Namespace) -> dict:
     encoder = MODELS.get('sbam_mm.MaskedViT')(
         arch=args.arch, img_size=size, patch_size=patch)
     encoder.init_weights()
+    encoder.to(device)
     decoder = MODELS.get('sbam_mm.MAEDecoder')(
         img_size=size, patch_size=patch, embed_dim=encoder.embed_dims)
     decoder.init_weights()
+    decoder.to(device)
     parts = dict(
         backbone=encoder,
         neck=decoder,
@@ -189,8 +190,13 @@ def measure(args: argparse.Namespace) -> dict:
     samples = stored(batch, (size // patch, size // patch))
     depth = len(encoder.layers)
     rows = maskers(depth, encoder.layers[0].attn.num_heads)
+    learnt = [*encoder.parameters(), *decoder.parameters()]
+    # One for all, as the parameters are; a rate of 0 keeps them as they are.
+    optimizer = torch.optim.AdamW(
+        [p for p in learnt if p.requires_grad], lr=0.)
     steps = {
-        name: Step(parts, masker, source, batch, samples, device, args.amp)
+        name: Step(parts, masker, source, batch, samples, device, args.amp,
+                   optimizer)
         for name, (masker, source) in rows.items()
     }
     visible = {name: [] for name in steps}
