@@ -21,7 +21,8 @@ from .windows import from_windows, to_windows
 __all__ = [
     'Attend', 'CrossAttention', 'PackedLayout', 'RecordedAttention',
     'SegmentBias', 'SegmentRelation', 'Segments', 'decomposed_attention',
-    'from_windows', 'packed_attention', 'packed_cross_attention', 'received_attention',
-    'relative_block', 'relative_rows', 'run_blocks', 'sincos_position',
-    'to_windows', 'transformer_block', 'truncated_normal', 'xavier_linear'
+    'from_windows', 'packed_attention', 'packed_cross_attention',
+    'received_attention', 'relative_block', 'relative_rows', 'run_blocks',
+    'sincos_position', 'to_windows', 'transformer_block', 'truncated_normal',
+    'xavier_linear'
 ]

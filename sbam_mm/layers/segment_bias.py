@@ -103,8 +103,9 @@ class SegmentRelation:
             return flex_segment_attention(q, k, v, self.u_pos, self.u_neg,
                                           self.segments.blocks(layout))
         marks = self.segments.marks(layout)[:, None].to(q.dtype)
-        same = (self.u_pos - self.u_neg)[:, None].expand(-1, marks.shape[2] - 1)
-        weights = torch.cat([same, self.u_neg[:, None]], dim=1).to(q.dtype)
+        u_pos, u_neg = self.u_pos[:, None], self.u_neg[:, None]
+        same = (u_pos - u_neg).expand(-1, marks.shape[2] - 1)
+        weights = torch.cat([same, u_neg], dim=1).to(q.dtype)
         channels = q.shape[2]
         width = channels + marks.shape[2]
         # Kernels want a multiple of 8 channels, and as many of the values.

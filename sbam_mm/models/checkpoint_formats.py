@@ -24,6 +24,8 @@ PARTS = ('all', 'encoder')
 BRANCHES = ('teacher', 'student')
 # Where our DINO and iBOT keep the former.
 TEACHER = 'momentum_teacher.module.backbone.'
+# What guides the encoder in its pre-training and is in no plain ViT.
+GUIDES = re.compile(r'backbone\.segment_bias\.u_(pos|neg)$')
 SHOWN = 5
 
 
@@ -301,8 +303,8 @@ def from_ours(state: State,
 
     Returns:
         Conversion: With the target as ``format``; dropped is what belongs to
-        our training alone, e.g. a teacher, and the decoder where it is left
-        out.
+        our training alone, e.g. a teacher or a segment bias, and the decoder
+        where it is left out.
 
     Raises:
         ValueError: If an option is unknown, there is no encoder, or a
@@ -340,7 +342,7 @@ def from_ours(state: State,
         wanted += ('neck.', )
     unknown = []
     for key, value in state.items():
-        if not key.startswith(wanted):
+        if not key.startswith(wanted) or GUIDES.fullmatch(key):
             done.dropped.append(key)
             continue
         if target == 'ours':

@@ -11,7 +11,10 @@ def stored_map(data_samples: Optional[Sequence],
                key: str,
                grid: Tuple[int, int],
                device: torch.device,
-               transform: str) -> Optional[Tensor]:
+               transform: str,
+               who: str = 'the masker',
+               view: Optional[int] = None,
+               highest: Optional[int] = None) -> Optional[Tensor]:
     """Gather a map of every image of a batch.
 
     Args:
@@ -22,6 +25,11 @@ def stored_map(data_samples: Optional[Sequence],
         device (torch.device): Where to put the result.
         transform (str): Name of the transform that makes the map, for
             messages.
+        who (str): Who asks, for messages. Defaults to "the masker".
+        view (int, optional): Which one of a list, where every view of an
+            image has a map. Defaults to None: there is one map.
+        highest (int, optional): The largest number allowed. Defaults to None:
+            any.
 
     Returns:
         Tensor or None: (B, L) in the arrays' type; None as long as the
@@ -36,9 +44,21 @@ def stored_map(data_samples: Optional[Sequence],
     ]
     if not maps or any(array is None for array in maps):
         raise ValueError(
-            f'the masker asks for {key!r}, which the pipeline does not make; '
+            f'{who} asks for {key!r}, which the pipeline does not make; '
             f"add dict(type='sbam_mm.{transform}') before PackInputs and "
             f"{key!r} to PackInputs' algorithm_keys.")
+    if view is None and any(isinstance(array, list) for array in maps):
+        raise ValueError(
+            f'{key!r} has a map for each of several views, but the model '
+            'learns from one; take MultiView out of the pipeline.')
+    if view is not None:
+        if not all(isinstance(views, list) for views in maps):
+            raise ValueError(
+                f'{key!r} has one map per image, but the model wants one per '
+                f"view; put dict(type='sbam_mm.{transform}') into the "
+                "transforms of each view, and "
+                f"keys=[{key!r}] into dict(type='sbam_mm.MultiView').")
+        maps = [views[view] for views in maps]
     shapes = {array.shape for array in maps}
     if any(0 in shape for shape in shapes):
         return None
@@ -49,5 +69,11 @@ def stored_map(data_samples: Optional[Sequence],
             f'into {grid[0]} x {grid[1]} patches; set grid={tuple(grid)} in '
             f"dict(type='sbam_mm.{transform}').")
     # One array and one transfer, where data samples would take one each.
-    stacked = torch.from_numpy(np.stack(maps)).flatten(1)
+    numbers = np.stack(maps)
+    if highest is not None and numbers.max() > highest:
+        raise ValueError(
+            f'{key!r} has the id {numbers.max()}, but {who} is made for '
+            f'{highest}; set backbone.segment_bias.max_segments='
+            f'{numbers.max()}.')
+    stacked = torch.from_numpy(numbers).flatten(1)
     return stacked.to(device, non_blocking=True)

@@ -1,11 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """One pass of a teacher over whole images, and what it attended to on it."""
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Optional, Sequence
 
 import torch
 from mmpretrain.models import VisionTransformer
 from torch import Tensor
+
+from sbam_mm.layers import SegmentRelation
 
 from .backbones.vit_attention import (
     block_attention,
@@ -37,6 +39,8 @@ class TeacherPass:
     Args:
         vit (VisionTransformer): The teacher's encoder, in eval mode.
         images (Tensor): (B, C, H, W).
+        attend (Sequence[SegmentRelation], optional): The segment bias of each
+            block. Defaults to None: none.
 
     Example:
         >>> vit = VisionTransformer('deit-tiny', img_size=32, patch_size=8)
@@ -45,16 +49,25 @@ class TeacherPass:
         (torch.Size([2, 17, 192]), torch.Size([2, 3, 16]))
     """
 
-    def __init__(self, vit: VisionTransformer, images: Tensor):
+    def __init__(self,
+                 vit: VisionTransformer,
+                 images: Tensor,
+                 attend: Optional[Sequence[SegmentRelation]] = None):
         self.vit = vit
         self.images = images
+        self.attend = attend
 
     @cached_property
     def _outcome(self) -> Outcome:
         with torch.no_grad():
             last = len(self.vit.layers) - 1
-            x = run_whole(self.vit, input_tokens(self.vit, self.images), last)
-            out = run_whole(self.vit, x, last + 1, start=last)
+            x = run_whole(
+                self.vit,
+                input_tokens(self.vit, self.images),
+                last,
+                attend=self.attend)
+            out = run_whole(
+                self.vit, x, last + 1, start=last, attend=self.attend)
             return Outcome(
                 self.vit.ln1(out) if self.vit.final_norm else out, x)
 
@@ -76,7 +89,7 @@ class TeacherPass:
         Returns:
             Tensor: float32 (B, heads, L), without gradient.
         """
-        options = (queries, softmax, own_query)
+        options = (queries, softmax, own_query, self.attend)
         if block in (-1, len(self.vit.layers) - 1):
             return block_attention(self.vit, self._outcome.last_input, block,
                                    *options)

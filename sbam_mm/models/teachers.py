@@ -12,6 +12,7 @@ from sbam_mm.registry import MODELS, build_part
 
 from .backbones.vit_attention import input_tokens, patch_attention
 from .checkpoint import load_weights
+from .checkpoint_formats import GUIDES
 from .momentum import MomentumCopy
 
 
@@ -89,13 +90,19 @@ class FrozenTeacher(Teacher):
     def __init__(self, backbone: dict | nn.Module, checkpoint: str):
         super().__init__()
         self.backbone = build_part(backbone)
+        self.checkpoint = checkpoint
         if not isinstance(self.backbone, VisionTransformer):
             raise ValueError(
                 f'a teacher is one of mmpretrain\'s VisionTransformers, got '
                 f'{type(self.backbone).__name__}; set teacher.backbone.type '
                 "to 'VisionTransformer' or 'sbam_mm.MaskedViT'.")
         # At build time, so that a missing file stops the run at once.
-        load_weights(self, checkpoint, min_share=0.9)
+        report = load_weights(self, checkpoint, min_share=0.9)
+        if any(map(GUIDES.fullmatch, report.missing)):
+            raise ValueError(
+                f'{checkpoint} was trained without the segment bias that '
+                'teacher.backbone has; give a checkpoint of the first phase, '
+                'with its segment_bias options.')
         self.requires_grad_(False)
         self.eval()
 

@@ -7,7 +7,12 @@ import torch
 from mmpretrain.models.utils import resize_pos_embed, to_2tuple
 from torch import Tensor
 
-from sbam_mm.layers import PackedLayout, run_blocks
+from sbam_mm.layers import (
+    Attend,
+    PackedLayout,
+    SegmentRelation,
+    run_blocks,
+)
 from sbam_mm.masking import TokenMask
 
 from .vit_attention import patch_attention, run_whole, shared_bias
@@ -85,6 +90,32 @@ class HidesPatches:
     cls_token: Any
     pos_embed: Any
 
+    def guided(
+            self, segments: Optional[Tensor]
+    ) -> Optional[List[SegmentRelation]]:
+        """How the layers attend where segments are known.
+
+        Args:
+            segments (Tensor, optional): Ids of all patches, (B, L), 0 =
+                unknown. None: unknown everywhere.
+
+        Returns:
+            list[SegmentRelation] or None: For ``attend`` of the methods
+            below; None where nothing is known.
+
+        Raises:
+            ValueError: If the encoder has no segment bias.
+        """
+        if segments is None:
+            return None
+        bias = getattr(self, 'segment_bias', None)
+        if bias is None:
+            raise ValueError(
+                f'segments are given to a {type(self).__name__} without '
+                "segment bias; take backbone.type='sbam_mm.MaskedViT' and set "
+                'backbone.segment_bias=dict().')
+        return bias(segments)
+
     def grid(self, images: Tensor) -> Tuple[int, int]:
         """Patches per column and per row of a batch of images."""
         height, width = images.shape[-2:]
@@ -116,17 +147,26 @@ class HidesPatches:
             cls = cls + self.pos_embed[:, :1]
         return torch.cat([cls.expand(len(tokens), -1, -1), tokens], dim=1)
 
-    def encode(self, tokens: Tensor, token_mask: TokenMask) -> Latent:
+    def encode(self,
+               tokens: Tensor,
+               token_mask: TokenMask,
+               attend: Optional[Sequence[Attend]] = None) -> Latent:
         """Encode the visible tokens only.
 
         Args:
             tokens (Tensor): From :meth:`embed`, (B, L, D).
             token_mask (TokenMask): Which of them are visible.
+            attend (Sequence[Callable], optional): How each layer attends,
+                e.g. from :meth:`guided`. Defaults to None: plainly.
 
         Returns:
             Latent: The class token and the visible patches of every image.
         """
-        return self.encode_through(tokens, token_mask)[0]
+        return self._encode(
+            tokens,
+            token_mask.visible,
+            token_mask.num_visible,
+            attend=attend)[0]
 
     def encode_through(
             self,
@@ -158,8 +198,12 @@ class HidesPatches:
         return self._encode(tokens, token_mask.visible,
                             token_mask.num_visible, blocks)
 
-    def encode_in_place(self, tokens: Tensor, token_mask: TokenMask,
-                        mask_token: Tensor, grid: Tuple[int, int]) -> Latent:
+    def encode_in_place(self,
+                        tokens: Tensor,
+                        token_mask: TokenMask,
+                        mask_token: Tensor,
+                        grid: Tuple[int, int],
+                        attend: Optional[Sequence[Attend]] = None) -> Latent:
         """Encode all tokens, with the mask token where patches are masked.
 
         The mask token stands for the patch embedding, so the position is
@@ -172,6 +216,8 @@ class HidesPatches:
             mask_token (Tensor): The method's parameter, broadcasts to
                 (1, 1, D).
             grid (tuple[int, int]): Of the tokens, from :meth:`grid`.
+            attend (Sequence[Callable], optional): As in :meth:`encode`.
+                Defaults to None.
 
         Returns:
             Latent: The class token, the visible and the masked patches of
@@ -191,15 +237,20 @@ class HidesPatches:
         replacement = mask_token + self.position(grid)[:, 1:]
         tokens = torch.where(token_mask.masked[..., None], replacement, tokens)
         if token_mask.thrown is None:
-            return self._encode(tokens, torch.ones_like(token_mask.masked),
-                                tokens.shape[1])[0]
-        return self._encode(tokens, ~token_mask.thrown)[0]
+            return self._encode(
+                tokens,
+                torch.ones_like(token_mask.masked),
+                tokens.shape[1],
+                attend=attend)[0]
+        return self._encode(tokens, ~token_mask.thrown, attend=attend)[0]
 
     def _encode(self,
                 tokens: Tensor,
                 keep: Tensor,
                 count: Optional[int] = None,
-                blocks: Sequence[int] = ()) -> Tuple[Latent, List[Latent]]:
+                blocks: Sequence[int] = (),
+                attend: Optional[Sequence[Attend]] = None
+                ) -> Tuple[Latent, List[Latent]]:
         """The blocks on the kept tokens; ``count`` of them, where known."""
         keep = torch.nn.functional.pad(keep, (1, 0), value=True)
         layout = PackedLayout(keep, None if count is None else 1 + count)
@@ -208,20 +259,27 @@ class HidesPatches:
         outputs, done = [], 0
         for block in blocks:
             end = block % len(self.layers) + 1
-            x = run_blocks(self.layers[done:end], x, layout, bias)
+            x = run_blocks(self.layers[done:end], x, layout, bias,
+                           attend and attend[done:end])
             outputs.append(Latent(x, layout))
             done = end
-        x = run_blocks(self.layers[done:], x, layout, bias)
+        x = run_blocks(self.layers[done:], x, layout, bias,
+                       attend and attend[done:])
         x = self.ln1(x) if self.final_norm else x
         return Latent(x, layout), outputs
 
     @torch.no_grad()
-    def layer_tokens(self, tokens: Tensor, layer: int) -> Tensor:
+    def layer_tokens(self,
+                     tokens: Tensor,
+                     layer: int,
+                     attend: Optional[Sequence[Attend]] = None) -> Tensor:
         """Patch tokens after the first ``layer`` blocks, without masking.
 
         Args:
             tokens (Tensor): From :meth:`embed`, (B, L, D).
             layer (int): How many blocks to run, from 1 to the depth.
+            attend (Sequence[Callable], optional): As in :meth:`encode`.
+                Defaults to None.
 
         Returns:
             Tensor: (B, L, D), without gradient.
@@ -231,7 +289,7 @@ class HidesPatches:
                 f'salience is asked for after block {layer}, but the encoder '
                 f'has {len(self.layers)}; lower `salience.layer`.')
         x = self.pre_norm(self.prepend_cls(tokens))
-        return run_whole(self, x, layer)[:, 1:]
+        return run_whole(self, x, layer, attend=attend)[:, 1:]
 
     @torch.no_grad()
     def attention(self,
@@ -239,7 +297,9 @@ class HidesPatches:
                   block: int,
                   queries: str = 'cls',
                   softmax: bool = True,
-                  own_query: bool = True) -> Tensor:
+                  own_query: bool = True,
+                  attend: Optional[Sequence[SegmentRelation]] = None
+                  ) -> Tensor:
         """Attention that the patches receive in one block, without masking.
 
         Args:
@@ -249,10 +309,13 @@ class HidesPatches:
             softmax (bool): Probabilities, or logits. Defaults to True.
             own_query (bool): See :func:`received_attention`.
                 Defaults to True.
+            attend (Sequence[SegmentRelation], optional): As in
+                :meth:`encode`. Defaults to None.
 
         Returns:
             Tensor: float32 (B, heads, L), without gradient; see
             :func:`sbam_mm.layers.received_attention`.
         """
         x = self.pre_norm(self.prepend_cls(tokens))
-        return patch_attention(self, x, block, queries, softmax, own_query)
+        return patch_attention(self, x, block, queries, softmax, own_query,
+                               attend)

@@ -5,7 +5,12 @@ from typing import List, Optional, Tuple, Union
 import torch
 from mmpretrain.models import VisionTransformer
 
-from sbam_mm.layers import sincos_position, truncated_normal, xavier_linear
+from sbam_mm.layers import (
+    SegmentBias,
+    sincos_position,
+    truncated_normal,
+    xavier_linear,
+)
 from sbam_mm.registry import MODELS
 
 from .hides_patches import WIDTHS, HidesPatches, check_tiles
@@ -35,6 +40,9 @@ class MaskedViT(HidesPatches, VisionTransformer):
             truncated normals of 0.02, as SimMIM, DINO and iBOT do; else
             positions are MAE's fixed sine-cosine and the start is MAE's.
             Defaults to False.
+        segment_bias (dict, optional): Options of :class:`SegmentBias`, with
+            which attention can be guided by segments of the image. Without
+            segments the encoder is the plain one. Defaults to None: none.
         **kwargs: Other options of mmpretrain's ``VisionTransformer``.
 
     Raises:
@@ -58,6 +66,7 @@ class MaskedViT(HidesPatches, VisionTransformer):
                  patch_size: int = 16,
                  out_type: str = 'raw',
                  learned_position: bool = False,
+                 segment_bias: Optional[dict] = None,
                  init_cfg: Optional[Union[dict, List[dict]]] = None,
                  **kwargs):
         check_tiles(img_size, patch_size)
@@ -72,6 +81,8 @@ class MaskedViT(HidesPatches, VisionTransformer):
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.learned_position = learned_position
         self.pos_embed.requires_grad = learned_position
+        self.segment_bias = None if segment_bias is None else SegmentBias(
+            self.num_layers, self.arch_settings['num_heads'], **segment_bias)
 
     def init_weights(self) -> None:
         """MAE's initialisation, or with learned positions DINO's."""

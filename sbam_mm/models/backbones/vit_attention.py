@@ -1,13 +1,19 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Attention of any of mmpretrain's Vision Transformers, fused or not."""
-from typing import Optional
+from typing import Optional, Sequence
 
 import torch
 from mmpretrain.models import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 
-from sbam_mm.layers import PackedLayout, received_attention, run_blocks
+from sbam_mm.layers import (
+    Attend,
+    PackedLayout,
+    SegmentRelation,
+    received_attention,
+    run_blocks,
+)
 
 
 def input_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
@@ -43,13 +49,33 @@ def shared_bias(vit: nn.Module) -> Optional[Tensor]:
 def run_whole(vit: nn.Module,
               x: Tensor,
               end: int,
-              start: int = 0) -> Tensor:
+              start: int = 0,
+              attend: Optional[Sequence[Attend]] = None) -> Tensor:
     """Blocks from ``start`` to before ``end`` on whole images, (B, N, D)."""
     keep = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
     layout = PackedLayout(keep, x.shape[1])
     packed = run_blocks(vit.layers[start:end], layout.pack(x), layout,
-                        shared_bias(vit))
+                        shared_bias(vit), attend and attend[start:end])
     return packed.view(x.shape)
+
+
+def encode_whole(vit: VisionTransformer,
+                 images: Tensor,
+                 attend: Optional[Sequence[Attend]] = None) -> Tensor:
+    """All tokens of whole images, normalised at the end.
+
+    Args:
+        vit (VisionTransformer): mmpretrain's, or a subclass.
+        images (Tensor): (B, C, H, W).
+        attend (Sequence[Callable], optional): How each layer attends.
+            Defaults to None: plainly.
+
+    Returns:
+        Tensor: (B, E + L, D), the E extra tokens first.
+    """
+    x = run_whole(
+        vit, input_tokens(vit, images), len(vit.layers), attend=attend)
+    return vit.ln1(x) if vit.final_norm else x
 
 
 @torch.no_grad()
@@ -58,7 +84,9 @@ def patch_attention(vit: VisionTransformer,
                     block: int,
                     queries: str = 'cls',
                     softmax: bool = True,
-                    own_query: bool = True) -> Tensor:
+                    own_query: bool = True,
+                    attend: Optional[Sequence[SegmentRelation]] = None
+                    ) -> Tensor:
     """Attention that the patches receive in one block.
 
     The blocks before it run as they are, with fused attention; in the block
@@ -71,6 +99,8 @@ def patch_attention(vit: VisionTransformer,
         queries (str): "cls" or "all". Defaults to "cls".
         softmax (bool): Probabilities, or logits. Defaults to True.
         own_query (bool): See :func:`received_attention`. Defaults to True.
+        attend (Sequence[SegmentRelation], optional): The segment bias of each
+            block. Defaults to None: none.
 
     Returns:
         Tensor: float32 (B, heads, L), without gradient.
@@ -90,8 +120,8 @@ def patch_attention(vit: VisionTransformer,
             f'attention of block {block} is asked for, but the encoder has '
             f'blocks 0 to {depth - 1}; change `salience.block`.')
     block %= depth
-    return block_attention(vit, run_whole(vit, x, block), block, queries,
-                           softmax, own_query)
+    x = run_whole(vit, x, block, attend=attend)
+    return block_attention(vit, x, block, queries, softmax, own_query, attend)
 
 
 @torch.no_grad()
@@ -100,13 +130,18 @@ def block_attention(vit: VisionTransformer,
                     block: int,
                     queries: str = 'cls',
                     softmax: bool = True,
-                    own_query: bool = True) -> Tensor:
+                    own_query: bool = True,
+                    attend: Optional[Sequence[SegmentRelation]] = None
+                    ) -> Tensor:
     """As :func:`patch_attention`, from what enters the block itself."""
     if queries == 'cls' and vit.cls_token is None:
         raise ValueError(
             'the attention of the class token is asked for, but the encoder '
             "has none; set `salience.queries='all'`.")
     layer = vit.layers[block]
+    bias = shared_bias(vit)
+    if attend is not None:
+        bias = attend[block].matrix() * layer.attn.head_dims**-0.5
     received = received_attention(layer.attn, layer.ln1(x), queries, softmax,
-                                  own_query, shared_bias(vit))
+                                  own_query, bias)
     return received[..., vit.num_extra_tokens:]

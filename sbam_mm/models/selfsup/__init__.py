@@ -9,10 +9,12 @@ from .gpa import GPAFeature
 from .hpm import HPM
 from .ibot import iBOT
 from .mae import MAE, Reconstruction
+from .segment_distillation import DistilDINO, DistilMAE, FrozenDINO
 from .self_distillation import SelfDistillation
 from .simmim import SimMIM
 
 __all__ = [
-    'BootMAE', 'CAE', 'CMAE', 'ConvMAE', 'DINO', 'GPAFeature', 'HPM', 'MAE',
-    'MaskedImageModel', 'Reconstruction', 'SelfDistillation', 'SimMIM', 'iBOT'
+    'BootMAE', 'CAE', 'CMAE', 'ConvMAE', 'DINO', 'DistilDINO', 'DistilMAE',
+    'FrozenDINO', 'GPAFeature', 'HPM', 'MAE', 'MaskedImageModel',
+    'Reconstruction', 'SelfDistillation', 'SimMIM', 'iBOT'
 ]

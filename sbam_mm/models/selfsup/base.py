@@ -1,11 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What every masked-image-modelling method shares: a masker and its view."""
 from functools import partial
-from typing import Callable, Dict, FrozenSet, Optional
+from typing import Callable, Dict, FrozenSet, Optional, Sequence
 
+import torch
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
+from sbam_mm.layers import SegmentRelation
 from sbam_mm.masking import (
     MaskingContext,
     RandomMasker,
@@ -21,6 +23,7 @@ from sbam_mm.registry import build_part
 STORED_MAPS = {
     'attention_map': 'LoadAttentionMap',
     'part_map': 'LoadPartMap',
+    'segment_map': 'LoadSegments',
 }
 # What a user adds when a masker needs what is not there.
 REMEDIES = {
@@ -36,6 +39,47 @@ REMEDIES = {
 def throws(masker: nn.Module) -> bool:
     """Whether the masker takes tokens out of the model altogether."""
     return getattr(getattr(masker, 'selection', None), 'throw', 0) > 0
+
+
+def has_segment_bias(encoder: nn.Module) -> bool:
+    """Whether an encoder's attention wants to know of segments."""
+    return getattr(encoder, 'segment_bias', None) is not None
+
+
+def segments_for(encoder: nn.Module,
+                 inputs: Tensor,
+                 data_samples: Optional[list],
+                 views: Optional[Sequence[int]] = None) -> Optional[Tensor]:
+    """The segments of a batch, for an encoder with a segment bias.
+
+    Args:
+        encoder (nn.Module): E.g. ``MaskedViT``.
+        inputs (Tensor): The images, (B, C, H, W).
+        data_samples (list): With ``segment_map`` from the pipeline.
+        views (Sequence[int], optional): Which views of every image the inputs
+            are, view after view. Defaults to None: there is one.
+
+    Returns:
+        Tensor or None: uint8 ids, (B, L); None without such a bias.
+
+    Raises:
+        ValueError: If the pipeline makes no segments, or none that fit.
+    """
+    if not has_segment_bias(encoder):
+        return None
+    gather = partial(
+        stored_map,
+        data_samples,
+        'segment_map',
+        encoder.grid(inputs),
+        inputs.device,
+        STORED_MAPS['segment_map'],
+        who="the encoder's segment bias",
+        highest=encoder.segment_bias.max_segments)
+    if views is None:
+        return gather()
+    maps = [gather(view=view) for view in views]
+    return None if any(ids is None for ids in maps) else torch.cat(maps)
 
 
 class MaskedImageModel(BaseSelfSupervisor):
@@ -59,6 +103,8 @@ class MaskedImageModel(BaseSelfSupervisor):
     # Whether a mask token takes the place of masked tokens, so that all
     # images keep the same length whatever their ratio.
     in_place = False
+    # Whether the encoder is told of segments, see :meth:`segments`.
+    tells_segments = False
 
     def __init__(self,
                  backbone: dict | nn.Module,
@@ -72,6 +118,11 @@ class MaskedImageModel(BaseSelfSupervisor):
             neck=None if neck is None else build_part(neck),
             head=None if head is None else build_part(head),
             **kwargs)
+        if has_segment_bias(self.backbone) and not self.tells_segments:
+            raise ValueError(
+                f'{type(self).__name__} tells its encoder nothing of segments;'
+                ' leave out backbone.segment_bias, or use model.type='
+                "'sbam_mm.MAE', 'sbam_mm.DINO' or 'sbam_mm.iBOT'.")
         self.teacher = None if teacher is None else build_part(teacher)
         if isinstance(self.teacher, MomentumTeacher):
             self.teacher.of(self.backbone)
@@ -97,10 +148,22 @@ class MaskedImageModel(BaseSelfSupervisor):
             names.add('teacher_attention')
         return frozenset(names)
 
+    def segments(self,
+                 inputs: Tensor,
+                 data_samples: Optional[list],
+                 views: Optional[Sequence[int]] = None) -> Optional[Tensor]:
+        """Segments of the images, where the encoder can use them.
+
+        See :func:`segments_for`.
+        """
+        return segments_for(self.backbone, inputs, data_samples, views)
+
     def context(self,
                 tokens: Tensor,
                 inputs: Tensor,
-                data_samples: Optional[list] = None) -> MaskingContext:
+                data_samples: Optional[list] = None,
+                attend: Optional[Sequence[SegmentRelation]] = None
+                ) -> MaskingContext:
         """What the masker may look at.
 
         Args:
@@ -108,12 +171,17 @@ class MaskedImageModel(BaseSelfSupervisor):
             inputs (Tensor): The images they come from, (B, C, H, W).
             data_samples (list, optional): With the pipeline's maps.
                 Defaults to None.
+            attend (Sequence[SegmentRelation], optional): What segments do to
+                the encoder's attention. Defaults to None: nothing.
         """
+        # Only MaskedViT has such an option.
+        guided = {} if attend is None else dict(attend=attend)
         grid = self.backbone.grid(inputs)
         progress, epoch = training_progress()
         providers: Dict[str, Callable[..., Optional[Tensor]]] = dict(
-            attention=partial(self.backbone.attention, tokens),
-            layer_tokens=partial(self.backbone.layer_tokens, tokens),
+            attention=partial(self.backbone.attention, tokens, **guided),
+            layer_tokens=partial(self.backbone.layer_tokens, tokens,
+                                 **guided),
             position=lambda: self.backbone.position(grid)[:, 1:])
         for key, transform in STORED_MAPS.items():
             providers[key] = partial(stored_map, data_samples, key, grid,
@@ -127,9 +195,11 @@ class MaskedImageModel(BaseSelfSupervisor):
     def mask(self,
              tokens: Tensor,
              inputs: Tensor,
-             data_samples: Optional[list] = None) -> TokenMask:
+             data_samples: Optional[list] = None,
+             **known) -> TokenMask:
         """Let the masker decide, from the embedded tokens (B, L, D)."""
-        return self.masker(self.context(tokens, inputs, data_samples))
+        return self.masker(
+            self.context(tokens, inputs, data_samples, **known))
 
     def follow_student(self) -> None:
         """Let a momentum teacher take its step; call it first in ``loss``."""

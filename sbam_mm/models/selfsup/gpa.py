@@ -77,6 +77,8 @@ class GPAFeature(MAE):
             masker=dict(type='sbam_mm.GPA'))
     """
 
+    tells_segments = False
+
     def __init__(self,
                  backbone: dict | nn.Module,
                  masker: dict | nn.Module | None = None,

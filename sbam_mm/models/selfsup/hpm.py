@@ -65,6 +65,8 @@ class HPM(MAE):
         ['loss_pixel', 'loss_predict']
     """
 
+    tells_segments = False
+
     def __init__(self,
                  backbone: dict | nn.Module,
                  masker: dict | nn.Module | None = None,

@@ -85,21 +85,27 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
         Args:
             inputs (list[Tensor]): Views, global ones first, (B, C, h, w)
                 each.
-            data_samples (list, optional): Not used.
+            data_samples (list, optional): With segments, where the encoder
+                asks for them.
 
         Returns:
             dict[str, Tensor]: ``loss_cls``, ``loss_patch``, the entropies of
             :func:`target_entropy` and the mask's statistics.
         """
         self.follow_student()
-        views, local = self.split(inputs)
-        teaching = self.teach(views)
+        crops = self.split(inputs)
+        views, local = crops
+        segments, *local_segments = self.segments_of(crops, data_samples)
+        teaching = self.teach(views, segments)
+        attend = self.backbone.guided(segments)
         tokens = self.backbone.embed(views)
-        token_mask = self.mask(tokens, views, teaching=teaching)
-        latent = self.backbone.encode_in_place(
-            tokens, token_mask, self.mask_token,
-            self.backbone.grid(views)).to_dense()
-        return dict(**self.learn_cls(latent, local, teaching),
+        token_mask = self.mask(
+            tokens, views, attend=attend, teaching=teaching)
+        latent = self.backbone.encode_in_place(tokens, token_mask,
+                                               self.mask_token,
+                                               self.backbone.grid(views),
+                                               attend).to_dense()
+        return dict(**self.learn_cls(latent, local, teaching, local_segments),
                     loss_patch=self.learn_patches(latent, token_mask.masked,
                                                   teaching),
                     **token_mask.statistics())

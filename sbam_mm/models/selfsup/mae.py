@@ -5,11 +5,12 @@ Source: He et al., *Masked Autoencoders Are Scalable Vision Learners*, CVPR
 2022. With ``masker=dict(type='sbam_mm.SBAM')`` it is the model of Choi et al.,
 *Salience-Based Adaptive Masking*, ECCV 2024.
 """
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional, Sequence
 
 import torch
 from torch import Tensor
 
+from sbam_mm.layers import Attend
 from sbam_mm.masking import TokenMask
 from sbam_mm.registry import MODELS
 
@@ -40,6 +41,11 @@ class MAE(MaskedImageModel):
             None.
         **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
 
+    With ``backbone.segment_bias`` and ``sbam_mm.LoadSegments`` in the pipeline
+    it is the first phase of Taguchi et al., *SAM Helps SSL*, BMVC 2024: the
+    bias is in the encoder, on visible tokens. The decoder, whose tokens are
+    mostly mask tokens, has none (the paper has it in "a ViT encoder").
+
     Example:
         >>> size = dict(img_size=32, patch_size=8)
         >>> model = MAE(
@@ -53,6 +59,8 @@ class MAE(MaskedImageModel):
         ['loss', 'mask_ratio']
     """
 
+    tells_segments = True
+
     def loss(self,
              inputs: Tensor,
              data_samples: Optional[list] = None) -> Dict[str, Tensor]:
@@ -61,22 +69,26 @@ class MAE(MaskedImageModel):
         Args:
             inputs (Tensor): Normalised images, (B, C, H, W).
             data_samples (list, optional): With stored maps, where the masker
-                asks for them.
+                or the encoder asks for them.
 
         Returns:
             dict[str, Tensor]: ``loss``, and the mask's statistics.
         """
         self.follow_student()
         tokens = self.backbone.embed(inputs)
-        token_mask = self.mask(tokens, inputs, data_samples)
-        prediction = self.predict(tokens, token_mask, inputs)
+        attend = self.backbone.guided(self.segments(inputs, data_samples))
+        token_mask = self.mask(tokens, inputs, data_samples, attend=attend)
+        prediction = self.predict(tokens, token_mask, inputs, attend)
         loss = self.head.loss(prediction, inputs, token_mask)
         return dict(loss=loss, **token_mask.statistics())
 
-    def predict(self, tokens: Tensor, token_mask: TokenMask,
-                inputs: Tensor) -> Tensor:
+    def predict(self,
+                tokens: Tensor,
+                token_mask: TokenMask,
+                inputs: Tensor,
+                attend: Optional[Sequence[Attend]] = None) -> Tensor:
         """Every patch from the visible ones, (B, L, D) -> (B, L, P)."""
-        latent = self.backbone.encode(tokens, token_mask)
+        latent = self.backbone.encode(tokens, token_mask, attend)
         return self.neck(latent, token_mask)
 
     @torch.no_grad()

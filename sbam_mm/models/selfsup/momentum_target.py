@@ -29,6 +29,8 @@ class MomentumTargetMAE(MAE):
         ValueError: If ``target`` is no ``MomentumTeacher``.
     """
 
+    tells_segments = False
+
     def __init__(self, backbone: dict | nn.Module, target: dict | nn.Module,
                  **kwargs):
         super().__init__(backbone, **kwargs)

@@ -1,13 +1,15 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What DINO and iBOT share: crops, a momentum teacher, centred targets."""
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, zip_longest
 from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from sbam_mm.masking import MaskingContext, TokenMask
+from sbam_mm.layers import SegmentRelation
+from sbam_mm.masking import MaskingContext
+from sbam_mm.models.backbones.vit_attention import encode_whole
 from sbam_mm.models.losses import DINOLoss, target_entropy
 from sbam_mm.models.momentum import MomentumCopy
 from sbam_mm.models.progress import training_progress
@@ -32,8 +34,10 @@ class SelfDistillation(MaskedImageModel):
     """A student that predicts what its own moving average says.
 
     The teacher sees the global crops whole, the student masked global crops
-    and whole local ones. ``model.backbone`` is the student's encoder; what
-    the papers evaluate is the teacher's, in checkpoints under the prefix
+    and whole local ones; with ``backbone.segment_bias`` both know the segments
+    of every crop (Taguchi et al., *SAM Helps SSL*, BMVC 2024).
+    ``model.backbone`` is the student's encoder; what the papers evaluate is
+    the teacher's, in checkpoints under the prefix
     ``momentum_teacher.module.backbone.``.
 
     Args:
@@ -57,6 +61,8 @@ class SelfDistillation(MaskedImageModel):
         ValueError: At build time, for a masker that needs what this method
             cannot give, or a second momentum teacher.
     """
+
+    tells_segments = True
 
     def __init__(self,
                  backbone: dict | nn.Module,
@@ -122,14 +128,40 @@ class SelfDistillation(MaskedImageModel):
             torch.cat(list(inputs[:self.num_global])),
             [torch.cat(list(crops)) for _, crops in local])
 
-    def teach(self, views: Tensor) -> TeacherPass:
-        """Show the teacher the whole views."""
-        return TeacherPass(self.momentum_teacher.module['backbone'], views)
+    def segments_of(
+            self, crops: Crops,
+            data_samples: Optional[list]) -> List[Optional[Tensor]]:
+        """Segments of the global views and of each size of local crops.
+
+        Args:
+            crops (Crops): From :meth:`split`.
+            data_samples (list): With ``segment_map``, a list with one map per
+                view, where the encoder has a segment bias.
+
+        Returns:
+            list[Tensor or None]: uint8 (n, L) each; see :meth:`segments`.
+        """
+        images = len(crops.views) // self.num_global
+        found, first = [], 0
+        for views in (crops.views, *crops.local):
+            last = first + len(views) // images
+            found.append(
+                self.segments(views, data_samples, range(first, last)))
+            first = last
+        return found
+
+    def teach(self,
+              views: Tensor,
+              segments: Optional[Tensor] = None) -> TeacherPass:
+        """Show the teacher the whole views, and their segments."""
+        vit = self.momentum_teacher.module['backbone']
+        return TeacherPass(vit, views, vit.guided(segments))
 
     def context(self,
                 tokens: Tensor,
                 inputs: Tensor,
                 data_samples: Optional[list] = None,
+                attend: Optional[Sequence[SegmentRelation]] = None,
                 teaching: Optional[TeacherPass] = None) -> MaskingContext:
         """What the masker may look at.
 
@@ -137,10 +169,12 @@ class SelfDistillation(MaskedImageModel):
             tokens (Tensor): The student's, with positions, (B, L, D).
             inputs (Tensor): The views they come from, (B, C, H, W).
             data_samples (list, optional): Not used.
+            attend (Sequence[SegmentRelation], optional): What segments do to
+                the student's attention. Defaults to None: nothing.
             teaching (TeacherPass, optional): The teacher's pass over these
                 views. Defaults to None: a new one if a masker asks.
         """
-        context = super().context(tokens, inputs)
+        context = super().context(tokens, inputs, attend=attend)
         teaching = teaching or self.teach(inputs)
         providers = {
             'teacher_attention': teaching.attention,
@@ -150,22 +184,21 @@ class SelfDistillation(MaskedImageModel):
             context,
             providers={name: providers[name] for name in self.provides})
 
-    def mask(self,
-             tokens: Tensor,
-             inputs: Tensor,
-             data_samples: Optional[list] = None,
-             teaching: Optional[TeacherPass] = None) -> TokenMask:
-        """Let the masker decide, for all global views at once."""
-        return self.masker(self.context(tokens, inputs, teaching=teaching))
-
-    def learn_cls(self, latent: Tensor, local: List[Tensor],
-                  teaching: TeacherPass) -> Dict[str, Tensor]:
+    def learn_cls(
+        self,
+        latent: Tensor,
+        local: List[Tensor],
+        teaching: TeacherPass,
+        segments: Sequence[Optional[Tensor]] = ()
+    ) -> Dict[str, Tensor]:
         """Compare class tokens of different views.
 
         Args:
             latent (Tensor): The student's global views, (2B, 1 + L, D).
             local (list[Tensor]): Local crops.
             teaching (TeacherPass): The teacher's global views.
+            segments (Sequence[Tensor], optional): Of the local crops.
+                Defaults to none.
 
         Returns:
             dict[str, Tensor]: ``loss_cls``, and entropies for the log.
@@ -173,8 +206,10 @@ class SelfDistillation(MaskedImageModel):
         teacher = self._by_view(
             self.momentum_teacher.module['head'](teaching.tokens[:, 0]))
         # Crops of one size run through the encoder together.
-        cls = [latent[:, 0]] + [self.backbone(crops)[-1][:, 0]
-                                for crops in local]
+        cls = [latent[:, 0]] + [
+            encode_whole(self.backbone, crops, self.backbone.guided(ids))[:, 0]
+            for crops, ids in zip_longest(local, segments)
+        ]
         batch_size = teacher.shape[1]
         student = self.head(torch.cat(cls)).unflatten(0, (-1, batch_size))
         target = self.cls_loss.target(teacher, training_progress()[1])

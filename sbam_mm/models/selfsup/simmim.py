@@ -5,9 +5,12 @@ Source: Xie et al., *SimMIM: A Simple Framework for Masked Image Modeling*,
 CVPR 2022. The paper masks squares of 32 x 32 pixels, which is ``cell=2`` in a
 masker of 16 x 16 patches.
 """
+from typing import Optional, Sequence
+
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.layers import Attend
 from sbam_mm.masking import RandomMasker, TokenMask
 from sbam_mm.registry import MODELS
 
@@ -67,10 +70,14 @@ class SimMIM(MAE):
             torch.zeros(1, 1, self.backbone.embed_dims))
         nn.init.trunc_normal_(self.mask_token, std=.02)
 
-    def predict(self, tokens: Tensor, token_mask: TokenMask,
-                inputs: Tensor) -> Tensor:
+    def predict(self,
+                tokens: Tensor,
+                token_mask: TokenMask,
+                inputs: Tensor,
+                attend: Optional[Sequence[Attend]] = None) -> Tensor:
         """Every patch that is not thrown, (B, L, D) -> (B, L, P)."""
         latent = self.backbone.encode_in_place(tokens, token_mask,
                                                self.mask_token,
-                                               self.backbone.grid(inputs))
+                                               self.backbone.grid(inputs),
+                                               attend)
         return self.neck(latent, token_mask)
