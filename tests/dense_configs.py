@@ -49,9 +49,9 @@ def shrink_segmentor(model, checkpoint, arch=ARCH, side=SIDE, classes=None):
         init_cfg=dict(type='Pretrained', checkpoint=str(checkpoint)))
     model.neck.update(embed_dim=width, norm_cfg=norm)
     model.decode_head.update(
-        in_channels=[width] * 4, channels=width, norm_cfg=norm)
+        in_channels=[width] * 4, channels=32, norm_cfg=norm)
     model.auxiliary_head.update(
-        in_channels=width, channels=width, norm_cfg=norm)
+        in_channels=width, channels=16, norm_cfg=norm)
     model.test_cfg.update(
         crop_size=(side, side), stride=(side * 2 // 3, side * 2 // 3))
     if classes:

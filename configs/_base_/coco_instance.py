@@ -1,0 +1,54 @@
+"""Mask R-CNN with ViTDet on COCO 2017, 8 GPUs with 8 images each, 100 epochs.
+
+Expects DATA_ROOT (default: data/coco) with train2017, val2017 and
+annotations/instances_{train,val}2017.json.
+"""
+_base_ = './mask_rcnn_vitdet.py'
+
+dataset = dict(type='CocoDataset', data_root='{{$DATA_ROOT:data/coco}}')
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(
+        **dataset,
+        ann_file='annotations/instances_train2017.json',
+        data_prefix=dict(img='train2017/'),
+        # Images without boxes teach nothing here.
+        filter_cfg=dict(filter_empty_gt=True, min_size=32),
+        pipeline={{_base_.train_pipeline}}))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        **dataset,
+        ann_file='annotations/instances_val2017.json',
+        data_prefix=dict(img='val2017/'),
+        test_mode=True,
+        pipeline={{_base_.test_pipeline}}))
+test_dataloader = val_dataloader
+# The data set's own annotations are compared with; no second path to set.
+val_evaluator = dict(type='CocoMetric', metric=['bbox', 'segm'])
+test_evaluator = val_evaluator
+
+# 118,000 images a hundred times, 64 at a time.
+max_iters = 184375
+param_scheduler = [
+    dict(
+        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0,
+        end=250),
+    dict(
+        type='MultiStepLR',
+        by_epoch=False,
+        begin=0,
+        end=max_iters,
+        milestones=[163889, 177546],
+        gamma=0.1),
+]
+train_cfg = dict(
+    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=10000)
+auto_scale_lr = dict(base_batch_size=64)
