@@ -19,7 +19,6 @@ from contextlib import redirect_stdout
 from io import StringIO
 from math import ceil
 from pathlib import Path
-from statistics import mean, median
 
 import torch
 from mmengine.config import Config
@@ -31,6 +30,7 @@ from torch.utils.data import Dataset
 
 from sbam_mm.datasets import ImageSource, find_image_source
 from sbam_mm.datasets.sources import SourceUnavailable
+from sbam_mm.engine.schedule import set_epochs
 from sbam_mm.evaluation import (
     PROTOCOL,
     extract_features,
@@ -49,6 +49,7 @@ from sbam_mm.visualization import (
     read_scalars,
     reconstruction_figure,
     training_figure,
+    training_summary,
 )
 from sbam_mm.visualization.output import write_atomically
 
@@ -109,13 +110,10 @@ def run_config(name: str, source: ImageSource,
     knn.num_test = min(knn.num_test, source.num_test)
     cfg.custom_hooks.append(
         dict(type='sbam_mm.ProgressBarHook', title=title))
-    warm_up, cosine = cfg.param_scheduler
-    # A tenth of the run, but on the smallest sets one iteration at least.
-    iterations = ceil((args.num_train or source.num_train) /
-                      cfg.train_dataloader.batch_size)
-    warm_up.end = cosine.begin = max(0.1 * args.epochs, 1 / iterations)
-    cosine.update(T_max=args.epochs - warm_up.end, end=args.epochs)
-    cfg.train_cfg.max_epochs = args.epochs
+    set_epochs(
+        cfg, args.epochs,
+        ceil((args.num_train or source.num_train) /
+             cfg.train_dataloader.batch_size))
     # The folder names the budget, so that a run is reused only for its own.
     budget = f'{source.name}-{args.num_train or source.num_train}images'
     cfg.work_dir = str(
@@ -157,13 +155,10 @@ def pretrain(cfg: Config, console: Console) -> nn.Module:
 
 def training_scalars(cfg: Config) -> dict[str, float]:
     """Speed of a run, and visible tokens in its last epoch, from its log."""
-    steps = [r for r in read_scalars(cfg.work_dir) if 'loss' in r]
-    last = [r for r in steps if r['epoch'] == steps[-1]['epoch']]
-    # The first record contains the start of the workers.
-    seconds = median(r['time'] for r in steps[1:] or steps)
-    return dict(
-        visible_tokens=mean(r['visible_tokens'] for r in last),
-        images_per_second=cfg.train_dataloader.batch_size / seconds)
+    summary = training_summary(
+        read_scalars(cfg.work_dir), cfg.train_dataloader.batch_size)
+    return {key: summary[key]
+            for key in ('visible_tokens', 'images_per_second')}
 
 
 def labelled(cfg: Config, prefix: str, total: int, wanted: int):

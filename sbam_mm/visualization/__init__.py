@@ -1,6 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Looking at masks, reconstructions, trainings. Every figure is a function."""
-from .curves import ratio_histogram, read_scalars, training_figure
+from .curves import (
+    ratio_histogram,
+    read_scalars,
+    training_figure,
+    training_summary,
+)
 from .masks import (
     draw_mask,
     mask_figure,
@@ -28,5 +33,5 @@ __all__ = [
     'masking_context', 'model_from_config', 'photograph', 'photographs',
     'ratio_histogram', 'read_scalars', 'reconstruct_images',
     'reconstruction_figure', 'save_figure', 'summarise', 'training_figure',
-    'vit_base'
+    'training_summary', 'vit_base'
 ]

@@ -2,6 +2,7 @@
 """Curves of trainings, read from what mmengine logs."""
 import json
 from pathlib import Path
+from statistics import mean, median
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -67,6 +68,44 @@ def series(records: Records,
     """
     points = [(r[x], r[key]) for r in records if key in r and x in r]
     return [p[0] for p in points], [p[1] for p in points]
+
+
+def training_summary(records: Records,
+                     batch_size: int) -> Dict[str, Optional[float]]:
+    """What a finished training came to.
+
+    Args:
+        records (list[dict]): From :func:`read_scalars`.
+        batch_size (int): Images of one step, all processes together.
+
+    Returns:
+        dict[str, float or None]: images_per_second (median step); loss,
+        visible_tokens and mask_ratio, means of what the last epoch logged;
+        knn_top1 as logged last, in per cent. None where nothing was
+        logged.
+
+    Example:
+        >>> training_summary([dict(epoch=1, step=9, loss=.5, time=.2),
+        ...                   dict(epoch=1, step=9, knn_top1=30.)], 64)[
+        ...     'images_per_second']
+        320.0
+    """
+    steps = [r for r in records if 'loss' in r]
+    last = [r for r in steps if r['epoch'] == steps[-1]['epoch']]
+    # The first record contains the start of the workers.
+    times = [r['time'] for r in steps[1:] or steps if 'time' in r]
+
+    def of_last_epoch(key: str) -> Optional[float]:
+        values = [r[key] for r in last if key in r]
+        return mean(values) if values else None
+
+    knn = series(records, 'knn_top1')[1]
+    return dict(
+        images_per_second=batch_size / median(times) if times else None,
+        loss=of_last_epoch('loss'),
+        visible_tokens=of_last_epoch('visible_tokens'),
+        mask_ratio=of_last_epoch('mask_ratio'),
+        knn_top1=knn[-1] if knn else None)
 
 
 def plot_curves(axes: Axes,

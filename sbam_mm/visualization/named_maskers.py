@@ -74,6 +74,31 @@ def masker_names() -> Dict[str, dict]:
     return {name: copy.deepcopy(names[name]) for name in sorted(names)}
 
 
+def masker_name(name: str) -> str:
+    """A masker's short name, as all tables have it.
+
+    Args:
+        name (str): In any case, with or without "Masker", hyphens and
+            underscores.
+
+    Returns:
+        str: A key of :func:`masker_names`.
+
+    Raises:
+        ValueError: If there is none of this name.
+
+    Example:
+        >>> masker_name('SBAM'), masker_name('RandomMasker')
+        ('sbam', 'random')
+    """
+    names = masker_names()
+    for known in names:
+        if _key(known) == _key(name):
+            return known
+    raise ValueError(f'there is no masker {name.strip()!r}; choose one of '
+                     f'{", ".join(names)}.')
+
+
 def masker_config(name: str) -> dict:
     """Config of a masker by its short name.
 
@@ -91,12 +116,7 @@ def masker_config(name: str) -> dict:
         >>> masker_config('SBAM'), masker_config('random')
         ({'type': 'sbam_mm.SBAM'}, {'type': 'sbam_mm.RandomMasker'})
     """
-    names = masker_names()
-    for known, config in names.items():
-        if _key(known) == _key(name):
-            return config
-    raise ValueError(f'there is no masker {name.strip()!r}; choose one of '
-                     f'{", ".join(names)}.')
+    return masker_names()[masker_name(name)]
 
 
 def masker_label(config: Mapping) -> str:
@@ -150,17 +170,58 @@ def choose_maskers(names: Sequence[str],
             for config in map(masker_config, names)]
 
 
+def at_ratio(config: Mapping, ratio: float) -> dict:
+    """Config of a masker at another base ratio.
+
+    Where ``ratio +- delta_r`` would leave [0, 1), ``delta_r`` shrinks until
+    it fits; where a masker throws tokens, it throws fewer until the 0.15 of
+    AMT's recipe stay visible.
+
+    Args:
+        config (Mapping): Of a registered masker.
+        ratio (float): Base ratio in [0, 1).
+
+    Returns:
+        dict: A config of its own.
+
+    Raises:
+        ValueError: If the ratio is outside [0, 1).
+
+    Example:
+        >>> at_ratio(masker_config('sbam'), 0.9)
+        {'type': 'sbam_mm.SBAM', 'ratio': 0.9, 'delta_r': 0.09}
+    """
+    if not 0 <= ratio < 1:
+        raise ValueError(f'a masking ratio is a share in [0, 1), got '
+                         f'{ratio:g}; MAE uses 0.75.')
+    # A plain dict: mmengine's turns missing keys into errors of its own.
+    options = copy.deepcopy(dict(config))
+    # Composed maskers have the ratio as a part with options of its own.
+    part = options
+    if isinstance(options.get('ratio'), Mapping):
+        part = options['ratio'] = dict(options['ratio'])
+    part['ratio'] = ratio
+    accepted = inspect.signature(MODELS.get(part['type'])).parameters
+    # How far an option may go at this ratio, a hundredth below 1 for the
+    # upper end of delta_r, which is not in the range.
+    room = dict(
+        delta_r=min(ratio, 0.99 - ratio), throw=1 - AMT_VISIBLE - ratio)
+    for name in room.keys() & accepted.keys():
+        wanted = part.get(name, accepted[name].default)
+        part[name] = min(wanted, round(max(0., room[name]), 6))
+    return options
+
+
 def build_masker(config: Mapping, ratio: Optional[float] = None) -> nn.Module:
     """Build a masker to look at, if wanted at another base ratio.
 
     The warm-up with random masks (``start_epoch``) is left out: a figure is
-    to show the method. Where ``ratio +- delta_r`` would leave [0, 1),
-    ``delta_r`` shrinks until it fits; where a masker throws tokens, it
-    throws fewer until the 0.15 of AMT's recipe stay visible.
+    to show the method.
 
     Args:
         config (Mapping): Of a registered masker.
-        ratio (float, optional): Base ratio. Defaults to None: as configured.
+        ratio (float, optional): Base ratio, see :func:`at_ratio`. Defaults to
+            None: as configured.
 
     Returns:
         nn.Module: The masker.
@@ -172,28 +233,10 @@ def build_masker(config: Mapping, ratio: Optional[float] = None) -> nn.Module:
         >>> build_masker(masker_config('amt'), 0.75).selection.throw
         0.1
     """
-    # A plain dict: mmengine's turns missing keys into errors of its own.
     options = copy.deepcopy(dict(config))
     options.pop('start_epoch', None)
-    if ratio is not None:
-        if not 0 <= ratio < 1:
-            raise ValueError(f'a masking ratio is a share in [0, 1), got '
-                             f'{ratio:g}; MAE uses 0.75.')
-        # Composed maskers have the ratio as a part with options of its own.
-        part = options
-        if isinstance(options.get('ratio'), Mapping):
-            part = options['ratio'] = dict(options['ratio'])
-        part['ratio'] = ratio
-        accepted = inspect.signature(MODELS.get(part['type'])).parameters
-        # How far an option may go at this ratio, a hundredth below 1 for
-        # the upper end of delta_r, which is not in the range.
-        room = dict(
-            delta_r=min(ratio, 0.99 - ratio),
-            throw=1 - AMT_VISIBLE - ratio)
-        for name in room.keys() & accepted.keys():
-            wanted = part.get(name, accepted[name].default)
-            part[name] = min(wanted, round(max(0., room[name]), 6))
-    return MODELS.build(options)
+    return MODELS.build(
+        options if ratio is None else at_ratio(options, ratio))
 
 
 def labelled_maskers(

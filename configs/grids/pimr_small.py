@@ -1,0 +1,15 @@
+"""Robustness to the masking ratio on small images, as in SBAM's Fig. 3.
+
+Paper:    none at this scale; Choi et al., ECCV 2024, Fig. 3 compares MAE and
+          SBM with ViT-L on ImageNet-1K and prints no values.
+Expected: not measured by this project.
+Cost:     36 runs of 4 epochs; with 50,000 images about a minute per epoch on
+          two CPU cores, and as much again for kNN, so an afternoon.
+Command:  .venv/bin/python tools/run_grid.py configs/grids/pimr_small.py \
+              --data-root data/cifar10
+          .venv/bin/python tools/pimr.py work_dirs/pimr_small/runs.csv
+"""
+config = '../small/mae_small.py'
+maskers = ['random', 'sbm', 'sbam']
+ratios = [0.45, 0.6, 0.75, 0.9]
+seeds = [0, 1, 2]

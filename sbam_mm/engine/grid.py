@@ -1,0 +1,280 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""A grid of runs: one config, every masker at every ratio with every seed."""
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from sbam_mm.registry import MODELS
+from sbam_mm.visualization.named_maskers import (
+    at_ratio,
+    choose_maskers,
+    masker_name,
+)
+
+from .launch import LaunchError, load_config
+from .schedule import set_epochs
+
+# Where a run lies and how it was started do not change what it computes.
+PLACE = ('work_dir', 'resume', 'launcher', 'experiment_name')
+RESULT = 'result.json'
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a grid.
+
+    Args:
+        masker (str): Short name.
+        ratio (float): Base masking ratio in (0, 1).
+        seed (int): Of the training.
+    """
+    masker: str
+    ratio: float
+    seed: int
+
+    def __str__(self) -> str:
+        return f'{self.masker}, ratio {self.ratio:g}, seed {self.seed}'
+
+    @property
+    def folder(self) -> str:
+        """Where the run lies in the grid's folder.
+
+        Example:
+            >>> Cell('sbam', 0.75, 0).folder
+            'sbam/ratio0.75/seed0'
+        """
+        return f'{self.masker}/ratio{self.ratio:g}/seed{self.seed}'
+
+
+@dataclass
+class Grid:
+    """What is to be run.
+
+    Args:
+        config (str): Config file of the training; its masker is replaced.
+        maskers (list[str]): Short names, see
+            :func:`sbam_mm.visualization.masker_names`. The config's own
+            masker keeps its options.
+        ratios (list[float]): Base masking ratios in (0, 1).
+        seeds (list[int]): Of the trainings, not negative.
+        epochs (int, optional): Train this long, schedules scaled. Defaults to
+            None: as the config says.
+        cfg_options (dict): Values that replace those of the config, by dotted
+            key. Defaults to {}.
+        data_root (str, optional): For configs that read ``DATA_ROOT``.
+            Defaults to None.
+
+    Raises:
+        ValueError: If anything in it cannot be run, e.g. an unknown masker, a
+            ratio that a masker cannot have, or a config without masker.
+
+    Example::
+
+        grid = Grid('configs/small/mae_small.py', ['random', 'sbam'],
+                    [0.6, 0.75, 0.9], [0, 1, 2])
+        cfg = grid.run_config(grid.cells[0])
+    """
+    config: str
+    maskers: list[str]
+    ratios: list[float]
+    seeds: list[int]
+    epochs: int | None = None
+    cfg_options: dict = field(default_factory=dict)
+    data_root: str | None = None
+
+    def __post_init__(self) -> None:
+        self.maskers = list(map(masker_name, self.maskers))
+        for name, values in (('masker', self.maskers), ('ratio', self.ratios),
+                             ('seed', self.seeds)):
+            if not values:
+                raise ValueError(f'the grid has no {name}; give at least one.')
+            if len(set(values)) < len(values):
+                raise ValueError(f'the grid has a {name} twice: '
+                                 f'{", ".join(map(str, values))}; leave one '
+                                 'out.')
+        for ratio in self.ratios:
+            if not 0 < ratio < 1:
+                raise ValueError('a masking ratio is a share in (0, 1), got '
+                                 f'{ratio:g}; MAE uses 0.75.')
+        if any(seed < 0 for seed in self.seeds):
+            raise ValueError('seeds are whole numbers from 0, got '
+                             f'{", ".join(map(str, self.seeds))}.')
+        with _reading('config', self.config):
+            self._base = load_config(self.config, self.data_root,
+                                     dict(self.cfg_options))
+        if self._base.get('train_dataloader') is None:
+            raise ValueError(f'the config {self.config} has no '
+                             'train_dataloader; use one of a pre-training.')
+        if self.epochs is not None:
+            set_epochs(self._base, self.epochs)
+        self._configs = dict(
+            zip(self.maskers,
+                choose_maskers(self.maskers, self._place()['masker'])))
+        for masker in self.maskers:
+            for ratio in self.ratios:
+                self._check(masker, ratio)
+
+    def _check(self, masker: str, ratio: float) -> None:
+        """Some maskers have one ratio only."""
+        try:
+            MODELS.build(at_ratio(self._configs[masker], ratio))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'{masker} cannot be run at ratio {ratio:g}: '
+                             f'{error}') from error
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All runs. Seeds change last, so that half a grid is balanced."""
+        return [
+            Cell(masker, ratio, seed) for seed in self.seeds
+            for ratio in self.ratios for masker in self.maskers
+        ]
+
+    def _place(self, cfg: Config | None = None) -> dict:
+        """The part of a config that holds the masker."""
+        model = (self._base if cfg is None else cfg).get('model') or {}
+        for part in (model, model.get('backbone') or {}):
+            masker = part.get('masker')
+            if masker:
+                # Around it, what leaves some views whole.
+                return masker if masker.get('masker') else part
+        raise ValueError(f'the config {self.config} has no model.masker to '
+                         'replace; use one whose masker is a part of it.')
+
+    def run_config(self, cell: Cell) -> Config:
+        """The config of one run, without work_dir.
+
+        Args:
+            cell (Cell): One of ``cells``.
+
+        Returns:
+            Config: A new one.
+        """
+        cfg = copy.deepcopy(self._base)
+        self._place(cfg)['masker'] = at_ratio(self._configs[cell.masker],
+                                              cell.ratio)
+        cfg.randomness = dict(cfg.get('randomness') or {}, seed=cell.seed)
+        return cfg
+
+    def base_hash(self) -> str:
+        """Of all that the runs of the grid share."""
+        cfg = copy.deepcopy(self._base)
+        self._place(cfg)['masker'] = None
+        cfg.randomness = dict(cfg.get('randomness') or {}, seed=None)
+        return config_hash(cfg)
+
+
+def config_hash(cfg: Config) -> str:
+    """Twelve digits that change when a run would.
+
+    Args:
+        cfg (Config): Where it is run (``work_dir``) and whether it was
+            resumed do not count.
+
+    Returns:
+        str: Hexadecimal.
+
+    Example:
+        >>> one = Config(dict(lr=1e-3, work_dir='here'))
+        >>> other = Config(dict(work_dir='there', lr=1e-3))
+        >>> config_hash(one) == config_hash(other)
+        True
+    """
+    content = {k: v for k, v in cfg.to_dict().items() if k not in PLACE}
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def read_grid_file(path: str | Path) -> dict[str, Any]:
+    """A grid file: Python with the names of :class:`Grid`'s arguments.
+
+    Args:
+        path (str or Path): ``config`` in it is relative to the file, as
+            ``_base_`` is in a config.
+
+    Returns:
+        dict: Arguments of :class:`Grid` that the file sets.
+
+    Raises:
+        ValueError: If the file is missing or is no grid.
+
+    Example::
+
+        grid = Grid(**read_grid_file('configs/grids/pimr_small.py'))
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f'the grid {path} does not exist; grids are in '
+                         'configs/grids/.')
+    with _reading('grid', path):
+        content = Config.fromfile(path).to_dict()
+    names = ('config', 'maskers', 'ratios', 'seeds', 'epochs', 'cfg_options',
+             'data_root')
+    found = {name: content[name] for name in names if name in content}
+    if 'config' not in found:
+        raise ValueError(f'{path} is no grid: it has no config; give a file '
+                         'like configs/grids/pimr_small.py.')
+    found['config'] = str((path.parent / found['config']).resolve())
+    return found
+
+
+@contextmanager
+def _reading(what: str, path: str | Path) -> Iterator[None]:
+    """One sentence for whatever goes wrong."""
+    try:
+        yield
+    except LaunchError as error:
+        raise ValueError(str(error)) from error
+    except Exception as error:  # a config is Python and may raise anything
+        reason = (str(error).splitlines() or [''])[0]
+        raise ValueError(f'the {what} {path} cannot be read '
+                         f'({type(error).__name__}: {reason}); correct it.'
+                         ) from error
+
+
+def shard(cells: list[Cell], part: int, parts: int) -> list[Cell]:
+    """Every ``parts``-th run, for one machine of several.
+
+    Args:
+        cells (list[Cell]): All.
+        part (int): Which machine, from 1.
+        parts (int): How many.
+
+    Returns:
+        list[Cell]: All machines together have each run once.
+
+    Raises:
+        ValueError: If ``part`` is not in 1 ... ``parts``.
+
+    Example:
+        >>> cells = [Cell('sbam', 0.75, seed) for seed in range(3)]
+        >>> [cell.seed for cell in shard(cells, 1, 2)]
+        [0, 2]
+    """
+    if not 1 <= part <= parts:
+        raise ValueError(f'a shard is i/n with i from 1 to n, got '
+                         f'{part}/{parts}; the first of four is 1/4.')
+    return cells[part - 1::parts]
+
+
+def read_results(folder: str | Path) -> Iterator[Mapping[str, Any]]:
+    """What is known of all runs that lie in a grid's folder.
+
+    Args:
+        folder (str or Path): Of the grid.
+
+    Yields:
+        dict: Of a run, in the order of masker, ratio and seed.
+    """
+    found = []
+    for path in Path(folder).glob(f'*/ratio*/seed*/{RESULT}'):
+        found.append(json.loads(path.read_text(encoding='utf-8')))
+    yield from sorted(found,
+                      key=lambda r: (r['masker'], r['ratio'], r['seed']))
