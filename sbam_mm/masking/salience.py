@@ -10,10 +10,15 @@ from typing import FrozenSet
 
 from torch import Tensor, nn
 
+from sbam_mm.exact import is_exact
 from sbam_mm.registry import MODELS
 
 from . import functional as F
 from .types import MaskingContext
+
+# From here on L x L numbers cost more memory than they save time; below, one
+# product is faster than several.
+LONG = 2048
 
 
 @MODELS.register_module()
@@ -31,7 +36,9 @@ class AffinitySalience(nn.Module):
     """Token salience of SBAM, Eq. 3 and 4: S = N(column sums of A).
 
     A is the row-wise softmax of x xᵀ over an image's patch tokens; column j
-    sums up what token j gives to all others, its outgoing weight.
+    sums up what token j gives to all others, its outgoing weight. From 2048
+    tokens on A is never held as a whole, which changes the scores by a
+    rounding (unless :mod:`sbam_mm.exact` says otherwise).
 
     Args:
         direction (str): "outgoing" (the paper) or "incoming": row sums of
@@ -107,6 +114,10 @@ class AffinitySalience(nn.Module):
         scale = self.scale
         if isinstance(scale, str):
             scale = float(tokens.shape[-1]**-0.5)
+        long = tokens.shape[1] >= LONG and not is_exact()
+        if long and self.direction == 'outgoing':
+            return F.min_max(
+                F.chunked_outgoing_weight(tokens, scale, self.normalize))
         logits = F.affinity(tokens, scale, self.normalize)
         if self.direction == 'outgoing':
             weight = F.outgoing_weight(logits)
