@@ -99,6 +99,7 @@ setup(
         'onedl': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain'],
         'openmmlab': ['mmengine', 'mmcv', 'mmpretrain'],
         'report': REPORT,
+        'segments': ['scikit-image', 'transformers'],
         'dev': [*REPORT, 'mypy', 'pytest', 'ruff', 'types-PyYAML'],
     },
     classifiers=[

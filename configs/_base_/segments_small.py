@@ -1,7 +1,7 @@
 """Small images with their segments: one id per patch beside each image.
 
     python tools/generate_segments.py $DATA_ROOT/train --size 32 \
-        --option scale=60 min_size=30 --out data/segments.npy
+        --option scale=100 min_share=0.04 --out data/segments.npy
 
 makes them from 32 x 32 pixels; SEGMENTS names another file.
 """

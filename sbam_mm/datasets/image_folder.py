@@ -14,10 +14,13 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
+from mmpretrain.datasets.custom import find_folders, get_samples
 from PIL import Image, ImageOps
 from rich.progress import track
 
 from sbam_mm.registry import DATASETS
+
+from .class_lists import CLASS_LISTS
 
 # Below this many files an unlucky start could stop a healthy run.
 _MIN_READS = 32
@@ -89,6 +92,11 @@ class ImageFolder(CustomDataset):
         extensions (Sequence[str]): File name endings that count as images.
             Defaults to the formats named in the signature.
         pipeline (Sequence): Transforms after decoding. Defaults to ().
+        classes (str | Sequence[str], optional): Folders to use, by name, or
+            a file with one a line; the class of a folder is its place in the
+            list. "imagenet100" stands for the 100 classes of ImageNet that
+            contrastive learning uses. Names that are no folders rename all
+            folders in order, as in mmpretrain. Defaults to None, all folders.
         max_unreadable (float): The run stops once more than this share of
             the distinct files tried could not be read, after at least 32 of
             them (or all, in a smaller data set). 1 never stops. Counted in
@@ -104,7 +112,8 @@ class ImageFolder(CustomDataset):
         **kwargs: Of ``mmpretrain.datasets.CustomDataset``.
 
     Raises:
-        FileNotFoundError: The folder is missing or holds no image.
+        FileNotFoundError: The folder is missing or holds no image, or folders
+            of ``classes`` are missing.
         UnreadableImagesError: More than ``max_unreadable`` cannot be read.
         ValueError: ``max_unreadable`` outside [0, 1], or a pipeline that asks
             for an image type which this data set does not decode to.
@@ -131,6 +140,7 @@ class ImageFolder(CustomDataset):
                                               '.ppm', '.bmp', '.pgm', '.tif',
                                               '.tiff', '.gif'),
                  pipeline: Sequence = (),
+                 classes: str | Sequence[str] | None = None,
                  max_unreadable: float = 0.5,
                  cache: bool = False,
                  cache_limit: float = 8.,
@@ -155,6 +165,8 @@ class ImageFolder(CustomDataset):
             with_label=with_label is not False,
             extensions=extensions,
             pipeline=_without_loader(pipeline),
+            classes=CLASS_LISTS.get(classes, classes) if isinstance(
+                classes, str) else classes,
             **kwargs)
 
     # Building
@@ -192,6 +204,23 @@ class ImageFolder(CustomDataset):
             raise FileNotFoundError(
                 _how_to(f'{self.ann_file!r} lists no image'))
         return samples
+
+    def _find_samples(self) -> list:
+        if self.with_label and self.CLASSES is not None:
+            folders, _ = find_folders(self.img_prefix)
+            missing = sorted(set(self.CLASSES) - set(folders))
+            if len(missing) < len(self.CLASSES):
+                if missing:
+                    raise FileNotFoundError(
+                        f'{self.img_prefix!r} has no folders for '
+                        f'{len(missing)} of the {len(self.CLASSES)} classes, '
+                        f'such as {missing[0]!r}: add them, or take them out '
+                        'of classes.')
+                numbers = {name: i for i, name in enumerate(self.CLASSES)}
+                samples, _ = get_samples(self.img_prefix, numbers,
+                                         self.is_valid_file)
+                return samples
+        return super()._find_samples()
 
     def full_init(self) -> None:
         """List the images and, with ``cache=True``, decode them."""

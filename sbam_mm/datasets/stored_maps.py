@@ -96,11 +96,14 @@ class MapInfo:
         mark (DatasetMark): The images they belong to.
         made_by (str): What made them, for people.
         epoch (int, optional): After which epoch. Defaults to None.
+        details (dict, optional): What made them, for programs. Defaults to
+            None.
     """
-    grid: tuple[int, int]
+    grid: tuple[int, ...]
     mark: DatasetMark
     made_by: str
     epoch: int | None = None
+    details: Mapping[str, Any] | None = None
 
     def save(self, path: Path) -> None:
         """Write as JSON, atomically."""
@@ -112,7 +115,7 @@ class MapInfo:
         content = json.loads(path.read_text())
         return cls(
             tuple(content['grid']), DatasetMark(**content['mark']),
-            content['made_by'], content['epoch'])
+            content['made_by'], content['epoch'], content.get('details'))
 
 
 def _replace_text(path: Path, text: str) -> None:
@@ -159,8 +162,12 @@ class MapWriter:
     def create(self) -> None:
         """Make room for all maps."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.create_at(self.partial)
+
+    def create_at(self, file: Path) -> None:
+        """Make room for all maps in a file of another name."""
         np.lib.format.open_memmap(
-            self.partial,
+            file,
             mode='w+',
             dtype=self.dtype,
             shape=(self.info.mark.images, *self.info.grid))

@@ -1,0 +1,96 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Segments by the Segment Anything Model, through Hugging Face."""
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from .id_map import Masks
+
+
+class SAM:
+    """Every mask SAM or SAM 2 finds from a grid of points.
+
+    This is the automatic mask generation of transformers, with its filters
+    of predicted quality, stability and duplicates.
+
+    Source: Kirillov et al., *Segment Anything*, ICCV 2023; Taguchi et al.,
+    *SAM Helps SSL*, 2024, section 4 (ViT-H, 32 x 32 points).
+
+    Args:
+        checkpoint (str): A folder with a model and its image processor, or a
+            name on the Hugging Face hub, which is downloaded; of SAM 2 for
+            instance "facebook/sam2.1-hiera-large". Defaults to
+            "facebook/sam-vit-huge".
+        points (int): Per side of the grid. Defaults to 32.
+        points_per_batch (int): At once; more take more memory. Defaults to
+            64.
+        quality (float): Least predicted overlap with the true mask, in
+            [0, 1]. Defaults to 0.88.
+        stability (float): Least overlap of the masks at slightly different
+            thresholds, in [0, 1]. Defaults to 0.95.
+        device (str, optional): Such as "cuda:1". Defaults to None: a GPU
+            where there is one.
+
+    Raises:
+        ValueError: If transformers is not installed, or there is no such
+            checkpoint.
+
+    Example::
+
+        found = SAM('checkpoints/sam-vit-base')(image)
+        found.masks.shape  # (n, H, W)
+    """
+
+    def __init__(self,
+                 checkpoint: str = 'facebook/sam-vit-huge',
+                 points: int = 32,
+                 points_per_batch: int = 64,
+                 quality: float = 0.88,
+                 stability: float = 0.95,
+                 device: str | None = None):
+        try:
+            from transformers import pipeline
+        except ImportError as error:
+            raise ValueError(
+                'the back-end sam needs transformers, which is not installed; '
+                "run `pip install 'sbam_mm[segments]'`, or take the back-end "
+                'felzenszwalb.') from error
+        if device is None:
+            device = 'cuda' if torch.cuda.is_available() else 'cpu'
+        try:
+            self._generate: Any = pipeline(
+                'mask-generation', model=checkpoint, device=device)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f'{checkpoint!r} is no SAM checkpoint that can be loaded: '
+                'name a folder with config.json, preprocessor_config.json and '
+                'model.safetensors, or a model of the Hugging Face hub.'
+            ) from error
+        self._asked = dict(
+            points_per_crop=points,
+            points_per_batch=points_per_batch,
+            pred_iou_thresh=quality,
+            stability_score_thresh=stability)
+        # Neither batch nor device changes the masks.
+        self.settings = dict(
+            checkpoint=checkpoint,
+            points=points,
+            quality=quality,
+            stability=stability)
+
+    def __call__(self, image: np.ndarray) -> Masks:
+        """Cut an image.
+
+        Args:
+            image (np.ndarray): RGB, uint8, (H, W, 3).
+
+        Returns:
+            Masks: (n, H, W), n may be 0.
+        """
+        found = self._generate(Image.fromarray(image), **self._asked)
+        masks = np.zeros((len(found['masks']), *image.shape[:2]), bool)
+        for number, mask in enumerate(found['masks']):
+            masks[number] = np.asarray(mask, bool)
+        return Masks(masks, np.asarray(found['scores'], np.float64))

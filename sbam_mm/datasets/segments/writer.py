@@ -1,0 +1,146 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Write segments image by image, stop at any time, go on later."""
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+
+from sbam_mm.files import write_atomically
+
+from ..segment_maps import checksums_path
+from ..stored_maps import DatasetMark, MapInfo, MapWriter, innermost
+
+
+class SegmentWriter:
+    """A file of segments that several processes fill, or one after a break.
+
+    An image's map is written before its checksum, and an image with a
+    checksum is finished. Until :meth:`publish` all files end on ``.tmp``.
+    ``complete`` says that the same maps were published before.
+
+    Args:
+        path (str or Path): Of the ``.npy`` file.
+        dataset (Dataset): Of mmengine, whose images the maps belong to.
+        grid (tuple[int, int]): Rows and columns of a stored map.
+        details (dict): The back-end, its settings and how its masks become
+            ids: whatever must not change halfway. JSON's types only.
+
+    Raises:
+        ValueError: If the file was begun or made with other images, another
+            grid or other details.
+    """
+
+    def __init__(self,
+                 path: str | Path,
+                 dataset: Any,
+                 grid: tuple[int, int],
+                 details: dict):
+        self.path = Path(path)
+        mark = DatasetMark.of(dataset)
+        made_by = f'tools/generate_segments.py, {details.get("backend")}'
+        self.info = MapInfo(tuple(grid), mark, made_by, details=details)
+        self.paths = [
+            str(innermost(dataset).get_data_info(index)['img_path'])
+            for index in range(mark.images)
+        ]
+        self.maps = MapWriter(self.path, self.info, np.uint8)
+        self.checksums = MapWriter(
+            checksums_path(self.path), MapInfo((), mark, made_by), np.uint64)
+        self._begun = self.path.with_suffix('.json.tmp')
+        self._open()
+
+    def _open(self) -> None:
+        self.complete = self.path.is_file()
+        if self.complete:
+            self._compare(self.path.with_suffix('.json'), 'made')
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # The description first: who finds it finds what to agree with.
+        _create_once(self._begun, self.info.save)
+        self._compare(self._begun, 'begun')
+        for part in (self.maps, self.checksums):
+            _create_once(part.partial, part.create_at)
+
+    def _compare(self, described: Path, made: str) -> None:
+        known = MapInfo.load(described)
+        mine = self.info
+        if known.mark.fingerprint != mine.mark.fingerprint:
+            how = f'{known.mark.images} images, not these {mine.mark.images}'
+        elif (known.grid, known.details) != (mine.grid, mine.details):
+            how = f'the settings {known.grid}, {known.details}'
+        else:
+            return
+        raise ValueError(
+            f'the maps {str(self.path)!r} were {made} with {how}; give the '
+            f'same again, another --out, or delete {described.name!r} and '
+            'what belongs to it.')
+
+    def finished(self) -> np.ndarray:
+        """Which images are done, by any process: (N,) bool."""
+        return np.load(self.checksums.partial) != 0
+
+    def todo(self, shard: tuple[int, int] = (0, 1)) -> list[int]:
+        """The images of one of n equal shares that are not done yet.
+
+        Args:
+            shard (tuple[int, int]): Its number, from 0, and how many there
+                are. Defaults to (0, 1), all images.
+
+        Raises:
+            ValueError: If there is no such share.
+        """
+        number, shards = shard
+        if not 0 <= number < shards:
+            raise ValueError(f'there is no shard {number}/{shards}; they are '
+                             'numbered from 0, so the last of 4 is 3/4.')
+        # In a row, so that two machines rarely write to the same page.
+        share = np.array_split(np.arange(len(self.paths)), shards)[number]
+        finished = self.finished()
+        return [int(index) for index in share if not finished[index]]
+
+    def write(self, index: int, ids: np.ndarray, check: int) -> None:
+        """Store the map of an image.
+
+        Args:
+            index (int): Its number in the data set.
+            ids (np.ndarray): (h, w) uint8, of the grid's shape.
+            check (int): Of :func:`sbam_mm.datasets.segment_maps.checksum`.
+        """
+        self.maps.write(index, ids[None])
+        self.checksums.write(index, np.array([check], np.uint64))
+
+    def publish(self) -> bool:
+        """Give the files their names, if all images are done.
+
+        Returns:
+            bool: Whether they have them, through this process or another.
+        """
+        try:
+            if not self.finished().all():
+                return False
+            # A copy: a crash before the next line loses nothing.
+            write_atomically(self.checksums.path,
+                             self.checksums.partial.read_bytes())
+            self.maps.publish()
+            self.checksums.partial.unlink()
+            self._begun.unlink()
+        except FileNotFoundError:
+            # Another process was as fast.
+            return self.path.is_file()
+        return True
+
+
+def _create_once(path: Path, make: Callable[[Path], Any]) -> None:
+    """Make a file unless it is there; never half of one, never twice."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    os.close(handle)
+    try:
+        make(Path(name))
+        os.chmod(name, 0o644)
+        os.link(name, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(name)
