@@ -75,6 +75,8 @@ def read_readme():
     return readme.read_text(encoding='utf-8') if readme.exists() else ''
 
 
+# Of the maintained distribution; installs without compiling anything.
+SEGMENTATION = ['onedl-mmsegmentation']
 REPORT = ['jinja2', 'matplotlib', 'scikit-image', 'tensorboard']
 
 setup(
@@ -100,7 +102,11 @@ setup(
         'openmmlab': ['mmengine', 'mmcv', 'mmpretrain'],
         'report': REPORT,
         'segments': ['scikit-image', 'transformers'],
-        'dev': [*REPORT, 'mypy', 'pytest', 'ruff', 'types-PyYAML'],
+        # docs/transfer.md: detection needs mmcv's compiled operators.
+        'segmentation': SEGMENTATION,
+        'detection': ['onedl-mmdetection', 'pycocotools'],
+        'dev':
+        [*REPORT, *SEGMENTATION, 'mypy', 'pytest', 'ruff', 'types-PyYAML'],
     },
     classifiers=[
         'Programming Language :: Python :: 3',

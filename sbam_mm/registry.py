@@ -32,6 +32,11 @@ TRANSFORMS = Registry(
     locations=['sbam_mm.datasets'])
 HOOKS = Registry(
     'hook', scope='sbam_mm', parent=parent.HOOKS, locations=['sbam_mm.engine'])
+FUNCTIONS = Registry(
+    'function',
+    scope='sbam_mm',
+    parent=root.FUNCTIONS,
+    locations=['sbam_mm.datasets'])
 # A child of mmengine's own, which mmseg and mmdet look into as well.
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optim wrapper constructor',

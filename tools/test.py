@@ -11,6 +11,7 @@ import sys
 
 from mmengine.config import Config
 
+from sbam_mm.engine.data_files import check_data_files
 from sbam_mm.engine.launch import (
     LaunchError,
     build_runner,
@@ -49,6 +50,7 @@ def main() -> None:
     try:
         cfg = load_config(args.config, args.data_root, args.cfg_options)
         merge_args(cfg, args)
+        check_data_files(cfg, 'test')
         notes = prepare_launch(cfg, args.launcher)
     except LaunchError as error:
         sys.exit(f'error: {error}')

@@ -5,7 +5,8 @@ annotations/instances_{train,val}2017.json.
 """
 _base_ = './mask_rcnn_vitdet.py'
 
-dataset = dict(type='CocoDataset', data_root='{{$DATA_ROOT:data/coco}}')
+data_root = '{{$DATA_ROOT:data/coco}}'
+dataset = dict(type='CocoDataset', data_root=data_root)
 train_dataloader = dict(
     batch_size=8,
     num_workers=8,
@@ -31,8 +32,11 @@ val_dataloader = dict(
         test_mode=True,
         pipeline={{_base_.test_pipeline}}))
 test_dataloader = val_dataloader
-# The data set's own annotations are compared with; no second path to set.
-val_evaluator = dict(type='CocoMetric', metric=['bbox', 'segm'])
+val_evaluator = dict(
+    type='CocoMetric',
+    # Without it areas would be those of boxes.
+    ann_file=data_root + '/annotations/instances_val2017.json',
+    metric=['bbox', 'segm'])
 test_evaluator = val_evaluator
 
 # 118,000 images a hundred times, 64 at a time.

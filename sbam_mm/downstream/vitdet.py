@@ -153,7 +153,7 @@ class ViTDet(FromEncoder, VisionTransformer):
         Raises:
             ValueError: If patches do not tile the images.
         """
-        check_tiles(tuple(images.shape[-2:]), self.patch_size)
+        check_tiles((images.shape[-2], images.shape[-1]), self.patch_size)
         x, grid = self.patch_embed(images)
         if self.cls_token is not None:
             x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)

@@ -137,6 +137,7 @@ def test_a_detector_learns_images_by_heart(tmp_path):
         pipeline=[load, labels, resize, pad, dict(type='PackDetInputs')])
     cfg.val_dataloader.dataset = dict(
         **dataset, test_mode=True, pipeline=[load, resize, pad, labels, pack])
+    cfg.val_evaluator.ann_file = str(data['root'] / 'instances_train.json')
     init_default_scope('mmdet')
     first, last, metrics = train_in_two_halves(cfg)
     print(f'detection: loss {first:.2f} -> {last:.2f}, {metrics}')
