@@ -99,7 +99,7 @@ def flex_segment_attention(q: Tensor, k: Tensor, v: Tensor, u_pos: Tensor,
         return score + torch.where((first > 0) & (second > 0), related, 0.)
 
     run = _compiled(flex_attention) if q.is_cuda else flex_attention
-    out = run(
+    out: Tensor = run(
         blocks.dense(q),
         blocks.dense(k),
         blocks.dense(v),

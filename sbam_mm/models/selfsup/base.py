@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What every masked-image-modelling method shares: a masker and its view."""
+from dataclasses import replace
 from functools import partial
 from typing import Callable, Dict, FrozenSet, Optional, Sequence
 
@@ -78,8 +79,8 @@ def segments_for(encoder: nn.Module,
         highest=encoder.segment_bias.max_segments)
     if views is None:
         return gather()
-    maps = [gather(view=view) for view in views]
-    return None if any(ids is None for ids in maps) else torch.cat(maps)
+    maps = [ids for view in views if (ids := gather(view=view)) is not None]
+    return torch.cat(maps) if maps else None
 
 
 class MaskedImageModel(BaseSelfSupervisor):
@@ -161,9 +162,7 @@ class MaskedImageModel(BaseSelfSupervisor):
     def context(self,
                 tokens: Tensor,
                 inputs: Tensor,
-                data_samples: Optional[list] = None,
-                attend: Optional[Sequence[SegmentRelation]] = None
-                ) -> MaskingContext:
+                data_samples: Optional[list] = None) -> MaskingContext:
         """What the masker may look at.
 
         Args:
@@ -171,17 +170,12 @@ class MaskedImageModel(BaseSelfSupervisor):
             inputs (Tensor): The images they come from, (B, C, H, W).
             data_samples (list, optional): With the pipeline's maps.
                 Defaults to None.
-            attend (Sequence[SegmentRelation], optional): What segments do to
-                the encoder's attention. Defaults to None: nothing.
         """
-        # Only MaskedViT has such an option.
-        guided = {} if attend is None else dict(attend=attend)
         grid = self.backbone.grid(inputs)
         progress, epoch = training_progress()
         providers: Dict[str, Callable[..., Optional[Tensor]]] = dict(
-            attention=partial(self.backbone.attention, tokens, **guided),
-            layer_tokens=partial(self.backbone.layer_tokens, tokens,
-                                 **guided),
+            attention=partial(self.backbone.attention, tokens),
+            layer_tokens=partial(self.backbone.layer_tokens, tokens),
             position=lambda: self.backbone.position(grid)[:, 1:])
         for key, transform in STORED_MAPS.items():
             providers[key] = partial(stored_map, data_samples, key, grid,
@@ -196,10 +190,26 @@ class MaskedImageModel(BaseSelfSupervisor):
              tokens: Tensor,
              inputs: Tensor,
              data_samples: Optional[list] = None,
+             attend: Optional[Sequence[SegmentRelation]] = None,
              **known) -> TokenMask:
-        """Let the masker decide, from the embedded tokens (B, L, D)."""
-        return self.masker(
-            self.context(tokens, inputs, data_samples, **known))
+        """Let the masker decide, from the embedded tokens (B, L, D).
+
+        Args:
+            tokens, inputs, data_samples: See :meth:`context`.
+            attend (Sequence[SegmentRelation], optional): What segments do to
+                the encoder's attention, which maskers may ask for. Defaults
+                to None: nothing.
+            **known: Further options of :meth:`context`.
+        """
+        context = self.context(tokens, inputs, data_samples, **known)
+        if attend is not None:
+            guided = {
+                name: partial(context.providers[name], attend=attend)
+                for name in ('attention', 'layer_tokens')
+            }
+            context = replace(
+                context, providers={**context.providers, **guided})
+        return self.masker(context)
 
     def follow_student(self) -> None:
         """Let a momentum teacher take its step; call it first in ``loss``."""

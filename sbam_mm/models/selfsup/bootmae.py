@@ -155,8 +155,9 @@ class BootMAE(MomentumTargetMAE):
             self.neck(latent, early, token_mask),
             self.feature_regressor(latent, late, token_mask))
 
-    def predict(self, tokens: Tensor, token_mask: TokenMask,
-                inputs: Tensor) -> Tensor:
+    def predict(  # type: ignore[override]  # its encoder is not guided
+            self, tokens: Tensor, token_mask: TokenMask,
+            inputs: Tensor) -> Tensor:
         """Every patch's pixels, for pictures: (B, L, D) -> (B, L, P)."""
         return self.regress(tokens, token_mask).pixels
 

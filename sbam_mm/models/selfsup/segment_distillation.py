@@ -89,11 +89,13 @@ class DistilMAE(MAE):
     model; patches of 8 pixels have 16 times as much.
 
     Args:
+        backbone (dict): The student's, ``MaskedViT`` without
+            ``segment_bias``.
         teacher (dict): ``FrozenTeacher`` with the backbone and checkpoint of
             the first phase, ``segment_bias`` included.
         weight (float): The paper's lambda. Defaults to 1.
         start (str): "teacher" or "scratch". Defaults to "teacher".
-        **kwargs: Of :class:`MAE`; a backbone without ``segment_bias``.
+        **kwargs: Of :class:`MAE`.
 
     Raises:
         ValueError: If student and teacher have different layers or heads, or
@@ -111,17 +113,20 @@ class DistilMAE(MAE):
                 checkpoint='work_dirs/phase_one/epoch_1600.pth'))
     """
 
+    teacher: FrozenTeacher
+
     def __init__(self,
-                 *args,
+                 backbone: dict | nn.Module,
                  teacher: dict | nn.Module,
                  weight: float = 1.,
                  start: str = 'teacher',
                  **kwargs):
-        super().__init__(*args, teacher=teacher, **kwargs)
-        check_start(start)
-        if not isinstance(self.teacher, FrozenTeacher):
+        teacher = build_part(teacher)
+        if not isinstance(teacher, FrozenTeacher):
             raise ValueError("a student learns from a trained model; set "
                              "model.teacher.type='sbam_mm.FrozenTeacher'.")
+        super().__init__(backbone, teacher=teacher, **kwargs)
+        check_start(start)
         check_pair(self.backbone, self.teacher.vit)
         self.weight = weight
         self.start = start

@@ -7,7 +7,6 @@ from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence
 import torch
 from torch import Tensor, nn
 
-from sbam_mm.layers import SegmentRelation
 from sbam_mm.masking import MaskingContext
 from sbam_mm.models.backbones.vit_attention import encode_whole
 from sbam_mm.models.losses import DINOLoss, target_entropy
@@ -161,7 +160,6 @@ class SelfDistillation(MaskedImageModel):
                 tokens: Tensor,
                 inputs: Tensor,
                 data_samples: Optional[list] = None,
-                attend: Optional[Sequence[SegmentRelation]] = None,
                 teaching: Optional[TeacherPass] = None) -> MaskingContext:
         """What the masker may look at.
 
@@ -169,12 +167,10 @@ class SelfDistillation(MaskedImageModel):
             tokens (Tensor): The student's, with positions, (B, L, D).
             inputs (Tensor): The views they come from, (B, C, H, W).
             data_samples (list, optional): Not used.
-            attend (Sequence[SegmentRelation], optional): What segments do to
-                the student's attention. Defaults to None: nothing.
             teaching (TeacherPass, optional): The teacher's pass over these
                 views. Defaults to None: a new one if a masker asks.
         """
-        context = super().context(tokens, inputs, attend=attend)
+        context = super().context(tokens, inputs)
         teaching = teaching or self.teach(inputs)
         providers = {
             'teacher_attention': teaching.attention,

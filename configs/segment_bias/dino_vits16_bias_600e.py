@@ -1,0 +1,26 @@
+"""DINO guided by segments, ViT-S/16, 600 epochs: the first phase.
+
+Batch and rates are those of the method on ImageNet-1K: the paper leaves them
+to a supplement that is not public. Student and teacher are told the segments
+of every crop; u_pos and u_neg start at 0. 16 GPUs x 64 images.
+
+Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
+          Self-supervised Learning, BMVC 2024, Table 1.
+Expected: not in the paper, which gives the second phase. Not measured by this
+          project.
+Cost:     not stated; not measured by this project.
+Command:  DATA_ROOT=/path/to/imagenet NNODES=2 SEGMENTS=data/segments.npy \
+          tools/dist_train.sh \
+              configs/segment_bias/dino_vits16_bias_600e.py 8
+"""
+_base_ = [
+    '../_base_/segments_multi_crop_224.py',
+    '../_base_/dino_vits.py',
+    '../_base_/dino_schedule_600e.py',
+]
+
+model = dict(backbone=dict(segment_bias=dict()))
+
+# Biases are spared weight decay.
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={'segment_bias': dict(decay_mult=0.)}))

@@ -1,0 +1,28 @@
+"""MAE guided by segments, ViT-B/16, 3200 epochs: the first phase.
+
+Batch and rates are those of the method on ImageNet-1K: the paper leaves them
+to a supplement that is not public. How u_pos and u_neg start is not said
+either: at 0.
+
+Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
+          Self-supervised Learning, BMVC 2024, Tables 1 and 2.
+Expected: not in the paper; the second phase gives 79.2 % linear probing (MAE
+          76.9). Not measured by this project.
+Cost:     not stated; not measured by this project.
+Command:  DATA_ROOT=/path/to/imagenet SEGMENTS=data/segments.npy \
+          tools/dist_train.sh \
+              configs/segment_bias/mae_vitb16_bias_3200e.py 8
+"""
+_base_ = [
+    '../_base_/runtime.py',
+    '../_base_/segments_224.py',
+    '../_base_/mae_vitb.py',
+    '../_base_/schedule_3200e.py',
+]
+
+model = dict(
+    backbone=dict(segment_bias=dict(sharing='head_and_layer')))
+
+# Biases are spared weight decay.
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={'segment_bias': dict(decay_mult=0.)}))

@@ -1,0 +1,34 @@
+"""DINO on small images, its attention guided by segments: the first phase.
+
+SEGMENTS names the map file that tools/generate_segments.py makes; see
+configs/_base_/segments_small.py.
+
+Paper:    none; the method of Taguchi et al., BMVC 2024.
+Expected: not measured by this project.
+Cost:     not measured by this project.
+Command:  DATA_ROOT=data/cifar10 SEGMENTS=data/segments.npy \
+          .venv/bin/python tools/train.py \
+              configs/small/segment_bias_dino_small.py
+"""
+_base_ = '../_base_/segments_multi_crop_small.py'
+
+model = dict(
+    type='sbam_mm.DINO',
+    backbone=dict(learned_position=True, segment_bias=dict()),
+    neck=None,
+    head=dict(
+        _delete_=True,
+        type='sbam_mm.DINOHead',
+        in_dim=96,
+        out_dim=256,
+        hidden_dim=256,
+        bottleneck_dim=64),
+    masker=None,
+    # Few steps: a teacher that follows faster, no warm-up of temperatures.
+    cls_loss=dict(teacher_temperature=0.04),
+    momentum=0.99,
+    end_momentum=1.)
+
+# Biases are spared weight decay.
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={'segment_bias': dict(decay_mult=0.)}))

@@ -1,0 +1,19 @@
+"""MAE on small images, its attention guided by segments: the first phase.
+
+SEGMENTS names the map file that tools/generate_segments.py makes; see
+configs/_base_/segments_small.py.
+
+Paper:    none; the method of Taguchi et al., BMVC 2024.
+Expected: not measured by this project.
+Cost:     not measured by this project.
+Command:  DATA_ROOT=data/cifar10 SEGMENTS=data/segments.npy \
+          .venv/bin/python tools/train.py \
+              configs/small/segment_bias_mae_small.py
+"""
+_base_ = '../_base_/segments_small.py'
+
+model = dict(backbone=dict(segment_bias=dict(sharing='head_and_layer')))
+
+# Biases are spared weight decay.
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={'segment_bias': dict(decay_mult=0.)}))

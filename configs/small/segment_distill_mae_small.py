@@ -1,0 +1,24 @@
+"""A plain ViT learns from segment_bias_mae_small: the second phase.
+
+PHASE_ONE names a checkpoint of configs/small/segment_bias_mae_small.py, which
+has to run first, SEGMENTS the same map file as there.
+
+Paper:    none; the method of Taguchi et al., BMVC 2024.
+Expected: not measured by this project.
+Cost:     not measured by this project.
+Command:  DATA_ROOT=data/cifar10 SEGMENTS=data/segments.npy \
+          .venv/bin/python tools/train.py \
+              configs/small/segment_distill_mae_small.py
+"""
+_base_ = '../_base_/segments_small.py'
+
+phase_one = '{{$PHASE_ONE:work_dirs/segment_bias_mae_small/epoch_4.pth}}'
+model = dict(
+    type='sbam_mm.DistilMAE',
+    teacher=dict(
+        type='sbam_mm.FrozenTeacher',
+        backbone=dict(
+            _base_.model.backbone,
+            segment_bias=dict(sharing='head_and_layer')),
+        checkpoint=phase_one),
+    weight=1.)
