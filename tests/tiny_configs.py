@@ -28,6 +28,8 @@ def stored_maps(batch_size=2):
             generator.random(GRID, dtype=np.float32), 'attention_map')
         sample.set_field(
             generator.integers(0, 3, GRID).astype(np.uint8), 'part_map')
+        sample.set_field(
+            generator.integers(0, 4, GRID).astype(np.uint8), 'segment_map')
         samples.append(sample)
     return samples
 
@@ -123,10 +125,23 @@ def cae(model):
 
 def self_distillation(model):
     """DINO and iBOT: two global and one local crop of two images."""
-    model.backbone.update(arch=ARCH, **SIZE)
-    model.head.update(
-        in_dim=24, out_dim=16, hidden_dim=16, bottleneck_dim=8)
-    return [torch.rand(2, 3, size, size) for size in (32, 32, 16)], None
+    parts = [model]
+    if model.get('teacher'):
+        parts.append(model.teacher)
+    for part in parts:
+        part.backbone.update(arch=ARCH, **SIZE)
+        part.head.update(
+            in_dim=24, out_dim=16, hidden_dim=16, bottleneck_dim=8)
+    generator = np.random.default_rng(0)
+    samples = []
+    for _ in range(2):
+        sample = DataSample()
+        sample.set_field([
+            generator.integers(0, 4, (side, side)).astype(np.uint8)
+            for side in (4, 4, 2)
+        ], 'segment_map')
+        samples.append(sample)
+    return [torch.rand(2, 3, size, size) for size in (32, 32, 16)], samples
 
 
 def classifier(model):
@@ -158,6 +173,8 @@ METHODS = {
     'sbam_mm.MAE': mae,
     'sbam_mm.SimMIM': simmim,
     'sbam_mm.DINO': self_distillation,
+    'sbam_mm.DistilDINO': self_distillation,
+    'sbam_mm.DistilMAE': mae,
     'sbam_mm.iBOT': self_distillation,
 }
 
@@ -172,6 +189,21 @@ def frozen_teacher(model, folder):
         path = folder / 'teacher.pth'
         torch.save({f'backbone.{k}': v
                     for k, v in vit.state_dict().items()}, path)
+        teacher.checkpoint = str(path)
+
+
+def frozen_dino(model, folder):
+    """A trained DINO with random weights, from a file as users have it."""
+    teacher = model.get('teacher') or {}
+    if teacher.get('type') == 'sbam_mm.FrozenDINO':
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            branch = torch.nn.ModuleDict({
+                name: MODELS.build(teacher[name])
+                for name in ('backbone', 'head')
+            })
+        path = folder / 'teacher.pth'
+        torch.save({f'momentum_teacher.module.{k}': v
+                    for k, v in branch.state_dict().items()}, path)
         teacher.checkpoint = str(path)
 
 
@@ -208,6 +240,7 @@ def tiny(cfg, folder):
     model = cfg.model
     batch = METHODS[model.type](model)
     frozen_teacher(model, folder)
+    frozen_dino(model, folder)
     dalle_tokenizer(model, folder)
     if model.get('masker'):
         tiny_masker(model.masker)
