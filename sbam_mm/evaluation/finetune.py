@@ -88,8 +88,6 @@ def finetune_config(recipe: EncoderRecipe,
     cfg.model.head.update(num_classes=classes, in_channels=embed_dims)
     cfg.data_preprocessor.update(num_classes=classes, **recipe.normalise)
     _put_images(cfg, recipe.size, images, Path(work_dir))
-    if epochs:
-        _stretch(cfg, epochs)
     base = cfg.get('auto_scale_lr', {}).get('base_batch_size')
     if batch_size:
         cfg.train_dataloader.batch_size = batch_size
@@ -100,6 +98,9 @@ def finetune_config(recipe: EncoderRecipe,
             loader.num_workers = num_workers
     if len(images.train) < cfg.train_dataloader.batch_size:
         cfg.train_dataloader.batch_size = len(images.train)
+    if epochs:
+        _stretch(cfg, epochs,
+                 len(images.train) // cfg.train_dataloader.batch_size)
     cfg.val_evaluator = dict(type='Accuracy', topk=(1, min(5, classes)))
     for key in ('test_dataloader', 'test_evaluator', 'test_cfg'):
         cfg.pop(key, None)
@@ -128,13 +129,14 @@ def _put_images(cfg: Config, size: int, images: ImageSet,
         test_mode=True)
 
 
-def _stretch(cfg: Config, epochs: int) -> None:
-    """The same schedule over another number of epochs."""
-    factor = epochs / cfg.train_cfg.max_epochs
-    for scheduler in cfg.param_scheduler:
-        for key in ('begin', 'end', 'T_max'):
-            if key in scheduler:
-                scheduler[key] = scheduler[key] * factor
+def _stretch(cfg: Config, epochs: int, steps: int) -> None:
+    """The same schedule over another number of epochs, of so many steps."""
+    warm_up, cosine = cfg.param_scheduler
+    # At least one step, which mmengine would round down to none.
+    start = max(warm_up.end * epochs / cfg.train_cfg.max_epochs,
+                1.001 / steps)
+    warm_up.end = start
+    cosine.update(begin=start, end=epochs, T_max=epochs - start)
     cfg.train_cfg.max_epochs = epochs
 
 

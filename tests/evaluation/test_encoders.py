@@ -1,0 +1,196 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""The evaluated encoder is the pre-trained one, from whoever's file."""
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmpretrain.models import BEiTViT, VisionTransformer
+
+from sbam_mm.evaluation import extract_features
+from sbam_mm.evaluation.encoders import (
+    encoder_state,
+    file_hash,
+    load_encoder,
+    recipe_of,
+)
+from sbam_mm.evaluation.feature_cache import FrozenEncoder, cached_features
+from sbam_mm.evaluation.pooling import blocks_for, pool, pooled_tokens
+from sbam_mm.models.checkpoint_formats import from_ours
+from sbam_mm.registry import MODELS
+
+pytestmark = pytest.mark.unit
+ARCH = dict(embed_dims=24, num_layers=5, num_heads=3,
+            feedforward_channels=48)
+SIZE = dict(img_size=32, patch_size=8)
+
+
+def config(kind='sbam_mm.MaskedViT', **options):
+    return Config(dict(
+        model=dict(
+            type='sbam_mm.MAE',
+            data_preprocessor=dict(
+                type='SelfSupDataPreprocessor', mean=[1., 2., 3.],
+                std=[4., 5., 6.], to_rgb=True),
+            backbone=dict(type=kind, arch=ARCH, **SIZE, **options))))
+
+
+def built(recipe):
+    # mmpretrain's eval() returns nothing.
+    backbone = recipe.build()
+    backbone.eval()
+    return backbone
+
+
+def random_encoder(kind='sbam_mm.MaskedViT', **options):
+    torch.manual_seed(3)
+    model = MODELS.build(dict(type=kind, arch=ARCH, **SIZE, **options))
+    model.init_weights()
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    model.eval()
+    return model
+
+
+@pytest.mark.parametrize('kind, plain, options', [
+    ('sbam_mm.MaskedViT', VisionTransformer, {}),
+    ('sbam_mm.MaskedViT', VisionTransformer,
+     dict(layer_scale_init_value=0.1, learned_position=True)),
+    ('mmpretrain.VisionTransformer', VisionTransformer, {}),
+    ('sbam_mm.MaskedBEiT', BEiTViT, {}),
+])
+def test_same_features_as_the_pre_training_encoder(kind, plain, options,
+                                                   tmp_path):
+    encoder = random_encoder(kind, **options)
+    torch.save(dict(state_dict={
+        f'backbone.{k}': v for k, v in encoder.state_dict().items()}),
+        tmp_path / 'a.pth')
+    if kind.startswith('mmpretrain'):
+        encoder.out_type = 'raw'
+    recipe = recipe_of(config(kind, **options))
+    assert recipe.normalise == dict(
+        mean=[1., 2., 3.], std=[4., 5., 6.], to_rgb=True)
+    found = built(recipe)
+    assert type(found) is plain
+    assert not load_encoder(found, str(tmp_path / 'a.pth')).missing
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(found(images)[0], encoder(images)[0],
+                               rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize('name', ['mae', 'timm', 'dino', 'hf'])
+def test_official_files(name, tmp_path):
+    encoder = random_encoder()
+    state = from_ours({
+        f'backbone.{k}': v for k, v in encoder.state_dict().items()},
+        name, part='encoder').state
+    torch.save(dict(model=state) if name == 'mae' else state,
+               tmp_path / 'a.pth')
+    found = built(recipe_of(arch=ARCH, patch=8, size=32))
+    load_encoder(found, str(tmp_path / 'a.pth'))
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(found(images)[0], encoder(images)[0],
+                               rtol=0, atol=1e-5)
+
+
+def test_branches_of_our_own_distillation():
+    state = {'backbone.a': torch.zeros(1),
+             'momentum_teacher.module.backbone.a': torch.ones(1),
+             'momentum_teacher.module.head.b': torch.ones(1)}
+    for branch, value in (('teacher', 1.), ('student', 0.)):
+        found = encoder_state(dict(state_dict=state), branch=branch)
+        assert found['backbone.a'].item() == value
+    assert list(encoder_state(dict(state_dict=state))) == ['backbone.a']
+
+
+def test_half_an_encoder_is_refused_and_nothing_changes(tmp_path):
+    encoder = random_encoder()
+    state = encoder.state_dict()
+    del state['layers.4.attn.qkv.weight'], state['ln1.bias']
+    torch.save(state, tmp_path / 'a.pth')
+    found = recipe_of(config()).build()
+    before = {k: v.clone() for k, v in found.state_dict().items()}
+    with pytest.raises(ValueError, match='lacks 2 of the .* parameters'):
+        load_encoder(found, str(tmp_path / 'a.pth'))
+    assert all(torch.equal(v, before[k])
+               for k, v in found.state_dict().items())
+    with pytest.raises(ValueError, match='lacks 1 '):
+        load_encoder(found, str(tmp_path / 'a.pth'), new=['ln1.'])
+    torch.save({f'layer{i}.conv.weight': torch.ones(2, 2)
+                for i in range(4)}, tmp_path / 'resnet.pth')
+    with pytest.raises(ValueError, match='has 0 of the 66 keys'):
+        load_encoder(found, str(tmp_path / 'resnet.pth'))
+    with pytest.raises(ValueError, match='does not exist'):
+        file_hash(tmp_path / 'none.pth')
+
+
+def test_class_tokens_of_the_last_blocks():
+    """As a ViT cut after each block would give them."""
+    vit = built(recipe_of(config()))
+    images = torch.randn(2, 3, 32, 32)
+    rows = pooled_tokens(vit, images, 4)
+    assert rows.shape == (2, 5, 24)
+    for row, depth in enumerate(range(2, 6)):
+        cut = VisionTransformer(
+            dict(ARCH, num_layers=depth), **SIZE, out_type='raw')
+        cut.eval()
+        cut.load_state_dict({
+            k: v for k, v in vit.state_dict().items()
+            if not k.startswith('layers.') or int(k.split('.')[1]) < depth})
+        tokens = cut(images)[0]
+        torch.testing.assert_close(rows[:, row], tokens[:, 0])
+    torch.testing.assert_close(rows[:, 4], tokens[:, 1:].mean(1))
+    assert torch.equal(pooled_tokens(vit, images), rows[:, 3:])
+    assert torch.equal(pool(rows, '4cls'), rows[:, :4].flatten(1))
+    assert torch.equal(pool(rows, 'cls+avg'), rows[:, 3:].flatten(1))
+    assert blocks_for(['cls', 'avg']) == 1 and blocks_for(['4cls']) == 4
+    with pytest.raises(ValueError, match='no class token'):
+        pool(rows[:, 4:], 'cls')
+    with pytest.raises(ValueError, match='has 5 blocks, from which 6'):
+        pooled_tokens(vit, images, 6)
+
+
+class Images(torch.utils.data.Dataset):
+    """Labelled noise."""
+
+    def __init__(self, count=7):
+        generator = torch.Generator().manual_seed(0)
+        self.pixels = torch.randint(0, 256, (count, 3, 32, 32),
+                                    generator=generator, dtype=torch.uint8)
+        self.reads = 0
+
+    def __len__(self):
+        return len(self.pixels)
+
+    def __getitem__(self, index):
+        from mmpretrain.structures import DataSample
+        self.reads += 1
+        return dict(inputs=self.pixels[index],
+                    data_samples=DataSample().set_gt_label(index % 3))
+
+
+def test_cache_holds_the_features_and_is_read_once(tmp_path):
+    recipe, data = recipe_of(config()), Images()
+    backbone = recipe.build()
+    encoder = FrozenEncoder(backbone, recipe.preprocessor(), batch_size=3)
+    features, labels = cached_features(tmp_path, 'k', encoder, data)
+    assert isinstance(features, np.memmap) and features.dtype == np.float16
+    for row, name in enumerate(('cls', 'avg')):
+        expected, truth = extract_features(
+            backbone, Images(), name, recipe.preprocessor())
+        np.testing.assert_allclose(features[:, row], expected, rtol=1e-3,
+                                   atol=1e-3)
+        assert torch.equal(labels, truth)
+    again, _ = cached_features(tmp_path, 'k', encoder, data)
+    assert data.reads == 7 and np.array_equal(again, features)
+    cached_features(tmp_path, 'other', encoder, data)
+    assert data.reads == 14
+
+
+def test_a_diverged_encoder_leaves_no_file(tmp_path):
+    recipe = recipe_of(config())
+    backbone = recipe.build()
+    backbone.ln1.bias.data[0] = 1e6
+    encoder = FrozenEncoder(backbone, recipe.preprocessor(), batch_size=3)
+    with pytest.raises(ValueError, match='half precision'):
+        cached_features(tmp_path, 'k', encoder, Images())
+    assert not list(tmp_path.iterdir())

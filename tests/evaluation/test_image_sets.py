@@ -1,0 +1,191 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Image sets as they lie on disks, and lists of few of their images."""
+import hashlib
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.datasets import CIFAR10
+
+from sbam_mm.datasets.stored_maps import DatasetMark
+from sbam_mm.evaluation.few_shot import (
+    few_of,
+    few_shot_list,
+    write_few_shot_list,
+)
+from sbam_mm.evaluation.image_sets import ImageSet, read_image_set
+from sbam_mm.registry import DATASETS
+
+pytestmark = pytest.mark.unit
+
+
+def image(path, value):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new('RGB', (8, 8), (value, 0, 0)).save(path)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three classes of 4 + 2 images; red tells which."""
+    for label, name in enumerate(['ant', 'bee', 'big cat']):
+        for half, count in (('train', 4), ('val', 2)):
+            for i in range(count):
+                image(tmp_path / 'set' / half / name / f'{i}.png',
+                      100 * label + i)
+    return tmp_path / 'set'
+
+
+def reds(images, half, folder):
+    """Red of every image and its label, as the data set delivers them."""
+    data = DATASETS.build(
+        images.dataset(half, [dict(type='mmpretrain.PackInputs')], folder))
+    return [(int(item['inputs'][2, 0, 0]), int(item['data_samples'].gt_label))
+            for item in (data[i] for i in range(len(data)))]
+
+
+def test_class_folders(folders, tmp_path):
+    images = read_image_set(folders)
+    assert images.classes == ('ant', 'bee', 'big cat')
+    assert reds(images, 'train', tmp_path / 'lists') == [
+        (100 * label + i, label) for label in range(3) for i in range(4)]
+    assert reds(images, 'test', tmp_path / 'lists') == [
+        (100 * label + i, label) for label in range(3) for i in range(2)]
+
+
+def test_some_classes(folders, tmp_path):
+    names = tmp_path / 'names.txt'
+    names.write_text('big cat\nant the insect\n')
+    images = read_image_set(folders, names)
+    assert images.classes == ('ant', 'big cat')
+    assert {label for red, label in reds(images, 'test', tmp_path)
+            if red >= 200} == {1}
+    assert images.fingerprint != read_image_set(folders).fingerprint
+    names.write_text('ant\ndog\n')
+    with pytest.raises(ValueError, match="1 of the 2 classes.*'dog'"):
+        read_image_set(folders, names)
+
+
+def test_tiny_imagenet(tmp_path):
+    root = tmp_path / 'tiny'
+    lines = []
+    for label, name in enumerate(['n01', 'n02']):
+        image(root / 'train' / name / 'images' / f'{name}_0.JPEG', label)
+        (root / 'train' / name / f'{name}_boxes.txt').write_text('0 0 1 1')
+        image(root / 'val' / 'images' / f'val_{1 - label}.JPEG', label)
+        lines.append(f'val_{1 - label}.JPEG\t{name}\t0\t0\t1\t1\n')
+    (root / 'val' / 'val_annotations.txt').write_text(''.join(lines))
+    images = read_image_set(root)
+    assert images.classes == ('n01', 'n02')
+    assert dict(images.test) == {
+        'val/images/val_1.JPEG': 0, 'val/images/val_0.JPEG': 1}
+    assert len(reds(images, 'test', tmp_path)) == 2
+
+
+@pytest.fixture
+def cifar(tmp_path, monkeypatch):
+    """CIFAR-10's own format, with checksums of these few images."""
+    folder = tmp_path / 'data' / CIFAR10.base_folder
+    folder.mkdir(parents=True)
+
+    def write(name, content):
+        (folder / name).write_bytes(pickle.dumps(content))
+        return hashlib.md5((folder / name).read_bytes()).hexdigest()
+
+    def half(name, count):
+        data = np.zeros((count, 3, 32, 32), np.uint8)
+        data[:, 0] = np.arange(count)[:, None, None]
+        return [name, write(name, dict(
+            data=data.reshape(count, -1), labels=[
+                i % 10 for i in range(count)]))]
+
+    monkeypatch.setattr(CIFAR10, 'train_list', [half('data_batch_1', 20)])
+    monkeypatch.setattr(CIFAR10, 'test_list', [half('test_batch', 10)])
+    md5 = write('batches.meta', dict(label_names=list('abcdefghij')))
+    monkeypatch.setattr(CIFAR10, 'meta', dict(
+        filename='batches.meta', key='label_names', md5=md5))
+    return tmp_path / 'data'
+
+
+def test_torchvision_format(cifar, tmp_path):
+    images = read_image_set(cifar)
+    assert read_image_set(cifar / CIFAR10.base_folder) == images
+    assert images.classes == tuple('abcdefghij')
+    assert reds(images, 'train', tmp_path) == [(i, i % 10) for i in range(20)]
+    few = few_of(images, few_shot_list(images, 0.5))
+    found = reds(few, 'train', tmp_path)
+    assert sorted(label for _, label in found) == list(range(10))
+    assert all(red % 10 == label for red, label in found)
+    built = DATASETS.build(images.dataset('test', [], tmp_path))
+    assert DatasetMark.of(built).images == 10
+    (cifar / CIFAR10.base_folder / 'test_batch').write_bytes(b'')
+    with pytest.raises(FileNotFoundError, match='missing or incomplete'):
+        read_image_set(cifar)
+
+
+def numbered(classes=10, count=500):
+    return ImageSet('toy', '/nowhere', tuple(map(str, range(classes))), tuple(
+        (f'train/{label}/{i:04d}.jpg', label)
+        for label in range(classes) for i in range(count)), ())
+
+
+def test_few_shot_lists_are_the_published_ones(tmp_path):
+    """These hashes must never change: papers cite the lists."""
+    expected = {
+        (0.01, 0): 'd2193953c4eae1b0',
+        (0.1, 0): '8235553c57b9f9dc',
+        (0.01, 1): 'c8e0e175c1cf844d',
+    }
+    for (share, seed), digest in expected.items():
+        path = write_few_shot_list(numbered(), share, seed, tmp_path)
+        assert path.name == f'toy_{100 * share:g}percent_seed{seed}.txt'
+        found = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        assert found == digest, (share, seed, found)
+
+
+def test_few_shot_lists_are_balanced_nested_and_ordered_by_nothing():
+    images = numbered()
+    one, ten = (few_shot_list(images, share) for share in (.01, .1))
+    assert len(one) == 50 and len(ten) == 500 and set(one) < set(ten)
+    for label in range(10):
+        assert sum(path.startswith(f'{label}/') for path in one) == 5
+    # Neither the order of the images nor the other classes matter.
+    shuffled = ImageSet('toy', '/', images.classes, images.train[::-1], ())
+    assert few_shot_list(shuffled, .01) == one
+    fewer = numbered(classes=4)
+    assert few_shot_list(fewer, .01) == [p for p in one if p[0] in '0123']
+    # A hash, not the head of each class.
+    numbers = [int(path[2:6]) for path in ten]
+    assert 200 < np.mean(numbers) < 300
+    assert set(few_shot_list(images, .01, seed=1)) != set(one)
+    assert len(few_shot_list(images, .0001)) == 10  # at least one each
+
+
+def test_lists_of_others():
+    images = numbered(classes=2, count=3)
+    few = few_of(images, ['0/0002.jpg', '1/0000.jpg'])
+    assert few.train == (('train/0/0002.jpg', 0), ('train/1/0000.jpg', 1))
+    with pytest.raises(ValueError, match='leaves classes without any'):
+        few_of(images, ['0/0000.jpg'])
+    with pytest.raises(ValueError, match="e.g. '0/9999.jpg'"):
+        few_of(images, ['0/9999.jpg', '1/0000.jpg'])
+    with pytest.raises(ValueError, match='no share'):
+        few_shot_list(images, 1.5)
+
+
+def test_sentences(folders, tmp_path):
+    with pytest.raises(ValueError, match='does not exist; correct --data'):
+        read_image_set(tmp_path / 'nowhere')
+    (folders / 'train' / 'dog').mkdir()
+    with pytest.raises(ValueError, match="4 classes are in .*'dog' only"):
+        read_image_set(folders)
+    (folders / 'val' / 'dog').mkdir()
+    with pytest.raises(ValueError, match="no training image, e.g. 'dog'"):
+        read_image_set(folders)
+    for name in ('ant', 'bee', 'big cat'):
+        for path in (folders / 'val' / name).iterdir():
+            path.unlink()
+    with pytest.raises(ValueError, match='holds no test image'):
+        read_image_set(folders)
+    with pytest.raises(ValueError, match='is not a folder of class folders'):
+        read_image_set(tmp_path)

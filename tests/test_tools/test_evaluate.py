@@ -1,0 +1,166 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""tools/evaluate.py, from a file of weights to a table."""
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.neighbors import KNeighborsClassifier
+
+from sbam_mm.evaluation.encoders import recipe_of
+from sbam_mm.models.checkpoint_formats import from_ours
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ROOT / 'configs' / 'small' / 'sbam_small.py'
+
+
+def start(*args, cwd):
+    paths = [str(ROOT), os.environ.get('PYTHONPATH', '')]
+    return subprocess.run(
+        [sys.executable, str(ROOT / 'tools' / 'evaluate.py'),
+         *map(str, args)],
+        cwd=cwd, capture_output=True, text=True,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths))))
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Call the tool in this process, which saves its imports."""
+    spec = importlib.util.spec_from_file_location(
+        'evaluate', ROOT / 'tools' / 'evaluate.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+
+    def call(*args, cwd):
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr('sys.argv', ['evaluate.py', *map(str, args)])
+        try:
+            tool.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(args, code, out, err)
+
+    return call
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
+    """Two classes of noisy images, dark and bright, and two checkpoints."""
+    folder = tmp_path_factory.mktemp('evaluate')
+    rng = np.random.default_rng(0)
+    for half, count in (('train', 40), ('test', 10)):
+        for label, name in enumerate(['dark', 'bright']):
+            (folder / 'data' / half / name).mkdir(parents=True)
+            for i in range(count):
+                level = 60 + 110 * label
+                pixels = rng.integers(level, level + 40, (32, 32, 3))
+                Image.fromarray(pixels.astype(np.uint8)).save(
+                    folder / 'data' / half / name / f'{i}.png')
+    torch.manual_seed(0)
+    state = {f'backbone.{k}': v for k, v in
+             recipe_of(SMALL).build().state_dict().items()}
+    torch.save(dict(state_dict=state), folder / 'ours.pth')
+    official = recipe_of(arch='deit-tiny', patch=16, size=32).build()
+    torch.save(dict(model=from_ours(
+        {f'backbone.{k}': v for k, v in official.state_dict().items()},
+        'mae', part='encoder').state), folder / 'official.pth')
+    return folder
+
+
+COMMON = ('--data', 'data', '--workers', 0, '--batch-size', 32)
+
+
+def test_all_protocols_and_a_second_call(place, run):
+    args = ('ours.pth', '--config', SMALL, *COMMON, '--out', 'out', '--set',
+            'knn.k=(3,500)', 'linear.epochs=2', 'linear.warm_up=1',
+            'linear-sweep.epochs=2', 'linear-sweep.rates=(0.01,0.1)',
+            'linear-sweep.augment=False', 'finetune.epochs=1',
+            'finetune.batch=16', 'fewshot.shares=(0.1,)')
+    every = 'knn,linear,linear-sweep,finetune,fewshot'
+    first = run(*args, '--protocol', 'knn', cwd=place)
+    assert first.returncode == 0, first.stderr
+    first = json.loads((place / 'out/results.json').read_text())
+    second = run(*args, '--protocol', every, cwd=place)
+    assert second.returncode == 0, second.stderr
+    assert 'knn: finished before, skipped' in second.stdout
+    found = json.loads((place / 'out/results.json').read_text())
+    assert found['protocols']['knn'] == first['protocols']['knn']
+    assert set(found['protocols']) == set(every.split(','))
+    for one in found['protocols'].values():
+        assert one['versions']['torch'] and one['seconds'] >= 0
+    assert found['protocols']['knn']['left_out'] == [500]
+    sweep = found['protocols']['linear-sweep']
+    assert set(sweep['top1']) == {
+        f'{pooling}, lr={lr * 5 / 256:.3g}' for lr in (0.01, 0.1)
+        for pooling in ('cls', '4cls', 'cls+avg')}
+    assert len(sweep['curves'][sweep['best']]) == 2
+    tuned = found['protocols']['finetune']['curves']['finetune']
+    assert [point['epoch'] for point in tuned] == [1]
+    assert tuned[0]['loss'] > 0
+    few = place / 'out/few_shot/data_10percent_seed0.txt'
+    assert len(few.read_text().splitlines()) == 8
+    page = (place / 'out/results.md').read_text()
+    assert page in second.stdout
+    # Dark and bright are easy, whatever the encoder.
+    knn = found['protocols']['knn']['top1']
+    assert min(knn.values()) > 90
+
+    third = run(*args, '--protocol', every, cwd=place)
+    assert third.stdout.count('skipped') == 5
+    assert json.loads((place / 'out/results.json').read_text()) == found
+    other = run(*args, 'finetune.epochs=2', '--protocol', 'finetune',
+                cwd=place)
+    assert other.returncode == 2
+    assert 'other settings (epochs)' in other.stderr
+
+
+def test_official_file_and_sklearn(place):
+    result = start('official.pth', '--arch', 'deit-tiny', '--size', 32,
+                   *COMMON, '--out', 'mae', '--set', 'knn.k=(5,20)',
+                   cwd=place)
+    assert result.returncode == 0, result.stderr
+    found = json.loads((place / 'mae/results.json').read_text())
+    data = {}
+    for half in ('train', 'test'):
+        labels, = place.glob(f'mae/features/{half}-*.labels.npy')
+        features = np.load(str(labels).replace('.labels', ''))
+        data[half] = features.astype(np.float64), np.load(labels)
+    for row, name in enumerate(('cls', 'avg')):
+        for k in (5, 20):
+            reference = KNeighborsClassifier(
+                k, metric='cosine', algorithm='brute',
+                weights=lambda distance: np.exp(-distance / 0.07))
+            reference.fit(data['train'][0][:, row], data['train'][1])
+            score = reference.score(data['test'][0][:, row],
+                                    data['test'][1])
+            assert found['protocols']['knn']['top1'][
+                f'{name}, k={k}'] == pytest.approx(100 * score)
+
+
+@pytest.mark.parametrize('changes, words', [
+    (('--protocol', 'knn,pca'), "protocol 'pca' is unknown"),
+    (('--set', 'knn.n=3'), 'KNN has k, temperature'),
+    (('--set', 'knn.k=x'), 'value of the wrong kind'),
+    (('--data', 'nowhere'), 'nowhere does not exist'),
+    (('--arch', 'base'), 'made by a model of other sizes'),
+    (('--config', 'none.py'), 'the config none.py does not exist'),
+    (('--set', 'knn.k=300'), 'wants 300 or more neighbours of 80'),
+])
+def test_a_sentence_and_no_file(place, run, changes, words):
+    args = ['ours.pth', *COMMON, '--out', 'bad']
+    if '--arch' not in changes and '--config' not in changes:
+        args += ['--config', SMALL]
+    result = run(*args, *changes, cwd=place)
+    assert result.returncode == 2, result.stderr
+    assert words in result.stderr
+    assert result.stderr.count('\n') == 1
+    assert not (place / 'bad' / 'results.json').exists()
