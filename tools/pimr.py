@@ -11,18 +11,24 @@ performance over the masking ratio as in Fig. 3.
 """
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
-from sbam_mm.evaluation.pimr import Curve, curves, gaps
-from sbam_mm.evaluation.run_table import read_runs
-from sbam_mm.evaluation.tables import (
+# The stack warns about optional parts at import; none of them is used here.
+warnings.filterwarnings('ignore')
+
+from sbam_mm.evaluation.pimr import Curve, curves, gaps  # noqa: E402
+from sbam_mm.evaluation.run_table import read_runs  # noqa: E402
+from sbam_mm.evaluation.tables import (  # noqa: E402
     markdown_table,
     plus_minus,
     result_files,
     write_results,
 )
-from sbam_mm.visualization.output import save_figure
-from sbam_mm.visualization.robustness import robustness_figure
+from sbam_mm.visualization.output import save_figure  # noqa: E402
+from sbam_mm.visualization.robustness import (  # noqa: E402
+    robustness_figure,
+)
 
 NOTE = (
     'Means over seeds ± standard deviation over seeds. PIMR places a masker '

@@ -4,8 +4,9 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +230,8 @@ def read_grid_file(path: str | Path) -> dict[str, Any]:
 def _reading(what: str, path: str | Path) -> Iterator[None]:
     """One sentence for whatever goes wrong."""
     try:
-        yield
+        with redirect_stdout(StringIO()):  # mmengine tells of DATA_ROOT
+            yield
     except LaunchError as error:
         raise ValueError(str(error)) from error
     except Exception as error:  # a config is Python and may raise anything
