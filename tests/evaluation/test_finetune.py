@@ -1,0 +1,108 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""A fine-tuning config gets an encoder, its images and another length."""
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import MODELS
+
+from sbam_mm.engine.hooks import LoadEncoderHook
+from sbam_mm.evaluation.encoders import recipe_of
+from sbam_mm.evaluation.finetune import finetune_config
+from sbam_mm.evaluation.image_sets import ImageSet
+
+pytestmark = pytest.mark.unit
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+IMAGES = ImageSet(
+    'toy', '/nowhere', ('a', 'b', 'c'),
+    tuple((f'train/{i % 3}/{i}.png', i % 3) for i in range(300)),
+    (('test/0/0.png', 0), ))
+
+
+def config(tmp_path, name='finetune/vitb_100e.py', **options):
+    recipe = recipe_of(arch='tiny', patch=8, size=64)
+    return finetune_config(recipe, IMAGES, 'a.pth', tmp_path, CONFIGS / name,
+                           192, **options)
+
+
+def test_measures_and_schedule(tmp_path):
+    cfg = config(tmp_path, epochs=20, batch_size=30, seed=5)
+    assert cfg.model.backbone.img_size == 64
+    assert cfg.model.backbone.out_type == 'avg_featmap'
+    assert cfg.model.backbone.drop_path_rate == 0.1
+    assert (cfg.model.head.num_classes, cfg.model.head.in_channels) == (3, 192)
+    assert cfg.data_preprocessor.num_classes == 3
+    assert cfg.train_dataloader.dataset.pipeline[0]['scale'] == 64
+    assert cfg.val_evaluator.topk == (1, 3)
+    warm_up, cosine = cfg.param_scheduler
+    assert (warm_up.end, cosine.begin, cosine.end) == (1, 1, 20)
+    assert cosine.T_max == 19 and cfg.train_cfg.max_epochs == 20
+    assert cfg.auto_scale_lr.base_batch_size == 1024 and (
+        cfg.auto_scale_lr.enable)
+    assert cfg.randomness.seed == 5
+    hook = cfg.custom_hooks[-1]
+    assert (hook.checkpoint, hook.branch) == ('a.pth', 'teacher')
+    # One epoch of ten steps: the warm-up is still a step.
+    warm_up, _ = config(tmp_path, epochs=1, batch_size=30).param_scheduler
+    assert int(warm_up.end * 10) == 1
+
+
+def test_recipes_of_the_papers(tmp_path):
+    for name, decay, epochs, lr, path in (
+            ('vitb_100e', .65, 100, 2e-3, .1),
+            ('vitl_50e', .75, 50, 4e-3, .2),
+            ('gpa_vitb_100e', .8, 100, 2e-3, .1),
+            ('ibot_vitb_100e', .65, 100, 1e-3, .2),
+            ('ibot_vits_200e', .75, 200, 1e-3, .1)):
+        cfg = config(tmp_path, f'finetune/{name}.py')
+        wrapper = cfg.optim_wrapper
+        assert wrapper.paramwise_cfg.layer_decay_rate == decay, name
+        assert wrapper.optimizer.lr == pytest.approx(lr), name
+        assert cfg.train_cfg.max_epochs == epochs, name
+        assert cfg.model.backbone.drop_path_rate == path, name
+        warm_up, cosine = cfg.param_scheduler
+        assert (warm_up.end, cosine.end, cosine.T_max) == (
+            5, epochs, epochs - 5), name
+        # Never below 1e-6 at the head.
+        assert cosine.eta_min_ratio * lr == pytest.approx(1e-6), name
+        mixup, cutmix = cfg.model.train_cfg.augments
+        assert (mixup.alpha, cutmix.alpha) == (.8, 1.)
+        assert cfg.model.head.loss.label_smooth_val == .1
+
+
+class RunnerOf:
+    """What the hook sees of a runner."""
+
+    def __init__(self, model, iteration=0):
+        import logging
+        self.model, self.iter = model, iteration
+        self.logger = logging.getLogger('test')
+
+
+def test_hook_loads_every_parameter_or_stops(tmp_path):
+    recipe = recipe_of(arch='tiny', patch=8, size=64)
+    source = recipe.build()
+    state = {f'backbone.{k}': v for k, v in source.state_dict().items()}
+    torch.save(dict(state_dict=state), tmp_path / 'a.pth')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(config(tmp_path).model)
+    hook = LoadEncoderHook(str(tmp_path / 'a.pth'))
+    hook.before_train(RunnerOf(model, iteration=7))  # resumed
+    assert not torch.equal(model.backbone.layers[3].ffn.layers[1].weight,
+                           source.layers[3].ffn.layers[1].weight)
+    hook.before_train(RunnerOf(model))
+    for key, value in model.backbone.state_dict().items():
+        if not key.startswith('ln2.'):
+            assert torch.equal(value, source.state_dict()[key]), key
+    del state['backbone.layers.3.ln2.bias']
+    torch.save(dict(state_dict=state), tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match='lacks 1 '):
+        hook.before_train(RunnerOf(model))
+
+
+def test_sentences(tmp_path):
+    with pytest.raises(ValueError, match='none.py does not exist'):
+        config(tmp_path, 'none.py')
+    with pytest.raises(ValueError, match='fine-tunes no encoder'):
+        config(tmp_path, 'small/mae_small.py')
