@@ -8,6 +8,7 @@ from .attention import (
                         run_blocks,
                         transformer_block,
 )
+from .block_at import block_at
 from .cross_attention import CrossAttention
 from .decomposed import decomposed_attention, relative_rows
 from .init import truncated_normal, xavier_linear
@@ -20,9 +21,9 @@ from .windows import from_windows, to_windows
 
 __all__ = [
     'Attend', 'CrossAttention', 'PackedLayout', 'RecordedAttention',
-    'SegmentBias', 'SegmentRelation', 'Segments', 'decomposed_attention',
-    'from_windows', 'packed_attention', 'packed_cross_attention',
-    'received_attention', 'relative_block', 'relative_rows', 'run_blocks',
-    'sincos_position', 'to_windows', 'transformer_block', 'truncated_normal',
-    'xavier_linear'
+    'SegmentBias', 'SegmentRelation', 'Segments', 'block_at',
+    'decomposed_attention', 'from_windows', 'packed_attention',
+    'packed_cross_attention', 'received_attention', 'relative_block',
+    'relative_rows', 'run_blocks', 'sincos_position', 'to_windows',
+    'transformer_block', 'truncated_normal', 'xavier_linear'
 ]

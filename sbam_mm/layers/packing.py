@@ -42,6 +42,9 @@ class PackedLayout:
         count (int, optional): Tokens kept per image when it is the same for
             all and known on the host. The device is then never asked.
             Defaults to None.
+        counted (tuple, optional): ``lengths`` in ascending order, and the
+            ``order`` that sorts them, where they are known already. The
+            device is then never asked. Defaults to None.
 
     Attributes:
         index (Tensor): int64 (T,), position of every packed token in the
@@ -63,24 +66,49 @@ class PackedLayout:
         [0.0, 1.0, 2.0, 0.0, 4.0, 0.0]
     """
 
-    def __init__(self, keep: Tensor, count: Optional[int] = None):
+    def __init__(self,
+                 keep: Tensor,
+                 count: Optional[int] = None,
+                 counted: Optional[Tuple[List[int],
+                                         Optional[Tensor]]] = None):
         batch_size, width = keep.shape
         self.shape = (batch_size, width)
+        order: Optional[Tensor] = None
         if count is not None:
             self.lengths: List[int] = [count] * batch_size
-            order = None
+        elif counted is not None:
+            self.lengths, order = counted
         else:
             # The one moment the host waits for the device.
-            counts = keep.sum(dim=1).cpu()
-            sorted_counts, order = counts.sort(stable=True)
-            self.lengths = sorted_counts.tolist()
-            order = order.to(keep.device, non_blocking=True)
+            counts = keep.sum(dim=1).tolist()
+            by_count = sorted(range(batch_size), key=counts.__getitem__)
+            self.lengths = [counts[i] for i in by_count]
+            order = torch.tensor(by_count).to(keep.device, non_blocking=True)
+        if order is not None:
             keep = keep[order]
         row, column = kept_places(keep, sum(self.lengths)).unbind(1)
-        self.order: Optional[Tensor] = order
+        self.order = order
         if order is not None:
             row = order[row]
         self.index = row * width + column
+
+    def rest(self, keep: Tensor) -> 'PackedLayout':
+        """Layout of the tokens that this one leaves out.
+
+        Args:
+            keep (Tensor): Boolean (B, n): which ones, over all N columns of
+                this layout or over the last n, if it keeps the others.
+
+        Example:
+            >>> visible = torch.tensor([[True, True, True],
+            ...                         [True, False, True]])
+            >>> layout = PackedLayout(visible).rest(~visible[:, 1:])
+            >>> layout.lengths, layout.index.tolist()
+            ([0, 1], [2])
+        """
+        lengths = [self.shape[1] - n for n in reversed(self.lengths)]
+        order = None if self.order is None else self.order.flip(0)
+        return PackedLayout(keep, counted=(lengths, order))
 
     @property
     def batch_size(self) -> int:

@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from sbam_mm.masking import TokenMask
+from sbam_mm.models.backbones.hides_patches import Latent
 from sbam_mm.models.losses.masked_mean import REDUCTIONS, masked_mean
 from sbam_mm.registry import MODELS
 
@@ -65,7 +66,10 @@ class PixelHead(BaseModule):
 
     def target(self, images: Tensor) -> Tensor:
         """What is to be predicted: (B, C, H, W) -> (B, L, P), float32."""
-        patches = patchify(images, self.patch_size).float()
+        return self._standardised(patchify(images, self.patch_size))
+
+    def _standardised(self, patches: Tensor) -> Tensor:
+        patches = patches.float()
         if self.norm_pix:
             mean, std = self._patch_stats(patches)
             patches = (patches - mean) / std
@@ -92,6 +96,24 @@ class PixelHead(BaseModule):
             self.patch_loss(prediction, images), token_mask.masked,
             self.reduction)
 
+    def masked_loss(self, prediction: Latent, images: Tensor,
+                    token_mask: TokenMask) -> Tensor:
+        """:meth:`loss` from predictions of masked patches alone.
+
+        Args:
+            prediction (Latent): From ``MAEDecoder.predict_masked``.
+            images (Tensor): (B, C, H, W), as the encoder saw them.
+            token_mask (TokenMask): What was masked.
+
+        Returns:
+            Tensor: A scalar, in float32 whatever the autocast.
+        """
+        layout = prediction.layout
+        patches = layout.pack(patchify(images, self.patch_size))
+        error = self._error(prediction.packed, self._standardised(patches))
+        values = layout.unpack(error[:, None], error.new_zeros(()))
+        return masked_mean(values[..., 0], token_mask.masked, self.reduction)
+
     def patch_loss(self, prediction: Tensor, images: Tensor) -> Tensor:
         """Loss of every patch, masked or not.
 
@@ -102,9 +124,11 @@ class PixelHead(BaseModule):
         Returns:
             Tensor: float32 (B, L), the mean over the patch's values.
         """
-        error = CRITERIA[self.criterion](
-            prediction.float() - self.target(images))
-        return error.mean(dim=-1)
+        return self._error(prediction, self.target(images))
+
+    def _error(self, prediction: Tensor, target: Tensor) -> Tensor:
+        difference = prediction.float() - target
+        return CRITERIA[self.criterion](difference).mean(dim=-1)
 
     def to_images(self, prediction: Tensor, images: Tensor) -> Tensor:
         """Predictions as images, for pictures: (B, L, P) -> (B, C, H, W).

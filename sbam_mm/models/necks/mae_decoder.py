@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sbam_mm.layers import (
     PackedLayout,
+    block_at,
     run_blocks,
     sincos_position,
     xavier_linear,
@@ -109,6 +110,31 @@ class MAEDecoder(MAEPretrainDecoder):
         full = run_unthrown(self.decoder_blocks, full, token_mask)
         patches = full[:, -token_mask.masked.shape[1]:]
         return self.decoder_pred(self.decoder_norm(patches))
+
+    def predict_masked(self, latent: Latent, token_mask: TokenMask) -> Latent:
+        """Predict masked patches only, all that a loss on them needs.
+
+        Other tokens reach the prediction of a patch through attention alone,
+        so behind the last block's keys and values the visible ones have no
+        part any more.
+
+        Args:
+            latent (Latent): From the encoder.
+            token_mask (TokenMask): The mask it was encoded with, with no
+                token thrown.
+
+        Returns:
+            Latent: (T, patch_size**2 * channels), the predictions of
+            :meth:`forward` at masked patches, and where they stand in
+            (B, L).
+        """
+        layout = latent.layout.rest(token_mask.masked)
+        full = self.arrange(latent)
+        *blocks, last = self.decoder_blocks
+        for block in blocks:
+            full = block(full)
+        masked = self.decoder_norm(block_at(last, full, layout))
+        return Latent(self.decoder_pred(masked), layout)
 
 
 def run_unthrown(blocks: nn.ModuleList, full: Tensor,

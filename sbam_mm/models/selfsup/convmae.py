@@ -24,7 +24,7 @@ from sbam_mm.models.teachers import MomentumTeacher
 from sbam_mm.registry import MODELS
 
 from .base import MaskedImageModel
-from .mae import Reconstruction
+from .mae import Reconstruction, reconstruction_loss
 
 # These ask the model or nobody; any other salience looks at the tokens.
 BLIND = (NoSalience, AttentionSalience, StoredSalience, PredictedLoss)
@@ -119,8 +119,7 @@ class ConvMAE(MaskedImageModel):
         self.follow_student()
         token_mask = self.mask(self.look(inputs), inputs, data_samples)
         latent = self.backbone.encode(inputs, token_mask)
-        prediction = self.neck(latent, token_mask)
-        loss = self.head.loss(prediction, inputs, token_mask)
+        loss = reconstruction_loss(self, latent, inputs, token_mask)
         return dict(loss=loss, **token_mask.statistics())
 
     def look(self, inputs: Tensor) -> Tensor:

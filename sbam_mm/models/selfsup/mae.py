@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from sbam_mm.layers import Attend
+from sbam_mm.exact import is_exact
 from sbam_mm.masking import TokenMask
+from sbam_mm.models.backbones import Latent
 from sbam_mm.registry import MODELS
 
 from .base import MaskedImageModel
@@ -26,6 +28,28 @@ class Reconstruction(NamedTuple):
     """
     images: Tensor
     token_mask: TokenMask
+
+
+def reconstruction_loss(model: MaskedImageModel, latent: Latent,
+                        images: Tensor, token_mask: TokenMask) -> Tensor:
+    """The head's loss of what the neck predicts.
+
+    Only masked patches enter the loss, so only they are predicted where neck
+    and head know how and no token is thrown.
+
+    Args:
+        model (MaskedImageModel): Has the neck and the head.
+        latent (Latent): From the encoder.
+        images (Tensor): (B, C, H, W).
+        token_mask (TokenMask): What was hidden.
+    """
+    neck, head = model.neck, model.head
+    if (token_mask.thrown is None and not latent.layout.full
+            and not is_exact() and hasattr(neck, 'predict_masked')
+            and hasattr(head, 'masked_loss')):
+        prediction = neck.predict_masked(latent, token_mask)
+        return head.masked_loss(prediction, images, token_mask)
+    return head.loss(neck(latent, token_mask), images, token_mask)
 
 
 @MODELS.register_module()
@@ -78,9 +102,17 @@ class MAE(MaskedImageModel):
         tokens = self.backbone.embed(inputs)
         attend = self.backbone.guided(self.segments(inputs, data_samples))
         token_mask = self.mask(tokens, inputs, data_samples, attend=attend)
-        prediction = self.predict(tokens, token_mask, inputs, attend)
-        loss = self.head.loss(prediction, inputs, token_mask)
+        latent = self.encode(tokens, token_mask, inputs, attend)
+        loss = reconstruction_loss(self, latent, inputs, token_mask)
         return dict(loss=loss, **token_mask.statistics())
+
+    def encode(self,
+               tokens: Tensor,
+               token_mask: TokenMask,
+               inputs: Tensor,
+               attend: Optional[Sequence[Attend]] = None) -> Latent:
+        """What the encoder makes of the visible ones of (B, L, D)."""
+        return self.backbone.encode(tokens, token_mask, attend)
 
     def predict(self,
                 tokens: Tensor,
@@ -88,7 +120,7 @@ class MAE(MaskedImageModel):
                 inputs: Tensor,
                 attend: Optional[Sequence[Attend]] = None) -> Tensor:
         """Every patch from the visible ones, (B, L, D) -> (B, L, P)."""
-        latent = self.backbone.encode(tokens, token_mask, attend)
+        latent = self.encode(tokens, token_mask, inputs, attend)
         return self.neck(latent, token_mask)
 
     @torch.no_grad()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sbam_mm.layers import Attend
 from sbam_mm.masking import RandomMasker, TokenMask
+from sbam_mm.models.backbones import Latent
 from sbam_mm.registry import MODELS
 
 from .mae import MAE
@@ -70,14 +71,13 @@ class SimMIM(MAE):
             torch.zeros(1, 1, self.backbone.embed_dims))
         nn.init.trunc_normal_(self.mask_token, std=.02)
 
-    def predict(self,
-                tokens: Tensor,
-                token_mask: TokenMask,
-                inputs: Tensor,
-                attend: Optional[Sequence[Attend]] = None) -> Tensor:
-        """Every patch that is not thrown, (B, L, D) -> (B, L, P)."""
-        latent = self.backbone.encode_in_place(tokens, token_mask,
-                                               self.mask_token,
-                                               self.backbone.grid(inputs),
-                                               attend)
-        return self.neck(latent, token_mask)
+    def encode(self,
+               tokens: Tensor,
+               token_mask: TokenMask,
+               inputs: Tensor,
+               attend: Optional[Sequence[Attend]] = None) -> Latent:
+        """Every patch that is not thrown, masked ones in place."""
+        return self.backbone.encode_in_place(tokens, token_mask,
+                                             self.mask_token,
+                                             self.backbone.grid(inputs),
+                                             attend)
