@@ -10,8 +10,8 @@ from typing import Dict, NamedTuple, Optional, Sequence
 import torch
 from torch import Tensor
 
-from sbam_mm.layers import Attend
 from sbam_mm.exact import is_exact
+from sbam_mm.layers import Attend
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones import Latent
 from sbam_mm.registry import MODELS
