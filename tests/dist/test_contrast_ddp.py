@@ -2,8 +2,7 @@
 """InfoNCE on two processes is that of one process with the global batch."""
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from two_processes import run_two
 from torch import nn
 
 from sbam_mm.models.heads import InfoNCEHead
@@ -41,18 +40,14 @@ def batch():
             torch.randn(2 * HALF, 6, generator=generator))
 
 
-def half(rank, folder):
-    dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-    torch.set_num_threads(1)
+def half(rank):
     model = Model()
     part = slice(HALF * rank, HALF * (rank + 1))
     wrapped = nn.parallel.DistributedDataParallel(model)
     loss = wrapped(*(t[part] for t in batch()))
     loss.backward()
     grads = {name: p.grad for name, p in model.named_parameters()}
-    torch.save((loss.detach(), grads), f'{folder}/{rank}.pth')
-    dist.destroy_process_group()
+    return loss.detach(), grads
 
 
 @pytest.mark.dist
@@ -61,18 +56,7 @@ def test_two_processes_equal_one(tmp_path):
     loss = model(*batch())
     loss.backward()
 
-    context = mp.get_context('fork')
-    processes = [
-        context.Process(target=half, args=(rank, str(tmp_path)))
-        for rank in range(2)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-        assert process.exitcode == 0
-
-    results = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
+    results = run_two(half, tmp_path)
     mean = (results[0][0] + results[1][0]) / 2
     torch.testing.assert_close(mean, loss.detach())
     for _, grads in results:

@@ -2,8 +2,7 @@
 """Two processes on halves of a batch train as one process on all of it."""
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from two_processes import run_two
 
 from sbam_mm.registry import MODELS
 
@@ -121,18 +120,13 @@ def build(request, tiny_mae):
     return BUILDERS.get(request.param, tiny_mae)
 
 
-def half(rank, build, reduction, folder):
-    dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-    torch.set_num_threads(1)
+def half(rank, build, reduction):
     model = build(
         dict(type='sbam_mm.SBAM', noise=0.), reduction=reduction)
     wrapped = torch.nn.parallel.DistributedDataParallel(model)
     part = slice(2 * rank, 2 * rank + 2)
-    weights, ratios = train(model, wrapped,
-                            [images(step)[part] for step in range(STEPS)])
-    torch.save((weights, ratios), f'{folder}/{rank}.pth')
-    dist.destroy_process_group()
+    return train(model, wrapped,
+                 [images(step)[part] for step in range(STEPS)])
 
 
 @pytest.mark.dist
@@ -143,20 +137,8 @@ def test_two_processes_equal_one(build, reduction, tmp_path):
         dict(type='sbam_mm.SBAM', noise=0.), reduction=reduction)
     weights, _ = train(model, model, [images(step) for step in range(STEPS)])
 
-    context = mp.get_context('fork')
-    processes = [
-        context.Process(
-            target=half, args=(rank, build, reduction, str(tmp_path)))
-        for rank in range(2)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-        assert process.exitcode == 0
-
-    (first, ratios0), (second, ratios1) = (
-        torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
+    (first, ratios0), (second, ratios1) = run_two(
+        half, tmp_path, build, reduction)
     # The ranks really hid different numbers of tokens.
     assert ratios0 != ratios1
     for name, value in weights.items():

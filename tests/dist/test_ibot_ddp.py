@@ -2,8 +2,7 @@
 """iBOT on two processes: losses, centres and weights of one process."""
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from two_processes import run_two
 
 from sbam_mm.registry import MODELS
 
@@ -62,36 +61,19 @@ def train(model, step_model, part):
             torch.tensor(losses))
 
 
-def half(rank, folder):
-    dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-    torch.set_num_threads(1)
+def half(rank):
     model = build()
     # Centres agree because they are averaged, not because they are sent.
     wrapped = torch.nn.parallel.DistributedDataParallel(
         model, broadcast_buffers=False)
-    result = train(model, wrapped, slice(2 * rank, 2 * rank + 2))
-    torch.save(result, f'{folder}/{rank}.pth')
-    dist.destroy_process_group()
+    return train(model, wrapped, slice(2 * rank, 2 * rank + 2))
 
 
 @pytest.mark.dist
 def test_two_processes_equal_one(tmp_path):
     model = build()
     weights, losses = train(model, model, slice(None))
-    context = mp.get_context('fork')
-    processes = [
-        context.Process(target=half, args=(rank, str(tmp_path)))
-        for rank in range(2)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-        assert process.exitcode == 0
-
-    (first, losses0), (second, losses1) = (
-        torch.load(tmp_path / f'{rank}.pth') for rank in range(2))
+    (first, losses0), (second, losses1) = run_two(half, tmp_path)
     assert not torch.equal(losses0, losses1)
     torch.testing.assert_close((losses0 + losses1) / 2, losses)
     assert weights['patch_loss.centre.value'].abs().max() > 1e-3

@@ -2,8 +2,7 @@
 """Two processes with halves of a batch have one process's HPM losses."""
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from two_processes import run_two
 
 from sbam_mm.models.losses import masked_mean, ranking_loss, standardize
 
@@ -27,9 +26,7 @@ def batch():
     return predicted, losses, masked
 
 
-def half(rank, folder):
-    dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
+def half(rank):
     part = slice(2 * rank, 2 * rank + 2)
     predicted, losses, masked = (x[part] for x in batch())
     out = []
@@ -38,22 +35,11 @@ def half(rank, folder):
         value = loss(p, losses, masked, reduction)
         value.backward()
         out.append((value.detach(), p.grad))
-    torch.save(out, f'{folder}/{rank}.pth')
-    dist.destroy_process_group()
+    return out
 
 
 def test_two_processes_equal_one(tmp_path):
-    context = mp.get_context('fork')
-    processes = [
-        context.Process(target=half, args=(rank, str(tmp_path)))
-        for rank in range(2)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-        assert process.exitcode == 0
-    halves = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
+    halves = run_two(half, tmp_path)
     for (loss, reduction), first, second in zip(CASES, *halves):
         predicted, losses, masked = batch()
         predicted.requires_grad_()

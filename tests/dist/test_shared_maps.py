@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from two_processes import run_two
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
@@ -41,15 +40,11 @@ def train(folder, work_dir, **options):
 
 
 def half(rank, folder):
-    dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-    torch.set_num_threads(1)
     os.environ['LOCAL_RANK'] = str(rank)
     train(
         folder, folder / 'two', launcher='pytorch',
         model_wrapper_cfg=dict(
             type='MMDistributedDataParallel', device_ids=None))
-    dist.destroy_process_group()
 
 
 @pytest.mark.dist
@@ -64,16 +59,7 @@ def test_two_processes_write_the_file_of_one(tmp_path):
     (classes / '12.png').write_bytes(b'no image')
 
     train(tmp_path, tmp_path / 'one')
-    context = mp.get_context('fork')
-    processes = [
-        context.Process(target=half, args=(rank, tmp_path))
-        for rank in range(2)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-        assert process.exitcode == 0
+    run_two(half, tmp_path, tmp_path)
 
     one, two = (MapVersions(tmp_path / name / 'attention_maps')
                 for name in ('one', 'two'))
