@@ -96,8 +96,9 @@ def finetune_config(recipe: EncoderRecipe,
     if num_workers is not None:
         for loader in (cfg.train_dataloader, cfg.val_dataloader):
             loader.num_workers = num_workers
-    if len(images.train) < cfg.train_dataloader.batch_size:
-        cfg.train_dataloader.batch_size = len(images.train)
+    # At least four steps an epoch, also with few labels.
+    cfg.train_dataloader.batch_size = max(
+        1, min(cfg.train_dataloader.batch_size, len(images.train) // 4))
     if epochs:
         _stretch(cfg, epochs,
                  len(images.train) // cfg.train_dataloader.batch_size)
