@@ -103,6 +103,7 @@ def open_images(data: str, classes: str | None) -> Any:
     while 'dataset' in part:
         part = part.dataset
     part.update(pipeline=[], cache=False)
+    part.pop('repeats', None)
     if classes:
         part.classes = classes
     with DefaultScope.overwrite_default_scope('mmpretrain'):

@@ -40,6 +40,15 @@ def images(tmp_path_factory):
 
 
 @pytest.fixture
+def one_thread():
+    """Layers this small only wait for a second one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def start(monkeypatch, capsys):
     """Calls the tool as the command line does; its words and exit code."""
 
@@ -274,7 +283,8 @@ def sam2(folder, transformers):
 
 
 @pytest.mark.parametrize('make', [sam, sam2])
-def test_sam_with_random_weights(make, images, tmp_path, start):
+def test_sam_with_random_weights(
+        make, images, tmp_path, start, one_thread):
     transformers = pytest.importorskip('transformers')
     make(tmp_path / 'sam', transformers)
     few = images / 'n01'
