@@ -9,6 +9,7 @@ from .attention import (
                         transformer_block,
 )
 from .block_at import block_at
+from .checkpointing import recompute
 from .cross_attention import CrossAttention
 from .decomposed import decomposed_attention, relative_rows
 from .init import truncated_normal, xavier_linear
@@ -23,7 +24,7 @@ __all__ = [
     'Attend', 'CrossAttention', 'PackedLayout', 'RecordedAttention',
     'SegmentBias', 'SegmentRelation', 'Segments', 'block_at',
     'decomposed_attention', 'from_windows', 'packed_attention',
-    'packed_cross_attention', 'received_attention', 'relative_block',
-    'relative_rows', 'run_blocks', 'sincos_position', 'to_windows',
-    'transformer_block', 'truncated_normal', 'xavier_linear'
+    'packed_cross_attention', 'received_attention', 'recompute',
+    'relative_block', 'relative_rows', 'run_blocks', 'sincos_position',
+    'to_windows', 'transformer_block', 'truncated_normal', 'xavier_linear'
 ]

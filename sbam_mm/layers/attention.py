@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .checkpointing import recomputable
 from .packing import PackedLayout
 
 try:
@@ -199,10 +200,17 @@ def transformer_block(layer: nn.Module,
     """
     if layout is None:
         return layer(x)
+    return _packed_block(layer, x, layout, attend)
+
+
+@recomputable
+def _packed_block(layer: nn.Module, x: Tensor, layout: PackedLayout,
+                  attend: Attend) -> Tensor:
     x = x + self_attention(layer.attn, layer.ln1(x), layout, attend)
     return layer.ffn(layer.ln2(x), identity=x)
 
 
+@recomputable
 def relative_block(layer: nn.Module, packed: Tensor, layout: PackedLayout,
                    bias: Tensor) -> Tensor:
     """Run mmpretrain's ``BEiTTransformerEncoderLayer`` with fused attention.

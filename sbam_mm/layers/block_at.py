@@ -3,10 +3,12 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .checkpointing import recomputable
 from .packed_cross import packed_cross_attention
 from .packing import PackedLayout
 
 
+@recomputable
 def block_at(layer: nn.Module, x: Tensor, layout: PackedLayout) -> Tensor:
     """Run an mmpretrain ``TransformerEncoderLayer`` for some of its tokens.
 

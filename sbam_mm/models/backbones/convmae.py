@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sbam_mm.layers import (
     PackedLayout,
+    recompute,
     run_blocks,
     sincos_position,
     xavier_linear,
@@ -132,6 +133,8 @@ class ConvViT(BaseBackbone):
         look_at (str): What :meth:`embed` gives maskers to look at, see
             :class:`sbam_mm.ConvMAE`: "stage3" or "stage1". Defaults to
             "stage3".
+        with_cp (bool): Activation checkpointing of all blocks, as in
+            ``MaskedViT``. Defaults to False.
         init_cfg (dict, optional): Defaults to None.
 
     Raises:
@@ -167,6 +170,7 @@ class ConvViT(BaseBackbone):
                  drop_path_rate: float = 0.,
                  out_indices: Sequence[int] = (0, 1, 2),
                  look_at: str = 'stage3',
+                 with_cp: bool = False,
                  init_cfg: Optional[Union[dict, List[dict]]] = None):
         super().__init__(init_cfg)
         if isinstance(arch, str):
@@ -219,6 +223,9 @@ class ConvViT(BaseBackbone):
             nn.Conv2d(dim, self.embed_dims, scale, stride=scale)
             for dim, scale in zip(dims, scales))
         self.ln1 = nn.LayerNorm(self.embed_dims, eps=1e-6)
+        if with_cp:
+            recompute(block for blocks in (*self.convs, self.layers)
+                      for block in blocks)
 
     def init_weights(self) -> None:
         """The official code's: MAE's for the transformer's linear layers."""

@@ -6,7 +6,7 @@ import torch
 from mmpretrain.models import BEiTViT
 from torch import Tensor, nn
 
-from sbam_mm.layers import truncated_normal
+from sbam_mm.layers import recompute, truncated_normal
 from sbam_mm.registry import MODELS
 
 from .hides_patches import WIDTHS, HidesPatches, check_tiles
@@ -35,6 +35,8 @@ class MaskedBEiT(HidesPatches, BEiTViT):
         final_norm (bool): Normalise the output. Defaults to True.
         layer_scale_init_value (float): Factor of every branch at the start;
             0 for none. Defaults to 0.1.
+        with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
+            Defaults to False.
         **kwargs: Other options of mmpretrain's ``BEiTViT``.
 
     Raises:
@@ -61,6 +63,7 @@ class MaskedBEiT(HidesPatches, BEiTViT):
                  out_type: str = 'raw',
                  final_norm: bool = True,
                  layer_scale_init_value: float = 0.1,
+                 with_cp: bool = False,
                  init_cfg: Optional[Union[dict, List[dict]]] = None,
                  **kwargs):
         check_tiles(img_size, patch_size)
@@ -78,6 +81,8 @@ class MaskedBEiT(HidesPatches, BEiTViT):
         self.patch_size = patch_size
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.pre_norm = nn.Identity()
+        if with_cp:
+            recompute(self.layers)
 
     def init_weights(self) -> None:
         """Truncated normals; the output of block l divided by sqrt(2 l).

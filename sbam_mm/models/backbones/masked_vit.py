@@ -7,6 +7,7 @@ from mmpretrain.models import VisionTransformer
 
 from sbam_mm.layers import (
     SegmentBias,
+    recompute,
     sincos_position,
     truncated_normal,
     xavier_linear,
@@ -43,6 +44,9 @@ class MaskedViT(HidesPatches, VisionTransformer):
         segment_bias (dict, optional): Options of :class:`SegmentBias`, with
             which attention can be guided by segments of the image. Without
             segments the encoder is the plain one. Defaults to None: none.
+        with_cp (bool): Activation checkpointing: blocks keep what enters
+            them and compute the rest again in the backward pass, a third
+            more work. Defaults to False.
         **kwargs: Other options of mmpretrain's ``VisionTransformer``.
 
     Raises:
@@ -67,6 +71,7 @@ class MaskedViT(HidesPatches, VisionTransformer):
                  out_type: str = 'raw',
                  learned_position: bool = False,
                  segment_bias: Optional[dict] = None,
+                 with_cp: bool = False,
                  init_cfg: Optional[Union[dict, List[dict]]] = None,
                  **kwargs):
         check_tiles(img_size, patch_size)
@@ -80,6 +85,8 @@ class MaskedViT(HidesPatches, VisionTransformer):
         self.patch_size = patch_size
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.learned_position = learned_position
+        if with_cp:
+            recompute(self.layers)
         self.pos_embed.requires_grad = learned_position
         self.segment_bias = None if segment_bias is None else SegmentBias(
             self.num_layers, self.arch_settings['num_heads'], **segment_bias)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sbam_mm.layers import (
     PackedLayout,
     block_at,
+    recompute,
     run_blocks,
     sincos_position,
     xavier_linear,
@@ -32,6 +33,8 @@ class MAEDecoder(MAEPretrainDecoder):
         decoder_embed_dim (int): Width of the decoder. Defaults to 512.
         decoder_depth (int): Blocks. Defaults to 8.
         decoder_num_heads (int): Defaults to 16.
+        with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
+            Defaults to False.
         **kwargs: Other options of ``MAEPretrainDecoder``.
 
     Raises:
@@ -46,6 +49,7 @@ class MAEDecoder(MAEPretrainDecoder):
                  decoder_embed_dim: int = 512,
                  decoder_depth: int = 8,
                  decoder_num_heads: int = 16,
+                 with_cp: bool = False,
                  **kwargs):
         height, width = to_2tuple(img_size)
         if height % patch_size or width % patch_size:
@@ -66,6 +70,8 @@ class MAEDecoder(MAEPretrainDecoder):
             decoder_depth=decoder_depth,
             decoder_num_heads=decoder_num_heads,
             **kwargs)
+        if with_cp:
+            recompute(self.decoder_blocks)
 
     def init_weights(self) -> None:
         """The official MAE's initialisation, with fixed positions."""
