@@ -32,7 +32,9 @@ def extract_features(model: nn.Module,
         model (nn.Module): An algorithm with a ``backbone`` (also wrapped by
             DDP), or a backbone; images (B, 3, H, W) go in, a tuple whose last
             item is (B, 1 + L, D) tokens, the class token first, or a feature
-            map (B, D, h, w) comes out.
+            map (B, D, h, w) comes out. Of DINO and iBOT the teacher's is
+            taken, as in the papers: a model says which one with
+            ``evaluated_encoder``.
         data (Dataset | DataLoader): Samples as ``PackInputs`` makes them. A
             loader must collate with mmengine's ``default_collate`` and not
             shuffle if the order matters.
@@ -64,6 +66,7 @@ def extract_features(model: nn.Module,
     if is_model_wrapper(model):
         model = model.module
     backbone = getattr(model, 'backbone', model)
+    backbone = getattr(model, 'evaluated_encoder', backbone)
     preprocess = data_preprocessor or getattr(model, 'data_preprocessor', None)
     if preprocess is None:
         raise ValueError(

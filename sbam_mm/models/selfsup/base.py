@@ -149,6 +149,11 @@ class MaskedImageModel(BaseSelfSupervisor):
             names.add('teacher_attention')
         return frozenset(names)
 
+    @property
+    def evaluated_encoder(self) -> nn.Module:
+        """The encoder that ``KNNHook`` and ``extract_features`` judge."""
+        return self.backbone
+
     def segments(self,
                  inputs: Tensor,
                  data_samples: Optional[list],

@@ -35,9 +35,9 @@ class SelfDistillation(MaskedImageModel):
     The teacher sees the global crops whole, the student masked global crops
     and whole local ones; with ``backbone.segment_bias`` both know the segments
     of every crop (Taguchi et al., *SAM Helps SSL*, BMVC 2024).
-    ``model.backbone`` is the student's encoder; what the papers evaluate is
-    the teacher's, in checkpoints under the prefix
-    ``momentum_teacher.module.backbone.``.
+    ``model.backbone`` is the student's encoder; what the papers evaluate,
+    and :attr:`evaluated_encoder` is, is the teacher's, in checkpoints under
+    the prefix ``momentum_teacher.module.backbone.``.
 
     Args:
         backbone (dict): ``MaskedViT``, with ``learned_position=True`` as
@@ -101,6 +101,13 @@ class SelfDistillation(MaskedImageModel):
         Stored maps belong to an image and do not follow its many crops.
         """
         return (super().provides | {'teacher_attention'}) - set(STORED_MAPS)
+
+    @property
+    def evaluated_encoder(self) -> nn.Module:
+        """The teacher's, as in the papers; the student's before step 1."""
+        if self.momentum_teacher.steps == 0:  # it has followed nothing yet
+            return self.backbone
+        return self.momentum_teacher.module['backbone']
 
     def follow_student(self) -> None:
         """Let the momentum teacher take its step."""
