@@ -9,11 +9,14 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
 
 from sbam_mm.datasets import ImageFolder, save_maps
-from sbam_mm.visualization import photographs
+from sbam_mm.datasets.segments import Felzenszwalb, id_map
+from sbam_mm.registry import MODELS
+from sbam_mm.visualization import load_image, photographs
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted([
@@ -59,9 +62,6 @@ def teacher(tmp_path_factory):
     """Weights of the small encoder, as a frozen teacher's."""
     path = tmp_path_factory.mktemp('teacher') / 'mae_small.pth'
     cfg = Config.fromfile(ROOT / 'configs/small/mae_small.py')
-    from mmengine.registry import DefaultScope
-
-    from sbam_mm.registry import MODELS
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(cfg.model)
@@ -77,6 +77,35 @@ def part_maps(data, tmp_path_factory):
     maps = generator.integers(0, 3, (2 * TRAIN, 8, 8)).astype(np.uint8)
     dataset = ImageFolder(data_root=str(data), data_prefix='train')
     save_maps(path, maps, dataset, 'drawn at random')
+    return path
+
+
+@pytest.fixture(scope='module')
+def segments(data, tmp_path_factory):
+    """The segments of Felzenszwalb, at the size of the images."""
+    path = tmp_path_factory.mktemp('segments') / 'segments.npy'
+    dataset = ImageFolder(data_root=str(data), data_prefix='train')
+    backend = Felzenszwalb(scale=100, min_share=0.04)
+    maps = []
+    for i in range(len(dataset)):
+        image = load_image(dataset.get_data_info(i)['img_path'])
+        maps.append(id_map(backend(image), image.shape[:2]))
+    save_maps(path, np.stack(maps), dataset, 'felzenszwalb')
+    return path
+
+
+@pytest.fixture(scope='module')
+def phase_one(tmp_path_factory):
+    """An encoder that was guided by segments."""
+    path = tmp_path_factory.mktemp('phase_one') / 'epoch_4.pth'
+    cfg = Config.fromfile(ROOT / 'configs/small/segment_bias_mae_small.py')
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(cfg.model)
+    model.init_weights()
+    for u in model.backbone.segment_bias.parameters():
+        torch.nn.init.normal_(u)
+    torch.save(model.state_dict(), path)
     return path
 
 
@@ -102,11 +131,13 @@ def train(path, work_dir, epochs, resume=False):
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=[p.stem for p in CONFIGS])
-def test_trains_and_resumes(path, data, teacher, part_maps, tmp_path,
-                            monkeypatch):
+def test_trains_and_resumes(path, data, teacher, part_maps, segments,
+                            phase_one, tmp_path, monkeypatch):
     monkeypatch.setenv('DATA_ROOT', str(data))
     monkeypatch.setenv('TEACHER', str(teacher))
     monkeypatch.setenv('PART_MAPS', str(part_maps))
+    monkeypatch.setenv('SEGMENTS', str(segments))
+    monkeypatch.setenv('PHASE_ONE', str(phase_one))
     through, steps = train(path, tmp_path, epochs=2)
     assert len(steps) == 8
     assert all(math.isfinite(v) for step in steps for v in step.values())

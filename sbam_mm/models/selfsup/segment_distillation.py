@@ -82,6 +82,12 @@ class DistilMAE(MAE):
     The paper does not say where the student starts. By default it starts as
     the teacher, its decoder as the one that was trained with it.
 
+    **Weight.** As a mean over all pairs the error is small (at most 2 / n),
+    and the paper's weight of 1 leaves it little beside the reconstruction: a
+    student that starts near the teacher may first move away. Watch
+    ``attention_error`` in the log, and raise ``weight`` where attention is
+    to count.
+
     **Memory.** The losses need the matrices themselves, so attention is not
     fused here: student and teacher each keep B * heads * n^2 float32 numbers
     per layer, n the visible tokens (50 of 197 with three quarters hidden).

@@ -34,7 +34,8 @@ class SelfDistillation(MaskedImageModel):
 
     The teacher sees the global crops whole, the student masked global crops
     and whole local ones; with ``backbone.segment_bias`` both know the segments
-    of every crop (Taguchi et al., *SAM Helps SSL*, BMVC 2024).
+    of every crop (Taguchi et al., *SAM Helps SSL*, BMVC 2024). In DINO the
+    last layer's bias does nothing: of it only the class token counts.
     ``model.backbone`` is the student's encoder; what the papers evaluate,
     and :attr:`evaluated_encoder` is, is the teacher's, in checkpoints under
     the prefix ``momentum_teacher.module.backbone.``.
