@@ -1,11 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""The examples in the docstrings of masking, layers and models run."""
+"""The examples in the docstrings of what users build from run."""
 import doctest
 import importlib
 import pkgutil
 
 import pytest
 
+import sbam_mm.downstream
 import sbam_mm.layers
 import sbam_mm.masking
 import sbam_mm.models
@@ -13,7 +14,7 @@ import sbam_mm.models
 pytestmark = pytest.mark.unit
 MODULES = sorted(
     module.name for package in (sbam_mm.masking, sbam_mm.layers,
-                                sbam_mm.models)
+                                sbam_mm.models, sbam_mm.downstream)
     for module in pkgutil.walk_packages(package.__path__,
                                         package.__name__ + '.'))
 

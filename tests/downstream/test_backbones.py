@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Transferred backbones compute what the pre-trained encoder computes."""
+import dense_configs
 import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -246,3 +247,22 @@ def test_bad_options_get_one_sentence(build, words):
     with pytest.raises(ValueError, match=words) as error:
         build()
     assert str(error.value).count('. ') == 0
+
+
+def test_the_recipe_is_that_of_mmseg():
+    """The same names, shapes and features as mmseg's backbone MAE."""
+    dense_configs.require('mmseg')
+    from mmseg.models.backbones import MAE
+    torch.manual_seed(0)
+    ours = load(RelativeViT(ARCH, out_indices=[1, 3], **SIZE))
+    for parameter in ours.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    theirs = MAE(
+        img_size=(32, 32), patch_size=8, embed_dims=24, num_layers=4,
+        num_heads=3, mlp_ratio=2, init_values=1., out_indices=[1, 3],
+        norm_cfg=dict(type='LN', eps=1e-6))
+    theirs.load_state_dict(ours.state_dict())
+    theirs.eval()
+    images = torch.randn(2, 3, 32, 32)
+    for own, other in zip(ours(images), theirs(images)):
+        assert torch.allclose(own, other, rtol=1e-4, atol=1e-4)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 ARCH = dict(
     embed_dims=64, num_layers=4, num_heads=4, feedforward_channels=256)
-SIDE, PATCH, IMAGES, STEPS = 64, 8, 4, 160
+SIDE, PATCH, IMAGES, STEPS = 64, 8, 4, 400
 
 
 def pretrain(data, folder):
@@ -108,8 +108,8 @@ def train_in_two_halves(cfg):
     return losses[1][:5].mean(), losses[1][-5:].mean(), runner.val()
 
 
-def pack_meta(cfg):
-    """Some steps of the recipe's test pipeline, at the test's size."""
+def steps_of_test(cfg):
+    """The recipe's test pipeline at the test's size."""
     load, resize, pad, labels, pack = cfg.test_dataloader.dataset.pipeline
     return [load, dict(resize, scale=(SIDE, SIDE)),
             dict(pad, size=(SIDE, SIDE)), labels, pack]
@@ -123,7 +123,7 @@ def test_a_detector_learns_images_by_heart(tmp_path):
     cfg = base_config('configs/mmdet/vitdet_vitb_100e_coco.py', tmp_path)
     dense_configs.shrink_detector(
         cfg.model, pretrain(data, tmp_path), ARCH, SIDE, len(classes))
-    load, resize, pad, labels, pack = pack_meta(cfg)
+    load, resize, pad, labels, pack = steps_of_test(cfg)
     dataset = dict(
         type='CocoDataset',
         data_root=str(data['root']),
@@ -142,9 +142,9 @@ def test_a_detector_learns_images_by_heart(tmp_path):
     first, last, metrics = train_in_two_halves(cfg)
     print(f'detection: loss {first:.2f} -> {last:.2f}, {metrics}')
     assert last < first / 2
-    # Random boxes have an AP of 0.
-    assert metrics['coco/bbox_mAP_50'] > 0.6
-    assert metrics['coco/segm_mAP_50'] > 0.6
+    # Random boxes have an AP of 0; without any box there are no metrics.
+    assert metrics.get('coco/bbox_mAP_50', 0) > 0.6
+    assert metrics.get('coco/segm_mAP_50', 0) > 0.6
 
 
 @pytest.mark.parametrize('flavour', ['', '_plain'])
@@ -180,4 +180,4 @@ def test_a_segmentor_learns_images_by_heart(tmp_path, flavour):
     print(f'segmentation{flavour}: loss {first:.2f} -> {last:.2f}, {metrics}')
     assert last < first / 4
     # Of the classes that occur; one class for all pixels is below 20.
-    assert metrics['mIoU'] > 80
+    assert metrics['mIoU'] > 70
