@@ -89,7 +89,7 @@ def segments(data, tmp_path_factory):
     maps = []
     for i in range(len(dataset)):
         image = load_image(dataset.get_data_info(i)['img_path'])
-        maps.append(id_map(backend(image), image.shape[:2]))
+        maps.append(id_map(backend(image)))
     save_maps(path, np.stack(maps), dataset, 'felzenszwalb')
     return path
 

@@ -1,0 +1,135 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""What segments did to attention: the learnt bias, and maps with and without.
+
+Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
+Self-supervised Learning*, BMVC 2024, Fig. 4.
+"""
+from typing import Dict, Mapping, Tuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from sbam_mm.layers import RecordedAttention
+from sbam_mm.models import MaskedViT
+from sbam_mm.models.backbones.vit_attention import encode_whole
+
+from .output import Cell, colours_of, picture_grid, tidy
+from .pixels import heat_map
+from .segments import segments_over
+
+# The branch of DINO that is evaluated comes first.
+PREFIXES = ('momentum_teacher.module.backbone.', 'backbone.', '')
+
+
+def learnt_bias(state: Mapping[str, Tensor]) -> Dict[str, np.ndarray]:
+    """u_pos and u_neg in the weights of a model.
+
+    Args:
+        state (Mapping[str, Tensor]): Of a model or an encoder.
+
+    Returns:
+        dict[str, np.ndarray]: "u_pos" and "u_neg" as far as they were learnt,
+        (layers, heads), with 1 for what was shared.
+
+    Raises:
+        ValueError: If there is no learnt bias.
+
+    Example:
+        >>> learnt_bias({'backbone.segment_bias.u_pos': torch.ones(2, 1)})
+        {'u_pos': array([[1.],
+               [1.]], dtype=float32)}
+    """
+    for prefix in PREFIXES:
+        found = {
+            name: state[f'{prefix}segment_bias.{name}'].float().cpu().numpy()
+            for name in ('u_pos', 'u_neg')
+            if f'{prefix}segment_bias.{name}' in state
+        }
+        if found:
+            return found
+    raise ValueError('the checkpoint has no learnt segment bias; give one of '
+                     'a run with backbone.segment_bias=dict().')
+
+
+def bias_figure(bias: Mapping[str, np.ndarray], title: str = '') -> Figure:
+    """Mean and standard deviation over the heads, layer by layer (Fig. 4).
+
+    Args:
+        bias (Mapping[str, np.ndarray]): From :func:`learnt_bias`.
+        title (str): Above all. Defaults to none.
+
+    Returns:
+        Figure: Two diagrams.
+    """
+    figure = Figure(figsize=(8, 3.2), layout='constrained')
+    figure.suptitle(title, fontsize=11, x=.01, ha='left', weight='bold')
+    labels = dict(u_pos='same segment, u_pos',
+                  u_neg='different segments, u_neg')
+    colours = colours_of(labels)
+    for axes, reduce, ylabel in zip(
+            figure.subplots(1, 2), (np.mean, np.std),
+        ('mean over heads', 'standard deviation over heads')):
+        for name, values in bias.items():
+            layers = np.arange(1, len(values) + 1)
+            axes.plot(layers, reduce(values, axis=1), marker='o',
+                      markersize=4, color=colours[name], label=labels[name])
+        tidy(axes, 'layer', ylabel)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.axes[0].axhline(0., color='#9aa5b1', linewidth=.8)
+    figure.axes[0].legend(frameon=False, fontsize=8.5)
+    return figure
+
+
+@torch.no_grad()
+def attention_of_patch(vit: MaskedViT, inputs: Tensor, segments: Tensor,
+                       patch: int, block: int = -1) -> Tuple[Tensor, Tensor]:
+    """Whom a patch attends to, without its segments and with them.
+
+    Args:
+        vit (MaskedViT): With a segment bias.
+        inputs (Tensor): Normalised images, (B, C, H, W).
+        segments (Tensor): Ids of all patches, (B, L).
+        patch (int): Whose query, from 0.
+        block (int): Which block; negative counts from the end. Defaults to
+            -1.
+
+    Returns:
+        tuple[Tensor, Tensor]: Without and with: float32 (B, L), the mean over
+        heads.
+    """
+    relations = vit.guided(segments)
+    assert relations is not None
+    maps = []
+    for given in ([None] * len(relations), relations):
+        attend = [RecordedAttention(relation) for relation in given]
+        encode_whole(vit, inputs, attend)
+        probabilities, = attend[block].maps
+        maps.append(probabilities[:, :, 1 + patch, 1:].mean(dim=1))
+    return maps[0], maps[1]
+
+
+def attention_figure(image: np.ndarray, segments: np.ndarray,
+                     without: np.ndarray, guided: np.ndarray,
+                     title: str = '') -> Figure:
+    """An image, its segments, and two attention maps on one scale.
+
+    Args:
+        image (np.ndarray): RGB, uint8, (H, W, 3).
+        segments (np.ndarray): Ids, (h, w).
+        without, guided (np.ndarray): Probabilities, (h, w).
+        title (str): Above all. Defaults to none.
+
+    Returns:
+        Figure: Four pictures in a row.
+    """
+    top = max(without.max(), guided.max())
+    row: list[Cell] = [
+        (image, ''),
+        (segments_over(image, segments), f'{segments.max()} segments'),
+        (heat_map(image, without / top), f'at most {without.max():.3f}'),
+        (heat_map(image, guided / top), f'at most {guided.max():.3f}'),
+    ]
+    return picture_grid(
+        [row], ['image', 'segments', 'without bias', 'with bias'], title)

@@ -1,0 +1,132 @@
+#!/usr/bin/env python
+# Copyright (c) OpenMMLab. All rights reserved.
+"""What the segment bias of a checkpoint learnt, as a plot and as JSON.
+
+    python tools/plot_segment_bias.py epoch_1600.pth --out bias
+    python tools/plot_segment_bias.py epoch_1600.pth --out bias \
+        --config configs/segment_bias/mae_vitb16_bias_1600e.py \
+        --image photo.jpg --patch 90
+
+Writes u_pos and u_neg of every layer, mean and spread over the heads (Fig. 4
+of the paper), to bias.png and bias.json. With a config and an image also
+bias_attention.png: whom one patch attends to without and with the segments
+of the image, cut by Felzenszwalb's method.
+"""
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import List
+
+# The stack warns about optional parts at import; none of them is used here.
+warnings.filterwarnings('ignore')
+
+import torch  # noqa: E402
+
+from sbam_mm.datasets.segments import Felzenszwalb, id_map  # noqa: E402
+from sbam_mm.datasets.transforms import nearest_crop  # noqa: E402
+from sbam_mm.datasets.transforms.follow import WHOLE  # noqa: E402
+from sbam_mm.files import write_atomically  # noqa: E402
+from sbam_mm.models.checkpoint import (  # noqa: E402
+    read_checkpoint,
+    state_dict_of,
+)
+from sbam_mm.visualization import (  # noqa: E402
+    center_crop,
+    load_image,
+    model_from_config,
+    save_figure,
+)
+from sbam_mm.visualization.pixels import to_inputs  # noqa: E402
+from sbam_mm.visualization.segment_bias import (  # noqa: E402
+    attention_figure,
+    attention_of_patch,
+    bias_figure,
+    learnt_bias,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('checkpoint', help='of a run with a segment bias')
+    parser.add_argument('--out', default='segment_bias',
+                        help='files begin so (default: segment_bias)')
+    parser.add_argument('--config', help='of that run, for --image')
+    parser.add_argument('--image', help='to draw attention maps on')
+    parser.add_argument('--patch', type=int,
+                        help='whose attention (default: the middle one)')
+    parser.add_argument('--block', type=int, default=-1,
+                        help='in which block (default: the last)')
+    return parser.parse_args()
+
+
+def attention_picture(args: argparse.Namespace) -> Path:
+    """Draw the attention of one patch without and with segments."""
+    if not args.config:
+        raise ValueError('--image wants the config of the run, too; give '
+                         '--config.')
+    model, _ = model_from_config(args.config, args.checkpoint)
+    vit = model.backbone
+    height, width = map(int, vit.img_size)
+    image = center_crop(load_image(args.image), (height, width))
+    inputs = to_inputs(model, [image])
+    grid = vit.grid(inputs)
+    patches = grid[0] * grid[1]
+    patch = args.patch
+    if patch is None:
+        patch = grid[0] // 2 * grid[1] + grid[1] // 2
+    blocks = len(vit.layers)
+    if not 0 <= patch < patches or not -blocks <= args.block < blocks:
+        raise ValueError(
+            f'--patch {patch} --block {args.block} is not there; the encoder '
+            f'has patches 0 to {patches - 1} and blocks 0 to {blocks - 1}.')
+    ids = nearest_crop(id_map(Felzenszwalb()(image)), WHOLE, grid)
+    segments = torch.from_numpy(ids).flatten()[None].to(inputs.device)
+    maps = [
+        each.view(grid).cpu().numpy() for each in attention_of_patch(
+            vit, inputs, segments, patch, args.block)
+    ]
+    path = Path(f'{args.out}_attention.png')
+    save_figure(
+        attention_figure(image, ids, *maps,
+                         f'Block {args.block}, patch {patch}'), path)
+    return path
+
+
+def run(args: argparse.Namespace) -> List[Path]:
+    """Do everything; returns the files written.
+
+    Raises:
+        ValueError: With a sentence for the user.
+    """
+    checkpoint = read_checkpoint(args.checkpoint)
+    bias = learnt_bias(state_dict_of(checkpoint, args.checkpoint))
+    written = [attention_picture(args)] if args.image else []
+    results = {
+        name: dict(
+            mean=values.mean(axis=1).tolist(),
+            std=values.std(axis=1).tolist(),
+            values=values.tolist())
+        for name, values in bias.items()
+    }
+    data, picture = Path(f'{args.out}.json'), Path(f'{args.out}.png')
+    write_atomically(data, json.dumps(results, indent=1).encode())
+    save_figure(bias_figure(bias, Path(args.checkpoint).name), picture)
+    return [data, picture, *written]
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        written = run(args)
+    except ValueError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+    print(f'Written: {", ".join(map(str, written))}')
+
+
+if __name__ == '__main__':
+    main()
