@@ -10,27 +10,26 @@ the step per visible token, because a masker that shows more tokens has more
 to encode. Writes OUT.json and OUT.md.
 """
 import argparse
-import logging
 import sys
-import warnings
 from pathlib import Path
-
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from mmengine.logging import MMLogger  # noqa: E402
-from mmpretrain.structures import DataSample  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import numpy as np  # noqa: E402
 import paired  # noqa: E402
+import torch  # noqa: E402
+from mmpretrain.structures import DataSample  # noqa: E402
+from steps import (  # noqa: E402
+    Step,
+    crops,
+    described,
+    mae_parts,
+    settings,
+    step_parser,
+)
 
 from sbam_mm.registry import MODELS  # noqa: E402
-from sbam_mm.visualization import photographs  # noqa: E402
 
-ARCHS = ('tiny', 'small', 'base', 'large')
 BASELINE = 'RandomMasker'
 OWN, MOMENTUM, FROZEN = 'own encoder', 'momentum teacher', 'frozen teacher'
 
@@ -70,35 +69,22 @@ def maskers(depth: int, heads: int) -> dict:
     }
 
 
-class Step:
-    """One training step with one masker; models share encoder and decoder."""
+class AskingStep(Step):
+    """A step whose masker may ask a teacher."""
 
-    def __init__(self, parts: dict, masker: dict, source: str,
-                 batch: torch.Tensor, samples: list, device: torch.device,
-                 amp: bool, optimizer: torch.optim.Optimizer):
+    def __init__(self, parts: dict, masker: dict, source: str, *args):
         teacher = None
         if source == MOMENTUM:
             teacher = dict(type='sbam_mm.MomentumTeacher')
         elif source == FROZEN:
             # Frozen weights cost what they cost, whatever they are.
             teacher = dict(type='sbam_mm.MomentumTeacher', momentum=1.)
-        self.model = MODELS.get('sbam_mm.MAE')(
-            **parts, masker=masker, teacher=teacher).to(device).train()
+        model = MODELS.get('sbam_mm.MAE')(
+            **parts, masker=masker, teacher=teacher)
+        super().__init__(model, *args)
         if source == FROZEN:
             self.model.follow_student()
             self.model.follow_student = lambda: None
-        self.optimizer = optimizer
-        self.batch, self.samples = batch, samples
-        self.autocast = torch.autocast(device.type, torch.bfloat16, amp)
-        self.visible = 0.
-
-    def __call__(self) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        with self.autocast:
-            out = self.model.loss(self.batch, self.samples)
-        out['loss'].backward()
-        self.optimizer.step()
-        self.visible = float(out['visible_tokens'])
 
     @torch.no_grad()
     def collect(self) -> None:
@@ -106,20 +92,6 @@ class Step:
         with self.autocast:
             tokens = self.model.backbone.embed(self.batch)
             self.model.backbone.attention(tokens, -1)
-
-
-def crops(number: int, size: int) -> torch.Tensor:
-    """Normalised random crops of photographs, (B, 3, size, size)."""
-    generator = np.random.default_rng(0)
-    pictures = list(photographs().values())
-    out = []
-    for i in range(number):
-        picture = pictures[i % len(pictures)]
-        y, x = (generator.integers(side - size + 1)
-                for side in picture.shape[:2])
-        crop = picture[y:y + size, x:x + size]
-        out.append(torch.from_numpy(crop.copy()).permute(2, 0, 1))
-    return torch.stack(out).sub(120.).div(58.)
 
 
 def stored(batch: torch.Tensor, grid: tuple) -> list:
@@ -138,19 +110,13 @@ def stored(batch: torch.Tensor, grid: tuple) -> list:
 
 def table(result: dict) -> str:
     """The result as a page."""
-    where = result['environment']
     lines = [
         '# Cost of every masker in MAE', '',
         'A training step (forward, backward, AdamW) over the same step with '
         'random masking at 0.75, timed in turns in one process: median over '
         f'{result["rounds"]} rounds [quartiles]. "Per visible token" is the '
         'same divided by the tokens the encoder saw.', '',
-        f'ViT-{result["arch"]}/{result["patch_size"]}, '
-        f'{result["image_size"]} pixels, batch {result["batch_size"]}, '
-        f'{"bfloat16" if result["amp"] else "float32"}, '
-        f'random weights, photographs. {where["hardware"]}, torch '
-        f'{where["torch"]}, mmengine {where["mmengine"]}, mmpretrain '
-        f'{where["mmpretrain"]}, Python {where["python"]}, {where["date"]}.',
+        described(result),
         '', 'masker | asks | visible tokens | step | step per visible token',
         '---|---|---|---|---'
     ]
@@ -169,25 +135,12 @@ def table(result: dict) -> str:
 
 
 def measure(args: argparse.Namespace) -> dict:
-    # mmengine prints a paragraph for every parameter it initialises.
-    MMLogger.get_current_instance().setLevel(logging.WARNING)
     device = torch.device(args.device)
-    size, patch = args.size, args.patch
-    torch.manual_seed(0)
-    encoder = MODELS.get('sbam_mm.MaskedViT')(
-        arch=args.arch, img_size=size, patch_size=patch)
-    encoder.init_weights()
-    encoder.to(device)
-    decoder = MODELS.get('sbam_mm.MAEDecoder')(
-        img_size=size, patch_size=patch, embed_dim=encoder.embed_dims)
-    decoder.init_weights()
-    decoder.to(device)
-    parts = dict(
-        backbone=encoder,
-        neck=decoder,
-        head=dict(type='sbam_mm.PixelHead', patch_size=patch))
-    batch = crops(args.batch, size).to(device)
-    samples = stored(batch, (size // patch, size // patch))
+    parts = mae_parts(args)
+    encoder, decoder = (parts[key].to(device) for key in ('backbone', 'neck'))
+    grid = (args.size // args.patch, args.size // args.patch)
+    batch = crops(args.batch, args.size).to(device)
+    samples = stored(batch, grid)
     depth = len(encoder.layers)
     rows = maskers(depth, encoder.layers[0].attn.num_heads)
     learnt = [*encoder.parameters(), *decoder.parameters()]
@@ -195,28 +148,22 @@ def measure(args: argparse.Namespace) -> dict:
     optimizer = torch.optim.AdamW(
         [p for p in learnt if p.requires_grad], lr=0.)
     steps = {
-        name: Step(parts, masker, source, batch, samples, device, args.amp,
-                   optimizer)
+        name: AskingStep(parts, masker, source, batch, optimizer, args.amp,
+                         samples)
         for name, (masker, source) in rows.items()
     }
     visible = {name: [] for name in steps}
 
     def timed(name):
         steps[name]()
-        visible[name].append(steps[name].visible)
+        visible[name].append(float(steps[name].visible))
 
     candidates = {name: (lambda name=name: timed(name)) for name in steps}
     candidates['collect'] = steps[BASELINE].collect
     times = paired.paired(candidates, args.rounds, device)
     shares = paired.ratios(times, BASELINE)
     result = dict(
-        environment=paired.environment(device),
-        arch=args.arch,
-        image_size=size,
-        patch_size=patch,
-        batch_size=args.batch,
-        amp=args.amp,
-        rounds=args.rounds,
+        settings(args),
         maskers={},
         amt_collection=dict(
             pass_over_step=shares['collect'],
@@ -239,26 +186,9 @@ def measure(args: argparse.Namespace) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--arch', choices=ARCHS, default='small')
-    parser.add_argument('--size', type=int, default=224, help='pixels')
-    parser.add_argument('--patch', type=int, default=16, help='pixels')
-    parser.add_argument('--batch', type=int, default=8)
-    parser.add_argument('--rounds', type=int, default=15)
-    parser.add_argument(
-        '--amp', action='store_true', help='bfloat16 autocast')
-    parser.add_argument(
-        '--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--out', default='work_dirs/benchmarks/maskers')
-    args = parser.parse_args()
+    args = step_parser(__doc__, 'maskers').parse_args()
     result = measure(args)
-    page = table(result)
-    paired.write_json(f'{args.out}.json', result)
-    paired.write(f'{args.out}.md', page)
-    print(page)
-    print(f'Written: {args.out}.json, {args.out}.md')
+    paired.save(args.out, result, table(result))
 
 
 if __name__ == '__main__':

@@ -115,6 +115,43 @@ def environment(device: torch.device) -> Dict[str, str]:
         mmpretrain=mmpretrain.__version__)
 
 
+def where(environment: Dict[str, str]) -> str:
+    """The environment as a sentence."""
+    e = environment
+    return (f'{e["hardware"]}, torch {e["torch"]}, mmengine {e["mmengine"]}, '
+            f'mmpretrain {e["mmpretrain"]}, Python {e["python"]}, '
+            f'{e["date"]}.')
+
+
+def peak_memory(run: Callable[[], object], device: torch.device) -> int:
+    """Bytes that a call needs at once beyond what was there before."""
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        run()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    with torch.profiler.profile(
+            activities=[torch.profiler.ProfilerActivity.CPU],
+            profile_memory=True) as profile:
+        run()
+    held = peak = 0
+    for event in profile.profiler.kineto_results.events():
+        if event.name() == '[memory]':
+            held += event.nbytes()
+            peak = max(peak, held)
+    return peak
+
+
+def save(out: str, result: dict, page: str) -> None:
+    """Write OUT.json and OUT.md, and print the page."""
+    write_json(f'{out}.json', result)
+    write(f'{out}.md', page)
+    print(page)
+    print(f'Written: {out}.json, {out}.md')
+
+
 def _processor() -> str:
     info = Path('/proc/cpuinfo')
     lines = info.read_text().splitlines() if info.exists() else []
