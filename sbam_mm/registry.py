@@ -44,6 +44,12 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
     locations=['sbam_mm.engine'])
 
+STRATEGIES = Registry(
+    'strategy',
+    scope='sbam_mm',
+    parent=root.STRATEGIES,
+    locations=['sbam_mm.engine'])
+
 # mmseg and mmdet look for another scope among the children of the root alone.
 for _ours, _root in ((MODELS, root.MODELS), (DATASETS, root.DATASETS),
                      (TRANSFORMS, root.TRANSFORMS), (HOOKS, root.HOOKS)):

@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A folder of images that survives what real folders contain."""
-import io
 import logging
 import os
 import os.path as osp
@@ -15,12 +14,12 @@ from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.datasets.custom import find_folders, get_samples
-from PIL import Image, ImageOps
 from rich.progress import track
 
 from sbam_mm.registry import DATASETS
 
 from .class_lists import CLASS_LISTS
+from .decoding import EncodedImage, decode_image
 
 # Below this many files an unlucky start could stop a healthy run.
 _MIN_READS = 32
@@ -30,37 +29,6 @@ _UNSEEN, _READABLE, _UNREADABLE = 0, 1, 2
 
 class UnreadableImagesError(RuntimeError):
     """Too large a share of a data set's images cannot be decoded."""
-
-
-def decode_image(content: bytes) -> np.ndarray:
-    """Decode an image file completely, or raise.
-
-    OpenCV returns a truncated JPEG as a half-grey picture and prints a
-    warning that nobody reads; Pillow raises. Pillow in turn clips 16-bit grey
-    to white, so such images are scaled here.
-
-    Args:
-        content (bytes): The bytes of a file in any format Pillow reads; grey,
-            palette, CMYK, RGBA and 16-bit images are converted.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 in mmcv's channel order, which is BGR, the
-        EXIF orientation applied. Alpha is dropped.
-
-    Raises:
-        Exception: Whatever Pillow raises for a broken file; mostly
-            ``OSError``, also ``SyntaxError`` (PNG), ``ValueError`` and others.
-
-    Examples:
-        >>> with open('cat.jpg', 'rb') as file:
-        ...     bgr = decode_image(file.read())
-    """
-    with Image.open(io.BytesIO(content)) as file:
-        image: Image.Image = ImageOps.exif_transpose(file)
-        if image.mode.startswith('I'):
-            grey = np.clip(np.asarray(image), 0, 65535) // 257
-            image = Image.fromarray(grey.astype(np.uint8))
-        return np.asarray(image.convert('RGB'))[..., ::-1]
 
 
 @DATASETS.register_module()
@@ -75,7 +43,9 @@ class ImageFolder(CustomDataset):
       stays reproducible. A run whose files are mostly unreadable stops.
     - The data set decodes, strictly (see :func:`decode_image`). A leading
       ``LoadImageFromFile`` of the pipeline is therefore dropped: with its
-      default decoder a truncated JPEG would pass as a half-grey picture.
+      default decoder a truncated JPEG would pass as a half-grey picture. A
+      leading :class:`LoadRandomResizedCrop` decodes in its place, as
+      strictly, but hardly more than the crop.
 
     Every sample carries ``img_path``, ``sample_idx`` and, with labels,
     ``gt_label``.
@@ -107,6 +77,12 @@ class ImageFolder(CustomDataset):
             takes as long as a small model's step. Defaults to False.
         cache_limit (float): The most memory, in GiB, that ``cache=True`` may
             take. Defaults to 8.
+        repeats (int): Repeated augmentation: an image is decoded once and
+            sent through the pipeline this many times. Samples become lists,
+            which ``collate_fn=dict(type='sbam_mm.flat_collate')`` joins, so
+            that a step sees ``repeats * batch_size`` crops and an epoch every
+            image ``repeats`` times: divide batch size and epochs by it to
+            train as long. Defaults to 1.
         backend_args (dict, optional): Storage back-end, as everywhere in
             mmengine. Defaults to None.
         **kwargs: Of ``mmpretrain.datasets.CustomDataset``.
@@ -115,8 +91,9 @@ class ImageFolder(CustomDataset):
         FileNotFoundError: The folder is missing or holds no image, or folders
             of ``classes`` are missing.
         UnreadableImagesError: More than ``max_unreadable`` cannot be read.
-        ValueError: ``max_unreadable`` outside [0, 1], or a pipeline that asks
-            for an image type which this data set does not decode to.
+        ValueError: ``max_unreadable`` outside [0, 1], ``repeats`` below 1, or
+            a pipeline that asks for an image type which this data set does
+            not decode to.
         MemoryError: ``cache=True`` exceeds ``cache_limit``.
 
     Examples:
@@ -131,6 +108,9 @@ class ImageFolder(CustomDataset):
         ...     ])
     """
 
+    # Whether the images are files, which a transform can decode in part.
+    has_files = True
+
     def __init__(self,
                  data_root: str = '',
                  data_prefix: str | dict = '',
@@ -144,15 +124,21 @@ class ImageFolder(CustomDataset):
                  max_unreadable: float = 0.5,
                  cache: bool = False,
                  cache_limit: float = 8.,
+                 repeats: int = 1,
                  backend_args: dict | None = None,
                  **kwargs) -> None:
         if not 0 <= max_unreadable <= 1:
             raise ValueError(
                 f'max_unreadable={max_unreadable} is not a share of the '
                 'images: give a number between 0 and 1.')
+        if repeats < 1:
+            raise ValueError(
+                f'repeats={repeats} is how many crops are made of an image: '
+                'give 1 or more.')
         self.max_unreadable = max_unreadable
         self.cache = cache
         self.cache_limit = cache_limit
+        self.repeats = repeats
         self.backend_args = backend_args
         self._auto_label = with_label is None
         self._pixels: np.ndarray | None = None
@@ -287,23 +273,51 @@ class ImageFolder(CustomDataset):
             idx (int): Number of the sample.
 
         Returns:
-            Any: What the pipeline returns; None for an unreadable file while
-            training, which makes mmengine draw another. With ``test_mode``
-            the next readable file stands in: evaluation draws nothing.
+            Any: What the pipeline returns, or a list of it with ``repeats``;
+            None for an unreadable file while training, which makes mmengine
+            draw another. With ``test_mode`` the next readable file stands in:
+            evaluation draws nothing.
         """
         for _ in range(len(self)):
             info = self.get_data_info(idx)
-            image = self._load(info['sample_idx'], info['img_path'])
-            if image is not None:
-                info.update(
-                    img=image,
-                    img_shape=image.shape[:2],
-                    ori_shape=image.shape[:2])
-                return self.pipeline(info)
+            samples = self._samples(info)
+            if samples is not None:
+                return samples if self.repeats > 1 else samples[0]
             if not self.test_mode:
                 return None
             idx = (idx + 1) % len(self)
         raise UnreadableImagesError(self._sentence())
+
+    def _samples(self, info: dict) -> list | None:
+        steps = self.pipeline.transforms
+        if not (self.has_files and self._pixels is None and steps
+                and getattr(steps[0], 'takes_encoded', False)):
+            image = self._load(info['sample_idx'], info['img_path'])
+            if image is None:
+                return None
+            shape = image.shape[:2]
+            return [
+                self.pipeline(
+                    dict(info, img=each, img_shape=shape, ori_shape=shape))
+                for each in (image, *(image.copy()
+                                      for _ in range(1, self.repeats)))
+            ]
+        if self.repeats > 1:
+            whole = self._decode(info, _encoded_whole)
+            return whole and [
+                self.pipeline(dict(info, encoded=whole))
+                for _ in range(self.repeats)
+            ]
+        # Only the first step decodes; what fails later is no broken file.
+        sample = self._decode(
+            info,
+            lambda content: steps[0](dict(info, encoded=EncodedImage(content)))
+        )
+        for step in steps[1:]:
+            if sample is None:
+                break
+            sample = step(sample)
+        return None if sample is None else [sample]
 
     def _load(self, index: int, path: str) -> np.ndarray | None:
         if self._pixels is None:
@@ -317,9 +331,15 @@ class ImageFolder(CustomDataset):
 
     def _read(self, index: int, path: str = '') -> np.ndarray | None:
         path = path or self.get_data_info(index)['img_path']
+        return self._decode(
+            dict(sample_idx=index, img_path=path), decode_image)
+
+    def _decode(self, info: dict, decode: Callable) -> Any:
+        """What ``decode`` makes of the file; None if it is unreadable."""
+        index, path = info['sample_idx'], info['img_path']
         try:
             content = fileio.get(path, backend_args=self.backend_args)
-            image = decode_image(content)
+            made = decode(content)
         except MemoryError:
             raise
         # Broken files raise about anything out of a decoder.
@@ -327,7 +347,7 @@ class ImageFolder(CustomDataset):
             self._note_unreadable(index, path, error)
             return None
         self._state[index] = _READABLE
-        return image
+        return made
 
     def _note_unreadable(self, index: int, path: str,
                          error: Exception) -> None:
@@ -353,6 +373,12 @@ class ImageFolder(CustomDataset):
                 f'max_unreadable={self.max_unreadable} allows: repair or '
                 'remove the files named in the warnings above, or raise '
                 'max_unreadable.')
+
+
+def _encoded_whole(content: bytes) -> EncodedImage:
+    image = EncodedImage(content)
+    image.whole()
+    return image
 
 
 def _how_to(problem: str) -> str:

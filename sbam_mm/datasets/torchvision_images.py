@@ -47,6 +47,8 @@ class TorchvisionImages(ImageFolder):
                        data_root='data', half='test', pipeline=pipeline)
     """
 
+    has_files = False
+
     def __init__(self,
                  name: str,
                  data_root: str,

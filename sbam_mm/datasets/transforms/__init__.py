@@ -8,14 +8,15 @@ from .follow import (
     seen_box,
 )
 from .label_map import LoadLabelMap, read_label_map
+from .load_crop import LoadRandomResizedCrop
 from .load_maps import LoadAttentionMap, LoadPartMap, attention_loaders
 from .load_segments import LoadSegments
 from .multi_view import MultiView
 from .pixel_shift import PixelShift
 
 __all__ = [
-    'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap', 'LoadSegments',
-    'MultiView', 'PixelShift', 'RandomResizedCrop', 'area_crop',
-    'attention_loaders', 'flip_along', 'majority_crop', 'nearest_crop',
-    'read_label_map', 'seen_box'
+    'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
+    'LoadRandomResizedCrop', 'LoadSegments', 'MultiView', 'PixelShift',
+    'RandomResizedCrop', 'area_crop', 'attention_loaders', 'flip_along',
+    'majority_crop', 'nearest_crop', 'read_label_map', 'seen_box'
 ]

@@ -37,10 +37,15 @@ class RandomResizedCrop(_RandomResizedCrop):
 
     def transform(self, results: dict) -> dict:
         """Crop, resize and record the box."""
-        height, width = results['img'].shape[:2]
+        shape = results['img'].shape
         results = super().transform(results)
+        self.record(results, shape)
+        return results
+
+    def record(self, results: dict, shape: tuple[int, ...]) -> None:
+        """Write down where the last crop was made in an image (H, W, ...)."""
+        height, width = shape[:2]
         top, left, rows, columns = self._params
         box = (left / width, top / height, (left + columns) / width,
                (top + rows) / height)
         results['crop_box'] = nested_box(box, results)
-        return results

@@ -1,0 +1,161 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""A crop that is drawn before the image is decoded."""
+from typing import Any
+
+import cv2
+import mmengine.fileio as fileio
+import numpy as np
+import torch
+from mmcv.image.geometric import imresize, pillow_interp_codes
+from PIL import Image
+from torch.nn.functional import interpolate
+
+from sbam_mm.registry import TRANSFORMS
+
+from ..decoding import EncodedImage
+from .crop import RandomResizedCrop
+
+DECODE = ('exact', 'fast')
+# Filters which Pillow and torch have in common.
+_SMOOTH = ('bilinear', 'bicubic')
+# Decoded pixels per pixel of the crop's result, at the least.
+_GAP = 2
+
+
+@TRANSFORMS.register_module()
+class LoadRandomResizedCrop(RandomResizedCrop):
+    """Load an image and crop it, decoding little more than the crop.
+
+    Takes the place of ``LoadImageFromFile`` and ``RandomResizedCrop``, as the
+    first transform of ``sbam_mm.ImageFolder`` or of any data set that gives
+    ``img_path``. The box is drawn from the size in the file's header, with
+    the same draws as :class:`RandomResizedCrop`, and recorded likewise.
+
+    - ``decode='exact'``: the same pixels, to the bit. Of a baseline JPEG the
+      rows below the crop are not decoded.
+    - ``decode='fast'``: the crop is resized by torch's vectorised version of
+      Pillow's filter, and JPEGs are decoded at a half, quarter or eighth if
+      two decoded pixels are left per pixel of the result. How far the pixels
+      are off is in ``docs/data.md``.
+
+    A file that cannot be decoded raises, and leaves the random numbers as
+    they were. Images in ``results['img']``, such as cached ones, are cropped
+    as :class:`RandomResizedCrop` does.
+
+    Args:
+        scale (int or tuple[int, int]): Output height and width in pixels.
+        decode (str): "exact" or "fast". Defaults to "exact".
+        backend_args (dict, optional): Storage back-end, where the data set
+            leaves the reading to this transform. Defaults to None.
+        **kwargs: Of mmpretrain's ``RandomResizedCrop``, with its defaults.
+
+    Raises:
+        ValueError: Unknown ``decode``, or "fast" with another resizing than
+            Pillow's bilinear or bicubic one.
+
+    Example::
+
+        train_pipeline = [
+            dict(type='sbam_mm.LoadRandomResizedCrop', scale=224,
+                 decode='fast', crop_ratio_range=(0.2, 1.0),
+                 backend='pillow', interpolation='bicubic'),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackInputs'),
+        ]
+    """
+    # Tells ImageFolder to give the encoded image.
+    takes_encoded = True
+
+    def __init__(self,
+                 scale: int | tuple[int, int],
+                 decode: str = 'exact',
+                 backend_args: dict | None = None,
+                 **kwargs: Any) -> None:
+        super().__init__(scale, **kwargs)
+        if decode not in DECODE:
+            raise ValueError(f'decode={decode!r} is unknown; choose '
+                             f'{" or ".join(map(repr, DECODE))}.')
+        if decode == 'fast' and (self.backend != 'pillow'
+                                 or self.interpolation not in _SMOOTH):
+            raise ValueError(
+                "decode='fast' resizes as Pillow does, not by "
+                f'{self.backend} with {self.interpolation!r}; set '
+                "backend='pillow' and interpolation='bicubic' or 'bilinear', "
+                "or decode='exact'.")
+        self.decode = decode
+        self.backend_args = backend_args
+
+    def transform(self, results: dict) -> dict:
+        """Draw the box, decode it, resize it and record it.
+
+        Args:
+            results (dict): With ``encoded``, ``img`` or ``img_path``.
+
+        Returns:
+            dict: With ``img`` (h, w, 3) uint8 BGR, ``img_shape``,
+            ``ori_shape`` and ``crop_box``.
+        """
+        image = results.pop('encoded', None)
+        if image is None:
+            if 'img' in results:
+                return super().transform(results)
+            image = EncodedImage(
+                fileio.get(results['img_path'], self.backend_args))
+        state = np.random.get_state()
+        try:
+            results['img'] = self._cut(image, *self.rand_crop_params(image))
+        except Exception:
+            np.random.set_state(state)
+            raise
+        results['img_shape'] = results['img'].shape
+        results['ori_shape'] = image.shape
+        self.record(results, image.shape)
+        return results
+
+    def _cut(self, image: EncodedImage, top: int, left: int, rows: int,
+             columns: int) -> np.ndarray:
+        box = (left, top, left + columns, top + rows)
+        height, width = self.scale
+        if self.decode == 'fast':
+            room = max(min(columns / width, rows / height) / _GAP, 1)
+            picture, shrunk = image.down_to(
+                top + rows, max(part for part in (1, 2, 4, 8) if part <= room))
+            if shrunk == 1:
+                return _bgr(
+                    _resized(
+                        picture.crop(box), (height, width),
+                        self.interpolation))
+            # Its corners need not lie between two pixels of a shrunk image.
+            corners = (box[0] / shrunk, box[1] / shrunk, box[2] / shrunk,
+                       box[3] / shrunk)
+            return _bgr(
+                picture.resize((width, height),
+                               pillow_interp_codes[self.interpolation],
+                               corners))
+        crop = image.crop(box)
+        if self.backend == 'pillow':
+            # Before the channels change places: the result has fewer pixels.
+            return _bgr(
+                crop.resize((width, height),
+                            pillow_interp_codes[self.interpolation]))
+        return imresize(
+            _bgr(crop), (width, height),
+            interpolation=self.interpolation,
+            backend=self.backend)
+
+    def __repr__(self) -> str:
+        return f'{super().__repr__()[:-1]}, decode={self.decode!r})'
+
+
+def _bgr(image: Image.Image | np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR)
+
+
+def _resized(image: Image.Image, scale: tuple[int, int],
+             mode: str) -> np.ndarray:
+    """Pillow's resize with AVX2 where the processor has it."""
+    # A copy, because torch wants to be allowed to write.
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+    resized = interpolate(
+        pixels, scale, mode=mode, antialias=True)
+    return resized[0].permute(1, 2, 0).contiguous().numpy()
