@@ -1,2 +1,2 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-from . import hooks, optim  # noqa: F401  registers them
+from . import fsdp, hooks, optim  # noqa: F401  registers them

@@ -57,7 +57,8 @@ def recompute(layers: Iterable[nn.Module]) -> None:
     for layer in layers:
         # The class and not the instance's forward, which a deep copy would
         # share with its original.
-        layer.__class__ = recomputed_class(type(layer))
+        kind: Any = type(layer)
+        layer.__class__ = recomputed_class(kind)
 
 
 def recomputable(block: Callable[..., Tensor]) -> Callable[..., Tensor]:

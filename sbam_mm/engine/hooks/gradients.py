@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from mmengine._strategy import FSDPStrategy
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -24,7 +25,16 @@ class GradientHook(Hook):
 
         Args:
             runner (Runner): The runner of the training.
+
+        Raises:
+            ValueError: If gradients are sharded.
         """
+        if isinstance(getattr(runner, 'strategy', None), FSDPStrategy):
+            raise ValueError(
+                f'{type(self).__name__} looks at whole gradients, and with '
+                'FSDP each process has a part of them: train with '
+                'model.backbone.with_cp=True instead of runner_type and '
+                'strategy, or leave the hook out.')
         self.runner = runner
         self._handle = runner.optim_wrapper.optimizer.register_step_pre_hook(
             self._before_step)

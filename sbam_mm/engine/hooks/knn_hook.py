@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import Subset
 
+from sbam_mm.engine.fsdp import whole_parameters
 from sbam_mm.evaluation import extract_features, knn_top1
 from sbam_mm.registry import DATASETS, HOOKS
 
@@ -130,7 +131,7 @@ class KNNHook(Hook):
 
     def _evaluate(self, runner: Runner, epoch: int) -> None:
         start = time.time()
-        with unchanged_random_state():
+        with unchanged_random_state(), whole_parameters(runner.model):
             bank = self._extract(runner, self._bank)
             query = self._extract(runner, self._query)
         top1 = knn_top1(*bank, *query, [self.k], self.temperature)[self.k]
