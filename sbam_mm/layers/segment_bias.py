@@ -129,7 +129,7 @@ class SegmentRelation:
         first, second = ids[:, None, :, None], ids[:, None, None, :]
         u_pos, u_neg = (u[:, None, None] for u in (self.u_pos, self.u_neg))
         related = torch.where(first == second, u_pos, u_neg)
-        return related * ((first > 0) & (second > 0))
+        return torch.where((first > 0) & (second > 0), related, 0.)
 
 
 class SegmentBias(nn.Module):

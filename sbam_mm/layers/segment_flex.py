@@ -99,10 +99,11 @@ def flex_segment_attention(q: Tensor, k: Tensor, v: Tensor, u_pos: Tensor,
         return score + torch.where((first > 0) & (second > 0), related, 0.)
 
     run = _compiled(flex_attention) if q.is_cuda else flex_attention
-    out: Tensor = run(
+    out = run(
         blocks.dense(q),
         blocks.dense(k),
         blocks.dense(v),
         score_mod=add_bias,
         block_mask=blocks.mask)
+    assert isinstance(out, Tensor)  # a tuple only if asked for
     return out.transpose(1, 2).flatten(0, 1)

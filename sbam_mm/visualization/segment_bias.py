@@ -68,13 +68,16 @@ def bias_figure(bias: Mapping[str, np.ndarray], title: str = '') -> Figure:
     labels = dict(u_pos='same segment, u_pos',
                   u_neg='different segments, u_neg')
     colours = colours_of(labels)
-    for axes, reduce, ylabel in zip(
-            figure.subplots(1, 2), (np.mean, np.std),
-        ('mean over heads', 'standard deviation over heads')):
-        for name, values in bias.items():
+    diagrams = {
+        'mean over heads': {k: v.mean(axis=1) for k, v in bias.items()},
+        'standard deviation over heads':
+        {k: v.std(axis=1) for k, v in bias.items()},
+    }
+    for axes, (ylabel, curves) in zip(figure.subplots(1, 2), diagrams.items()):
+        for name, values in curves.items():
             layers = np.arange(1, len(values) + 1)
-            axes.plot(layers, reduce(values, axis=1), marker='o',
-                      markersize=4, color=colours[name], label=labels[name])
+            axes.plot(layers, values, marker='o', markersize=4,
+                      color=colours[name], label=labels[name])
         tidy(axes, 'layer', ylabel)
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.axes[0].axhline(0., color='#9aa5b1', linewidth=.8)

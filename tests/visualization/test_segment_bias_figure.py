@@ -1,0 +1,78 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""The learnt segment bias and attention with it, from a checkpoint."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sbam_mm.models import MaskedViT
+from sbam_mm.visualization import model_from_config
+from sbam_mm.visualization.segment_bias import (
+    attention_of_patch,
+    learnt_bias,
+)
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / 'configs/small/segment_bias_mae_small.py'
+
+
+@pytest.mark.unit
+def test_momentum_teacher_comes_first():
+    state = {
+        f'{prefix}segment_bias.u_pos': torch.full((2, 3), value)
+        for prefix, value in (('backbone.', 1.),
+                              ('momentum_teacher.module.backbone.', 2.))
+    }
+    bias = learnt_bias(state)
+    assert list(bias) == ['u_pos'] and (bias['u_pos'] == 2).all()
+    with pytest.raises(ValueError, match='no learnt segment bias'):
+        learnt_bias({'backbone.cls_token': torch.zeros(1)})
+
+
+@pytest.mark.unit
+def test_bias_moves_attention_into_the_segment():
+    torch.manual_seed(0)
+    vit = MaskedViT(
+        dict(embed_dims=24, num_layers=2, num_heads=3,
+             feedforward_channels=48),
+        img_size=32,
+        patch_size=8,
+        segment_bias=dict(init=(8., -8.)))
+    segments = torch.arange(16)[None] % 2 + 1
+    without, guided = attention_of_patch(
+        vit, torch.randn(1, 3, 32, 32), segments, patch=5)
+    same = segments[0] == segments[0, 5]
+    assert guided[0, same].sum() > 1.5 * without[0, same].sum()
+    assert (guided[0, same] > guided[0, ~same].max()).all()
+
+
+@pytest.mark.integration
+def test_tool(tmp_path):
+    model, _ = model_from_config(CONFIG)
+    torch.nn.init.constant_(model.backbone.segment_bias.u_pos, .5)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'bias.pth')
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / 'a.png')
+    command = [
+        sys.executable, str(ROOT / 'tools/plot_segment_bias.py'), 'bias.pth',
+        '--out', 'out', '--config', str(CONFIG), '--image', 'a.png'
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert 'out_attention.png' in done.stdout
+    found = json.loads((tmp_path / 'out.json').read_text())
+    assert found['u_pos']['mean'] == [.5] * 4
+    assert np.shape(found['u_neg']['values']) == (4, 3)
+    for name in ('out.png', 'out_attention.png'):
+        with Image.open(tmp_path / name) as image:
+            image.load()
+    failed = subprocess.run(
+        [*command, '--patch', '64'], cwd=tmp_path, capture_output=True,
+        text=True)
+    assert failed.returncode == 2
+    assert 'patches 0 to 63' in failed.stderr
