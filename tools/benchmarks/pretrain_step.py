@@ -1,0 +1,231 @@
+#!/usr/bin/env python
+# Copyright (c) OpenMMLab. All rights reserved.
+"""A pre-training step of our MAE against mmpretrain's own.
+
+    python tools/benchmarks/pretrain_step.py --arch large --batch 256
+
+Both are built from their configs, optimizer wrapper included:
+configs/baselines/mae_vitb_400e.py and mmpretrain's
+mae_vit-base-p16_8xb512-amp-coslr-800e_in1k.py, as shipped (float16 with loss
+scaling) and with bfloat16. Images stand on the device. Prints images per
+second, peak memory (weights, gradients and optimizer included) and, on CUDA,
+the share of the rate of a large bfloat16 product measured in the same run.
+Writes OUT.json and OUT.md.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import mmpretrain  # noqa: E402
+import paired  # noqa: E402
+import torch  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from mmengine.registry import DefaultScope  # noqa: E402
+from mmengine.runner import Runner  # noqa: E402
+from steps import crops, described, settings, step_parser  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+from sbam_mm.engine.launch import replace_amp  # noqa: E402
+from sbam_mm.layers.compiled import compile_layers  # noqa: E402
+from sbam_mm.registry import MODELS  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ROOT / 'configs' / 'baselines' / 'mae_vitb_400e.py'
+SHIPPED = (
+    Path(mmpretrain.__file__).parent / '.mim' / 'configs' / 'mae' /
+    'mae_vit-base-p16_8xb512-amp-coslr-800e_in1k.py')
+# mmpretrain calls the paper's ViT-S something else and knows no ViT-Ti.
+SHIPPED_ARCHS = dict(
+    small='deit-small', tiny='deit-tiny', base='base', large='large')
+WIDTHS = dict(tiny=192, small=384, base=768, large=1024)
+DEPTHS = dict(tiny=12, small=12, base=12, large=24)
+BASELINE = 'mmpretrain as shipped'
+DECODER_WIDTH, DECODER_DEPTH = 512, 8
+
+
+class ConfigStep:
+    """A step as the Runner takes it, from a config."""
+
+    def __init__(self, cfg: Config, images: Tensor, compiled: bool = False):
+        torch.manual_seed(0)
+        if images.device.type == 'cpu':
+            replace_amp(cfg)
+        self.images = images
+        self.model = MODELS.build(cfg.model)
+        self.model.init_weights()
+        self.model.to(images.device).train()
+        self.wrapper = Runner.build_optim_wrapper(
+            _WithModel(self.model), cfg.optim_wrapper)
+        if compiled:
+            compile_layers(self.model)
+
+    def __call__(self) -> None:
+        with self.wrapper.optim_context(self.model):
+            losses = self.model(self.images, None, mode='loss')
+        loss, _ = self.model.parse_losses(losses)
+        self.wrapper.update_params(loss)
+
+    def own_bytes(self) -> int:
+        """Weights and the optimizer's state."""
+        held = list(self.model.parameters())
+        for state in self.wrapper.optimizer.state.values():
+            held += [v for v in state.values() if isinstance(v, Tensor)]
+        return sum(t.numel() * t.element_size() for t in held)
+
+
+class _WithModel:
+    """What ``Runner.build_optim_wrapper`` wants of a Runner."""
+
+    def __init__(self, model: torch.nn.Module):
+        self.model = model
+
+
+def ours(args: argparse.Namespace, **optimizer) -> Config:
+    cfg = Config.fromfile(OURS)
+    size = dict(img_size=args.size, patch_size=args.patch)
+    cfg.model.backbone.update(arch=args.arch, **size)
+    cfg.model.neck.update(embed_dim=WIDTHS[args.arch], **size)
+    cfg.model.head.update(patch_size=args.patch)
+    cfg.optim_wrapper.optimizer.update(optimizer)
+    return cfg
+
+
+def shipped(args: argparse.Namespace, **wrapper) -> Config:
+    cfg = Config.fromfile(SHIPPED)
+    cfg.model.backbone.update(
+        arch=SHIPPED_ARCHS[args.arch],
+        img_size=args.size,
+        patch_size=args.patch)
+    cfg.model.neck.update(
+        embed_dim=WIDTHS[args.arch],
+        patch_size=args.patch,
+        num_patches=(args.size // args.patch)**2)
+    cfg.model.head.update(patch_size=args.patch)
+    cfg.optim_wrapper.update(wrapper)
+    return cfg
+
+
+def candidates(args: argparse.Namespace, images: Tensor) -> dict:
+    """Steps by the name of their row."""
+    steps = {
+        BASELINE: ConfigStep(shipped(args), images),
+        'ours': ConfigStep(ours(args), images),
+        'ours, fused AdamW': ConfigStep(ours(args, fused=True), images),
+    }
+    if images.device.type == 'cuda':
+        steps['mmpretrain, bfloat16'] = ConfigStep(
+            shipped(args, dtype='bfloat16', loss_scale=1.), images)
+        steps['ours, fused AdamW, compiled'] = ConfigStep(
+            ours(args, fused=True), images, compiled=True)
+    return steps
+
+
+def step_flops(args: argparse.Namespace) -> float:
+    """Operations of a step for one image, by MAE's definition.
+
+    Products only, 2 per multiplication and addition; backward counts twice
+    the forward. What an implementation adds or saves does not change it.
+    """
+    tokens = (args.size // args.patch)**2
+    pixels = 3 * args.patch**2
+    width = WIDTHS[args.arch]
+
+    def blocks(depth: int, length: int, dim: int) -> int:
+        return depth * (24 * length * dim**2 + 4 * length**2 * dim)
+
+    seen = 1 + tokens // 4
+    forward = (2 * tokens * pixels * width +
+               blocks(DEPTHS[args.arch], seen, width) +
+               2 * seen * width * DECODER_WIDTH +
+               blocks(DECODER_DEPTH, 1 + tokens, DECODER_WIDTH) +
+               2 * tokens * DECODER_WIDTH * pixels)
+    return 3. * forward
+
+
+def ceiling(device: torch.device, size: int = 8192) -> float:
+    """Operations per second of a large bfloat16 product."""
+    a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16)
+            for _ in range(2))
+    times = paired.paired({'product': lambda: a @ b}, 20, device, warm_up=5)
+    return 2 * size**3 / paired.quartiles(times['product']).median
+
+
+def measure(args: argparse.Namespace) -> dict:
+    device = torch.device(args.device)
+    images = crops(args.batch, args.size).to(device)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        steps = candidates(args, images)
+    for step in steps.values():  # optimizer states, compilation
+        for _ in range(3):
+            step()
+    memory = {}
+    for name, step in steps.items():
+        for other in steps.values():
+            other.model.zero_grad(set_to_none=True)
+        memory[name] = step.own_bytes() + paired.peak_memory(step, device)
+    times = paired.paired(steps, args.rounds, device)
+    result = dict(
+        settings(args),
+        flops_per_image=step_flops(args),
+        time=paired.ratios(times, BASELINE),
+        bytes=memory,
+        images_per_second={
+            name: args.batch / paired.quartiles(spent).median
+            for name, spent in times.items()
+        },
+        seconds=times)
+    if 'mmpretrain, bfloat16' in steps:
+        result['time_over_bfloat16'] = paired.ratios(
+            times, 'mmpretrain, bfloat16')
+    if device.type == 'cuda':
+        result['ceiling'] = ceiling(device)
+    return result
+
+
+def table(result: dict) -> str:
+    """The result as a page."""
+    top = result.get('ceiling')
+    lines = [
+        '# A pre-training step of MAE', '',
+        'Forward, backward and optimizer as the Runner calls them, models and '
+        'optimizers from their configs; images per second over mmpretrain\'s '
+        f'of the same round, median over {result["rounds"]} rounds '
+        '[quartiles]; peak memory with weights, gradients and optimizer.', '',
+        described(dict(result, amp=top is not None)), ''
+    ]
+    if top:
+        lines += [
+            f'A product of 8192 x 8192 in bfloat16 reaches '
+            f'{top / 1e12:.0f} TFLOP/s in this run.', ''
+        ]
+    lines += [
+        'step | images/s | speed over mmpretrain as shipped | over its '
+        'bfloat16 | peak memory | of it | use of the ceiling',
+        '---|---|---|---|---|---|---'
+    ]
+    for name, rate in result['images_per_second'].items():
+        speeds = []
+        for key in ('time', 'time_over_bfloat16'):
+            ratio = result.get(key, {}).get(name)
+            speeds.append('-' if ratio is None else str(
+                paired.Ratio(*(1 / ratio[i] for i in (0, 2, 1)))))
+        share = result['bytes'][name] / result['bytes'][BASELINE]
+        used = '-'
+        if top:
+            used = f'{100 * rate * result["flops_per_image"] / top:.1f} %'
+        lines.append(
+            f'{name} | {rate:.2f} | {speeds[0]} | {speeds[1]} | '
+            f'{result["bytes"][name] / 2**20:.0f} MiB | {share:.3f} | {used}')
+    return '\n'.join([*lines, ''])
+
+
+def main() -> None:
+    args = step_parser(__doc__, 'pretrain_step').parse_args()
+    result = measure(args)
+    paired.save(args.out, result, table(result))
+
+
+if __name__ == '__main__':
+    main()
