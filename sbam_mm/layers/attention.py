@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sbam_mm.exact import is_exact
+
 from .checkpointing import recomputable
 from .packing import PackedLayout
 
@@ -22,6 +24,13 @@ except ImportError:
 
 # What a layer does with packed queries, keys and values, (T, heads, d) each.
 Attend = Callable[[Tensor, Tensor, Tensor, PackedLayout], Tensor]
+
+
+def runs_varlen(q: Tensor) -> bool:
+    """Whether the variable-length kernel is there for these queries."""
+    return (varlen_attn is not None and q.is_cuda
+            and q.dtype in (torch.float16, torch.bfloat16)
+            and not is_exact())
 
 
 def packed_attention(q: Tensor, k: Tensor, v: Tensor,
@@ -39,8 +48,7 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor,
     Returns:
         Tensor: (T, heads, head_dim).
     """
-    if (varlen_attn is not None and q.is_cuda
-            and q.dtype in (torch.float16, torch.bfloat16)):
+    if runs_varlen(q):
         ends, longest = layout.cu_seqlens, layout.max_length
         out = varlen_attn(q, k, v, ends, ends, longest, longest)
         assert isinstance(out, Tensor)  # a tuple only if asked for

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .attention import varlen_attn
+from .attention import runs_varlen, varlen_attn
 from .packing import PackedLayout
 
 
@@ -40,8 +40,7 @@ def packed_cross_attention(q: Tensor,
     if layout.order is not None:
         k, v = k[layout.order], v[layout.order]
         keep = None if keep is None else keep[layout.order]
-    if (keep is None and varlen_attn is not None and q.is_cuda
-            and q.dtype in (torch.float16, torch.bfloat16)):
+    if keep is None and runs_varlen(q):
         keys = k.shape[1]
         ends = keys * torch.arange(
             len(k) + 1, dtype=torch.int32, device=k.device)
