@@ -101,6 +101,12 @@ class FSDPStrategy(Base):
                 'sbam_mm.FSDPStrategy.')
         return super().build_optim_wrapper(optim_wrapper, model)
 
+    def load_optim_state_dict(self, state_dict: dict) -> None:
+        """Resume; mmengine passes torch the arguments in an old order."""
+        self.optim_wrapper.load_state_dict(
+            FullyShardedDataParallel.optim_state_dict_to_load(
+                self.model, self.optim_wrapper.optimizer, state_dict))
+
 
 @contextmanager
 def whole_parameters(model: nn.Module) -> Iterator[None]:

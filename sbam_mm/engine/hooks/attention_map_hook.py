@@ -28,6 +28,7 @@ from sbam_mm.datasets.stored_maps import (
     innermost,
 )
 from sbam_mm.datasets.transforms import attention_loaders
+from sbam_mm.engine.fsdp import whole_parameters
 from sbam_mm.evaluation.features import evaluating
 from sbam_mm.masking import functional as F
 from sbam_mm.registry import HOOKS
@@ -234,7 +235,8 @@ class AttentionMapHook(Hook):
         images = self._mark.images
         mine = range(images * rank // world, images * (rank + 1) // world)
         with unchanged_random_state(), evaluating(
-                runner.model), torch.no_grad():
+                runner.model), whole_parameters(
+                    runner.model), torch.no_grad():
             self._write_share(runner, writer, mine)
         barrier()
         if rank == 0:

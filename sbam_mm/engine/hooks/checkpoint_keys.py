@@ -8,6 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from sbam_mm.engine.fsdp import whole_parameters
 from sbam_mm.models.checkpoint import (
     check_keys,
     read_checkpoint,
@@ -94,11 +95,12 @@ class CheckpointKeysHook(Hook):
         path = str(getattr(runner, '_load_from', None) or '')
         path = path[len(SCHEME):] if path.startswith(SCHEME) else path
         name = f'the checkpoint {path}' if path else 'the last checkpoint'
-        if resumed:
-            state = state_dict_of(checkpoint, name)
-        else:
-            state = weights_for(model, checkpoint, self.min_share, name)
-            checkpoint['state_dict'] = state
-        report = check_keys(model, state,
-                            1. if resumed else self.min_share, name)
+        with whole_parameters(runner.model):
+            if resumed:
+                state = state_dict_of(checkpoint, name)
+            else:
+                state = weights_for(model, checkpoint, self.min_share, name)
+                checkpoint['state_dict'] = state
+            report = check_keys(model, state,
+                                1. if resumed else self.min_share, name)
         runner.logger.info(f'Checkpoint: {report}.')
