@@ -9,8 +9,10 @@ Stopped trainings go on with ``--resume``: the last checkpoint of the work
 directory is found, and optimizer, schedules and epoch with it.
 """
 import argparse
+import os
 import sys
 
+import torch
 from mmengine.config import Config
 
 from sbam_mm.engine.data_files import check_data_files
@@ -25,6 +27,7 @@ from sbam_mm.engine.launch import (
     require_file,
     set_work_dir,
 )
+from sbam_mm.exact import VARIABLE
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,6 +47,11 @@ def parse_args() -> argparse.Namespace:
         help="scale the learning rate by the real over the config's batch "
         'size')
     parser.add_argument('--seed', type=int, help='random seed')
+    parser.add_argument(
+        '--exact',
+        action='store_true',
+        help='no fast path that changes the order of sums, TF32 included; '
+        f'the same as {VARIABLE}=1 in the environment')
     return parse_launch_args(parser)
 
 
@@ -55,6 +63,13 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
             'train; use a training config.')
 
     set_work_dir(cfg, args)
+
+    if args.exact:
+        # Workers and compiled code see it, too.
+        os.environ[VARIABLE] = '1'
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        cfg.optim_wrapper.get('optimizer', {}).pop('fused', None)
 
     if args.resume is not None:
         cfg.resume = True

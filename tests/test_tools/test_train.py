@@ -173,6 +173,29 @@ def test_train_and_resume_on_a_machine_without_gpu(project):
     assert {int(state['step']) for state in states} == {IMAGES}
 
 
+@pytest.mark.integration
+def test_exact_reaches_the_model_and_the_optimizer(project):
+    (project / 'told.py').write_text(
+        'from mmengine.hooks import Hook\n'
+        'from mmengine.registry import HOOKS\n'
+        'from sbam_mm.exact import is_exact\n'
+        '@HOOKS.register_module()\n'
+        'class Tell(Hook):\n'
+        '    def before_train(self, runner):\n'
+        '        group = runner.optim_wrapper.optimizer.param_groups[0]\n'
+        '        print("exact", is_exact(), group["fused"])\n')
+    config = project / 'tiny.py'
+    config.write_text(config.read_text() + (
+        "custom_imports['imports'].append('told')\n"
+        "custom_hooks.append(dict(type='Tell'))\n"
+        "optim_wrapper['optimizer']['fused'] = True\n"))
+    told = [
+        [line for line in train(project, *args).stdout.splitlines()
+         if line.startswith('exact')] for args in ((), ('--exact', ))
+    ]
+    assert told == [['exact False True'], ['exact True None']]
+
+
 @pytest.mark.dist
 @pytest.mark.integration
 def test_two_cpu_processes_share_the_epoch(project):

@@ -43,7 +43,7 @@ model = dict(
 data_preprocessor = dict(
     type='SelfSupDataPreprocessor', mean=[127.] * 3, std=[50.] * 3)
 train_dataloader = dict(
-    batch_size=4, num_workers=0,
+    batch_size=4, num_workers=0, persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=True),
     collate_fn=dict(type='default_collate'),
     dataset=dict(type='CustomDataset', data_root='images', with_label=False,
