@@ -9,7 +9,8 @@ Expected: not measured by this project.
 Cost:     not measured by this project; one encoder pass over all tokens more
           than random masking, without its last block's output.
 Command:  DATA_ROOT=data/cifar10 \
-              .venv/bin/python tools/train.py configs/small/attmask_high_small.py
+              .venv/bin/python tools/train.py \
+              configs/small/attmask_high_small.py
 """
 _base_ = '../_base_/small_images.py'
 

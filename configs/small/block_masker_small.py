@@ -1,6 +1,7 @@
 """Block-wise masking on small images, at MAE's ratio.
 
-Paper:    none; the ablation of He et al., CVPR 2022, Table 1f, with BEiT's blocks.
+Paper:    none; the ablation of He et al., CVPR 2022, Table 1f, with BEiT's
+          blocks.
 Expected: not measured by this project.
 Cost:     not measured by this project; that of random masking.
 Command:  DATA_ROOT=data/cifar10 \
@@ -9,4 +10,5 @@ Command:  DATA_ROOT=data/cifar10 \
 """
 _base_ = '../_base_/small_images.py'
 
-model = dict(masker=dict(_delete_=True, type='sbam_mm.BlockMasker', ratio=0.75))
+model = dict(
+    masker=dict(_delete_=True, type='sbam_mm.BlockMasker', ratio=0.75))
