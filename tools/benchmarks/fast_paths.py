@@ -1,0 +1,172 @@
+#!/usr/bin/env python
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Ways to make a step of MAE faster, each by itself over the plain step.
+
+    python tools/benchmarks/fast_paths.py --arch base --amp --batch 256
+
+"Masked patches only" is what MAE does unless told to be exact, the optimizers
+are options of a config, ``compile_layers`` is there to be called. The patch
+embeddings stand in this file alone: they are kept here as long as they do not
+pay. Every one is checked to give the plain loss. Writes OUT.json and OUT.md.
+"""
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import paired  # noqa: E402
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+from steps import (  # noqa: E402
+    Step,
+    crops,
+    described,
+    mae_parts,
+    settings,
+    step_parser,
+)
+from torch import Tensor  # noqa: E402
+
+from sbam_mm.exact import exact  # noqa: E402
+from sbam_mm.layers import PackedLayout, run_blocks  # noqa: E402
+from sbam_mm.layers.compiled import compile_layers  # noqa: E402
+from sbam_mm.masking import MaskingContext  # noqa: E402
+from sbam_mm.models import MAE, patchify  # noqa: E402
+from sbam_mm.models.backbones import Latent  # noqa: E402
+from sbam_mm.models.selfsup.mae import reconstruction_loss  # noqa: E402
+
+PLAIN = 'plain'
+
+
+def embed_linear(vit: torch.nn.Module, patches: Tensor) -> Tensor:
+    """The patch embedding as a product, (..., P) -> (..., D)."""
+    weight = vit.patch_embed.projection.weight
+    # Values of a patch run over rows, columns and channels.
+    weight = weight.permute(0, 2, 3, 1).flatten(1)
+    return F.linear(patches, weight, vit.patch_embed.projection.bias)
+
+
+class LinearEmbedding(MAE):
+    """MAE whose patch embedding is a product instead of a convolution."""
+
+    def loss(self, inputs: Tensor, data_samples: object = None) -> dict:
+        vit = self.backbone
+        patches = patchify(inputs, vit.patch_size)
+        tokens = embed_linear(vit, patches) + vit.pos_embed[:, 1:]
+        token_mask = self.mask(tokens, inputs)
+        latent = vit.encode(tokens, token_mask)
+        loss = reconstruction_loss(self, latent, inputs, token_mask)
+        return dict(loss=loss, **token_mask.statistics())
+
+
+class VisibleFirst(MAE):
+    """MAE that embeds visible patches only; the masker looks at none."""
+
+    def loss(self, inputs: Tensor, data_samples: object = None) -> dict:
+        vit = self.backbone
+        grid = vit.grid(inputs)
+        nothing = inputs.new_zeros(1).expand(
+            len(inputs), grid[0] * grid[1], 1)
+        token_mask = self.masker(MaskingContext(nothing, grid))
+        visible = PackedLayout(token_mask.visible, token_mask.num_visible)
+        x = embed_linear(vit, visible.pack(patchify(inputs, vit.patch_size)))
+        place = visible.index % visible.shape[1]
+        x = x + vit.pos_embed[0, 1:].index_select(0, place)
+        x = vit.prepend_cls(x.unflatten(0, (len(inputs), -1))).flatten(0, 1)
+        layout = PackedLayout(
+            F.pad(token_mask.visible, (1, 0), value=True),
+            1 + token_mask.num_visible)
+        latent = Latent(vit.ln1(run_blocks(vit.layers, x, layout)), layout)
+        loss = reconstruction_loss(self, latent, inputs, token_mask)
+        return dict(loss=loss, **token_mask.statistics())
+
+
+class PlainStep(Step):
+    """Without the fast path of MAE's own."""
+
+    def __call__(self) -> None:
+        with exact():
+            super().__call__()
+
+
+def candidates(args: argparse.Namespace) -> dict:
+    """Steps by the name of their row; those that can share weights do."""
+    device = torch.device(args.device)
+    masker = dict(type='sbam_mm.RandomMasker', ratio=0.75)
+    batch = crops(args.batch, args.size).to(device)
+
+    def built(kind: type = MAE) -> MAE:
+        return kind(**mae_parts(args), masker=masker).to(device)
+
+    def step(model: MAE, kind: type = PlainStep, images: Tensor = batch,
+             **options) -> Step:
+        learnt = [p for p in model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            learnt, lr=0., weight_decay=0., **options)
+        return kind(model, images, optimizer, args.amp)
+
+    steps = {
+        PLAIN: step(built()),
+        'masked patches only in the last layers': step(built(), Step),
+        'AdamW, foreach': step(built(), foreach=True),
+        'AdamW, fused': step(built(), fused=True),
+        'patch embedding as a product': step(built(LinearEmbedding)),
+        'visible patches embedded only': step(built(VisibleFirst)),
+    }
+    last = built()
+    last.backbone.patch_embed.to(memory_format=torch.channels_last)
+    steps['patch embedding, channels last'] = step(
+        last, images=batch.to(memory_format=torch.channels_last))
+    if args.compile:
+        model = built()
+        compile_layers(model)
+        steps['layers compiled'] = step(model)
+    return steps
+
+
+def check(steps: dict, amp: bool) -> None:
+    """Stop if a fast path does not give the plain loss."""
+    want = None
+    for step in steps.values():
+        torch.manual_seed(0)
+        with torch.no_grad(), step.autocast:
+            got = step.model.loss(step.batch)['loss'].float()
+        want = got if want is None else want
+        torch.testing.assert_close(
+            got, want, rtol=1e-2 if amp else 1e-5, atol=0)
+
+
+def measure(args: argparse.Namespace) -> dict:
+    device = torch.device(args.device)
+    steps = candidates(args)
+    check(steps, args.amp)
+    times = paired.paired(steps, args.rounds, device)
+    return dict(
+        settings(args), step=paired.ratios(times, PLAIN), seconds=times)
+
+
+def table(result: dict) -> str:
+    """The result as a page."""
+    lines = [
+        '# What makes a step of MAE faster', '',
+        'A step (forward, backward, AdamW) with one change over the plain '
+        f'step: median over {result["rounds"]} rounds [quartiles].', '',
+        described(result), '', 'change | step', '---|---'
+    ]
+    for name, ratio in result['step'].items():
+        lines.append(f'{name} | {paired.Ratio(*ratio)}')
+    return '\n'.join([*lines, ''])
+
+
+def main() -> None:
+    parser = step_parser(__doc__, 'fast_paths')
+    parser.add_argument(
+        '--compile', action='store_true', help='compiled layers, too')
+    args = parser.parse_args()
+    result = measure(args)
+    paired.save(args.out, result, table(result))
+
+
+if __name__ == '__main__':
+    main()
