@@ -41,7 +41,7 @@ class FSDPStrategy(Base):
             "FULL_SHARD", "SHARD_GRAD_OP" or "NO_SHARD". Defaults to None:
             FULL_SHARD.
         state_dict_cfg (str or dict): See mmengine. Defaults to "full":
-            checkpoints are those of a run on one device.
+            checkpoints hold the weights of a run on one device.
         **kwargs: Of mmengine's ``FSDPStrategy``.
 
     Raises:
