@@ -56,7 +56,7 @@ quickstart: install
 
 test: install
 	@echo 'Running the tests (all but the slow ones)'
-	@$(RUN) -m pytest -m 'not slow' --durations=15 $(ARGS)
+	@$(RUN) -m pytest -m 'not slow' -n 2 --dist worksteal --durations=15 $(ARGS)
 
 test-slow: install
 	@echo 'Running the slow tests'

@@ -106,7 +106,10 @@ setup(
         'segmentation': SEGMENTATION,
         'detection': ['onedl-mmdetection', 'pycocotools'],
         'dev':
-        [*REPORT, *SEGMENTATION, 'mypy', 'pytest', 'ruff', 'types-PyYAML'],
+        [
+            *REPORT, *SEGMENTATION, 'mypy', 'pytest', 'pytest-xdist', 'ruff',
+            'types-PyYAML'
+        ],
     },
     classifiers=[
         'Programming Language :: Python :: 3',
