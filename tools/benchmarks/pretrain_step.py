@@ -53,8 +53,8 @@ class ConfigStep:
         if images.device.type == 'cpu':
             replace_amp(cfg)
         self.images = images
+        # As torch initialises it: no number here depends on the weights.
         self.model = MODELS.build(cfg.model)
-        self.model.init_weights()
         self.model.to(images.device).train()
         self.wrapper = Runner.build_optim_wrapper(
             _WithModel(self.model), cfg.optim_wrapper)
