@@ -6,7 +6,9 @@ import golden_files
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmpretrain.structures import DataSample
 
+from sbam_mm.evaluation import extract_features
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.heads import DINOHead
 from sbam_mm.models.losses import DINOLoss, PatchLoss, TeacherTemperature
@@ -376,3 +378,39 @@ def test_whole_views_without_any_mask():
     assert out['loss_patch'] == 0
     model.parse_losses(out)[0].backward()
     assert model.mask_token.grad is not None
+
+
+def test_patches_are_predicted_from_their_start_on():
+    model = tiny(masker=SBAM, mim_start_epoch=2,
+                 patch_loss=dict(warm_up_epochs=3))
+    hub = MessageHub.get_current_instance()
+    temperatures = []
+    target = model.patch_loss.target
+    model.patch_loss.target = lambda logits, epoch: (
+        temperatures.append(model.patch_loss.teacher_temperature(epoch)),
+        target(logits, epoch))[1]
+    masked = []
+    for epoch in range(5):
+        hub.update_info('epoch', epoch)
+        out = model.loss(crops())
+        masked.append(out['loss_patch'].item() > 0)
+        out['loss_patch'].backward()
+    assert masked == [False, False, True, True, True]
+    assert temperatures == pytest.approx([0.04, 0.04, 0.04, 0.055, 0.07])
+
+
+@pytest.mark.parametrize('method', ['iBOT', 'DINO'])
+def test_the_teacher_is_what_is_judged(method):
+    model = tiny(method)
+    assert model.evaluated_encoder is model.backbone  # the other is older
+    model.loss(crops())
+    teacher = model.momentum_teacher.module['backbone']
+    assert model.evaluated_encoder is teacher
+    with torch.no_grad():
+        teacher.ln1.weight.zero_()
+    image = torch.rand(3, 32, 32)
+    sample = dict(
+        inputs=image, data_samples=DataSample().set_gt_label(0))
+    features, _ = extract_features(
+        model, [sample], data_preprocessor=lambda batch, training: batch)
+    assert torch.equal(features[0], teacher.ln1.bias)

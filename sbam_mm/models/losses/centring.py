@@ -85,7 +85,7 @@ class TeacherTemperature:
     def __call__(self, epoch: int) -> float:
         if epoch >= self.epochs - 1:
             return self.end
-        share = epoch / (self.epochs - 1)
+        share = max(epoch, 0) / (self.epochs - 1)
         return self.start + share * (self.end - self.start)
 
 

@@ -10,7 +10,7 @@ from typing import Dict, List, Optional
 import torch
 from torch import Tensor, nn
 
-from sbam_mm.masking import IBOTMasker
+from sbam_mm.masking import IBOTMasker, TokenMask
 from sbam_mm.models.losses import PatchLoss
 from sbam_mm.models.progress import training_progress
 from sbam_mm.models.teacher_pass import TeacherPass
@@ -47,6 +47,9 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
             rectangles on half of the views.
         patch_loss (dict, optional): Options of :class:`PatchLoss`.
             Defaults to None: its defaults.
+        mim_start_epoch (int): Nothing is masked before it, and the patch
+            loss's temperature begins its warm-up there; 50 for iBOT's Swin.
+            Defaults to 0.
         **kwargs: Of :class:`SelfDistillation`.
 
     Example:
@@ -69,6 +72,7 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
                  head: dict | nn.Module,
                  masker: dict | nn.Module | None = None,
                  patch_loss: Optional[dict] = None,
+                 mim_start_epoch: int = 0,
                  **kwargs):
         super().__init__(backbone, head, masker or IBOTMasker(), **kwargs)
         # Here and not in the encoder, so that the teacher has none.
@@ -76,6 +80,7 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
             torch.zeros(1, 1, self.backbone.embed_dims))
         self.patch_loss = PatchLoss(self.head.patch_out_dim,
                                     **(patch_loss or {}))
+        self.mim_start_epoch = mim_start_epoch
 
     def loss(self,
              inputs: List[Tensor],
@@ -110,6 +115,14 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
                                                   teaching),
                     **token_mask.statistics())
 
+    def mask(self, tokens: Tensor, *args, **kwargs) -> TokenMask:
+        """Let the masker decide, once masked patches are to be predicted."""
+        if training_progress()[1] < self.mim_start_epoch:
+            return TokenMask(
+                torch.zeros(
+                    tokens.shape[:2], dtype=torch.bool, device=tokens.device))
+        return super().mask(tokens, *args, **kwargs)
+
     def learn_patches(self, latent: Tensor, masked: Tensor,
                       teaching: TeacherPass) -> Tensor:
         """Predict what the teacher says of the masked patches.
@@ -130,7 +143,8 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
             every = head.project(teaching.tokens[:, 1:].flatten(0, 1))
             teacher = head.patch_logits(every.index_select(0, place))
             mean = head.patch_logits(every.mean(dim=0))
-        target = self.patch_loss.target(teacher, training_progress()[1])
+        target = self.patch_loss.target(
+            teacher, training_progress()[1] - self.mim_start_epoch)
         loss = self.patch_loss(student, target, masked)
         self.patch_loss.centre.update(mean)
         return loss
