@@ -4,10 +4,6 @@ import logging
 import warnings
 
 from mmengine.logging import print_log
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 PROTOCOL = ('Linear probe: frozen features of the un-augmented images, '
@@ -55,6 +51,11 @@ def linear_probe(train: Tensor,
         raise ValueError(
             'The features contain NaN or infinity, so the model has diverged: '
             'evaluate an earlier checkpoint.')
+    # A second of every start, of which a training needs nothing.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
     probe = make_pipeline(StandardScaler(),
                           LogisticRegression(C=c, max_iter=max_iter))
     with warnings.catch_warnings(record=True) as caught:
