@@ -101,6 +101,8 @@ setup(
         'onedl': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain'],
         'openmmlab': ['mmengine', 'mmcv', 'mmpretrain'],
         'report': REPORT,
+        # docs/data.md: decodes JPEGs for decode='fast'.
+        'jpeg': ['simplejpeg'],
         'segments': ['scikit-image', 'transformers'],
         # docs/transfer.md: detection needs mmcv's compiled operators.
         'segmentation': SEGMENTATION,
@@ -108,7 +110,7 @@ setup(
         'dev':
         [
             *REPORT, *SEGMENTATION, 'mypy', 'pytest', 'pytest-xdist', 'ruff',
-            'types-PyYAML'
+            'simplejpeg', 'types-PyYAML'
         ],
     },
     classifiers=[

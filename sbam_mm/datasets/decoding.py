@@ -6,6 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+try:
+    import simplejpeg
+except ImportError:
+    simplejpeg = None
+
 # EXIF orientations that exchange height and width.
 _ON_ITS_SIDE = (5, 6, 7, 8)
 # Chroma is interpolated between rows, so the last rows before a cut differ.
@@ -116,6 +121,29 @@ class EncodedImage:
         """
         return self.down_to(box[3])[0].crop(box)
 
+    def pixels(self, box: tuple[int, int, int, int]) -> np.ndarray:
+        """As :meth:`crop`, decoded by simplejpeg where it is installed.
+
+        It is the same libjpeg-turbo, without Pillow's copies: a quarter less
+        time.
+
+        Args:
+            box (tuple[int, int, int, int]): Left, top, right, bottom in
+                pixels of the upright image.
+
+        Returns:
+            np.ndarray: (bottom - top, right - left, 3) uint8, RGB.
+        """
+        frame = self._frame
+        # It would fill up a file cut short with grey, and inverts CMYK.
+        if (simplejpeg and frame and frame.complete and frame.colours < 4
+                and not self._whole):
+            left, top, right, bottom = box
+            content = frame.shortened(self._content, bottom + _MARGIN)
+            return simplejpeg.decode_jpeg(
+                content, 'RGB', strict=False)[top:bottom, left:right]
+        return np.array(self.crop(box))
+
     def down_to(self,
                 bottom: int,
                 shrink: int = 1) -> tuple[Image.Image, int]:
@@ -146,10 +174,12 @@ class Frame(NamedTuple):
 
     Attributes:
         shape (tuple[int, int]): Height and width.
+        colours (int): 1, 3 or 4.
         offset (int): Of the height, two bytes, in the file.
         complete (bool): Whether the file's end is there.
     """
     shape: tuple[int, int]
+    colours: int
     offset: int
     complete: bool
 
@@ -202,7 +232,7 @@ def find_frame(content: bytes) -> Frame | None:
         elif marker == b'\xda' and offset:
             # Within the pixels this pair of bytes can only be the end.
             end = content.rfind(b'\xff\xd9')
-            return Frame((number(offset), number(offset + 2)), offset,
-                         end > place)
+            return Frame((number(offset), number(offset + 2)),
+                         content[offset + 4], offset, end > place)
         place += 2 + number(place + 2)
     return None

@@ -164,7 +164,8 @@ class ImageFolder(CustomDataset):
             list[dict]: ``img_path`` and, with labels, ``gt_label`` of each.
         """
         folder = self.img_prefix
-        local = '://' not in folder
+        backend = (self.backend_args or {}).get('backend', 'local')
+        local = '://' not in folder and backend == 'local'
         if local and not osp.isdir(folder):
             raise FileNotFoundError(
                 _how_to(f'The image folder {folder!r} does not exist'))

@@ -117,13 +117,18 @@ def resize_crops(images: Tensor,
     if flip is not None:
         flip = flip.to(device)[:, None, None]
         across = torch.where(flip, across.flip(1), across)
-    out = _rounded(images.float() @ across[:, None].transpose(2, 3))
-    return _rounded(down[:, None] @ out).to(torch.uint8)
+    # With rows in front of channels, either product is one per image.
+    number, channels, height, width = images.shape
+    lines = images.transpose(1, 2).reshape(number, -1, width)
+    out = _rounded(lines.float() @ across.transpose(1, 2))
+    out = _rounded(down @ out.view(number, height, -1))
+    return out.to(torch.uint8).view(number, size[0], channels,
+                                    size[1]).transpose(1, 2).contiguous()
 
 
 def _rounded(values: Tensor) -> Tensor:
     # Halves go up, as in Pillow.
-    return (values + .5).floor().clamp(0, 255)
+    return values.add_(.5).floor_().clamp_(0, 255)
 
 
 def _weights(start: Tensor, length: Tensor, before: int, after: int,
@@ -135,14 +140,14 @@ def _weights(start: Tensor, length: Tensor, before: int, after: int,
     centre = start + (torch.arange(after, device=device)[:, None] + .5) * scale
     distance = ((pixel + .5 - centre) / scale.clamp(min=1.)).abs()
     if interpolation == 'bicubic':
-        near = (1.5 * distance - 2.5) * distance**2 + 1
+        near = (1.5 * distance - 2.5) * distance * distance + 1
         far = ((-.5 * distance + 2.5) * distance - 4) * distance + 2
         weights = torch.where(distance < 1, near, far)
     else:
         weights = 1 - distance
     inside = (pixel >= start) & (pixel < start + length)
-    weights = weights * (inside & (distance < FILTERS[interpolation]))
-    return weights / weights.sum(2, keepdim=True)
+    weights *= inside & (distance < FILTERS[interpolation])
+    return weights.div_(weights.sum(2, keepdim=True))
 
 
 @DATASETS.register_module()
@@ -275,4 +280,5 @@ def _gather(images: Any, limit: float) -> Tensor:
                 f'the {len(images)} images do not fit into {limit} GiB; raise '
                 'limit of ImagesOnDevice, or use ImageFolder.')
         made.append(image)
-    return torch.stack(made)
+    # As resize_crops wants them in memory.
+    return torch.stack(made).transpose(1, 2).contiguous().transpose(1, 2)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import default_collate, worker_init_fn
+from mmengine.fileio import BaseStorageBackend, register_backend
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -139,6 +140,35 @@ def test_annotation_file(tmp_path):
     with pytest.raises(FileNotFoundError, match='none.txt.*ann_file'):
         ImageFolder(
             data_root=str(tmp_path), data_prefix='images', ann_file='none.txt')
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    'crop', ['RandomResizedCrop', 'LoadRandomResizedCrop'])
+def test_images_of_a_data_base_need_no_folder(tmp_path, crop):
+    """As with mmengine's lmdb or petrel: paths are keys."""
+    for index in range(3):
+        _Dictionary.stored[f'train/a/{index}.jpg'] = encoded(
+            colours(index), 'jpeg')
+    register_backend('dictionary', _Dictionary, force=True)
+    (tmp_path / 'list.txt').write_text('a/0.jpg 0\na/2.jpg 4\n')
+    dataset = ImageFolder(
+        data_prefix='train', ann_file=str(tmp_path / 'list.txt'),
+        backend_args=dict(backend='dictionary'),
+        pipeline=[dict(type=f'sbam_mm.{crop}', scale=16), *PACK])
+    assert dataset.get_gt_labels().tolist() == [0, 4]
+    assert dataset[1]['inputs'].shape == (3, 16, 16)
+    assert dataset.num_unreadable == 0
+
+
+class _Dictionary(BaseStorageBackend):
+    stored = {}
+
+    def get(self, filepath):
+        return self.stored[filepath]
+
+    def get_text(self, filepath, encoding='utf-8'):
+        return self.get(filepath).decode(encoding)
 
 
 @pytest.mark.unit

@@ -117,6 +117,16 @@ def test_fast_is_near(name):
             assert 10 * np.log10(255**2 / (off**2).mean()) > ratio
 
 
+@pytest.mark.parametrize('name', FILES)
+def test_pixels_are_those_of_the_crop(name):
+    """Whichever decoder is installed."""
+    content = FILES[name]()
+    height, width = EncodedImage(content).shape
+    for box in ((10, 7, 50, 30), (0, 0, width, height)):
+        crop = np.asarray(EncodedImage(content).crop(box))
+        np.testing.assert_array_equal(EncodedImage(content).pixels(box), crop)
+
+
 def test_large_crops_are_decoded_small():
     content = encoded(photo(1600, 1200))
     image = EncodedImage(content)

@@ -35,8 +35,9 @@ class LoadRandomResizedCrop(RandomResizedCrop):
       rows below the crop are not decoded.
     - ``decode='fast'``: the crop is resized by torch's vectorised version of
       Pillow's filter, and JPEGs are decoded at a half, quarter or eighth if
-      two decoded pixels are left per pixel of the result. How far the pixels
-      are off is in ``docs/data.md``.
+      two decoded pixels are left per pixel of the result, else by simplejpeg
+      where that is installed. How far the pixels are off is in
+      ``docs/data.md``.
 
     A file that cannot be decoded raises, and leaves the random numbers as
     they were. Images in ``results['img']``, such as cached ones, are cropped
@@ -118,13 +119,11 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         height, width = self.scale
         if self.decode == 'fast':
             room = max(min(columns / width, rows / height) / _GAP, 1)
-            picture, shrunk = image.down_to(
-                top + rows, max(part for part in (1, 2, 4, 8) if part <= room))
-            if shrunk == 1:
-                return _bgr(
-                    _resized(
-                        picture.crop(box), (height, width),
-                        self.interpolation))
+            shrink = max(part for part in (1, 2, 4, 8) if part <= room)
+            if shrink == 1:
+                return _resized(
+                    image.pixels(box), (height, width), self.interpolation)
+            picture, shrunk = image.down_to(box[3], shrink)
             # Its corners need not lie between two pixels of a shrunk image.
             corners = (box[0] / shrunk, box[1] / shrunk, box[2] / shrunk,
                        box[3] / shrunk)
@@ -151,11 +150,10 @@ def _bgr(image: Image.Image | np.ndarray) -> np.ndarray:
     return cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR)
 
 
-def _resized(image: Image.Image, scale: tuple[int, int],
+def _resized(pixels: np.ndarray, scale: tuple[int, int],
              mode: str) -> np.ndarray:
-    """Pillow's resize with AVX2 where the processor has it."""
-    # A copy, because torch wants to be allowed to write.
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
-    resized = interpolate(
-        pixels, scale, mode=mode, antialias=True)
-    return resized[0].permute(1, 2, 0).contiguous().numpy()
+    """Pillow's resize with AVX2 where the processor has it, RGB to BGR."""
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    rgb = interpolate(image, scale, mode=mode, antialias=True)[0]
+    # In memory still channel by channel, as PackInputs will want it.
+    return rgb.flip(0).permute(1, 2, 0).numpy()
