@@ -1,27 +1,14 @@
 """Small images in 2 global crops of 32 and 2 local ones of 16 pixels.
 
-Augmentation as far as 32 pixels bear it: no blur, no solarization.
+For runs of minutes: larger crops than the papers', prototypes that learn from
+the start, constant weight decay, and colours as they are. With colour jitter
+and grayscale (lr 2e-3, teacher's momentum 0.95 to 0.99) the entropy of DINO's
+targets stood at 4.4 of log 256 = 5.5 after 60 steps; without (lr 1e-3, 0.9 to 0.99) at
+0.8 after 120.
 """
 _base_ = './small_images.py'
 
-views = [
-    dict(type='RandomFlip', prob=0.5),
-    dict(
-        type='RandomApply',
-        transforms=dict(
-            type='ColorJitter',
-            brightness=0.4,
-            contrast=0.4,
-            saturation=0.2,
-            hue=0.1,
-            backend='cv2'),
-        prob=0.8),
-    dict(
-        type='RandomGrayscale',
-        prob=0.2,
-        keep_channels=True,
-        channel_weights=(0.114, 0.587, 0.2989)),
-]
+views = [dict(type='RandomFlip', prob=0.5)]
 train_pipeline = [
     dict(
         type='MultiView',
@@ -31,14 +18,14 @@ train_pipeline = [
                 dict(
                     type='RandomResizedCrop',
                     scale=32,
-                    crop_ratio_range=(0.25, 1.0),
+                    crop_ratio_range=(0.4, 1.0),
                     interpolation='bicubic'), *views
             ],
             [
                 dict(
                     type='RandomResizedCrop',
                     scale=16,
-                    crop_ratio_range=(0.05, 0.25),
+                    crop_ratio_range=(0.15, 0.4),
                     interpolation='bicubic'), *views
             ],
         ]),
@@ -49,20 +36,8 @@ train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 *hooks, knn = _base_.custom_hooks
 custom_hooks = hooks + [
     dict(type='sbam_mm.ClipEachGradientHook', max_norm=3.0),
-    dict(type='sbam_mm.FreezeLastLayerHook', epochs=1),
     dict(knn, feature='cls'),
 ]
 del hooks, knn
 
 optim_wrapper = dict(optimizer=dict(lr=1e-3, weight_decay=0.04))
-param_scheduler = _base_.param_scheduler + [
-    dict(
-        type='CosineAnnealingParamScheduler',
-        param_name='weight_decay',
-        T_max=_base_.max_epochs,
-        eta_min_ratio=10.,
-        begin=0,
-        end=_base_.max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True)
-]

@@ -15,7 +15,7 @@ train_pipeline = [
                 dict(
                     type='sbam_mm.RandomResizedCrop',
                     scale=32,
-                    crop_ratio_range=(0.25, 1.0),
+                    crop_ratio_range=(0.4, 1.0),
                     interpolation='bicubic'),
                 *_base_.views,
                 dict(type='sbam_mm.LoadSegments', path=segments, grid=8),
@@ -24,7 +24,7 @@ train_pipeline = [
                 dict(
                     type='sbam_mm.RandomResizedCrop',
                     scale=16,
-                    crop_ratio_range=(0.05, 0.25),
+                    crop_ratio_range=(0.15, 0.4),
                     interpolation='bicubic'),
                 *_base_.views,
                 dict(type='sbam_mm.LoadSegments', path=segments, grid=4),

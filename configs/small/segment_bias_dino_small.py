@@ -26,8 +26,8 @@ model = dict(
     masker=None,
     # Few steps: a teacher that follows faster, no warm-up of temperatures.
     cls_loss=dict(teacher_temperature=0.04),
-    momentum=0.99,
-    end_momentum=1.)
+    momentum=0.95,
+    end_momentum=0.995)
 
 # Biases are spared weight decay.
 optim_wrapper = dict(
