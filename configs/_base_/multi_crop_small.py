@@ -3,8 +3,8 @@
 For runs of minutes: larger crops than the papers', prototypes that learn from
 the start, constant weight decay, and colours as they are. With colour jitter
 and grayscale (lr 2e-3, teacher's momentum 0.95 to 0.99) the entropy of DINO's
-targets stood at 4.4 of log 256 = 5.5 after 60 steps; without (lr 1e-3, 0.9 to 0.99) at
-0.8 after 120.
+targets stood at 4.4 of log 256 = 5.5 after 60 steps; without (lr 1e-3, 0.9
+to 0.99) at 0.8 after 120.
 """
 _base_ = './small_images.py'
 
