@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Crops drawn before decoding: the boxes and pixels of those drawn after."""
+import doctest
 import io
 import os
 
@@ -14,8 +15,11 @@ from sbam_mm.datasets import (
     ImageFolder,
     LoadRandomResizedCrop,
     RandomResizedCrop,
+    collate,
     decode_image,
+    decoding,
     flat_collate,
+    on_device,
 )
 from sbam_mm.registry import FUNCTIONS
 from sbam_mm.visualization import photograph
@@ -210,3 +214,8 @@ def test_bad_options_get_a_sentence(tmp_path):
         ImageFolder(str(tmp_path), repeats=0)
     with pytest.raises(FileNotFoundError):
         LoadRandomResizedCrop(32)(dict(img_path=os.devnull + 'nowhere'))
+
+
+@pytest.mark.parametrize('module', [collate, decoding, on_device])
+def test_examples(module):
+    assert doctest.testmod(module).failed == 0
