@@ -95,33 +95,47 @@ def candidates(args: argparse.Namespace) -> dict:
     device = torch.device(args.device)
     masker = dict(type='sbam_mm.RandomMasker', ratio=0.75)
     batch = crops(args.batch, args.size).to(device)
+    shared = mae_parts(args)
 
-    def built(kind: type = MAE) -> MAE:
-        return kind(**mae_parts(args), masker=masker).to(device)
+    def adamw(model: MAE, **options) -> torch.optim.Optimizer:
+        # Weights stay as they are, and losses can be compared.
+        return torch.optim.AdamW(
+            [p for p in model.parameters() if p.requires_grad],
+            lr=0., weight_decay=0., **options)
 
-    def step(model: MAE, kind: type = PlainStep, images: Tensor = batch,
-             **options) -> Step:
-        learnt = [p for p in model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            learnt, lr=0., weight_decay=0., **options)
-        return kind(model, images, optimizer, args.amp)
+    def built(kind: type = MAE, parts: dict = shared) -> MAE:
+        return kind(**parts, masker=masker).to(device)
+
+    plain = built()
+    optimizer = adamw(plain)
+
+    def step(model: MAE, kind: type = PlainStep) -> Step:
+        return kind(model, batch, optimizer, args.amp)
 
     steps = {
-        PLAIN: step(built()),
-        'masked patches only in the last layers': step(built(), Step),
-        'AdamW, foreach': step(built(), foreach=True),
-        'AdamW, fused': step(built(), fused=True),
+        PLAIN: step(plain),
+        'masked patches only in the last layers': step(plain, Step),
         'patch embedding as a product': step(built(LinearEmbedding)),
         'visible patches embedded only': step(built(VisibleFirst)),
     }
-    last = built()
+    for name in ('foreach', 'fused'):
+        steps[f'AdamW, {name}'] = PlainStep(
+            plain, batch, adamw(plain, **{name: True}), args.amp)
+    last = built(parts=mae_parts(args))
     last.backbone.patch_embed.to(memory_format=torch.channels_last)
-    steps['patch embedding, channels last'] = step(
-        last, images=batch.to(memory_format=torch.channels_last))
+    steps['patch embedding, channels last'] = PlainStep(
+        last, batch.to(memory_format=torch.channels_last), adamw(last),
+        args.amp)
     if args.compile:
-        model = built()
-        compile_layers(model)
-        steps['layers compiled'] = step(model)
+        compiled = built(parts=mae_parts(args))
+        compile_layers(compiled)
+        steps['layers compiled'] = PlainStep(
+            compiled, batch, adamw(compiled), args.amp)
+    if args.only:
+        steps = {
+            name: step for name, step in steps.items()
+            if name == PLAIN or any(word in name for word in args.only)
+        }
     return steps
 
 
@@ -163,6 +177,8 @@ def main() -> None:
     parser = step_parser(__doc__, 'fast_paths')
     parser.add_argument(
         '--compile', action='store_true', help='compiled layers, too')
+    parser.add_argument(
+        '--only', nargs='+', metavar='WORD', help='rows with these words')
     args = parser.parse_args()
     result = measure(args)
     paired.save(args.out, result, table(result))
