@@ -63,6 +63,7 @@ benchmark() {
     if [ "$DEVICE" = cpu ]; then
         case $script in
         salience_memory) set -- --length 256 --dim 32 --rounds 1 ;;
+        small_images) set -- --images 64 --batch 32 --rounds 1 ;;
         *) set -- --arch tiny --size 64 --batch 4 --rounds 1 ;;
         esac
     fi
@@ -74,24 +75,25 @@ benchmark() {
 benchmark 80 1_pretrain_step_vitb pretrain_step --arch base --batch 256
 benchmark 100 2_pretrain_step_vitl pretrain_step --arch large --batch 256 \
     --rounds 10
-benchmark 70 3_masking_overhead masking_overhead --arch large --batch 256 \
+benchmark 60 3_masking_overhead masking_overhead --arch large --batch 256 \
     --amp
 benchmark 55 4_packing packing --arch large --batch 256 --amp --rounds 8
 benchmark 25 5_salience salience_memory --images 8
-benchmark 70 6_fast_paths fast_paths --arch base --batch 256 --amp --compile
-benchmark 60 7_maskers maskers --arch base --batch 128 --amp --rounds 8
+benchmark 60 6_fast_paths fast_paths --arch base --batch 256 --amp --compile
+benchmark 25 7_small_images small_images --rounds 5
+benchmark 60 8_maskers maskers --arch base --batch 128 --amp --rounds 8
 
 if [ "$DEVICE" = cuda ]; then
-    measure 60 8_tests -m pytest -q -p no:warnings -p no:cacheprovider \
+    measure 60 9_tests -m pytest -q -p no:warnings -p no:cacheprovider \
         -m gpu tests
-    tail -n 1 "$RESULTS/8_tests.log" >"$RESULTS/summary"
+    tail -n 1 "$RESULTS/9_tests.log" >"$RESULTS/summary"
     "$PYTHON" - "$RESULTS" <<'END'
 import json, sys
 from pathlib import Path
 folder = Path(sys.argv[1])
 line = (folder / 'summary').read_text().strip()
-(folder / '8_tests.json').write_text(json.dumps(dict(summary=line)))
-(folder / '8_tests.md').write_text(f'# Tests marked "gpu"\n\n{line}\n')
+(folder / '9_tests.json').write_text(json.dumps(dict(summary=line)))
+(folder / '9_tests.md').write_text(f'# Tests marked "gpu"\n\n{line}\n')
 END
 fi
 
