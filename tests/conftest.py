@@ -4,6 +4,7 @@ import logging
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.registry import DefaultScope
 
 # mmengine prints a paragraph for every parameter it initialises.
 logging.getLogger('mmengine').setLevel(logging.WARNING)
@@ -20,6 +21,16 @@ def fresh_progress():
     hub = MessageHub.get_current_instance()
     for name in ('iter', 'max_iters', 'epoch', 'max_epochs'):
         hub.runtime_info.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def fresh_scope():
+    """No test inherits the scope in which another looked up its types."""
+    scopes = DefaultScope._instance_dict
+    before = scopes.copy()
+    yield
+    scopes.clear()
+    scopes.update(before)
 
 
 @pytest.fixture

@@ -125,9 +125,9 @@ def cae(model):
 
 def self_distillation(model):
     """DINO and iBOT: two global and one local crop of two images."""
-    parts = [model]
-    if model.get('teacher'):
-        parts.append(model.teacher)
+    # FrozenTeacher has a backbone only, which `frozen_teacher` shrinks.
+    parts = [part for part in (model, model.get('teacher'))
+             if part and part.get('head')]
     for part in parts:
         part.backbone.update(arch=ARCH, **SIZE)
         part.head.update(
