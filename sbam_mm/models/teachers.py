@@ -2,6 +2,7 @@
 """Teachers: encoders that look at whole images and tell a masker what they
 attend to. They do not learn from the loss.
 """
+from abc import ABC, abstractmethod
 from typing import Optional, Tuple
 
 import torch
@@ -16,13 +17,13 @@ from .checkpoint_formats import GUIDES
 from .momentum import MomentumCopy
 
 
-class Teacher(nn.Module):
+class Teacher(nn.Module, ABC):
     """What maskers may ask of any teacher; see the two below."""
 
     @property
+    @abstractmethod
     def vit(self) -> VisionTransformer:
         """The teacher's encoder."""
-        raise NotImplementedError
 
     def follow(self, student: nn.Module) -> None:
         """Called at the beginning of every training step."""

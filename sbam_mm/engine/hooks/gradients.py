@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What happens to gradients right before the optimizer uses them."""
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from sbam_mm.models.heads import DINOHead
 from sbam_mm.registry import HOOKS
 
 
-class GradientHook(Hook):
+class GradientHook(Hook, ABC):
     """Called back in every step of the optimizer, whatever the wrapper.
 
     Gradients are complete then: accumulated, averaged over processes and,
@@ -47,9 +48,9 @@ class GradientHook(Hook):
                      kwargs: Any) -> None:
         self.change(optimizer)
 
+    @abstractmethod
     def change(self, optimizer: Optimizer) -> None:
         """Change the gradients of the optimizer's parameters."""
-        raise NotImplementedError
 
 
 @HOOKS.register_module()
