@@ -26,11 +26,10 @@ def fresh_progress():
 @pytest.fixture(autouse=True)
 def fresh_scope():
     """No test inherits the scope in which another looked up its types."""
-    scopes = DefaultScope._instance_dict
-    before = scopes.copy()
+    before = DefaultScope._instance_dict.copy()
     yield
-    scopes.clear()
-    scopes.update(before)
+    # mmengine exchanges the dict itself, too.
+    DefaultScope._instance_dict = before
 
 
 @pytest.fixture
