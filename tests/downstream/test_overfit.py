@@ -166,8 +166,8 @@ def test_a_detector_learns_images_by_heart(tmp_path):
     print(f'detection: loss {first:.2f} -> {last:.2f}, {metrics}')
     assert last < first / 2
     # Random boxes have an AP of 0; without any box there are no metrics.
-    assert metrics.get('coco/bbox_mAP_50', 0) > 0.9
-    assert metrics.get('coco/segm_mAP_50', 0) > 0.9
+    assert metrics.get('coco/bbox_mAP_50', 0) > 0.85
+    assert metrics.get('coco/segm_mAP_50', 0) > 0.85
 
 
 @pytest.mark.parametrize('flavour', ['', '_plain'])
