@@ -12,12 +12,12 @@ place in the other format are listed.
 """
 import argparse
 import re
-import sys
 import warnings
 
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
+from sbam_mm.cli import run_or_explain  # noqa: E402
 from sbam_mm.models.checkpoint import (  # noqa: E402
     SUFFIXES,
     read_checkpoint,
@@ -99,11 +99,7 @@ def convert(args: argparse.Namespace) -> str:
 
 def main() -> None:
     args = parse_args()
-    try:
-        done = convert(args)
-    except (OSError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    done = run_or_explain(convert, args)
     print(done)
 
 

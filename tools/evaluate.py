@@ -18,7 +18,6 @@ protocol does: docs/evaluation.md.
 """
 import argparse
 import logging
-import sys
 import time
 import warnings
 from dataclasses import asdict
@@ -32,6 +31,7 @@ import torch  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.runner import set_random_seed  # noqa: E402
 
+from sbam_mm.cli import run_or_explain  # noqa: E402
 from sbam_mm.evaluation.encoders import (  # noqa: E402
     file_hash,
     load_encoder,
@@ -181,11 +181,7 @@ def run_settings(settings: dict, name: str) -> dict:
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('evaluate').setLevel(logging.WARNING)
-    try:
-        written = run(args)
-    except (ValueError, FileNotFoundError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    written = run_or_explain(run, args)
     print(f'Written: {", ".join(map(str, written))}')
 
 

@@ -22,7 +22,6 @@ and sam (SAM or SAM 2 through transformers; options checkpoint, points,
 points_per_batch, quality, stability, device).
 """
 import argparse
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -37,6 +36,7 @@ from mmengine.config import Config, DictAction  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 from rich.progress import track  # noqa: E402
 
+from sbam_mm.cli import USER_ERRORS, run_or_explain  # noqa: E402
 from sbam_mm.datasets import (  # noqa: E402
     ImageFolder,
     UnreadableImagesError,
@@ -245,11 +245,8 @@ def run(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
-    try:
-        run(args)
-    except (ValueError, FileNotFoundError, UnreadableImagesError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    run_or_explain(run, args,
+                   errors=(*USER_ERRORS, UnreadableImagesError))
 
 
 if __name__ == '__main__':

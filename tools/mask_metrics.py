@@ -13,7 +13,6 @@ like the images, in which everything that is not black is object. A row with
 random masks comes along for comparison.
 """
 import argparse
-import sys
 import warnings
 from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
@@ -25,6 +24,7 @@ import torch  # noqa: E402
 from rich.progress import track  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from sbam_mm.cli import run_or_explain  # noqa: E402
 from sbam_mm.evaluation.mask_metrics import (  # noqa: E402
     METRICS,
     boundary_tokens,
@@ -277,11 +277,7 @@ def run(args: argparse.Namespace) -> List[Path]:
 
 def main() -> None:
     args = parse_args()
-    try:
-        written = run(args)
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    written = run_or_explain(run, args)
     print(f'Written: {", ".join(map(str, written))}')
 
 

@@ -10,13 +10,13 @@ seed and the metric. Writes OUT.json, OUT.md and OUT.png, which shows the
 performance over the masking ratio as in Fig. 3.
 """
 import argparse
-import sys
 import warnings
 from pathlib import Path
 
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
+from sbam_mm.cli import run_or_explain  # noqa: E402
 from sbam_mm.evaluation.pimr import Curve, curves, gaps  # noqa: E402
 from sbam_mm.evaluation.run_table import read_runs  # noqa: E402
 from sbam_mm.evaluation.tables import (  # noqa: E402
@@ -98,11 +98,7 @@ def run(args: argparse.Namespace) -> list[Path]:
 
 def main() -> None:
     args = parse_args()
-    try:
-        written = run(args)
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    written = run_or_explain(run, args)
     print(f'Written: {", ".join(map(str, written))}')
 
 

@@ -14,7 +14,6 @@ of the image, cut by Felzenszwalb's method.
 """
 import argparse
 import json
-import sys
 import warnings
 from pathlib import Path
 from typing import List
@@ -24,6 +23,7 @@ warnings.filterwarnings('ignore')
 
 import torch  # noqa: E402
 
+from sbam_mm.cli import run_or_explain  # noqa: E402
 from sbam_mm.datasets.segments import Felzenszwalb, id_map  # noqa: E402
 from sbam_mm.datasets.transforms import nearest_crop  # noqa: E402
 from sbam_mm.datasets.transforms.follow import WHOLE  # noqa: E402
@@ -120,11 +120,7 @@ def run(args: argparse.Namespace) -> List[Path]:
 
 def main() -> None:
     args = parse_args()
-    try:
-        written = run(args)
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    written = run_or_explain(run, args)
     print(f'Written: {", ".join(map(str, written))}')
 
 

@@ -15,7 +15,6 @@ like the images (not black = object), a COCO file, or a JSON file
 {"photo.jpg": [[x, y, width, height], ...]}.
 """
 import argparse
-import sys
 import warnings
 from pathlib import Path
 from typing import List, Tuple
@@ -28,6 +27,7 @@ import torch  # noqa: E402
 from rich.progress import track  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from sbam_mm.cli import run_or_explain  # noqa: E402
 from sbam_mm.evaluation.attention_selection import (  # noqa: E402
     HeadRecall,
     annotated_patches,
@@ -218,11 +218,7 @@ def run(args: argparse.Namespace) -> List[Path]:
 
 def main() -> None:
     args = parse_args()
-    try:
-        written = run(args)
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    written = run_or_explain(run, args)
     print(f'Written: {", ".join(map(str, written))}')
 
 

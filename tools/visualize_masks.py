@@ -23,6 +23,7 @@ warnings.filterwarnings('ignore')
 import numpy as np  # noqa: E402
 from torch import nn  # noqa: E402
 
+from sbam_mm.cli import run_or_explain  # noqa: E402
 from sbam_mm.visualization import (  # noqa: E402
     center_crop,
     labelled_maskers,
@@ -210,11 +211,7 @@ def draw(args: argparse.Namespace) -> str:
 
 def main() -> None:
     args = parse_args()
-    try:
-        done = draw(args)
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    done = run_or_explain(draw, args)
     print(f'{done}\nWritten: {args.out}')
 
 

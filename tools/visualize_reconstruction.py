@@ -9,13 +9,13 @@ Rows of original, masked and reconstruction (hidden patches predicted, visible
 ones pasted). Without images it draws photographs of scikit-image.
 """
 import argparse
-import sys
 import warnings
 from pathlib import Path
 
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
+from sbam_mm.cli import run_or_explain  # noqa: E402
 from sbam_mm.visualization import (  # noqa: E402
     build_masker,
     center_crop,
@@ -78,11 +78,7 @@ def draw(args: argparse.Namespace) -> str:
 
 def main() -> None:
     args = parse_args()
-    try:
-        done = draw(args)
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+    done = run_or_explain(draw, args)
     print(f'{done}\nWritten: {args.out}')
 
 

@@ -39,7 +39,8 @@ REMEDIES = {
 
 def throws(masker: nn.Module) -> bool:
     """Whether the masker takes tokens out of the model altogether."""
-    return getattr(getattr(masker, 'selection', None), 'throw', 0) > 0
+    # Also inside a masker that wraps another or warms up with one.
+    return any(getattr(part, 'throw', 0) > 0 for part in masker.modules())
 
 
 def has_segment_bias(encoder: nn.Module) -> bool:
@@ -130,10 +131,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         masker = RandomMasker() if masker is None else build_part(masker)
         check_needs(masker, self.provides, type(self).__name__, REMEDIES)
         drop_path_rate = getattr(self.backbone, 'drop_path_rate', 0.)
-        if self.in_place:
-            unequal = not masker.uniform and throws(masker)
-        else:
-            unequal = not masker.uniform
+        unequal = not masker.uniform and (not self.in_place or throws(masker))
         if unequal and drop_path_rate > 0:
             raise ValueError(
                 f'{type(masker).__name__} gives every image its own ratio, '
