@@ -96,17 +96,22 @@ def segments(data, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def phase_one(tmp_path_factory):
-    """An encoder that was guided by segments."""
-    path = tmp_path_factory.mktemp('phase_one') / 'epoch_4.pth'
-    cfg = Config.fromfile(ROOT / 'configs/small/segment_bias_mae_small.py')
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = MODELS.build(cfg.model)
-    model.init_weights()
-    for u in model.backbone.segment_bias.parameters():
-        torch.nn.init.normal_(u)
-    torch.save(model.state_dict(), path)
-    return path
+    """Of each second phase the first: models guided by segments."""
+    folder, checkpoints = tmp_path_factory.mktemp('phase_one'), {}
+    for method in ('mae', 'dino'):
+        cfg = Config.fromfile(
+            ROOT / f'configs/small/segment_bias_{method}_small.py')
+        torch.manual_seed(0)
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            model = MODELS.build(cfg.model)
+        model.init_weights()
+        for name, u in model.named_parameters():
+            if 'segment_bias' in name:
+                torch.nn.init.normal_(u)
+        path = folder / f'{method}.pth'
+        torch.save(model.state_dict(), path)
+        checkpoints[f'segment_distill_{method}_small'] = str(path)
+    return checkpoints
 
 
 def train(path, work_dir, epochs, resume=False):
@@ -137,7 +142,7 @@ def test_trains_and_resumes(path, data, teacher, part_maps, segments,
     monkeypatch.setenv('TEACHER', str(teacher))
     monkeypatch.setenv('PART_MAPS', str(part_maps))
     monkeypatch.setenv('SEGMENTS', str(segments))
-    monkeypatch.setenv('PHASE_ONE', str(phase_one))
+    monkeypatch.setenv('PHASE_ONE', phase_one.get(path.stem, ''))
     through, steps = train(path, tmp_path, epochs=2)
     assert len(steps) == 8
     assert all(math.isfinite(v) for step in steps for v in step.values())
