@@ -13,7 +13,7 @@ _base_ = [
 # With a crop that says where it was made, so that the map can follow.
 train_pipeline = [
     dict(
-        type='sbam_mm.RandomResizedCrop',
+        type='sbam_mm.LoadRandomResizedCrop',
         scale=224,
         crop_ratio_range=(0.2, 1.0),
         backend='pillow',

@@ -24,7 +24,7 @@ model = dict(
 # With a crop that says where it was made, so that the map can follow.
 train_pipeline = [
     dict(
-        type='sbam_mm.RandomResizedCrop',
+        type='sbam_mm.LoadRandomResizedCrop',
         scale=224,
         crop_ratio_range=(0.67, 1.0),
         backend='pillow',

@@ -4,7 +4,7 @@ _base_ = './imagenet_224.py'
 # As the official code: crops of at least 67 % of the image, bilinear.
 train_pipeline = [
     dict(
-        type='RandomResizedCrop',
+        type='sbam_mm.LoadRandomResizedCrop',
         scale=224,
         crop_ratio_range=(0.67, 1.0),
         backend='pillow',

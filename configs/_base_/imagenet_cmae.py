@@ -7,7 +7,7 @@ _base_ = './imagenet_224.py'
 
 train_pipeline = [
     dict(
-        type='sbam_mm.RandomResizedCrop',
+        type='sbam_mm.LoadRandomResizedCrop',
         scale=256,
         crop_ratio_range=(0.2, 1.0),
         backend='pillow',

@@ -13,7 +13,7 @@ segments = '{{$SEGMENTS:data/segments.npy}}'
 train_pipeline = [
     # It records where it cropped, so that the segments can follow.
     dict(
-        type='sbam_mm.RandomResizedCrop',
+        type='sbam_mm.LoadRandomResizedCrop',
         scale=224,
         crop_ratio_range=(0.2, 1.0),
         backend='pillow',

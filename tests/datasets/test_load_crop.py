@@ -3,11 +3,15 @@
 import doctest
 import io
 import os
+import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.dataset import default_collate
+from mmengine.registry import DefaultScope
 from PIL import Image
 
 from sbam_mm.datasets import (
@@ -25,6 +29,7 @@ from sbam_mm.registry import FUNCTIONS
 from sbam_mm.visualization import photograph
 
 pytestmark = pytest.mark.unit
+ROOT = Path(__file__).parents[2]
 BICUBIC = dict(
     scale=(32, 40), crop_ratio_range=(.2, 1.), backend='pillow',
     interpolation='bicubic')
@@ -203,6 +208,25 @@ def test_repeats_are_crops_of_one_image(tmp_path, loader):
     assert torch.equal(batch['inputs'],
                        default_collate(samples[0] + samples[1])['inputs'])
     assert len(flat_collate(samples[:2])['data_samples']) == 6
+
+
+@pytest.mark.parametrize('recipe', [
+    'imagenet_224', 'imagenet_224_simmim', 'imagenet_cmae', 'finetune_224'])
+def test_recipes_crop_as_if_all_were_decoded(recipe, tmp_path):
+    cfg = Config.fromfile(ROOT / f'configs/_base_/{recipe}.py')
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    assert pipeline[0].type == 'sbam_mm.LoadRandomResizedCrop'
+    whole = [dict(pipeline[0], type='RandomResizedCrop'), *pipeline[1:]]
+    root = write_folder(tmp_path, broken=(1, ))
+    made = []
+    for steps in (pipeline, whole):
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            dataset = ImageFolder(root, pipeline=steps)
+        random.seed(0)
+        np.random.seed(0)
+        samples = [dataset.prepare_data(index) for index in (0, 2, 3)]
+        made.append(default_collate(samples)['inputs'])
+    torch.testing.assert_close(*made, rtol=0, atol=0)
 
 
 def test_bad_options_get_a_sentence(tmp_path):
