@@ -1,11 +1,9 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Configs of segmentation and detection made small enough for a test."""
-import numpy as np
 import pytest
 import torch
-from mmengine.registry import MODELS, DefaultScope, init_default_scope
-from mmengine.structures import InstanceData, PixelData
 
+from sbam_mm.engine.launch import prepare_launch
 from sbam_mm.models import MaskedViT
 
 ARCH = dict(
@@ -84,70 +82,11 @@ def shrink_detector(model, checkpoint, arch=ARCH, side=SIDE, classes=None):
         roi.mask_head.num_classes = classes
 
 
-def segmentation_samples(classes, side=SIDE):
-    """Two images' worth of labels."""
-    from mmseg.structures import SegDataSample
-    return [
-        SegDataSample(
-            gt_sem_seg=PixelData(
-                data=torch.randint(0, classes, (1, side, side))),
-            metainfo=dict(img_shape=(side, side), ori_shape=(side, side)))
-        for _ in range(2)
-    ]
-
-
-def detection_samples(side=SIDE):
-    """An image with one object, and one without any."""
-    from mmdet.structures import DetDataSample
-    from mmdet.structures.mask import BitmapMasks
-    samples = []
-    for count in (1, 0):
-        masks = np.zeros((count, side, side), np.uint8)
-        masks[:, 8:40, 8:32] = 1
-        box = torch.tensor([[8., 8., 32., 40.]])[:count]
-        meta = dict(
-            img_shape=(side, side), ori_shape=(side, side),
-            pad_shape=(side, side), batch_input_shape=(side, side),
-            scale_factor=(1., 1.))
-        samples.append(
-            DetDataSample(
-                metainfo=meta,
-                gt_instances=InstanceData(
-                    bboxes=box,
-                    labels=torch.zeros(count, dtype=torch.long),
-                    masks=BitmapMasks(masks, side, side)),
-                ignored_instances=InstanceData(
-                    bboxes=box[:0], labels=torch.zeros(0, dtype=torch.long))))
-    return samples
-
-
-def build(cfg):
-    """The model of a config in its own library's scope."""
-    require(cfg.default_scope)
-    init_default_scope(cfg.default_scope)
-    with DefaultScope.overwrite_default_scope(cfg.default_scope):
-        model = MODELS.build(cfg.model)
-    model.init_weights()
-    return model
-
-
-def tiny(cfg, folder):
-    """The model of a config, small, and a batch for it.
-
-    Args:
-        cfg (Config): Changed in place.
-        folder (Path): For the encoder's file.
-
-    Returns:
-        tuple: The model with the encoder's weights, inputs, data samples.
-    """
-    require(cfg.default_scope)
-    checkpoint = encoder_file(folder)
-    images = torch.rand(2, 3, SIDE, SIDE)
-    if cfg.default_scope == 'mmseg':
-        shrink_segmentor(cfg.model, checkpoint)
-        model = build(cfg)
-        return model, images, segmentation_samples(
-            model.decode_head.num_classes)
-    shrink_detector(cfg.model, checkpoint)
-    return build(cfg), images, detection_samples()
+def on_one_process(cfg, folder):
+    """Change a recipe for 8 GPUs in place: one process and no workers."""
+    cfg.work_dir = str(folder / 'work')
+    cfg.env_cfg.cudnn_benchmark = False
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.num_workers = 0
+        loader.persistent_workers = False
+    prepare_launch(cfg, 'none')

@@ -4,7 +4,6 @@
 Each function changes ``model`` in place and returns the batch for one step,
 ``(inputs, data_samples)``. A new method adds its function to ``METHODS``.
 """
-import dense_configs
 import numpy as np
 import torch
 from mmengine.registry import DefaultScope
@@ -235,8 +234,6 @@ def tiny(cfg, folder):
     Returns:
         tuple: The model with initialised weights, inputs, data samples.
     """
-    if cfg.default_scope in dense_configs.NEEDS:
-        return dense_configs.tiny(cfg, folder)
     model = cfg.model
     batch = METHODS[model.type](model)
     frozen_teacher(model, folder)

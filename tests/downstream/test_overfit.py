@@ -16,7 +16,6 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from PIL import Image
 
-from sbam_mm.engine.launch import prepare_launch
 from sbam_mm.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +63,6 @@ def pretrain(data, folder):
 def base_config(name, folder, steps=STEPS):
     """A recipe for few steps on one process."""
     cfg = Config.fromfile(ROOT / name)
-    cfg.work_dir = str(folder / 'work')
     cfg.optim_wrapper.optimizer.lr = 1e-3
     cfg.optim_wrapper.paramwise_cfg.layer_decay_rate = 0.9
     cfg.optim_wrapper.pop('accumulative_counts', None)
@@ -77,12 +75,8 @@ def base_config(name, folder, steps=STEPS):
     cfg.default_hooks.checkpoint = dict(
         type='CheckpointHook', by_epoch=False, interval=steps // 2)
     cfg.log_processor.window_size = 10
-    for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        loader.num_workers = 0
-        loader.persistent_workers = False
     cfg.train_dataloader.batch_size = IMAGES
-    cfg.env_cfg.cudnn_benchmark = False
-    prepare_launch(cfg, 'none')
+    dense_configs.on_one_process(cfg, folder)
     return cfg
 
 
