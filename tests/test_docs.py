@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The documents name what there is, and nothing else."""
+import ast
 import inspect
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from sbam_mm import masking
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
+TOOLS = sorted((ROOT / 'tools').rglob('*.py'))
 METAFILES = sorted((ROOT / 'configs').rglob('metafile.yml'))
 
 pytestmark = pytest.mark.unit
@@ -39,6 +41,15 @@ def test_files_that_are_named_exist(page):
                        r'(?:py|sh|md|yml|png)', page.read_text())
     for path in named:
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize('tool', TOOLS, ids=lambda p: p.name)
+def test_commands_in_help_can_be_copied(tool):
+    """A backslash at the end of a line stays, and the line with it."""
+    page = ast.get_docstring(ast.parse(tool.read_text())) or ''
+    lines = [line.strip() for line in page.splitlines()]
+    commands = [line for line in lines if line.startswith('python tools/')]
+    assert not [line for line in commands if '   ' in line]
 
 
 def test_the_index_lists_every_metafile():

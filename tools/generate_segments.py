@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Cut every image of a data set into segments, for the attention bias.
+r"""Cut every image of a data set into segments, for the attention bias.
 
     python tools/generate_segments.py data/imagenet/train --out segments.npy
     python tools/generate_segments.py configs/CONFIG.py --out segments.npy \
@@ -32,10 +32,11 @@ warnings.filterwarnings('ignore')
 
 import mmengine.fileio as fileio  # noqa: E402
 import numpy as np  # noqa: E402
-from mmengine.config import Config, DictAction  # noqa: E402
+from mmengine.config import Config  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 from rich.progress import track  # noqa: E402
 
+from sbam_mm.arguments import KeyValues  # noqa: E402
 from sbam_mm.cli import USER_ERRORS, run_or_explain  # noqa: E402
 from sbam_mm.datasets import (  # noqa: E402
     ImageFolder,
@@ -48,6 +49,7 @@ from sbam_mm.datasets.segment_maps import (  # noqa: E402
 from sbam_mm.datasets.segments import (  # noqa: E402
     BACKENDS,
     SegmentWriter,
+    check_kept,
     id_map,
 )
 from sbam_mm.datasets.stored_maps import DatasetMark  # noqa: E402
@@ -69,7 +71,7 @@ def parse_args() -> argparse.Namespace:
         '--backend', default='felzenszwalb', choices=sorted(BACKENDS),
         help='what finds the masks (default: felzenszwalb)')
     parser.add_argument(
-        '--option', nargs='+', action=DictAction, default={},
+        '--option', nargs='+', action=KeyValues, default={},
         metavar='NAME=VALUE', help='settings of the back-end')
     parser.add_argument(
         '--max-masks', type=int, default=5,
@@ -137,7 +139,9 @@ def image_and_checksum(dataset: Any,
 
 def generate(args: argparse.Namespace, dataset: Any) -> SegmentMaps | None:
     """Make the maps of a shard; all of them, if it was the last."""
+    # Before a file is begun that others would have to agree with.
     shard = parse_shard(args.shard)
+    check_kept(args.max_masks, args.keep)
     grid = sides(args.size[0] if len(args.size) == 1 else tuple(args.size))
     try:
         backend = BACKENDS[args.backend](**args.option)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Measure whether maskers hide objects, on images with object masks.
+r"""Measure whether maskers hide objects, on images with object masks.
 
     python tools/mask_metrics.py --compare sbam,attmask-high,gpa \
         --images val2017 --annotations annotations/instances_val2017.json

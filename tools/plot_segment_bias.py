@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 # Copyright (c) OpenMMLab. All rights reserved.
-"""What the segment bias of a checkpoint learnt, as a plot and as JSON.
+r"""What the segment bias of a checkpoint learnt, as a plot and as JSON.
 
     python tools/plot_segment_bias.py epoch_1600.pth --out bias
     python tools/plot_segment_bias.py epoch_1600.pth --out bias \

@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Train one config with every masker at every ratio with every seed.
+r"""Train one config with every masker at every ratio with every seed.
 
     python tools/run_grid.py configs/grids/pimr_small.py --data-root DATA
     python tools/run_grid.py --config configs/small/mae_small.py \
@@ -27,8 +27,7 @@ from pathlib import Path
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-from mmengine.config import DictAction  # noqa: E402
-
+from sbam_mm.arguments import KeyValues  # noqa: E402
 from sbam_mm.engine.grid import (  # noqa: E402
     RESULT,
     Cell,
@@ -85,7 +84,7 @@ def parse_args() -> argparse.Namespace:
         '--data-root',
         help='folder of the data set, for configs that read DATA_ROOT')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        '--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE',
         help='override values of the config')
     parser.add_argument(
         '--work-dir', help='where everything goes (default: work_dirs/<name '

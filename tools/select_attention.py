@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Find the attention head that looks at objects, from a handful of images.
+r"""Find the attention head that looks at objects, from a handful of images.
 
     python tools/select_attention.py --checkpoint mae_pretrain_vit_base.pth \
         --images photos --annotations photos/masks

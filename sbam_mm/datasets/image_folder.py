@@ -207,6 +207,11 @@ class ImageFolder(CustomDataset):
                 samples, _ = get_samples(self.img_prefix, numbers,
                                          self.is_valid_file)
                 return samples
+            if len(folders) != len(self.CLASSES):
+                raise FileNotFoundError(
+                    f'{self.img_prefix!r} has {len(folders)} folders and none '
+                    f'of the {len(self.CLASSES)} classes, such as '
+                    f'{missing[0]!r}: name another folder, or other classes.')
         return super()._find_samples()
 
     def full_init(self) -> None:

@@ -127,7 +127,9 @@ def test_interrupted_and_resumed(images, whole, tmp_path, start, monkeypatch):
             start(images, '--out', path, *QUICK)
     assert not path.exists()
     code, words = start(images, '--out', path, '--size', 8)
-    assert code == 2 and 'begun with the settings' in words
+    assert code == 2 and (
+        'begun with the settings scale=20 instead of 300.0, '
+        'sigma=0 instead of 0.8') in words
     code, words = start(images, '--out', path, *QUICK)
     assert code == 0 and words.count('3 images,') == 1, words
     same(path, whole)
@@ -200,10 +202,23 @@ def test_imagenet100_are_a_hundred_folders(tmp_path):
     (['--option', 'colour=1'], 'has no such option'),
     (['--max-masks', '300'], '1 to 255 masks'),
     (['--size', '1', '2', '3'], 'rows and columns'),
+    (['--option', 'scale=-3'], 'scale=-3 cannot be; give a number of at lea'),
+    (['--option', 'side=0'], 'of at least 1.'),
+    (['--option', 'sigma=a'], "sigma='a' cannot be"),
+    (['--option', 'min_share=7'], 'at least 0 and at most 1'),
+    (['--backend', 'sam', '--option', 'points=0'], 'points=0 cannot be'),
+    (['--option', 'scale'], '--option scale sets nothing; write KEY=VALUE'),
+    (['--out', 'a.png'], 'a name that ends on .npy'),
+    (['--classes', 'imagenet100'], '2 folders and none of the 100 classes'),
 ])
 def test_bad_options(images, tmp_path, start, args, words):
     code, said = start(images, '--out', tmp_path / 'a.npy', *args)
-    assert code == 2 and words in said and said.count('\n') <= 2
+    *usage, last = said.strip().splitlines()
+    assert code == 2 and words in last and 'Traceback' not in said
+    assert not usage or usage[0].startswith('usage:')
+    if args[0] != '--shard':
+        # A begun file is one that later calls would have to agree with.
+        assert not list(tmp_path.iterdir())
 
 
 def test_a_shard_that_finds_the_file_begun(images, tmp_path):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 # Copyright (c) OpenMMLab. All rights reserved.
-"""One JSON and one page from the results of a run of several benchmarks.
+r"""One JSON and one page from the results of a run of several benchmarks.
 
     python tools/benchmarks/collect.py work_dirs/benchmarks/gpu \
         --out docs/benchmarks/gpu

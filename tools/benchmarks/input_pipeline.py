@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Images per second and core from a JPEG file to a 224-pixel crop.
+r"""Images per second and core from a JPEG file to a 224-pixel crop.
 
     python tools/benchmarks/input_pipeline.py --data photographs \
         --out docs/benchmarks/input_pipeline

@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Small images: augmented on the training device, or by the data loader.
+r"""Small images: augmented on the training device, or by the data loader.
 
     python tools/benchmarks/small_images.py --data data/cifar10/train \
         --out docs/benchmarks/small_images

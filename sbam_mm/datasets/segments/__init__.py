@@ -5,12 +5,13 @@ A back-end is a class whose object takes an image, RGB uint8 (H, W, 3), and
 returns ``Masks``. Its constructor's arguments are its settings.
 """
 from .felzenszwalb import Felzenszwalb
-from .id_map import Masks, id_map
+from .id_map import Masks, check_kept, id_map
 from .sam import SAM
 from .writer import SegmentWriter
 
 BACKENDS = dict(felzenszwalb=Felzenszwalb, sam=SAM)
 
 __all__ = [
-    'BACKENDS', 'Felzenszwalb', 'Masks', 'SAM', 'SegmentWriter', 'id_map'
+    'BACKENDS', 'Felzenszwalb', 'Masks', 'SAM', 'SegmentWriter', 'check_kept',
+    'id_map'
 ]

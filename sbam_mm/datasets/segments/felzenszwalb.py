@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from .id_map import Masks
+from .options import check_options
 
 
 class Felzenszwalb:
@@ -25,7 +26,8 @@ class Felzenszwalb:
             to a neighbour. Defaults to 0.02.
 
     Raises:
-        ValueError: If scikit-image is not installed.
+        ValueError: If scikit-image is not installed, or an option is out of
+            range.
 
     Example:
         >>> image = np.zeros((32, 32, 3), np.uint8)
@@ -49,6 +51,8 @@ class Felzenszwalb:
         self._cut = felzenszwalb
         self.settings = dict(
             side=side, scale=scale, sigma=sigma, min_share=min_share)
+        check_options(
+            self.settings, least=dict(side=1), most=dict(min_share=1))
 
     def __call__(self, image: np.ndarray) -> Masks:
         """Cut an image.

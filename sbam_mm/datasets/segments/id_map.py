@@ -19,6 +19,23 @@ class Masks:
     scores: np.ndarray
 
 
+def check_kept(max_masks: int, keep: str) -> None:
+    """Stop unless there are such masks, and as many.
+
+    Args:
+        max_masks, keep: Of :func:`id_map`.
+
+    Raises:
+        ValueError: For another ``keep``, or more ids than a byte has.
+    """
+    if keep not in KEEP:
+        raise ValueError(
+            f'there are no {keep!r} masks; keep the {" or ".join(KEEP)} ones.')
+    if not 1 <= max_masks <= 255:
+        raise ValueError(f'an image has 1 to 255 masks at most, not '
+                         f'max_masks={max_masks}; the paper has 5.')
+
+
 def id_map(found: Masks,
            max_masks: int = 5,
            keep: str = 'largest') -> np.ndarray:
@@ -55,12 +72,7 @@ def id_map(found: Masks,
         >>> id_map(Masks(masks, np.array([.8, .9])), max_masks=1)
         array([[1, 1, 1, 0]], dtype=uint8)
     """
-    if keep not in KEEP:
-        raise ValueError(
-            f'there are no {keep!r} masks; keep the {" or ".join(KEEP)} ones.')
-    if not 1 <= max_masks <= 255:
-        raise ValueError(f'an image has 1 to 255 masks at most, not '
-                         f'max_masks={max_masks}; the paper has 5.')
+    check_kept(max_masks, keep)
     masks = np.asarray(found.masks, dtype=bool)
     scores = np.asarray(found.scores, dtype=np.float64)
     merit = masks.sum(axis=(1, 2)) if keep == 'largest' else scores

@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Segments by the Segment Anything Model, through Hugging Face."""
+import math
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from PIL import Image
 
 from .id_map import Masks
+from .options import check_options
 
 
 class SAM:
@@ -34,8 +36,8 @@ class SAM:
             where there is one.
 
     Raises:
-        ValueError: If transformers is not installed, or there is no such
-            checkpoint.
+        ValueError: If transformers is not installed, there is no such
+            checkpoint, or an option is out of range.
 
     Example::
 
@@ -50,6 +52,12 @@ class SAM:
                  quality: float = 0.88,
                  stability: float = 0.95,
                  device: str | None = None):
+        check_options(
+            dict(points=points, points_per_batch=points_per_batch),
+            least=dict(points=1, points_per_batch=1))
+        check_options(
+            dict(quality=quality, stability=stability),
+            least=dict(quality=-math.inf, stability=-math.inf))
         try:
             from transformers import pipeline
         except ImportError as error:

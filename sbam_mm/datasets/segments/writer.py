@@ -28,8 +28,8 @@ class SegmentWriter:
             ids: whatever must not change halfway. JSON's types only.
 
     Raises:
-        ValueError: If the file was begun or made with other images, another
-            grid or other details.
+        ValueError: If the path does not end on ``.npy``, or the file was
+            begun or made with other images, another grid or other details.
     """
 
     def __init__(self,
@@ -38,6 +38,9 @@ class SegmentWriter:
                  grid: tuple[int, int],
                  details: dict):
         self.path = Path(path)
+        if self.path.suffix != '.npy':
+            raise ValueError(f'segments become a .npy file, not '
+                             f'{str(path)!r}; give a name that ends on .npy.')
         mark = DatasetMark.of(dataset)
         made_by = f'tools/generate_segments.py, {details.get("backend")}'
         self.info = MapInfo(tuple(grid), mark, made_by, details=details)
@@ -65,11 +68,15 @@ class SegmentWriter:
 
     def _compare(self, described: Path, made: str) -> None:
         known = MapInfo.load(described)
-        mine = self.info
-        if known.mark.fingerprint != mine.mark.fingerprint:
-            how = f'{known.mark.images} images, not these {mine.mark.images}'
-        elif (known.grid, known.details) != (mine.grid, mine.details):
-            how = f'the settings {known.grid}, {known.details}'
+        mark = self.info.mark
+        theirs, ours = _settings(known), _settings(self.info)
+        if known.mark.fingerprint != mark.fingerprint:
+            how = f'{known.mark.images} images, not these {mark.images}'
+        elif theirs != ours:
+            how = 'the settings ' + ', '.join(
+                f'{name}={theirs.get(name)} instead of {ours.get(name)}'
+                for name in {**ours, **theirs}
+                if theirs.get(name) != ours.get(name))
         else:
             return
         raise ValueError(
@@ -130,6 +137,13 @@ class SegmentWriter:
             # Another process was as fast.
             return self.path.is_file()
         return True
+
+
+def _settings(info: MapInfo) -> dict[str, Any]:
+    """All that must not change halfway, by the names users give it."""
+    details = dict(info.details or {})
+    return dict(
+        size=list(info.grid), **details.pop('settings', {}), **details)
 
 
 def _create_once(path: Path, make: Callable[[Path], Any]) -> None:

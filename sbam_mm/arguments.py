@@ -1,0 +1,34 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Arguments that several tools take."""
+import argparse
+from typing import Any
+
+from mmengine.config import DictAction
+
+
+class KeyValues(DictAction):
+    """mmengine's ``KEY=VALUE`` arguments, and a sentence for others.
+
+    Several options of the same name add up.
+
+    Raises:
+        SystemExit: With status 2, for an argument without "=".
+
+    Example:
+        >>> parser = argparse.ArgumentParser()
+        >>> action = parser.add_argument('--option', nargs='+',
+        ...                              action=KeyValues)
+        >>> parser.parse_args(['--option', 'a=1', 'b=[2,3]']).option
+        {'a': 1, 'b': [2, 3]}
+    """
+
+    def __call__(self,
+                 parser: argparse.ArgumentParser,
+                 namespace: argparse.Namespace,
+                 values: Any,
+                 option_string: str | None = None) -> None:
+        for text in values:
+            if '=' not in text:
+                parser.error(f'{option_string} {text} sets nothing; write '
+                             'KEY=VALUE, without spaces.')
+        super().__call__(parser, namespace, values, option_string)

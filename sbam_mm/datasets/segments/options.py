@@ -1,0 +1,38 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Numbers that a back-end can work with."""
+import math
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+
+def check_options(options: Mapping[str, Any],
+                  least: Mapping[str, float] = {},
+                  most: Mapping[str, float] = {}) -> None:
+    """Stop at what is no number, or out of range.
+
+    Args:
+        options (Mapping): By name.
+        least (Mapping[str, float]): The smallest values. Defaults to 0 for
+            each option.
+        most (Mapping[str, float]): The largest values. Defaults to infinity
+            for each option.
+
+    Raises:
+        ValueError: With the name, the value and the range.
+
+    Example:
+        >>> check_options(dict(side=0), least=dict(side=1))
+        Traceback (most recent call last):
+            ...
+        ValueError: side=0 cannot be; give a number of at least 1.
+    """
+    for name, value in options.items():
+        low, high = least.get(name, 0), most.get(name, math.inf)
+        if not isinstance(value, Real) or not low <= value <= high:
+            wanted = 'a number'
+            if low > -math.inf:
+                wanted += f' of at least {low}'
+            if high < math.inf:
+                wanted += f' and at most {high}'
+            raise ValueError(f'{name}={value!r} cannot be; give {wanted}.')
