@@ -50,6 +50,6 @@ else
     )
 fi
 
-exec "$PYTHON" -m torch.distributed.run "${RENDEZVOUS[@]}" \
+exec "$PYTHON" "$TOOLS/start_processes.py" "${RENDEZVOUS[@]}" \
     --nproc_per_node="$GPUS" \
     "$TOOLS/${DIST_SCRIPT:-train.py}" "$CONFIG" --launcher pytorch "$@"

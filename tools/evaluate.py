@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Judge a pre-trained encoder: kNN, linear probes, fine-tuning, few labels.
+r"""Judge a pre-trained encoder: kNN, linear probes, fine-tuning, few labels.
 
     python tools/evaluate.py work_dirs/sbam/epoch_400.pth \
         --config configs/sbam_mae_vitb_400e.py --protocol knn,linear \
@@ -8,6 +8,9 @@
     python tools/evaluate.py mae_pretrain_vit_base.pth --arch base \
         --protocol knn,finetune --data data/imagenet100 --out out/mae \
         --set finetune.epochs=50
+    tools/dist_evaluate.sh work_dirs/sbam/epoch_400.pth 8 --protocol linear \
+        --config configs/sbam_mae_vitb_400e.py --data data/imagenet \
+        --out work_dirs/sbam/evaluation
 
 The checkpoint is ours, mmpretrain's or an official one (MAE, DINO, iBOT,
 timm, Hugging Face). The data are class folders (train/<class>/ and
@@ -21,6 +24,7 @@ import logging
 import time
 import warnings
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, List
 
@@ -28,10 +32,19 @@ from typing import Any, List
 warnings.filterwarnings('ignore')
 
 import torch  # noqa: E402
+from mmengine.dist import get_world_size, is_main_process  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.runner import set_random_seed  # noqa: E402
 
 from sbam_mm.cli import run_or_explain  # noqa: E402
+from sbam_mm.engine.launch import (  # noqa: E402
+    LaunchError,
+    LaunchParser,
+    add_launcher,
+    close_group,
+    open_group,
+    parse_launch_args,
+)
 from sbam_mm.evaluation.encoders import (  # noqa: E402
     file_hash,
     load_encoder,
@@ -52,10 +65,12 @@ from sbam_mm.evaluation.run_protocols import (  # noqa: E402
 from sbam_mm.visualization.report import collect_versions  # noqa: E402
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+# What only rank 0 computes, the others wait for: few labels of ImageNet.
+PATIENCE = timedelta(days=1)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = LaunchParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='file with the encoder')
@@ -93,10 +108,11 @@ def parse_args() -> argparse.Namespace:
         '--batch-size',
         type=int,
         default=256,
-        help='images that the frozen encoder takes at a time (default: 256)')
+        help='images that the frozen encoder of a process takes at a time '
+        '(default: 256)')
     parser.add_argument(
-        '--workers', type=int, default=4, help='processes that decode '
-        '(default: 4)')
+        '--workers', type=int, default=4, help='processes that decode, of '
+        'each process (default: 4)')
     parser.add_argument('--seed', type=int, default=0, help='default: 0')
     parser.add_argument(
         '--amp', action='store_true', help='the frozen encoder computes in '
@@ -105,7 +121,8 @@ def parse_args() -> argparse.Namespace:
         '--device', help='default: cuda where there is one, else cpu')
     parser.add_argument(
         '--force', action='store_true', help='run finished protocols again')
-    return parser.parse_args()
+    add_launcher(parser)
+    return parse_launch_args(parser)
 
 
 def run(args: argparse.Namespace) -> List[Path]:
@@ -140,33 +157,42 @@ def run(args: argparse.Namespace) -> List[Path]:
     store = ResultStore(args.out, facts)
     todo = [name for name in names
             if args.force or not store.has(name, run_settings(settings, name))]
-    print(f'{args.checkpoint}: {len(report.matched)} parameters loaded; '
-          f'{images.root}: {len(images.train)} + {len(images.test)} images, '
-          f'{len(images.classes)} classes')
+    say(f'{args.checkpoint}: {len(report.matched)} parameters loaded; '
+        f'{images.root}: {len(images.train)} + {len(images.test)} images, '
+        f'{len(images.classes)} classes')
     for name in names:
         if name not in todo:
-            print(f'{name}: finished before, skipped (--force runs it again)')
+            say(f'{name}: finished before, skipped (--force runs it again)')
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     subject = Subject(
         recipe,
         FrozenEncoder(backbone, recipe.preprocessor(), device,
                       args.batch_size, args.workers, args.amp), images,
         args.checkpoint, mark, args.branch, Path(args.out), CONFIGS,
-        args.seed, args.force)
+        args.seed, args.force, args.launcher)
     for name in todo:
         set_random_seed(args.seed)
         start = time.monotonic()
-        print(f'{name} ...', flush=True)
+        say(f'{name} ...')
         if name == 'fewshot':
             found = run_few_shot(
                 subject, settings[name],
                 settings.get('finetune', PROTOCOLS['finetune']))
         else:
             found = RUN[name](subject, settings[name])
-        store.add(name, run_settings(settings, name), found,
-                  collect_versions(), time.monotonic() - start)
-    print(f'\n{store.page()}')
+        if is_main_process():
+            versions = dict(collect_versions(),
+                            processes=str(get_world_size()))
+            store.add(name, run_settings(settings, name), found, versions,
+                      time.monotonic() - start)
+    say(f'\n{store.page()}')
     return [store.path, store.path.with_suffix('.md')]
+
+
+def say(text: str) -> None:
+    """Print, in one process of all."""
+    if is_main_process():
+        print(text, flush=True)
 
 
 def run_settings(settings: dict, name: str) -> dict:
@@ -181,8 +207,10 @@ def run_settings(settings: dict, name: str) -> dict:
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('evaluate').setLevel(logging.WARNING)
+    run_or_explain(open_group, args.launcher, PATIENCE, errors=(LaunchError, ))
     written = run_or_explain(run, args)
-    print(f'Written: {", ".join(map(str, written))}')
+    say(f'Written: {", ".join(map(str, written))}')
+    close_group()
 
 
 if __name__ == '__main__':

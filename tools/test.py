@@ -7,10 +7,11 @@
 The metrics are printed and written as JSON into the work directory.
 """
 import argparse
-import sys
+from typing import List, Tuple
 
 from mmengine.config import Config
 
+from sbam_mm.cli import run_or_explain
 from sbam_mm.engine.data_files import check_data_files
 from sbam_mm.engine.launch import (
     LaunchError,
@@ -23,6 +24,7 @@ from sbam_mm.engine.launch import (
     require_file,
     set_work_dir,
 )
+from sbam_mm.engine.sentences import one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -45,16 +47,18 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     cfg.resume = False
 
 
+def prepare(args: argparse.Namespace) -> Tuple[Config, List[str]]:
+    """The config of the evaluation, and what was changed in it."""
+    cfg = load_config(args.config, args.data_root, args.cfg_options)
+    merge_args(cfg, args)
+    check_data_files(cfg, 'test')
+    return cfg, prepare_launch(cfg, args.launcher)
+
+
 def main() -> None:
-    args = parse_args()
-    try:
-        cfg = load_config(args.config, args.data_root, args.cfg_options)
-        merge_args(cfg, args)
-        check_data_files(cfg, 'test')
-        notes = prepare_launch(cfg, args.launcher)
-    except LaunchError as error:
-        sys.exit(f'error: {error}')
-    build_runner(cfg, notes).test()
+    cfg, notes = run_or_explain(prepare, parse_args(), errors=(LaunchError, ))
+    with one_sentence():
+        build_runner(cfg, notes).test()
     close_group()
 
 

@@ -10,11 +10,12 @@ directory is found, and optimizer, schedules and epoch with it.
 """
 import argparse
 import os
-import sys
+from typing import List, Tuple
 
 import torch
 from mmengine.config import Config
 
+from sbam_mm.cli import run_or_explain
 from sbam_mm.engine.data_files import check_data_files
 from sbam_mm.engine.launch import (
     LaunchError,
@@ -27,6 +28,7 @@ from sbam_mm.engine.launch import (
     require_file,
     set_work_dir,
 )
+from sbam_mm.engine.sentences import one_sentence
 from sbam_mm.exact import VARIABLE
 
 
@@ -95,16 +97,18 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
 
 
+def prepare(args: argparse.Namespace) -> Tuple[Config, List[str]]:
+    """The config of the training, and what was changed in it."""
+    cfg = load_config(args.config, args.data_root, args.cfg_options)
+    merge_args(cfg, args)
+    check_data_files(cfg, 'train', 'val')
+    return cfg, prepare_launch(cfg, args.launcher)
+
+
 def main() -> None:
-    args = parse_args()
-    try:
-        cfg = load_config(args.config, args.data_root, args.cfg_options)
-        merge_args(cfg, args)
-        check_data_files(cfg, 'train', 'val')
-        notes = prepare_launch(cfg, args.launcher)
-    except LaunchError as error:
-        sys.exit(f'error: {error}')
-    build_runner(cfg, notes).train()
+    cfg, notes = run_or_explain(prepare, parse_args(), errors=(LaunchError, ))
+    with one_sentence():
+        build_runner(cfg, notes).train()
     close_group()
 
 

@@ -7,13 +7,27 @@ recipes written for GPUs start on a machine that has none.
 import argparse
 import os
 import os.path as osp
+import sys
+from datetime import timedelta
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.dist import init_dist
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+
+
+class LaunchParser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in one process of a machine."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process, with the usage and the message or without."""
+        if os.environ.get('LOCAL_RANK', '0') != '0':
+            sys.exit(2)
+        super().error(message)
 
 
 class LaunchError(Exception):
@@ -22,7 +36,7 @@ class LaunchError(Exception):
 
 def launch_parser(description: str) -> argparse.ArgumentParser:
     """The options that every launched tool has."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = LaunchParser(description=description)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir',
@@ -38,6 +52,12 @@ def launch_parser(description: str) -> argparse.ArgumentParser:
         metavar='KEY=VALUE',
         help='override values of the config, e.g. '
         'model.masker.delta=0.2 or "betas=(0.9,0.95)"')
+    add_launcher(parser)
+    return parser
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """The options by which a launcher says what it started."""
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -50,7 +70,6 @@ def launch_parser(description: str) -> argparse.ArgumentParser:
         type=int,
         default=0,
         help=argparse.SUPPRESS)
-    return parser
 
 
 def parse_launch_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
@@ -148,18 +167,53 @@ def prepare_launch(cfg: Config, launcher: str) -> list[str]:
     return notes
 
 
-def open_cpu_group(launcher: str) -> None:
+def open_group(launcher: str, patience: timedelta) -> None:
+    """Opens the process group of a tool that is more than one Runner.
+
+    Args:
+        launcher (str): 'none' (there is no group then), 'pytorch', 'slurm'
+            or 'mpi'.
+        patience (timedelta): How long a process waits for what another one
+            computes.
+
+    Raises:
+        LaunchError: Wrong launcher, or more processes than GPUs.
+    """
+    if launcher == 'none':
+        if 'TORCHELASTIC_RUN_ID' in os.environ and (
+                os.environ.get('WORLD_SIZE', '1') != '1'):
+            raise LaunchError(
+                'torchrun started several processes that know nothing of '
+                'each other; add --launcher pytorch.')
+        return
+    if get_device() == 'cpu':
+        open_cpu_group(launcher, patience)
+        return
+    if launcher == 'pytorch':
+        check_torchrun()
+        check_gpu_count()
+    # mmengine would have every loader start its workers anew (spawn).
+    torch.multiprocessing.set_start_method('fork', force=True)
+    init_dist(launcher, timeout=patience.total_seconds())
+
+
+def open_cpu_group(launcher: str, patience: timedelta | None = None) -> None:
     """Opens the gloo process group that torchrun described."""
     if launcher != 'pytorch':
         raise LaunchError(
             f'--launcher {launcher} needs GPUs and none was found; CPU '
-            'processes are started by tools/dist_train.sh CONFIG PROCESSES.')
+            'processes are started as in tools/dist_train.sh.')
+    check_torchrun()
+    if not dist.is_initialized():
+        dist.init_process_group('gloo', timeout=patience)
+
+
+def check_torchrun() -> None:
+    """The pytorch launcher is torchrun, which numbers its processes."""
     if 'RANK' not in os.environ:
         raise LaunchError(
             '--launcher pytorch expects to be started by torchrun; use '
-            'tools/dist_train.sh CONFIG PROCESSES.')
-    if not dist.is_initialized():
-        dist.init_process_group('gloo')
+            'tools/dist_train.sh, or the script of that kind for this tool.')
 
 
 def check_gpu_count() -> None:

@@ -1,12 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Frozen features of a data set, computed once and mapped from disk."""
 import sys
+from contextlib import closing
 from pathlib import Path
-from typing import Iterator, Tuple, Union
+from typing import Any, Generator, Iterator, List, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 from mmengine.dataset import default_collate
+from mmengine.dist import barrier, get_dist_info, is_main_process
 from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -15,6 +17,10 @@ from sbam_mm.files import replacing
 
 from .features import evaluating
 from .pooling import pooled_tokens
+from .processes import from_main, gathered, own_pieces, pieces
+
+# Features (b, R, D) float16 and labels (b,) of a batch.
+Batch = Tuple[np.ndarray, np.ndarray]
 
 
 class FrozenEncoder:
@@ -44,25 +50,24 @@ class FrozenEncoder:
         self.amp = amp
 
     @torch.no_grad()
-    def batches(self, dataset: Dataset, blocks: int = 1, seed: int = 0,
-                shuffle: bool = False) -> Iterator[Tuple[Tensor, Tensor]]:
+    def batches(self, dataset: Dataset, groups: Sequence[List[int]],
+                blocks: int = 1
+                ) -> Generator[Tuple[Tensor, Tensor], None, None]:
         """Pooled tokens (b, R, D) float32 and labels (b,), batch by batch.
 
         Args:
             dataset (Dataset): Samples as ``PackInputs`` makes them.
+            groups (Sequence[list[int]]): Numbers of the samples of each
+                batch.
             blocks (int): See :func:`pooled_tokens`. Defaults to 1.
-            seed (int): Of the order and of the workers' augmentation.
-                Defaults to 0.
-            shuffle (bool): Defaults to False.
         """
         loader = DataLoader(
             dataset,
-            self.batch_size,
-            shuffle=shuffle,
+            batch_sampler=groups,
             num_workers=self.num_workers,
             collate_fn=default_collate,
-            worker_init_fn=_SeedWorker(seed),
-            generator=torch.Generator().manual_seed(seed))
+            # Otherwise the loader draws from torch's own generator.
+            generator=torch.Generator())
         with evaluating(self.backbone):
             for batch in loader:
                 labels = torch.tensor(
@@ -75,22 +80,45 @@ class FrozenEncoder:
                 yield rows.float(), labels
 
 
-class _SeedWorker:
-    """Augmentation draws from NumPy, which forked workers would share."""
+class DrawnPerImage(Dataset):
+    """A data set whose augmentation depends on seed, epoch and image alone.
 
-    def __init__(self, seed: int):
+    So it is the same however many processes and workers share the images.
+
+    Args:
+        dataset (Dataset): Its transforms draw from NumPy's generator.
+        seed (int): From 0.
+        epoch (int): From 0.
+
+    Example:
+        >>> class Drawn(Dataset):
+        ...     def __getitem__(self, index):
+        ...         return np.random.rand()
+        >>> images = DrawnPerImage(Drawn(), seed=0, epoch=3)
+        >>> images[5] == images[5] != images[6]
+        True
+    """
+
+    def __init__(self, dataset: Dataset, seed: int, epoch: int):
+        self.dataset = dataset
         self.seed = seed
+        self.epoch = epoch
 
-    def __call__(self, worker: int) -> None:
-        import random
-        random.seed(self.seed * 1000 + worker)
-        np.random.seed((self.seed * 1000 + worker) % 2**32)
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Any:
+        np.random.seed([self.seed, self.epoch, index])
+        return self.dataset[index]
 
 
 def cached_features(folder: Union[str, Path], key: str,
                     encoder: FrozenEncoder, dataset: Dataset,
                     blocks: int = 1) -> Tuple[np.ndarray, Tensor]:
     """Features from a file, which is made if it is not there.
+
+    Several processes share the batches, and rank 0 writes; all have to call
+    this, and to see the folder.
 
     Args:
         folder (str or Path): Of the cache; files are complete or not there.
@@ -108,34 +136,58 @@ def cached_features(folder: Union[str, Path], key: str,
     """
     features = Path(folder) / f'{key}.npy'
     labels = Path(folder) / f'{key}.labels.npy'
-    if not (features.is_file() and labels.is_file()):
-        _extract(features, labels, encoder, dataset, blocks)
-    return (np.load(features, mmap_mode='r'),
+    if from_main(lambda: not (features.is_file() and labels.is_file())):
+        rounds = _rounds(encoder, dataset, blocks)
+        if is_main_process():
+            _write(features, labels, len(dataset),  # type: ignore[arg-type]
+                   rounds, encoder.batch_size)
+        else:
+            for _ in rounds:
+                pass
+        barrier()
+    return (np.load(features, mmap_mode='c'),
             torch.from_numpy(np.load(labels)))
 
 
-def _extract(features: Path, labels: Path, encoder: FrozenEncoder,
-             dataset: Dataset, blocks: int) -> None:
-    total = len(dataset)  # type: ignore[arg-type]
-    with replacing(features) as name, replacing(labels) as label_name:
-        known = np.empty(total, np.int64)
-        found, start = None, 0
-        steps = -(-total // encoder.batch_size)
-        for rows, classes in track(
-                encoder.batches(dataset, blocks), 'Features', steps,
-                disable=not sys.stdout.isatty()):
+def _rounds(encoder: FrozenEncoder, dataset: Dataset,
+            blocks: int) -> Iterator[List[Batch]]:
+    """Batch by batch, as many at a time as there are processes."""
+    rank, world = get_dist_info()
+    total: int = len(dataset)  # type: ignore[arg-type]
+    count = len(pieces(total, encoder.batch_size))
+    groups = [list(own) for own in own_pieces(total, encoder.batch_size)]
+    with closing(encoder.batches(dataset, groups, blocks)) as stream:
+
+        def encode() -> List[Batch]:
+            rows, labels = next(stream)
             half = rows.half()
             if not half.isfinite().all():
                 raise ValueError(
                     'the features contain numbers that are not finite in '
                     'half precision, so the model has diverged; evaluate an '
                     'earlier checkpoint.')
-            if found is None:
-                found = np.lib.format.open_memmap(
-                    name, 'w+', np.float16, (total, *rows.shape[1:]))
-            found[start:start + len(half)] = half.cpu().numpy()
-            known[start:start + len(half)] = classes.numpy()
-            start += len(half)
+            return [(half.cpu().numpy(), labels.numpy())]
+
+        for first in range(0, count, world):
+            work = encode if first + rank < count else list
+            yield [batch for part in gathered(work) for batch in part]
+
+
+def _write(features: Path, labels: Path, total: int,
+           rounds: Iterator[List[Batch]], batch_size: int) -> None:
+    steps = -(-total // (batch_size * get_dist_info()[1]))
+    with replacing(features) as name, replacing(labels) as label_name:
+        known = np.empty(total, np.int64)
+        found, start = None, 0
+        for batches in track(rounds, 'Features', steps,
+                             disable=not sys.stdout.isatty()):
+            for rows, classes in batches:
+                if found is None:
+                    found = np.lib.format.open_memmap(
+                        name, 'w+', np.float16, (total, *rows.shape[1:]))
+                found[start:start + len(rows)] = rows
+                known[start:start + len(rows)] = classes
+                start += len(rows)
         found.flush()  # type: ignore[union-attr]
         with open(label_name, 'wb') as file:
             np.save(file, known)

@@ -4,15 +4,16 @@ import logging
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Union
 
-import torch
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-from sbam_mm.engine.launch import replace_amp
+from sbam_mm.engine.launch import prepare_launch
 
 from .encoders import EncoderRecipe
 from .image_sets import ImageSet
+from .processes import from_main
 from .protocols import eval_pipeline
 
 # Which published recipe fits an encoder, by its width.
@@ -35,7 +36,8 @@ def finetune_config(recipe: EncoderRecipe,
                     batch_size: Optional[int] = None,
                     num_workers: Optional[int] = None,
                     seed: int = 0,
-                    options: Optional[Mapping[str, Any]] = None) -> Config:
+                    options: Optional[Mapping[str, Any]] = None,
+                    launcher: str = 'none') -> Config:
     """A fine-tuning config for one encoder and one image set.
 
     The file gives schedule, augmentation and regularisation; the encoder's
@@ -59,6 +61,8 @@ def finetune_config(recipe: EncoderRecipe,
         seed (int): Defaults to 0.
         options (Mapping, optional): Values of the config to replace, by
             dotted names. Defaults to None.
+        launcher (str): Who started the processes, as mmengine names it.
+            Defaults to "none", one process.
 
     Returns:
         Config: For ``Runner.from_cfg``.
@@ -97,11 +101,12 @@ def finetune_config(recipe: EncoderRecipe,
         for loader in (cfg.train_dataloader, cfg.val_dataloader):
             loader.num_workers = num_workers
     # At least four steps an epoch, also with few labels.
-    cfg.train_dataloader.batch_size = max(
-        1, min(cfg.train_dataloader.batch_size, len(images.train) // 4))
+    world = get_world_size()
+    batch = max(1, min(cfg.train_dataloader.batch_size,
+                       len(images.train) // (4 * world)))
+    cfg.train_dataloader.batch_size = batch
     if epochs:
-        _stretch(cfg, epochs,
-                 len(images.train) // cfg.train_dataloader.batch_size)
+        _stretch(cfg, epochs, max(1, len(images.train) // (batch * world)))
     cfg.val_evaluator = dict(type='Accuracy', topk=(1, min(5, classes)))
     for key in ('test_dataloader', 'test_evaluator', 'test_cfg'):
         cfg.pop(key, None)
@@ -110,8 +115,7 @@ def finetune_config(recipe: EncoderRecipe,
     cfg.resume = (Path(work_dir) / 'last_checkpoint').is_file()
     if options:
         cfg.merge_from_dict(dict(options))
-    if not torch.cuda.is_available():
-        replace_amp(cfg)
+    prepare_launch(cfg, launcher)
     return cfg
 
 
@@ -142,7 +146,7 @@ def _stretch(cfg: Config, epochs: int, steps: int) -> None:
 
 
 def finetune(cfg: Config) -> List[Dict[str, float]]:
-    """Run, or go on with, a fine-tuning.
+    """Run, or go on with, a fine-tuning; in all processes, if several.
 
     Args:
         cfg (Config): From :func:`finetune_config`.
@@ -154,13 +158,17 @@ def finetune(cfg: Config) -> List[Dict[str, float]]:
     Raises:
         ValueError: If the checkpoint does not fit the encoder.
     """
-    from sbam_mm.visualization.curves import read_scalars
     runner = Runner.from_cfg(cfg)
     MMLogger.get_current_instance().setLevel(logging.INFO)
     runner.train()
+    return from_main(lambda: _curve(cfg.work_dir))
+
+
+def _curve(work_dir: str) -> List[Dict[str, float]]:
+    from sbam_mm.visualization.curves import read_scalars
     curve: List[Dict[str, float]] = []
     losses: List[float] = []
-    for record in read_scalars(cfg.work_dir):
+    for record in read_scalars(work_dir):
         if 'loss' in record:
             losses.append(record['loss'])
         elif 'accuracy/top1' in record:

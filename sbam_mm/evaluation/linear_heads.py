@@ -7,13 +7,16 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_reduce, get_dist_info, get_world_size
 from mmpretrain.engine.optimizers import LARS
 from torch import Tensor, nn
 
 from .pooling import pool
+from .processes import own_pieces, own_steps
 
 Batches = Iterator[Tuple[Tensor, Tensor]]
-# Rows of features (b, R, D) and labels (b,) of an epoch, shuffled.
+# Rows of features (b, R, D) and labels (b,) of an epoch, shuffled; of several
+# processes each has its own share of every step.
 Stream = Callable[[int], Batches]
 
 
@@ -66,6 +69,9 @@ def train_heads(specs: Sequence[HeadSpec],
     no weight decay, cross entropy; the learning rate rises linearly over
     ``warm_up`` epochs and falls with a half cosine to 0, step by step.
 
+    Several processes share the images of a step and sum their gradients, and
+    batch norm sees all of them: the heads are those of one process.
+
     Source: He et al., *MAE*, CVPR 2022, appendix A.1 (LARS, batch norm);
     Caron et al., *DINO*, ICCV 2021 (SGD); Zhou et al., *iBOT*, ICLR 2022
     (the sweep).
@@ -74,12 +80,13 @@ def train_heads(specs: Sequence[HeadSpec],
         specs (Sequence[HeadSpec]): The classifiers.
         train (Callable): Epoch number -> batches of rows (b, R, D) and
             labels (b,), of any size, from which steps of ``batch`` images
-            are made; what is left over is dropped.
+            are made (of several processes: of this one's share of them);
+            what is left over is dropped.
         test (tuple): Rows (M, R, D), an array that may be mapped from disk,
             and labels (M,).
         num_classes (int): Outputs.
         steps (int): Steps of an epoch.
-        batch (int): Images of a step.
+        batch (int): Images of a step, of all processes together.
         epochs (int): How often the data is passed.
         warm_up (float): In epochs. Defaults to 0.
         seed (int): Of the initial weights. Defaults to 0.
@@ -89,9 +96,14 @@ def train_heads(specs: Sequence[HeadSpec],
         list[HeadResult]: In the order of the specs.
 
     Raises:
-        ValueError: If a loss is not finite for all classifiers, or the
-            stream has fewer images than a step.
+        ValueError: If the stream has other than ``steps`` steps, or a step
+            has fewer images than there are processes.
     """
+    rank, world = get_dist_info()
+    if batch < world:
+        raise ValueError(f'{world} processes cannot share a step of {batch} '
+                         f'images; start at most {batch}.')
+    share = len(range(rank, batch, world))
     rows = torch.as_tensor(np.asarray(test[0][:1]))
     heads = [_head(spec, rows, num_classes, seed).to(device)
              for spec in specs]
@@ -103,7 +115,7 @@ def train_heads(specs: Sequence[HeadSpec],
         losses = torch.zeros(len(heads), device=device)
         for head in heads:
             head.train()
-        for features, labels in _steps(train(epoch), batch):
+        for features, labels in _steps(train(epoch), share):
             features, labels = features.to(device), labels.to(device)
             factor = _factor(step, total, warm_up * steps)
             for i, (spec, head, optimizer) in enumerate(
@@ -111,9 +123,12 @@ def train_heads(specs: Sequence[HeadSpec],
                 for group in optimizer.param_groups:
                     group['lr'] = spec.lr * factor
                 loss = F.cross_entropy(
-                    head(pool(features, spec.pooling)), labels)
+                    head(pool(features, spec.pooling)), labels,
+                    reduction='sum') / batch
                 optimizer.zero_grad()
                 loss.backward()
+                for parameter in head.parameters():
+                    all_reduce(parameter.grad)  # type: ignore[arg-type]
                 optimizer.step()
                 losses[i] += loss.detach()
             step += 1
@@ -122,6 +137,7 @@ def train_heads(specs: Sequence[HeadSpec],
                 f'an epoch had {step - epoch * steps} steps of {batch} '
                 f'images where {steps} were expected; give a batch size that '
                 'the training images fill.')
+        all_reduce(losses)
         scores = accuracies(specs, heads, test, device)
         for result, loss, score in zip(results, (losses / steps).tolist(),
                                        scores):
@@ -133,20 +149,18 @@ def train_heads(specs: Sequence[HeadSpec],
 
 def cached_stream(features: np.ndarray, labels: Tensor, batch: int,
                   seed: int = 0) -> Stream:
-    """Batches of stored features, in another order every epoch.
+    """Steps of stored features, in another order every epoch.
 
     Args:
         features (np.ndarray): (N, R, D), may be mapped from disk.
         labels (Tensor): (N,).
-        batch (int): Images at a time.
+        batch (int): Images of a step; each process gets its share of them,
+            and an incomplete last step is dropped.
         seed (int): Of the order. Defaults to 0.
     """
 
     def epoch_batches(epoch: int) -> Batches:
-        order = np.random.default_rng([seed, epoch]).permutation(len(labels))
-        for start in range(0, len(order), batch):
-            # Ascending, as a disk likes it.
-            chosen = np.sort(order[start:start + batch])
+        for chosen in own_steps(len(labels), batch, seed, epoch):
             yield (torch.from_numpy(features[chosen]).float(),
                    labels[torch.from_numpy(chosen)])
 
@@ -157,7 +171,7 @@ def cached_stream(features: np.ndarray, labels: Tensor, batch: int,
 def accuracies(specs: Sequence[HeadSpec], heads: Sequence[nn.Module],
                test: Tuple[Any, Tensor],
                device: str = 'cpu') -> List[Tuple[float, float]]:
-    """Top-1 and top-5 of each head in per cent.
+    """Top-1 and top-5 of each head in per cent; processes share the images.
 
     Args:
         specs (Sequence[HeadSpec]): Tell how to pool.
@@ -166,21 +180,53 @@ def accuracies(specs: Sequence[HeadSpec], heads: Sequence[nn.Module],
         device (str): Defaults to "cpu".
     """
     features, labels = test
-    right = [[0, 0] for _ in heads]
+    right = torch.zeros(len(heads), 2, dtype=torch.int64)
     for head in heads:
         head.eval()
-    for start in range(0, len(labels), 1024):
+    for piece in own_pieces(len(labels), 1024):
+        chosen = slice(piece.start, piece.stop)
         rows = torch.from_numpy(
-            np.array(features[start:start + 1024])).float().to(device)
-        truth = labels[start:start + 1024].to(device)
+            np.array(features[chosen])).float().to(device)
+        truth = labels[chosen].to(device)
         for spec, head, count in zip(specs, heads, right):
             logits = head(pool(rows, spec.pooling))
             best = logits.topk(min(5, logits.shape[1])).indices
             hit = best == truth[:, None]
             count[0] += int(hit[:, 0].sum())
             count[1] += int(hit.any(1).sum())
+    all_reduce(right)
     return [(100 * one / len(labels), 100 * five / len(labels))
-            for one, five in right]
+            for one, five in right.tolist()]
+
+
+class SharedBatchNorm(nn.BatchNorm1d):
+    """Batch norm over the images of all processes, for frozen features.
+
+    ``nn.SyncBatchNorm`` needs GPUs. This works everywhere, but passes no
+    gradient on through the statistics: what is normalised is not trained.
+
+    Example:
+        >>> norm = SharedBatchNorm(3, affine=False)
+        >>> norm(torch.randn(5, 3)).shape
+        torch.Size([5, 3])
+    """
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(B, D) -> (B, D)."""
+        if not self.training or get_world_size() == 1:
+            return super().forward(rows)
+        with torch.no_grad():
+            sums = torch.cat([rows.sum(0), rows.new_tensor([len(rows)])])
+            all_reduce(sums)
+            count, centre = sums[-1], sums[:-1] / sums[-1]
+            # From the centre, as squares of large numbers lose digits.
+            squares = (rows - centre).square().sum(0)
+            all_reduce(squares)
+            share: Any = self.momentum
+            for kept, new in ((self.running_mean, centre),
+                              (self.running_var, squares / (count - 1))):
+                kept.lerp_(new, share)  # type: ignore[union-attr]
+        return (rows - centre) / (squares / count + self.eps).sqrt()
 
 
 def _head(spec: HeadSpec, rows: Tensor, num_classes: int,
@@ -194,7 +240,7 @@ def _head(spec: HeadSpec, rows: Tensor, num_classes: int,
     if not spec.batch_norm:
         return linear
     return nn.Sequential(
-        nn.BatchNorm1d(width, affine=False, eps=1e-6), linear)
+        SharedBatchNorm(width, affine=False, eps=1e-6), linear)
 
 
 def _optimizer(spec: HeadSpec, head: nn.Module) -> torch.optim.Optimizer:

@@ -7,13 +7,14 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 import torch
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
 from sbam_mm.registry import DATASETS
 
 from .encoders import EncoderRecipe, mark_of
-from .feature_cache import FrozenEncoder, cached_features
+from .feature_cache import DrawnPerImage, FrozenEncoder, cached_features
 from .few_shot import few_of, write_few_shot_list
 from .finetune import CONFIGS, SMALL, finetune, finetune_config
 from .image_sets import ImageSet
@@ -21,6 +22,7 @@ from .knn import knn_predict
 from .linear_heads import HeadSpec, Stream, cached_stream, train_heads
 from .linear_probe import linear_probe
 from .pooling import blocks_for, pool
+from .processes import from_main, own_pieces, own_steps, pieces
 from .protocols import (
     KNN,
     FewShot,
@@ -53,6 +55,8 @@ class Subject:
         seed (int): Defaults to 0.
         restart (bool): Delete an earlier fine-tuning run instead of going on
             with it. Defaults to False.
+        launcher (str): Who started the processes that share the work, as
+            mmengine names it. Defaults to "none", one process.
     """
     recipe: EncoderRecipe
     encoder: FrozenEncoder
@@ -64,6 +68,7 @@ class Subject:
     configs: Path
     seed: int = 0
     restart: bool = False
+    launcher: str = 'none'
 
     def dataset(self, half: str, pipeline: List[dict]) -> Any:
         """A built data set; unreadable test images get a fixed stand-in."""
@@ -107,23 +112,32 @@ def run_knn(subject: Subject, settings: KNN) -> Found:
             f'{len(bank_labels)} training images; set knn.k to fewer.')
     device = subject.encoder.device
     top1: Dict[str, float] = {}
+    chunk = max(1, min(1024, SIMILARITIES // len(bank_labels)))
+    own = np.array([i for piece in own_pieces(len(labels), chunk)
+                    for i in piece], np.int64)
+    truth = labels[torch.from_numpy(own)]
     for pooling in ('cls', 'avg')[-bank.shape[1]:]:
         found = knn_predict(
-            _vectors(bank, pooling).to(device),
+            _vectors(bank, pooling, device),
             bank_labels.to(device),
-            _vectors(queries, pooling).to(device),
+            _vectors(queries[own], pooling, device),
             ks,
             settings.temperature,
-            chunk=max(1, min(1024, SIMILARITIES // len(bank_labels))))
+            chunk=chunk)
         for k, predicted in found.items():
-            right = (predicted.cpu() == labels).double().mean().item()
-            top1[f'{pooling}, k={k}'] = 100 * right
+            right = (predicted.cpu() == truth).sum()
+            all_reduce(right)
+            top1[f'{pooling}, k={k}'] = 100 * right.item() / len(labels)
     return dict(top1=top1, left_out=[k for k in settings.k if k not in ks])
 
 
 def run_linear(subject: Subject, settings: Linear) -> Found:
     """MAE's linear probing, one classifier."""
     batch = _batch(settings.batch, subject.images)
+    if batch < 2:
+        raise ValueError('linear normalises over the images of a step, of '
+                         f'which {len(subject.images.train)} training images '
+                         'give one; take linear-sweep, or more images.')
     spec = HeadSpec(
         settings.base_lr * batch / 256, settings.pooling, 'lars', True)
     return _probe(subject, [spec], settings.augment, batch, settings.epochs,
@@ -149,10 +163,12 @@ def run_finetune(subject: Subject, settings: Finetune,
     if not settings.config and subject.recipe.size < 96:
         name = str(subject.configs / SMALL)
     # A stopped run goes on only with the settings it was started with.
-    mark = mark_of(dict(asdict(settings), images=subject.images.fingerprint))
+    # The learning rate follows the number of processes, too.
+    mark = mark_of(dict(asdict(settings), images=subject.images.fingerprint,
+                        processes=get_world_size()))
     work_dir = subject.out / f'{folder}-{mark}'
-    if subject.restart and work_dir.is_dir():
-        shutil.rmtree(work_dir)
+    if subject.restart:
+        from_main(lambda: shutil.rmtree(work_dir, ignore_errors=True))
     cfg = finetune_config(
         subject.recipe,
         subject.images,
@@ -164,7 +180,8 @@ def run_finetune(subject: Subject, settings: Finetune,
         settings.epochs,
         settings.batch,
         subject.encoder.num_workers,
-        subject.seed)
+        subject.seed,
+        launcher=subject.launcher)
     curve = finetune(cfg)
     if not curve:
         raise ValueError(f'{cfg.work_dir} was trained before, but has no '
@@ -182,11 +199,11 @@ def run_finetune(subject: Subject, settings: Finetune,
 def run_few_shot(subject: Subject, settings: FewShot,
                  tuning: Finetune) -> Found:
     """Few labels; the lists are written beside the results."""
-    lists = [Path(path) for path in settings.lists] or [
+    lists = [Path(path) for path in settings.lists] or from_main(lambda: [
         write_few_shot_list(subject.images, share, settings.list_seed,
                             subject.out / 'few_shot')
         for share in settings.shares
-    ]
+    ])
     bank, labels = subject.features('train')
     queries, query_labels = subject.features('test')
     place = {path: i for i, (path, _) in enumerate(subject.images.train)}
@@ -199,9 +216,11 @@ def run_few_shot(subject: Subject, settings: FewShot,
         rows = np.array([place[name] for name, _ in few.train])
         found['images'][path.stem] = len(rows)
         found['lists'][path.stem] = str(path)
-        found['top1'][f'{path.stem}, frozen'] = linear_probe(
-            _vectors(bank[rows], settings.pooling), labels[rows],
-            _vectors(queries, settings.pooling), query_labels, settings.c)
+        found['top1'][f'{path.stem}, frozen'] = from_main(
+            lambda rows=rows: linear_probe(  # type: ignore[misc]
+                _vectors(bank[rows], settings.pooling), labels[rows],
+                _vectors(queries, settings.pooling), query_labels,
+                settings.c))
         if settings.finetune:
             tuned = run_finetune(
                 replace(subject, images=few), tuning,
@@ -216,8 +235,11 @@ def _probe(subject: Subject, specs: List[HeadSpec], augment: bool, batch: int,
     blocks = blocks_for([spec.pooling for spec in specs])
     test = subject.features('test', blocks)
     steps = len(subject.images.train) // batch
-    train = (_augmented_stream(subject, blocks) if augment else cached_stream(
-        *subject.features('train', blocks), batch, subject.seed))
+    if augment:
+        train = _augmented_stream(subject, blocks, batch)
+    else:
+        train = cached_stream(*subject.features('train', blocks), batch,
+                              subject.seed)
     results = train_heads(specs, train, test, len(subject.images.classes),
                           steps, batch, epochs, warm_up, subject.seed,
                           subject.encoder.device)
@@ -240,20 +262,23 @@ def _batch(wanted: int, images: ImageSet) -> int:
     return max(1, min(wanted, len(images.train) // 16))
 
 
-def _augmented_stream(subject: Subject, blocks: int) -> Stream:
+def _augmented_stream(subject: Subject, blocks: int, batch: int) -> Stream:
     dataset = subject.dataset('train', probe_pipeline(subject.recipe.size))
 
     def epoch_batches(epoch: int):
-        seed = subject.seed * 100003 + epoch
-        if not subject.encoder.num_workers:
-            np.random.seed(seed)
-        return subject.encoder.batches(dataset, blocks, seed, shuffle=True)
+        order = np.concatenate(list(
+            own_steps(len(dataset), batch, subject.seed, epoch)))
+        return subject.encoder.batches(
+            DrawnPerImage(dataset, subject.seed, epoch),
+            [order[piece.start:piece.stop].tolist() for piece in pieces(
+                len(order), subject.encoder.batch_size)], blocks)
 
     return epoch_batches
 
 
-def _vectors(rows: np.ndarray, pooling: str) -> Tensor:
-    return pool(torch.from_numpy(np.array(rows)), pooling).float()
+def _vectors(rows: np.ndarray, pooling: str, device: str = 'cpu') -> Tensor:
+    # Moved before it becomes twice as large.
+    return pool(torch.from_numpy(rows), pooling).to(device).float()
 
 
 def _width(subject: Subject) -> int:

@@ -2,12 +2,12 @@
 """A fine-tuning config gets an encoder, its images and another length."""
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from mmengine.registry import DefaultScope
-from mmpretrain.registry import MODELS
+from mmengine.runner import Runner
+from PIL import Image
 
-from sbam_mm.engine.hooks import LoadEncoderHook
 from sbam_mm.evaluation.encoders import recipe_of
 from sbam_mm.evaluation.finetune import finetune_config
 from sbam_mm.evaluation.image_sets import ImageSet
@@ -71,34 +71,60 @@ def test_recipes_of_the_papers(tmp_path):
         assert cfg.model.head.loss.label_smooth_val == .1
 
 
-class RunnerOf:
-    """What the hook sees of a runner."""
+@pytest.fixture
+def fine_tune(tmp_path):
+    """Trains an epoch at rate 0: the weights stay those it began with."""
+    rng = np.random.default_rng(0)
+    samples = []
+    for i in range(8):
+        path = tmp_path / 'images' / f'{i}.png'
+        path.parent.mkdir(exist_ok=True)
+        pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+        samples.append((path.name, i % 2))
+    images = ImageSet('tiny', str(tmp_path / 'images'), ('a', 'b'),
+                      tuple(samples), tuple(samples[:2]))
+    recipe = recipe_of(CONFIGS / 'small' / 'mae_small.py')
 
-    def __init__(self, model, iteration=0):
-        import logging
-        self.model, self.iter = model, iteration
-        self.logger = logging.getLogger('test')
+    def run(epochs):
+        cfg = finetune_config(
+            recipe, images, tmp_path / 'a.pth', tmp_path / 'run',
+            CONFIGS / 'finetune/small.py', 96, epochs=epochs, num_workers=0,
+            options={'optim_wrapper.optimizer.lr': 0.})
+        cfg.experiment_name = f'{tmp_path.name}-{epochs}'
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        return runner.model.backbone.state_dict()
+
+    return recipe, run
 
 
-def test_hook_loads_every_parameter_or_stops(tmp_path):
-    recipe = recipe_of(arch='tiny', patch=8, size=64)
-    source = recipe.build()
-    state = {f'backbone.{k}': v for k, v in source.state_dict().items()}
-    torch.save(dict(state_dict=state), tmp_path / 'a.pth')
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = MODELS.build(config(tmp_path).model)
-    hook = LoadEncoderHook(str(tmp_path / 'a.pth'))
-    hook.before_train(RunnerOf(model, iteration=7))  # resumed
-    assert not torch.equal(model.backbone.layers[3].ffn.layers[1].weight,
-                           source.layers[3].ffn.layers[1].weight)
-    hook.before_train(RunnerOf(model))
-    for key, value in model.backbone.state_dict().items():
-        if not key.startswith('ln2.'):
-            assert torch.equal(value, source.state_dict()[key]), key
-    del state['backbone.layers.3.ln2.bias']
-    torch.save(dict(state_dict=state), tmp_path / 'a.pth')
+def write(recipe, path, leave_out=()):
+    """A checkpoint with new weights; returns those of the encoder."""
+    state = recipe.build().state_dict()
+    torch.save(dict(state_dict={
+        f'backbone.{key}': value for key, value in state.items()
+        if key not in leave_out}), path)
+    return state
+
+
+@pytest.mark.integration
+def test_hook_loads_every_parameter_once_or_stops(fine_tune, tmp_path):
+    recipe, run = fine_tune
+    write(recipe, tmp_path / 'a.pth', ['layers.3.ln2.bias'])
     with pytest.raises(ValueError, match='lacks 1 '):
-        hook.before_train(RunnerOf(model))
+        run(epochs=1)
+    source = write(recipe, tmp_path / 'a.pth')
+    found = run(epochs=1)
+    assert set(source) - {'ln1.weight', 'ln1.bias'} <= set(found)
+    loaded = {key: value for key, value in found.items()
+              if not key.startswith('ln2.')}
+    for key, value in loaded.items():
+        assert torch.equal(value, source[key]), key
+    # What a stopped run has learnt is not overwritten when it goes on.
+    write(recipe, tmp_path / 'a.pth')
+    for key, value in run(epochs=2).items():
+        assert torch.equal(value, found[key]), key
 
 
 def test_sentences(tmp_path):
