@@ -3,22 +3,28 @@ from .collate import flat_collate, whole_batch
 from .decoding import EncodedImage, decode_image
 from .image_folder import ImageFolder, UnreadableImagesError
 from .on_device import ImagesOnDevice
+from .segment_maps import SegmentMaps
+from .segments import SAM, Felzenszwalb, SegmentWriter
 from .sources import ImageSource, find_image_source
 from .stored_maps import DatasetMark, MapVersions, StoredMaps, save_maps
 from .torchvision_images import TorchvisionImages
 from .transforms import (
     LoadAttentionMap,
+    LoadLabelMap,
     LoadPartMap,
     LoadRandomResizedCrop,
+    LoadSegments,
+    MultiView,
     PixelShift,
     RandomResizedCrop,
 )
 
 __all__ = [
-    'DatasetMark', 'EncodedImage', 'ImageFolder', 'ImageSource',
-    'ImagesOnDevice', 'LoadAttentionMap', 'LoadPartMap',
-    'LoadRandomResizedCrop', 'MapVersions', 'PixelShift',
-    'RandomResizedCrop', 'StoredMaps', 'TorchvisionImages',
+    'DatasetMark', 'EncodedImage', 'Felzenszwalb', 'ImageFolder',
+    'ImageSource', 'ImagesOnDevice', 'LoadAttentionMap', 'LoadLabelMap',
+    'LoadPartMap', 'LoadRandomResizedCrop', 'LoadSegments', 'MapVersions',
+    'MultiView', 'PixelShift', 'RandomResizedCrop', 'SAM', 'SegmentMaps',
+    'SegmentWriter', 'StoredMaps', 'TorchvisionImages',
     'UnreadableImagesError', 'decode_image', 'find_image_source',
     'flat_collate', 'save_maps', 'whole_batch'
 ]

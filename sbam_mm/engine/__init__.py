@@ -1,2 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-from . import fsdp, hooks, optim  # noqa: F401  registers them
+from . import hooks, optim  # noqa: F401  registers them
+from .fsdp import FSDPStrategy
+
+__all__ = ['FSDPStrategy']

@@ -1,22 +1,42 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .backbones import ConvViT, Latent, MAEViT, MaskedBEiT, MaskedViT, MFFViT
-from .heads import DINOHead, PixelHead, patchify, unpatchify
+from .heads import (
+    ChannelPixelHead,
+    DalleHead,
+    DINOHead,
+    InfoNCEHead,
+    PixelHead,
+    patchify,
+    unpatchify,
+)
 from .losses import masked_mean
-from .necks import LinearDecoder, MAEDecoder
+from .necks import ContextRegressor, LinearDecoder, MAEDecoder, Regressor
 from .selfsup import (
+    CAE,
+    CMAE,
     DINO,
+    HPM,
     MAE,
+    BootMAE,
     ConvMAE,
+    DistilDINO,
+    DistilMAE,
+    FrozenDINO,
+    GPAFeature,
     MaskedImageModel,
     Reconstruction,
     SelfDistillation,
     SimMIM,
     iBOT,
 )
+from .teachers import FrozenTeacher, MomentumTeacher
 
 __all__ = [
-    'ConvMAE', 'ConvViT', 'DINO', 'DINOHead', 'Latent', 'LinearDecoder', 'MAE',
-    'MAEDecoder', 'MAEViT', 'MFFViT', 'MaskedBEiT', 'MaskedImageModel',
-    'MaskedViT', 'PixelHead', 'Reconstruction', 'SelfDistillation', 'SimMIM',
+    'BootMAE', 'CAE', 'CMAE', 'ChannelPixelHead', 'ContextRegressor',
+    'ConvMAE', 'ConvViT', 'DINO', 'DINOHead', 'DalleHead', 'DistilDINO',
+    'DistilMAE', 'FrozenDINO', 'FrozenTeacher', 'GPAFeature', 'HPM',
+    'InfoNCEHead', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder', 'MAEViT',
+    'MFFViT', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT', 'MomentumTeacher',
+    'PixelHead', 'Reconstruction', 'Regressor', 'SelfDistillation', 'SimMIM',
     'iBOT', 'masked_mean', 'patchify', 'unpatchify'
 ]

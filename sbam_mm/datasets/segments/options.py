@@ -2,7 +2,6 @@
 """Numbers that a back-end can work with."""
 import math
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 
@@ -29,7 +28,7 @@ def check_options(options: Mapping[str, Any],
     """
     for name, value in options.items():
         low, high = least.get(name, 0), most.get(name, math.inf)
-        if not isinstance(value, Real) or not low <= value <= high:
+        if not isinstance(value, (int, float)) or not low <= value <= high:
             wanted = 'a number'
             if low > -math.inf:
                 wanted += f' of at least {low}'
