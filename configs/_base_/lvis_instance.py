@@ -4,7 +4,8 @@ Classes are told apart by sigmoids, rare ones are drawn more often (threshold
 0.001), and 300 boxes above a score of 0.02 are kept for each image.
 
 Expects DATA_ROOT (default: data/lvis_v1) with train2017, val2017 and
-annotations/lvis_v1_{train,val}.json, and the package `lvis`.
+annotations/lvis_v1_{train,val}.json, and the package `lvis`
+(docs/transfer.md).
 """
 _base_ = './mask_rcnn_vitdet.py'
 

@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Folders and annotation files of segmentation and detection, looked for."""
 import os.path as osp
+from importlib.util import find_spec
 from typing import Iterator
 
 from mmengine.config import Config
@@ -23,6 +24,8 @@ def datasets_of(dataset: dict) -> Iterator[dict]:
 def check_data_files(cfg: Config, *splits: str) -> None:
     """Stop before anything is built if a file or folder is missing.
 
+    Also if LVIS is asked for and the package that reads it is not there.
+
     Args:
         cfg (Config): Of mmseg or mmdet; others look for themselves.
         *splits (str): "train", "val" or "test".
@@ -39,6 +42,8 @@ def check_data_files(cfg: Config, *splits: str) -> None:
     for split in splits:
         loader = cfg.get(f'{split}_dataloader') or {}
         for dataset in datasets_of(loader.get('dataset') or {}):
+            if str(dataset.get('type')).startswith('LVIS'):
+                check_lvis()
             prefix = dataset.get('data_prefix') or {}
             names = dict(ann_file=dataset.get('ann_file'), **{
                 f'data_prefix.{key}': value
@@ -46,9 +51,35 @@ def check_data_files(cfg: Config, *splits: str) -> None:
             })
             for key, name in names.items():
                 path = osp.join(dataset.get('data_root') or '', name or '')
-                if name and '://' not in path and not osp.exists(path):
+                if name and missing(path):
                     raise LaunchError(
                         f"The {split} split's {key} '{path}' does not exist; "
                         'set DATA_ROOT (or --data-root) to the folder that '
                         'the base config describes, or '
                         f'{split}_dataloader.dataset.{key}.')
+        metrics = cfg.get(f'{split}_evaluator') or []
+        for metric in metrics if isinstance(metrics, list) else [metrics]:
+            path = metric.get('ann_file') or ''
+            if missing(path):
+                raise LaunchError(
+                    f"The {split} split's metric reads '{path}', which does "
+                    f'not exist; set {split}_evaluator.ann_file to the '
+                    "split's annotation file.")
+
+
+def missing(path: str) -> bool:
+    """Whether a path is given, is no address, and is not there."""
+    return bool(path) and '://' not in path and not osp.exists(path)
+
+
+def check_lvis() -> None:
+    """Stop without a package ``lvis`` that works.
+
+    The release on PyPI, known by what it does not have, needs a numpy below
+    1.24: hours of training would end in the first evaluation.
+    """
+    if find_spec('lvis') is None or find_spec('lvis.boundary_utils') is None:
+        raise LaunchError(
+            'LVIS needs the package lvis from its repository (PyPI has an '
+            'old one that fails in evaluation); pip install '
+            'git+https://github.com/lvis-dataset/lvis-api.git')

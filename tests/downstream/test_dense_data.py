@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What is wrong with the data is said before the first step."""
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,34 @@ def test_missing_files_are_named_before_anything_is_built(
         assert str(error.value).count('. ') == 0
 
 
+def test_the_annotations_of_the_metric_are_looked_for(coco):
+    coco.val_evaluator = dict(type='CocoMetric', ann_file='/nowhere.json')
+    check_data_files(coco, 'train')
+    with pytest.raises(LaunchError, match='/nowhere.json') as error:
+        check_data_files(coco, 'val')
+    assert str(error.value).count('. ') == 0
+
+
+@pytest.mark.parametrize('package', [None, 'release'])
+def test_lvis_needs_a_package_that_evaluates(
+        coco, package, tmp_path, monkeypatch):
+    """Not the release on PyPI, of which this has as much as is looked at."""
+    monkeypatch.setattr(sys, 'path', [str(tmp_path)])
+    if package:
+        (tmp_path / 'lvis').mkdir()
+        (tmp_path / 'lvis/__init__.py').touch()
+    coco.val_dataloader.dataset.type = 'LVISV1Dataset'
+    check_data_files(coco, 'train')
+    with pytest.raises(LaunchError, match='lvis-api.git'):
+        check_data_files(coco, 'val')
+    (tmp_path / 'lvis').mkdir(exist_ok=True)
+    (tmp_path / 'lvis/__init__.py').touch()
+    (tmp_path / 'lvis/boundary_utils.py').touch()
+    importlib.invalidate_caches()
+    check_data_files(coco, 'val')
+    sys.modules.pop('lvis', None)
+
+
 def test_the_tool_says_it_in_one_line(tmp_path):
     """As a user meets it, whose libraries are not even imported."""
     tool = Path(__file__).parents[2] / 'tools/train.py'
@@ -98,7 +127,7 @@ def test_the_tool_says_it_in_one_line(tmp_path):
         sys.executable, tool, tool.parents[1] / config, '--data-root',
         tmp_path, '--work-dir', tmp_path / 'work'
     ], capture_output=True, text=True)  # yapf: disable
-    assert result.returncode == 1
+    assert result.returncode == 2
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith('error: ') and 'images/training' in last
     assert not (tmp_path / 'work').exists()
