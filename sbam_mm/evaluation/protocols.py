@@ -29,8 +29,9 @@ class Linear:
 
     Args:
         epochs (int): Defaults to 90.
-        batch (int): Images of a step; at most a sixteenth of all, so that
-            small sets have steps enough. Defaults to 16384.
+        batch (int): Images of a step of all processes; at most a sixteenth
+            of all images, so that small sets have steps enough. Defaults to
+            16384.
         base_lr (float): Times batch / 256. Defaults to 0.1.
         warm_up (float): Epochs, of ``epochs``. Defaults to 10.
         pooling (str): "cls", "avg" or "cls+avg". Defaults to "cls".
@@ -51,8 +52,9 @@ class Sweep:
 
     Args:
         epochs (int): Defaults to 100.
-        batch (int): Images of a step; at most a sixteenth of all, so that
-            small sets have steps enough. Defaults to 1024.
+        batch (int): Images of a step of all processes; at most a sixteenth
+            of all images, so that small sets have steps enough. Defaults to
+            1024.
         rates (tuple[float, ...]): Times batch / 256. Defaults to thirteen
             from 1e-5 to 0.1.
         poolings (tuple[str, ...]): "cls", "4cls" (of the last four blocks,

@@ -21,13 +21,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = ROOT / 'configs' / 'small' / 'sbam_small.py'
 
 
-def start(*args, cwd):
+def start(*args, cwd, tool=(sys.executable, ROOT / 'tools' / 'evaluate.py')):
     paths = [str(ROOT), os.environ.get('PYTHONPATH', '')]
     return subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / 'evaluate.py'),
-         *map(str, args)],
-        cwd=cwd, capture_output=True, text=True,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths))))
+        [*map(str, tool), *map(str, args)],
+        cwd=cwd, capture_output=True, text=True, timeout=300,
+        env=dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1',
+                 PYTHONPATH=os.pathsep.join(filter(None, paths))))
 
 
 @pytest.fixture
@@ -144,6 +144,45 @@ def test_official_file_and_sklearn(place):
                                     data['test'][1])
             assert found['protocols']['knn']['top1'][
                 f'{name}, k={k}'] == pytest.approx(100 * score)
+
+
+SHARED = ('bash', ROOT / 'tools' / 'dist_evaluate.sh')
+
+
+@pytest.mark.dist
+def test_two_processes_find_the_same_and_fine_tune_together(place, run):
+    args = ('--config', SMALL, *COMMON, '--set', 'knn.k=5',
+            'linear.epochs=1', 'finetune.epochs=1', 'finetune.batch=8')
+    result = start('ours.pth', 2, *args, '--out', 'two', '--protocol',
+                   'knn,finetune', cwd=place, tool=SHARED)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.count('knn ...') == 1
+    assert result.stdout.count('Written: ') == 1
+    two = json.loads((place / 'two/results.json').read_text())['protocols']
+    assert two['knn']['versions']['processes'] == '2'
+    run('ours.pth', *args, '--out', 'one', cwd=place)
+    one = json.loads((place / 'one/results.json').read_text())['protocols']
+    assert one['knn']['versions']['processes'] == '1'
+    assert one['knn']['top1'] == two['knn']['top1']
+    # 80 images in steps of 2 x 8, and no image tested twice.
+    tuned = two['finetune']
+    assert tuned['batch'] == 8
+    checkpoint = torch.load(Path(place, tuned['work_dir'], 'epoch_1.pth'),
+                            weights_only=False)
+    assert checkpoint['meta']['iter'] == 5
+    score = tuned['curves']['finetune'][0]['top1'] / 5
+    assert score == pytest.approx(round(score), abs=1e-4)
+
+
+@pytest.mark.dist
+def test_two_processes_say_one_sentence(place):
+    result = start('ours.pth', 2, '--config', SMALL, '--data', 'nowhere',
+                   '--out', 'bad', cwd=place, tool=SHARED)
+    assert result.returncode == 2
+    told = [line for line in result.stderr.splitlines() if 'error' in line]
+    assert len(told) == 1 and told[0].startswith('error: the data folder')
+    assert 'Traceback' not in result.stderr
+    assert not (place / 'bad').exists()
 
 
 @pytest.mark.parametrize('changes, words', [

@@ -255,6 +255,7 @@ def test_test_without_test_data_is_a_sentence(project):
 @pytest.mark.parametrize('script, args', [
     ('dist_train.sh', ['tiny.py', 'eight']),
     ('dist_test.sh', ['tiny.py', 'any.pth', '0']),
+    ('dist_evaluate.sh', ['any.pth', '2x']),
 ])
 def test_wrong_number_of_processes_is_a_sentence(project, script, args):
     error = the_sentence(start(project, 'bash', TOOLS / script, *args))
@@ -262,7 +263,8 @@ def test_wrong_number_of_processes_is_a_sentence(project, script, args):
 
 
 @pytest.mark.parametrize(
-    'script', ['dist_train.sh', 'dist_test.sh', 'slurm_train.sh'])
+    'script', ['dist_train.sh', 'dist_test.sh', 'dist_evaluate.sh',
+               'slurm_train.sh'])
 def test_launcher_without_arguments_prints_usage(project, script):
     result = start(project, 'bash', TOOLS / script)
     assert result.returncode == 2
