@@ -77,8 +77,8 @@ def flex_segment_attention(q: Tensor, k: Tensor, v: Tensor, u_pos: Tensor,
                            u_neg: Tensor, blocks: SegmentBlocks) -> Tensor:
     """Attention with the bias of Eqs. 4 and 5 in one compiled kernel.
 
-    Outside CUDA FlexAttention runs uncompiled and without gradients, which
-    serves to compare.
+    Outside CUDA FlexAttention runs uncompiled, with gradients for u_pos and
+    u_neg alone, which serves to compare.
 
     Args:
         q, k, v (Tensor): (T, heads, d).

@@ -90,19 +90,23 @@ def test_equals_a_loop_over_pairs(lengths):
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize('lengths', LENGTHS[:2])
-def test_flex_equals_the_fused_kernels(lengths):
-    """Its score modification, uncompiled: all that runs without CUDA."""
+@pytest.mark.parametrize('lengths', LENGTHS)
+def test_flex_equals_a_loop_over_pairs(lengths):
+    """Its score modification, uncompiled, and its gradients for u: all that
+    FlexAttention does without CUDA."""
     layout, ids = layout_of(lengths), ids_of(lengths)
     q, k, v = (x.detach() for x in qkv_of(lengths))
-    u_pos, u_neg = torch.randn(2, HEADS)
-    relation = SegmentRelation(Segments(ids, 5), u_pos, u_neg, flex=False)
-    blocks = SegmentBlocks(relation.segments.packed(layout), layout)
-    torch.testing.assert_close(
-        flex_segment_attention(q, k, v, u_pos, u_neg, blocks),
-        relation(q, k, v, layout),
-        rtol=0,
-        atol=1e-5)
+    u_pos, u_neg = u = torch.randn(2, HEADS).requires_grad_()
+    blocks = SegmentBlocks(Segments(ids, 5).packed(layout), layout)
+    expected = loop_over_pairs(q, k, v, ids, layout, u_pos, u_neg)
+    out = flex_segment_attention(q, k, v, u_pos, u_neg, blocks)
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
+    weight = torch.randn_like(expected)
+    grad, formula = (
+        torch.autograd.grad((x * weight).sum(), u)[0]
+        for x in (out, expected))
+    assert (formula != 0).all()
+    torch.testing.assert_close(grad, formula, rtol=0, atol=1e-5)
 
 
 @pytest.mark.gpu

@@ -345,6 +345,37 @@ def test_dino_student_without_bias_matches_at_once(tmp_path):
          if k.startswith('backbone.')}, strict=True)
 
 
+def test_dino_student_approaches_the_teacher(tmp_path):
+    """What the segments told the teacher, the student says without them."""
+    images, _ = crops(count=4)
+    views, samples = views_of(images)
+    guided = dino()
+    for name, u in guided.momentum_teacher.module.named_parameters():
+        if 'segment_bias' in name:
+            torch.nn.init.constant_(u, 9. if 'pos' in name else -9.)
+        elif u.ndim > 1:
+            # Attention as uneven as that of a trained encoder.
+            torch.nn.init.normal_(u, std=.3)
+    model = dino(
+        backbone=SIZE, kind=DistilDINO,
+        teacher=dict(
+            type='sbam_mm.FrozenDINO',
+            backbone=dict(type=VIT, learned_position=True, **GUIDED),
+            head=DINO_HEAD, checkpoint=saved(guided, tmp_path)))
+    optimizer = torch.optim.AdamW(
+        [p for p in model.parameters() if p.requires_grad], lr=1e-4)
+    divergence = []
+    for _ in range(30):
+        out = model.loss(views, samples)
+        divergence.append(out['divergence'].item())
+        optimizer.zero_grad()
+        out['loss_cls'].backward()
+        optimizer.step()
+    # The teacher's entropy stays: all that falls is the distance.
+    assert divergence[0] > .005
+    assert 0 <= divergence[-1] < .3 * divergence[0]
+
+
 def unequal_id():
     made = np.zeros((4, 4), np.uint8)
     made[0, 0] = 9
