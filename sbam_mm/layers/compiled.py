@@ -34,6 +34,11 @@ def compile_layers(model: nn.Module, **options) -> List[nn.Module]:
         m for m in model.modules() if isinstance(m, TransformerEncoderLayer)
     ]
     for layer in layers:
+        for part in layer.modules():
+            # mmpretrain leaves numbers of NumPy there, and a branch on one
+            # ends a graph.
+            if getattr(part, 'drop_prob', None) == 0:
+                part.drop_prob = 0.
         layer.compile(**options)
         # The length is a symbol from the start, not from the second on.
         layer.ffn.compile(**{'dynamic': True, **options})

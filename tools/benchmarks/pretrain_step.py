@@ -92,6 +92,12 @@ def ours(args: argparse.Namespace, **optimizer) -> Config:
     return cfg
 
 
+def recomputing(cfg: Config) -> Config:
+    """With activation checkpointing, in all blocks."""
+    cfg.model.backbone.with_cp = cfg.model.neck.with_cp = True
+    return cfg
+
+
 def shipped(args: argparse.Namespace, **wrapper) -> Config:
     cfg = Config.fromfile(SHIPPED)
     cfg.model.backbone.update(
@@ -113,6 +119,8 @@ def candidates(args: argparse.Namespace, images: Tensor) -> dict:
         BASELINE: ConfigStep(shipped(args), images),
         'ours': ConfigStep(ours(args), images),
         'ours, fused AdamW': ConfigStep(ours(args, fused=True), images),
+        'ours, fused AdamW, with_cp': ConfigStep(
+            recomputing(ours(args, fused=True)), images),
     }
     if images.device.type == 'cuda':
         steps['mmpretrain, bfloat16'] = ConfigStep(

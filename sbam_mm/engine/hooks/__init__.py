@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .attention_map_hook import AttentionMapHook
 from .checkpoint_keys import CheckpointKeysHook
+from .compile_layers import CompileLayersHook
 from .dense_data import DenseDataHook
 from .epoch_seed import EpochSeedHook
 from .gradients import ClipEachGradientHook, FreezeLastLayerHook
@@ -11,6 +12,7 @@ from .progress_bar import ProgressBarHook
 
 __all__ = [
     'AttentionMapHook', 'CheckpointKeysHook', 'ClipEachGradientHook',
-    'DenseDataHook', 'EpochSeedHook', 'FreezeLastLayerHook',
-    'InvalidLossHook', 'KNNHook', 'LoadEncoderHook', 'ProgressBarHook'
+    'CompileLayersHook', 'DenseDataHook', 'EpochSeedHook',
+    'FreezeLastLayerHook', 'InvalidLossHook', 'KNNHook', 'LoadEncoderHook',
+    'ProgressBarHook'
 ]
