@@ -1,14 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Image sets as they lie on disks, and lists of few of their images."""
 import hashlib
-import pickle
 
 import numpy as np
 import pytest
+from image_set_files import painted, write_image_set
 from PIL import Image
-from torchvision.datasets import CIFAR10
 
 from sbam_mm.datasets.stored_maps import DatasetMark
+from sbam_mm.datasets.torchvision_images import FOLDERS
 from sbam_mm.evaluation.few_shot import (
     few_of,
     few_shot_list,
@@ -66,61 +66,56 @@ def test_some_classes(folders, tmp_path):
         read_image_set(folders, names)
 
 
-def test_tiny_imagenet(tmp_path):
-    root = tmp_path / 'tiny'
-    lines = []
-    for label, name in enumerate(['n01', 'n02']):
-        image(root / 'train' / name / 'images' / f'{name}_0.JPEG', label)
-        (root / 'train' / name / f'{name}_boxes.txt').write_text('0 0 1 1')
-        image(root / 'val' / 'images' / f'val_{1 - label}.JPEG', label)
-        lines.append(f'val_{1 - label}.JPEG\t{name}\t0\t0\t1\t1\n')
-    (root / 'val' / 'val_annotations.txt').write_text(''.join(lines))
+def test_tiny_imagenet(tmp_path, monkeypatch):
+    root = write_image_set('TinyImageNet', tmp_path / 'tiny', monkeypatch,
+                           [0, 0, 1, 1], [1, 0])
     images = read_image_set(root)
-    assert images.classes == ('n01', 'n02')
+    assert images.classes == ('n00000100', 'n00000101')
     assert dict(images.test) == {
-        'val/images/val_1.JPEG': 0, 'val/images/val_0.JPEG': 1}
+        'val/images/val_0.JPEG': 1, 'val/images/val_1.JPEG': 0}
+    assert len(images.train) == 4
     assert len(reds(images, 'test', tmp_path)) == 2
 
 
-@pytest.fixture
-def cifar(tmp_path, monkeypatch):
-    """CIFAR-10's own format, with checksums of these few images."""
-    folder = tmp_path / 'data' / CIFAR10.base_folder
-    folder.mkdir(parents=True)
-
-    def write(name, content):
-        (folder / name).write_bytes(pickle.dumps(content))
-        return hashlib.md5((folder / name).read_bytes()).hexdigest()
-
-    def half(name, count):
-        data = np.zeros((count, 3, 32, 32), np.uint8)
-        data[:, 0] = np.arange(count)[:, None, None]
-        return [name, write(name, dict(
-            data=data.reshape(count, -1), labels=[
-                i % 10 for i in range(count)]))]
-
-    monkeypatch.setattr(CIFAR10, 'train_list', [half('data_batch_1', 20)])
-    monkeypatch.setattr(CIFAR10, 'test_list', [half('test_batch', 10)])
-    md5 = write('batches.meta', dict(label_names=list('abcdefghij')))
-    monkeypatch.setattr(CIFAR10, 'meta', dict(
-        filename='batches.meta', key='label_names', md5=md5))
-    return tmp_path / 'data'
+@pytest.mark.parametrize('name, classes, side', [
+    ('CIFAR10', 10, 32), ('CIFAR100', 100, 32), ('STL10', 10, 96)])
+def test_torchvision_format(name, classes, side, tmp_path, monkeypatch):
+    """Every image upright, with its colours and its (fine) label."""
+    train = list(range(classes))[::-1] * 2
+    test = list(range(classes))
+    root = write_image_set(name, tmp_path / 'data', monkeypatch, train, test)
+    images = read_image_set(root)
+    assert read_image_set(root / FOLDERS[name]) == images
+    assert len(images.classes) == classes
+    assert images.classes[7] in ('class 7', 'fine 07')
+    for half, labels in (('train', train), ('test', test)):
+        data = DATASETS.build(images.dataset(
+            half, [dict(type='mmpretrain.PackInputs')], tmp_path))
+        for item, label, wanted in zip(
+                data, labels, painted(labels, side), strict=True):
+            assert int(item['data_samples'].gt_label) == label
+            found = item['inputs'].numpy().transpose(1, 2, 0)[..., ::-1]
+            assert (found == wanted).all()
+        assert DatasetMark.of(data).images == len(labels)
 
 
-def test_torchvision_format(cifar, tmp_path):
-    images = read_image_set(cifar)
-    assert read_image_set(cifar / CIFAR10.base_folder) == images
-    assert images.classes == tuple('abcdefghij')
-    assert reds(images, 'train', tmp_path) == [(i, i % 10) for i in range(20)]
+def test_few_of_torchvision_format(tmp_path, monkeypatch):
+    root = write_image_set('CIFAR10', tmp_path / 'data', monkeypatch,
+                           list(range(10)) * 2, list(range(10)))
+    images = read_image_set(root)
     few = few_of(images, few_shot_list(images, 0.5))
     found = reds(few, 'train', tmp_path)
     assert sorted(label for _, label in found) == list(range(10))
-    assert all(red % 10 == label for red, label in found)
-    built = DATASETS.build(images.dataset('test', [], tmp_path))
-    assert DatasetMark.of(built).images == 10
-    (cifar / CIFAR10.base_folder / 'test_batch').write_bytes(b'')
+    (root / FOLDERS['CIFAR10'] / 'test_batch').write_bytes(b'')
     with pytest.raises(FileNotFoundError, match='missing or incomplete'):
-        read_image_set(cifar)
+        read_image_set(root)
+
+
+def test_stl10_without_the_names_of_its_classes(tmp_path, monkeypatch):
+    root = write_image_set('STL10', tmp_path, monkeypatch, [0, 1], [0, 1])
+    (root / FOLDERS['STL10'] / 'class_names.txt').unlink()
+    with pytest.raises(FileNotFoundError, match='missing or incomplete'):
+        read_image_set(root)
 
 
 def numbered(classes=10, count=500):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from image_set_files import write_image_set
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -203,3 +204,19 @@ def test_a_sentence_and_no_file(place, run, changes, words):
     assert words in result.stderr
     assert result.stderr.count('\n') == 1
     assert not (place / 'bad' / 'results.json').exists()
+
+
+@pytest.mark.parametrize('name, classes', [
+    ('CIFAR10', 10), ('CIFAR100', 100), ('STL10', 10), ('TinyImageNet', 5)])
+def test_image_sets_as_they_are_distributed(
+        name, classes, place, run, tmp_path, monkeypatch):
+    """Every test image is one of the training images, in another order."""
+    labels = list(range(classes))
+    write_image_set(
+        name, tmp_path / 'data', monkeypatch, labels, labels[::-1])
+    done = run(place / 'ours.pth', '--config', SMALL, *COMMON, '--out', 'out',
+               '--set', 'knn.k=1', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / 'out/results.json').read_text())
+    assert found['data']['classes'] == found['data']['test'] == classes
+    assert set(found['protocols']['knn']['top1'].values()) == {100}
