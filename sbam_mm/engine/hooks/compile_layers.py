@@ -81,9 +81,9 @@ def check_compiler() -> None:
         ValueError: Without a compiler or the headers of Python.
     """
     # As torch and Triton look for them.
-    named = [os.environ.get(name) for name in ('CXX', 'CC')]
+    named = [os.environ.get(name, '') for name in ('CXX', 'CC')]
     usual = ['g++', 'gcc', 'clang++', 'clang']
-    found = any(shutil.which(name) for name in filter(None, named + usual))
+    found = any(shutil.which(name) for name in named + usual)
     header = Path(sysconfig.get_paths()['include'], 'Python.h')
     if not found or not header.exists():
         lacking = f'there is no {header}' if found else (
