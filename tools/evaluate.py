@@ -21,6 +21,8 @@ protocol does: docs/evaluation.md.
 """
 import argparse
 import logging
+import signal
+import sys
 import time
 import warnings
 from dataclasses import asdict
@@ -207,6 +209,9 @@ def run_settings(settings: dict, name: str) -> dict:
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('evaluate').setLevel(logging.WARNING)
+    # So a launcher ends a process when another one has failed; as an
+    # exception it lets go of half-written files.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     run_or_explain(open_group, args.launcher, PATIENCE, errors=(LaunchError, ))
     written = run_or_explain(run, args)
     say(f'Written: {", ".join(map(str, written))}')
