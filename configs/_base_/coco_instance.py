@@ -8,10 +8,6 @@ _base_ = './mask_rcnn_vitdet.py'
 data_root = '{{$DATA_ROOT:data/coco}}'
 dataset = dict(type='CocoDataset', data_root=data_root)
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         **dataset,
         ann_file='annotations/instances_train2017.json',
@@ -20,11 +16,6 @@ train_dataloader = dict(
         filter_cfg=dict(filter_empty_gt=True, min_size=32),
         pipeline={{_base_.train_pipeline}}))
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         **dataset,
         ann_file='annotations/instances_val2017.json',
@@ -53,6 +44,4 @@ param_scheduler = [
         milestones=[163889, 177546],
         gamma=0.1),
 ]
-train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=10000)
-auto_scale_lr = dict(base_batch_size=64)
+train_cfg = dict(max_iters=max_iters)

@@ -21,10 +21,6 @@ data_root = '{{$DATA_ROOT:data/lvis_v1}}'
 dataset = dict(
     type='LVISV1Dataset', data_root=data_root, data_prefix=dict(img=''))
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type='ClassBalancedDataset',
         oversample_thr=1e-3,
@@ -34,11 +30,6 @@ train_dataloader = dict(
             filter_cfg=dict(filter_empty_gt=True, min_size=32),
             pipeline={{_base_.train_pipeline}})))
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         **dataset,
         ann_file='annotations/lvis_v1_val.json',
@@ -65,7 +56,5 @@ param_scheduler = [
         milestones=[138889, 150463],
         gamma=0.1),
 ]
-train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=10000)
+train_cfg = dict(max_iters=max_iters)
 optim_wrapper = dict(optimizer=dict(lr=2e-4))
-auto_scale_lr = dict(base_batch_size=64)

@@ -44,6 +44,18 @@ test_pipeline = [
         meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
                    'scale_factor')),
 ]
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=8,
+    persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=False,
+    sampler=dict(type='DefaultSampler', shuffle=False))
+test_dataloader = val_dataloader
 
 norm = dict(type='mmpretrain.LN2d', eps=1e-6)
 coder = dict(type='DeltaXYWHBBoxCoder', target_means=[0., 0., 0., 0.])
@@ -178,7 +190,9 @@ optim_wrapper = dict(
         layer_decay_rate=0.7,
         norm_decay_mult=0.,
         custom_keys=dict(pos_embed=dict(decay_mult=0.))))
+train_cfg = dict(type='IterBasedTrainLoop', val_interval=10000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 visualizer = dict(
     type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+auto_scale_lr = dict(base_batch_size=64)

@@ -2,41 +2,18 @@
 """iBOT on two processes: losses, centres and weights of one process."""
 import pytest
 import torch
+from tiny_ibot import tiny_ibot
 from two_processes import run_two
-
-from sbam_mm.registry import MODELS
 
 STEPS = 3
 
 
 def build():
-    torch.manual_seed(0)
-    model = MODELS.build(
-        dict(
-            type='sbam_mm.iBOT',
-            backbone=dict(
-                type='sbam_mm.MaskedViT',
-                arch=dict(
-                    embed_dims=24,
-                    num_layers=2,
-                    num_heads=3,
-                    feedforward_channels=48),
-                img_size=32,
-                patch_size=8,
-                learned_position=True),
-            head=dict(
-                type='sbam_mm.DINOHead',
-                in_dim=24,
-                out_dim=16,
-                hidden_dim=32,
-                bottleneck_dim=8),
-            # Without noise the masks depend on the images alone.
-            masker=dict(
-                type='sbam_mm.SBAM', ratio=0.3, delta_r=0.2, noise=0.),
-            momentum=0.5,
-            end_momentum=0.5))
-    model.init_weights()
-    return model
+    # Without noise the masks depend on the images alone.
+    return tiny_ibot(
+        masker=dict(type='sbam_mm.SBAM', ratio=0.3, delta_r=0.2, noise=0.),
+        momentum=0.5,
+        end_momentum=0.5)
 
 
 def views(step):

@@ -6,8 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.logging import MessageHub
-
-from sbam_mm.registry import MODELS
+from tiny_ibot import tiny_ibot
 
 pytestmark = pytest.mark.integration
 PROTOTYPES = 64
@@ -61,32 +60,16 @@ def batches(generator, batch_size=16):
 
 def train(centre_momentum):
     """Entropies of the teacher's class token in every step, (steps, 2)."""
-    torch.manual_seed(0)
     loss = dict(teacher_temperature=0.04, centre_momentum=centre_momentum)
-    model = MODELS.build(
-        dict(
-            type='sbam_mm.iBOT',
-            backbone=dict(
-                type='sbam_mm.MaskedViT',
-                arch=dict(
-                    embed_dims=48,
-                    num_layers=2,
-                    num_heads=3,
-                    feedforward_channels=96),
-                img_size=32,
-                patch_size=8,
-                learned_position=True),
-            head=dict(
-                type='sbam_mm.DINOHead',
-                in_dim=48,
-                out_dim=PROTOTYPES,
-                hidden_dim=64,
-                bottleneck_dim=32),
-            cls_loss=loss,
-            patch_loss=loss,
-            momentum=0.9,
-            end_momentum=1.))
-    model.init_weights()
+    model = tiny_ibot(
+        width=48,
+        prototypes=PROTOTYPES,
+        hidden=64,
+        bottleneck=32,
+        cls_loss=loss,
+        patch_loss=loss,
+        momentum=0.9,
+        end_momentum=1.)
     hub = MessageHub.get_current_instance()
     hub.update_info('max_iters', STEPS)
     optimizer = torch.optim.AdamW(

@@ -2,10 +2,9 @@
 """iBOT never makes the prototypes' logits of all patches."""
 import pytest
 import torch
+from tiny_ibot import tiny_ibot
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
-
-from sbam_mm.registry import MODELS
 
 pytestmark = pytest.mark.unit
 K = 977  # no other size in the model
@@ -31,26 +30,10 @@ def rows(tensor):
 
 @pytest.mark.parametrize('with_cp', [False, True])
 def test_rows_are_masked_patches_and_class_tokens(with_cp):
-    torch.manual_seed(0)
-    arch = dict(
-        embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
-    model = MODELS.build(
-        dict(
-            type='sbam_mm.iBOT',
-            backbone=dict(
-                type='sbam_mm.MaskedViT',
-                arch=arch,
-                img_size=32,
-                patch_size=8,
-                with_cp=with_cp,
-                learned_position=True),
-            head=dict(
-                type='sbam_mm.DINOHead',
-                in_dim=24,
-                out_dim=K,
-                hidden_dim=32,
-                bottleneck_dim=8),
-            masker=dict(type='sbam_mm.SBAM', ratio=0.3, delta_r=0.2)))
+    model = tiny_ibot(
+        prototypes=K,
+        with_cp=with_cp,
+        masker=dict(type='sbam_mm.SBAM', ratio=0.3, delta_r=0.2))
     crops = [torch.randn(BATCH, 3, size, size) for size in (32, 32, 16, 16)]
     kept, masks = [], []
     model.masker.register_forward_hook(
