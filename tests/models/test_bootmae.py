@@ -6,6 +6,10 @@ import golden_files
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from short_trainings import (
+    every_parameter_learns,
+    two_halves_equal_the_whole,
+)
 from torch import nn
 
 from sbam_mm.masking import TokenMask
@@ -326,17 +330,7 @@ def test_thrown_tokens_are_not_looked_at():
         selection=dict(type='sbam_mm.WeightedOrder', throw=0.3)),
 ], ids=lambda masker: masker['type'])
 def test_trains_with_any_masker(masker):
-    model = bootmae(masker).train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    for _ in range(2):
-        optimizer.zero_grad()
-        out = model.loss(images())
-        loss = out['loss_pixel'] + out['loss_feature']
-        loss.backward()
-        optimizer.step()
-        assert torch.isfinite(loss)
-    for name, parameter in model.named_parameters():
-        assert (parameter.grad is None) != parameter.requires_grad, name
+    every_parameter_learns(bootmae(masker).train(), images())
 
 
 def test_blocks_the_encoder_lacks():
@@ -345,27 +339,6 @@ def test_blocks_the_encoder_lacks():
 
 
 def test_two_halves_of_a_training_equal_the_whole(tmp_path):
-
-    def train(model, optimizer, steps):
-        for step in steps:
-            MessageHub.get_current_instance().update_info('iter', step)
-            torch.manual_seed(step)
-            optimizer.zero_grad()
-            out = model.loss(images())
-            (out['loss_pixel'] + out['loss_feature']).backward()
-            optimizer.step()
-
-    def start(seed):
-        model = bootmae(dict(type='sbam_mm.SBAM'), seed=seed).train()
-        return model, torch.optim.SGD(model.parameters(), lr=0.05)
-
-    whole = start(0)
-    train(*whole, range(4))
-    half = start(0)
-    train(*half, range(2))
-    torch.save(half[0].state_dict(), tmp_path / 'half.pth')
-    resumed = start(7)
-    resumed[0].load_state_dict(torch.load(tmp_path / 'half.pth'))
-    train(*resumed, range(2, 4))
-    for name, value in whole[0].state_dict().items():
-        assert torch.equal(resumed[0].state_dict()[name], value), name
+    two_halves_equal_the_whole(
+        lambda seed: bootmae(dict(type='sbam_mm.SBAM'), seed=seed).train(),
+        images(), tmp_path / 'half.pth')

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmpretrain.models import CAENeck, CAEPretrainViT, DALLEEncoder
+from short_trainings import every_parameter_learns, mask_of
 
 from sbam_mm.layers import PackedLayout, packed_cross_attention
 from sbam_mm.masking import TokenMask
@@ -44,18 +45,6 @@ def build(masker='random', head=None, **options):
             **options))
     model.init_weights()
     return model
-
-
-def mask_of(counts, thrown=0):
-    """Random masks with that many hidden tokens per image."""
-    generator = torch.Generator().manual_seed(1)
-    masked = torch.zeros(len(counts), 16, dtype=torch.bool)
-    lost = torch.zeros_like(masked)
-    for row, out, count in zip(masked, lost, counts):
-        order = torch.randperm(16, generator=generator)
-        row[order[:count]] = True
-        out[order[count:count + thrown]] = True
-    return TokenMask(masked, lost if thrown else None)
 
 
 def one(token_mask, i):
@@ -227,20 +216,7 @@ def test_every_parameter_learns(masker, target):
     options = {} if target is None else dict(
         target=dict(type='sbam_mm.MomentumTeacher', momentum=target))
     model = build(masker, **options)
-    optimizer = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad])
-    for _ in range(2):
-        optimizer.zero_grad()
-        out = model.loss(torch.randn(4, 3, 32, 32))
-        out['loss'].backward()
-        optimizer.step()
-        assert out['loss'].isfinite()
-    for name, param in model.named_parameters():
-        if param.requires_grad:
-            assert param.grad is not None and param.grad.isfinite().all()
-            assert param.grad.any(), name
-        else:
-            assert param.grad is None, name
+    every_parameter_learns(model, torch.randn(4, 3, 32, 32))
 
 
 def test_target_encoder_follows_the_student():

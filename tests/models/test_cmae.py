@@ -3,7 +3,10 @@
 import golden_files
 import pytest
 import torch
-from mmengine.logging import MessageHub
+from short_trainings import (
+    every_parameter_learns,
+    two_halves_equal_the_whole,
+)
 from torch import nn
 
 from sbam_mm.masking import MaskingContext, RandomMasker, TokenMask
@@ -224,17 +227,7 @@ def test_position_table_is_official():
         selection=dict(type='sbam_mm.WeightedOrder', throw=0.3)),
 ], ids=lambda masker: masker['type'])
 def test_trains_with_any_masker(masker):
-    model = cmae(masker).train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    for _ in range(2):
-        optimizer.zero_grad()
-        out = model.loss(views())
-        loss = out['loss_contrast'] + out['loss_pixel']
-        loss.backward()
-        optimizer.step()
-        assert torch.isfinite(loss)
-    for name, parameter in model.named_parameters():
-        assert (parameter.grad is None) != parameter.requires_grad, name
+    every_parameter_learns(cmae(masker).train(), views())
 
 
 def test_squares_are_hidden_as_a_whole_at_a_ratio_per_image():
@@ -289,27 +282,7 @@ def test_contrast_is_the_formula():
 
 def test_two_halves_of_a_training_equal_the_whole(tmp_path):
     """Momentum copies and batch statistics are all in the state dict."""
-
-    def train(model, optimizer, steps):
-        for step in steps:
-            MessageHub.get_current_instance().update_info('iter', step)
-            torch.manual_seed(step)
-            optimizer.zero_grad()
-            out = model.loss(views())
-            (out['loss_contrast'] + out['loss_pixel']).backward()
-            optimizer.step()
-
-    def start(seed):
-        model = cmae(dict(type='sbam_mm.SBAM', cell=2), seed=seed).train()
-        return model, torch.optim.SGD(model.parameters(), lr=0.05)
-
-    whole = start(0)
-    train(*whole, range(4))
-    half = start(0)
-    train(*half, range(2))
-    torch.save(half[0].state_dict(), tmp_path / 'half.pth')
-    resumed = start(7)
-    resumed[0].load_state_dict(torch.load(tmp_path / 'half.pth'))
-    train(*resumed, range(2, 4))
-    for name, value in whole[0].state_dict().items():
-        assert torch.equal(resumed[0].state_dict()[name], value), name
+    masker = dict(type='sbam_mm.SBAM', cell=2)
+    two_halves_equal_the_whole(
+        lambda seed: cmae(masker, seed=seed).train(), views(),
+        tmp_path / 'half.pth')

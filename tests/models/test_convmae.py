@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from short_trainings import every_parameter_learns, mask_of
 
 from sbam_mm.masking import AffinitySalience, MaskingContext, TokenMask
 from sbam_mm.masking import functional as masking
@@ -54,18 +55,6 @@ def build(masker='random', look_at='stage3', **options):
             **options))
     model.init_weights()
     return model
-
-
-def mask_of(counts, thrown=0):
-    """Random masks with that many hidden tokens per image."""
-    generator = torch.Generator().manual_seed(1)
-    masked = torch.zeros(len(counts), 16, dtype=torch.bool)
-    lost = torch.zeros_like(masked)
-    for row, out, count in zip(masked, lost, counts):
-        order = torch.randperm(16, generator=generator)
-        row[order[:count]] = True
-        out[order[count:count + thrown]] = True
-    return TokenMask(masked, lost if thrown else None)
 
 
 def spread(hidden, side):
@@ -215,19 +204,8 @@ def test_without_a_mask_it_is_a_feature_pyramid():
 @pytest.mark.parametrize('look_at', ['stage3', 'stage1'])
 @pytest.mark.parametrize('masker', MASKERS)
 def test_every_parameter_learns(masker, look_at):
-    model = build(masker, look_at)
-    optimizer = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad])
-    for _ in range(2):
-        optimizer.zero_grad()
-        out = model.loss(torch.randn(4, 3, 32, 32))
-        out['loss'].backward()
-        optimizer.step()
-        assert out['loss'].isfinite()
-    for name, param in model.named_parameters():
-        if param.requires_grad:
-            assert param.grad is not None and param.grad.isfinite().all()
-            assert param.grad.any(), name
+    every_parameter_learns(
+        build(masker, look_at), torch.randn(4, 3, 32, 32))
 
 
 @pytest.mark.parametrize('look_at', ['stage3', 'stage1'])
