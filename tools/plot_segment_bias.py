@@ -10,7 +10,8 @@ r"""What the segment bias of a checkpoint learnt, as a plot and as JSON.
 Writes u_pos and u_neg of every layer, mean and spread over the heads (Fig. 4
 of the paper), to bias.png and bias.json. With a config and an image also
 bias_attention.png: whom one patch attends to without and with the segments
-of the image, cut by Felzenszwalb's method.
+of the image, cut by Felzenszwalb's method with the options of
+tools/generate_segments.py (--option scale=100 min_share=0.04).
 """
 import argparse
 import json
@@ -23,6 +24,7 @@ warnings.filterwarnings('ignore')
 
 import torch  # noqa: E402
 
+from sbam_mm.arguments import KeyValues  # noqa: E402
 from sbam_mm.cli import run_or_explain  # noqa: E402
 from sbam_mm.datasets.segments import Felzenszwalb, id_map  # noqa: E402
 from sbam_mm.datasets.transforms import nearest_crop  # noqa: E402
@@ -58,9 +60,21 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--image', help='to draw attention maps on')
     parser.add_argument('--patch', type=int,
                         help='whose attention (default: the middle one)')
-    parser.add_argument('--block', type=int, default=-1,
-                        help='in which block (default: the last)')
+    parser.add_argument('--layer', type=int,
+                        help='in which layer, from 1 (default: the last)')
+    parser.add_argument(
+        '--option', nargs='+', action=KeyValues, default={},
+        metavar='KEY=VALUE', help='of Felzenszwalb, as for the training')
     return parser.parse_args()
+
+
+def cutter(options: dict) -> Felzenszwalb:
+    try:
+        return Felzenszwalb(**options)
+    except TypeError:
+        raise ValueError(
+            f'--option {" ".join(options)} is unknown to Felzenszwalb; it '
+            'takes side, scale, sigma and min_share.') from None
 
 
 def attention_picture(args: argparse.Namespace) -> Path:
@@ -69,30 +83,32 @@ def attention_picture(args: argparse.Namespace) -> Path:
         raise ValueError('--image wants the config of the run, too; give '
                          '--config.')
     model, _ = model_from_config(args.config, args.checkpoint)
-    vit = model.backbone
+    vit = model.evaluated_encoder
     height, width = map(int, vit.img_size)
     image = center_crop(load_image(args.image), (height, width))
     inputs = to_inputs(model, [image])
     grid = vit.grid(inputs)
-    patches = grid[0] * grid[1]
-    patch = args.patch
+    patches, layers = grid[0] * grid[1], len(vit.layers)
+    patch, layer = args.patch, args.layer
     if patch is None:
         patch = grid[0] // 2 * grid[1] + grid[1] // 2
-    blocks = len(vit.layers)
-    if not 0 <= patch < patches or not -blocks <= args.block < blocks:
+    if layer is None:
+        layer = layers
+    if not 0 <= patch < patches or not 1 <= layer <= layers:
         raise ValueError(
-            f'--patch {patch} --block {args.block} is not there; the encoder '
-            f'has patches 0 to {patches - 1} and blocks 0 to {blocks - 1}.')
-    ids = nearest_crop(id_map(Felzenszwalb()(image)), WHOLE, grid)
+            f'--patch {patch} --layer {layer} is not there; the encoder has '
+            f'patches 0 to {patches - 1} and layers 1 to {layers}.')
+    ids = nearest_crop(id_map(cutter(args.option)(image)), WHOLE, grid)
     segments = torch.from_numpy(ids).flatten()[None].to(inputs.device)
     maps = [
         each.view(grid).cpu().numpy() for each in attention_of_patch(
-            vit, inputs, segments, patch, args.block)
+            vit, inputs, segments, patch, layer - 1)
     ]
     path = Path(f'{args.out}_attention.png')
     save_figure(
-        attention_figure(image, ids, *maps,
-                         f'Block {args.block}, patch {patch}'), path)
+        attention_figure(image, ids, *maps, patch,
+                         f'Layer {layer}: attention of the framed patch'),
+        path)
     return path
 
 

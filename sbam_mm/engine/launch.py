@@ -13,11 +13,13 @@ from typing import NoReturn
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import init_dist
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
+
+from sbam_mm.arguments import KeyValues
 
 
 class LaunchParser(argparse.ArgumentParser):
@@ -48,7 +50,7 @@ def launch_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=KeyValues,
         metavar='KEY=VALUE',
         help='override values of the config, e.g. '
         'model.masker.delta=0.2 or "betas=(0.9,0.95)"')

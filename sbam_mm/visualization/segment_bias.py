@@ -9,6 +9,7 @@ from typing import Dict, Mapping, Tuple
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from sbam_mm.layers import RecordedAttention
@@ -81,7 +82,10 @@ def bias_figure(bias: Mapping[str, np.ndarray], title: str = '') -> Figure:
         tidy(axes, 'layer', ylabel)
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.axes[0].axhline(0., color='#9aa5b1', linewidth=.8)
-    figure.axes[0].legend(frameon=False, fontsize=8.5)
+    # Below the diagrams, where no line runs.
+    figure.legend(*figure.axes[0].get_legend_handles_labels(),
+                  loc='outside lower center', ncols=2, frameon=False,
+                  fontsize=8.5)
     return figure
 
 
@@ -114,7 +118,7 @@ def attention_of_patch(vit: MaskedViT, inputs: Tensor, segments: Tensor,
 
 
 def attention_figure(image: np.ndarray, segments: np.ndarray,
-                     without: np.ndarray, guided: np.ndarray,
+                     without: np.ndarray, guided: np.ndarray, patch: int,
                      title: str = '') -> Figure:
     """An image, its segments, and two attention maps on one scale.
 
@@ -122,6 +126,7 @@ def attention_figure(image: np.ndarray, segments: np.ndarray,
         image (np.ndarray): RGB, uint8, (H, W, 3).
         segments (np.ndarray): Ids, (h, w).
         without, guided (np.ndarray): Probabilities, (h, w).
+        patch (int): Whose attention it is, from 0; it gets a frame.
         title (str): Above all. Defaults to none.
 
     Returns:
@@ -134,5 +139,15 @@ def attention_figure(image: np.ndarray, segments: np.ndarray,
         (heat_map(image, without / top), f'at most {without.max():.3f}'),
         (heat_map(image, guided / top), f'at most {guided.max():.3f}'),
     ]
-    return picture_grid(
+    figure = picture_grid(
         [row], ['image', 'segments', 'without bias', 'with bias'], title)
+    rows, columns = segments.shape
+    height, width = image.shape[0] / rows, image.shape[1] / columns
+    # Pixels lie around whole numbers.
+    corner = (patch % columns * width - .5, patch // columns * height - .5)
+    for axes in figure.axes:
+        # White within black shows on any picture.
+        for colour, line in (('black', 3.), ('white', 1.5)):
+            axes.add_patch(Rectangle(corner, width, height, fill=False,
+                                     edgecolor=colour, linewidth=line))
+    return figure

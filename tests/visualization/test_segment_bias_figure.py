@@ -71,8 +71,10 @@ def test_tool(tmp_path):
     for name in ('out.png', 'out_attention.png'):
         with Image.open(tmp_path / name) as image:
             image.load()
-    failed = subprocess.run(
-        [*command, '--patch', '64'], cwd=tmp_path, capture_output=True,
-        text=True)
-    assert failed.returncode == 2
-    assert 'patches 0 to 63' in failed.stderr
+    for wrong, sentence in (('--patch=64', 'patches 0 to 63'),
+                            ('--layer=5', 'layers 1 to 4'),
+                            ('--option=size=3', 'takes side, scale')):
+        failed = subprocess.run(
+            [*command, wrong], cwd=tmp_path, capture_output=True, text=True)
+        assert failed.returncode == 2
+        assert sentence in failed.stderr
