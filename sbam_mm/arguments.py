@@ -31,4 +31,10 @@ class KeyValues(DictAction):
             if '=' not in text:
                 parser.error(f'{option_string} {text} sets nothing; write '
                              'KEY=VALUE, without spaces.')
-        super().__call__(parser, namespace, values, option_string)
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        # mmengine's way of stumbling over "dict(" and unequal brackets.
+        except (RecursionError, AssertionError):
+            parser.error(f'{option_string} {" ".join(values)} cannot be read; '
+                         'values are numbers, words and lists such as [1,2]; '
+                         'write anything else into a config file.')
