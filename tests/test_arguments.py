@@ -12,7 +12,7 @@ pytestmark = pytest.mark.unit
 @pytest.mark.parametrize('text, sentence', [
     ('foo', 'sets nothing'),
     ('a=[1,(2]', 'cannot be read'),
-    ('a=[dict(x=1),dict(y=2)]', 'cannot be read'),
+    ('a=[f(x=1,y=2),3]', 'cannot be read'),
 ])
 def test_wrong_values_are_explained(text, sentence, capsys):
     parser = argparse.ArgumentParser()
