@@ -16,7 +16,7 @@ from .segment_flex import SegmentBlocks, flex_available, flex_segment_attention
 
 RELATIONS = ('positive', 'negative')
 SHARINGS = ('fixed', 'shared', 'head', 'head_and_layer')
-KERNELS = ('auto', 'sdpa', 'flex')
+KERNELS = ('sdpa', 'flex')
 
 
 class Segments:
@@ -151,9 +151,9 @@ class SegmentBias(nn.Module):
             stays at (1, -1). Defaults to (0, 0).
         max_segments (int): The highest segment id, the paper's c. Defaults
             to 5.
-        kernel (str): "flex", FlexAttention, on CUDA only; "sdpa", the fused
-            kernels of ``scaled_dot_product_attention``; "auto": the former
-            where it can run. Defaults to "auto".
+        kernel (str): "sdpa", the fused kernels of
+            ``scaled_dot_product_attention``, on any device; "flex",
+            FlexAttention, on CUDA only. Defaults to "sdpa".
 
     Raises:
         ValueError: If an option is unknown.
@@ -174,7 +174,7 @@ class SegmentBias(nn.Module):
                  relations: Sequence[str] = RELATIONS,
                  init: Tuple[float, float] = (0., 0.),
                  max_segments: int = 5,
-                 kernel: str = 'auto'):
+                 kernel: str = 'sdpa'):
         super().__init__()
         if sharing not in SHARINGS or kernel not in KERNELS:
             raise ValueError(
@@ -216,10 +216,8 @@ class SegmentBias(nn.Module):
         """
         segments = Segments(ids, self.max_segments)
         shape = (self.num_layers, self.num_heads)
-        flex = self.kernel == 'flex' or (self.kernel == 'auto' and ids.is_cuda
-                                         and flex_available())
         return [
-            SegmentRelation(segments, u_pos, u_neg, flex)
+            SegmentRelation(segments, u_pos, u_neg, self.kernel == 'flex')
             for u_pos, u_neg in zip(self.u_pos.expand(shape),
                                     self.u_neg.expand(shape))
         ]

@@ -211,7 +211,7 @@ def test_parameters_of_table_5(sharing, count):
 @pytest.mark.parametrize('options, words', [
     (dict(sharing='layer'), 'head_and_layer'),
     (dict(relations=['same']), 'positive, negative'),
-    (dict(kernel='triton'), 'auto, sdpa, flex'),
+    (dict(kernel='triton'), 'sdpa, flex'),
 ])
 def test_bad_options(options, words):
     with pytest.raises(ValueError, match=words):
