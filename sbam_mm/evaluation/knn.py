@@ -95,6 +95,6 @@ def knn_top1(bank: Tensor,
     """
     found = knn_predict(bank, bank_labels, queries, k, temperature)
     return {
-        n: 100. * (labels == query_labels).float().mean().item()
+        n: 100. * (labels == query_labels).double().mean().item()
         for n, labels in found.items()
     }
