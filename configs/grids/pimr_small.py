@@ -2,7 +2,8 @@
 
 Paper:    none at this scale; Choi et al., ECCV 2024, Fig. 3 compares MAE and
           SBM with ViT-L on ImageNet-1K and prints no values.
-Expected: not measured by this project.
+Expected: no masker ahead of another beyond the spread over seeds; a reduced
+          grid is in docs/robustness.md.
 Cost:     36 runs of 4 epochs; with 50,000 images about a minute per epoch on
           two CPU cores, and as much again for kNN, so an afternoon.
 Command:  .venv/bin/python tools/run_grid.py configs/grids/pimr_small.py \
