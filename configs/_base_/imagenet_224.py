@@ -7,7 +7,9 @@ data_preprocessor = dict(
     type='SelfSupDataPreprocessor',
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
-    to_rgb=True)
+    to_rgb=True,
+    # From pinned memory, while the device still computes.
+    non_blocking=True)
 
 # The crop decodes what it needs, to the bit as if it were all; decode='fast'
 # is for faster input (docs/data.md).
