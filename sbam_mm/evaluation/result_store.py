@@ -81,7 +81,8 @@ class ResultStore:
         Args:
             protocol (str): Its name.
             settings (Mapping): What it was run with.
-            found (Mapping): ``top1`` (per cent by name), and what else.
+            found (Mapping): ``top1`` (per cent by name), a ``note`` for the
+                reader, and what else.
             versions (Mapping): Of software and hardware.
             seconds (float): How long it took.
 
@@ -110,10 +111,12 @@ class ResultStore:
         detail = ''.join(
             f'- {name}: {_line(one["settings"])}; {_line(one["versions"])}\n'
             for name, one in protocols.items())
+        notes = ''.join(f'\n{name}: {one["note"]}\n'
+                        for name, one in protocols.items() if 'note' in one)
         return (f'# Evaluation\n\n{facts}\n' + markdown_table(
             ['protocol', 'what', 'top-1 [%]', 'seconds'], rows) +
                 f'\nThe best of several classifiers is chosen on the test '
-                f'images, as DINO and iBOT do.\n\n{detail}')
+                f'images, as DINO and iBOT do.\n{notes}\n{detail}')
 
 
 def _number(value: Any) -> str:

@@ -99,6 +99,7 @@ def test_all_protocols_and_a_second_call(place, run):
     for one in found['protocols'].values():
         assert one['versions']['torch'] and one['seconds'] >= 0
     assert found['protocols']['knn']['left_out'] == [500]
+    assert 'raise linear.base_lr' in found['protocols']['linear']['note']
     sweep = found['protocols']['linear-sweep']
     assert set(sweep['top1']) == {
         f'{pooling}, lr={lr * 5 / 256:.3g}' for lr in (0.01, 0.1)
