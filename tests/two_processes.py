@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from sbam_mm.engine.launch import close_group
+
 PATIENCE = 300
 
 
@@ -17,7 +19,7 @@ def _member(rank: int, function: Callable, folder: Path, args: tuple) -> None:
     dist.init_process_group(
         'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
     torch.save(function(rank, *args), folder / f'{rank}.pth')
-    dist.destroy_process_group()
+    close_group()
 
 
 def run_two(function: Callable, folder: Path, *args: Any) -> List[Any]:

@@ -5,6 +5,7 @@ The functions are generic: they serve any OpenMMLab config, and they let the
 recipes written for GPUs start on a machine that has none.
 """
 import argparse
+import gc
 import os
 import os.path as osp
 import sys
@@ -15,7 +16,8 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import init_dist
+from mmengine.dist import init_dist, is_main_process
+from mmengine.hooks import LoggerHook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -248,12 +250,33 @@ def build_runner(cfg: Config, notes: list[str]) -> Runner:
         runner = RUNNERS.build(cfg)
     else:
         runner = Runner.from_cfg(cfg)
+    if not is_main_process():
+        leave_test_metrics_to_main(runner)
     for note in notes:
         runner.logger.info(note)
     return runner
 
 
+def leave_test_metrics_to_main(runner: Runner) -> None:
+    """Keeps this process from writing the metrics of a test.
+
+    Every process of mmengine's writes them into the same file at the same
+    time, which may leave the end of a longer text behind a shorter one.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, LoggerHook):
+            hook.after_test_epoch = lambda *args, **kwargs: None
+
+
 def close_group() -> None:
-    """Closes the process group, which torch otherwise warns about."""
+    """Closes the process group, once nothing in use belongs to it.
+
+    A Runner is part of reference cycles and holds the group through its
+    DistributedDataParallel. Were both still there when the interpreter ends,
+    a thread of gloo could release its last tensor too late and abort the
+    process: "terminate called without an active exception"
+    (github.com/pytorch/pytorch/issues/190489).
+    """
     if dist.is_available() and dist.is_initialized():
         dist.destroy_process_group()
+        gc.collect()

@@ -12,6 +12,14 @@ import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 from PIL import Image
+from two_processes import run_two
+
+from sbam_mm.engine.launch import (
+    build_runner,
+    close_group,
+    load_config,
+    prepare_launch,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / 'tools'
@@ -91,3 +99,38 @@ def test_two_processes_measure_what_one_measures(project):
     # Every image counts once: a seventh is the smallest step.
     assert (one * 7 / 100) == pytest.approx(round(one * 7 / 100), abs=1e-3)
     assert one == two
+
+
+def gloo_threads():
+    tasks = Path('/proc/self/task').iterdir()
+    return sum('gloo' in (task / 'comm').read_text() for task in tasks)
+
+
+def end_of_a_test(rank, project):
+    """The files of this process, and gloo's threads before and after."""
+    # As torchrun sets them.
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
+    cfg = load_config(str(project / 'tiny.py'), str(project / 'images'))
+    # The time of the first process names the folder in both, so their files
+    # would be the same one in a common work_dir.
+    cfg.work_dir = str(project / f'process_{rank}')
+    cfg.load_from = str(project / 'model.pth')
+    build_runner(cfg, prepare_launch(cfg, 'pytorch')).test()
+    before = gloo_threads()
+    close_group()
+    files = [file.name for file in Path(cfg.work_dir).glob('*/*.json')]
+    return files, before, gloo_threads()
+
+
+@pytest.mark.dist
+@pytest.mark.integration
+@pytest.mark.skipif(
+    not Path('/proc/self/task').exists(), reason='counts threads in /proc')
+def test_one_process_writes_and_none_leaves_a_thread(project):
+    """Or two texts are mixed in a file, or the end of Python may abort."""
+    (files, before, after), (others, *_) = run_two(end_of_a_test, project,
+                                                   project)
+    assert len(files) == 1
+    assert others == []
+    assert before > 0
+    assert after == 0
