@@ -181,6 +181,31 @@ def test_maps_are_the_attention_image_by_image(images, tmp_path, normalize):
             found.ravel(), expected.numpy(), atol=1e-3)
 
 
+@pytest.mark.parametrize('dataset, loaders', [
+    ('sbam_mm.ImageFolder', ['LoadRandomResizedCrop']),
+    ('CustomDataset', ['LoadRandomResizedCrop']),
+    ('CustomDataset', ['LoadImageFromFile', 'RandomResizedCrop']),
+])
+def test_whoever_loads_the_images_gets_the_same_maps(
+        finished, tmp_path, dataset, loaders):
+    cfg = config(finished.data, tmp_path)
+    data = cfg.train_dataloader.dataset
+    crop, *others = data.pipeline
+    *before, last = loaders
+    data.pipeline = [
+        *(dict(type=name) for name in before),
+        dict(crop, type=f'sbam_mm.{last}'), *others]
+    if dataset == 'CustomDataset':
+        cfg.train_dataloader.dataset = dict(
+            type=dataset, data_root=data.data_root, data_prefix='train',
+            pipeline=data.pipeline)
+    run(cfg)
+    maps = 'attention_maps/epoch_0001.npy'
+    assert np.array_equal(
+        StoredMaps(tmp_path / maps).maps,
+        StoredMaps(finished.folder / maps).maps)
+
+
 @pytest.mark.parametrize('workers', [0, 2])
 def test_resumed_equals_uninterrupted(finished, images, tmp_path, workers):
     through = finished.weights

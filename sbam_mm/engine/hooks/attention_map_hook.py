@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmcv.transforms import Compose, LoadImageFromFile, Resize
+from mmcv.transforms import (
+    BaseTransform,
+    Compose,
+    LoadImageFromFile,
+    Resize,
+)
 from mmengine.dataset import default_collate
 from mmengine.dist import barrier, get_dist_info
 from mmengine.hooks import Hook
@@ -19,6 +24,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from sbam_mm.datasets.image_folder import ImageFolder
 from sbam_mm.datasets.stored_maps import (
     DatasetMark,
     MapInfo,
@@ -27,7 +33,10 @@ from sbam_mm.datasets.stored_maps import (
     StoredMaps,
     innermost,
 )
-from sbam_mm.datasets.transforms import attention_loaders
+from sbam_mm.datasets.transforms import (
+    LoadRandomResizedCrop,
+    attention_loaders,
+)
 from sbam_mm.engine.fsdp import whole_parameters
 from sbam_mm.evaluation.features import evaluating
 from sbam_mm.masking import functional as F
@@ -296,9 +305,8 @@ class WholeImages(Dataset):
         original = innermost(dataset)
         # Pixels kept in memory and counters are shared with the original.
         self.dataset = copy.copy(original)
-        first = list(original.pipeline.transforms)[:1]
         self.dataset.pipeline = Compose([
-            *(step for step in first if isinstance(step, LoadImageFromFile)),
+            *loaders(original),
             Resize(
                 scale=size[::-1],
                 interpolation=interpolation,
@@ -313,6 +321,18 @@ class WholeImages(Dataset):
     def __getitem__(self, position: int) -> dict | None:
         """One packed image; None if it cannot be read."""
         return self.dataset.prepare_data(self.indices[position])
+
+
+def loaders(dataset: Any) -> list[BaseTransform]:
+    """What reads whole images, if the data set leaves that to its pipeline."""
+    first = next(iter(dataset.pipeline.transforms), None)
+    if isinstance(first, LoadImageFromFile):
+        return [first]
+    # ImageFolder reads by itself for everything but this transform.
+    if (isinstance(first, LoadRandomResizedCrop)
+            and not isinstance(dataset, ImageFolder)):
+        return [LoadImageFromFile(backend_args=first.backend_args)]
+    return []
 
 
 def collate_readable(
