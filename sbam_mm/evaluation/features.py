@@ -12,6 +12,8 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from sbam_mm.layers.compiled import plain_layers
+
 FEATURES = ('avg', 'cls', 'pixels')
 
 
@@ -105,6 +107,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode for a while; then every module has its own mode back.
 
     ``model.train()`` would not do: it also switches on what was frozen.
+    Compiled layers run as they were written meanwhile, or each size of an
+    evaluation's batches would be one more to compile for.
 
     Args:
         model (nn.Module): Any module.
@@ -116,7 +120,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        yield
+        with plain_layers(model):
+            yield
     finally:
         for module, mode in modes:
             module.training = mode

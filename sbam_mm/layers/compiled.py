@@ -1,7 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Transformer layers compiled for batches and for packed sequences."""
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import List
 
+from mmcv.cnn.bricks import DropPath
 from mmpretrain.models.backbones.vision_transformer import (
     TransformerEncoderLayer,
 )
@@ -37,9 +40,36 @@ def compile_layers(model: nn.Module, **options) -> List[nn.Module]:
         for part in layer.modules():
             # mmpretrain leaves numbers of NumPy there, and a branch on one
             # ends a graph.
-            if getattr(part, 'drop_prob', None) == 0:
-                part.drop_prob = 0.
+            if isinstance(part, DropPath):
+                part.drop_prob = float(part.drop_prob)
         layer.compile(**options)
         # The length is a symbol from the start, not from the second on.
         layer.ffn.compile(**{'dynamic': True, **options})
     return layers
+
+
+@contextmanager
+def plain_layers(model: nn.Module) -> Iterator[None]:
+    """Runs what is compiled in a model as it was written, for a while.
+
+    Args:
+        model (nn.Module): Any module.
+
+    Example:
+        >>> layer = nn.Identity()
+        >>> layer.compile(backend='eager')
+        >>> with plain_layers(layer):
+        ...     layer(1)  # nothing is compiled
+        1
+    """
+    compiled = {
+        module: module._compiled_call_impl
+        for module in model.modules() if module._compiled_call_impl is not None
+    }
+    for module in compiled:
+        module._compiled_call_impl = None
+    try:
+        yield
+    finally:
+        for module, call in compiled.items():
+            module._compiled_call_impl = call

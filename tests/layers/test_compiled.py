@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
 
+from sbam_mm.evaluation.features import evaluating
 from sbam_mm.layers.compiled import compile_layers
+from sbam_mm.models import MaskedViT
 
 pytestmark = pytest.mark.unit
 
@@ -59,3 +61,39 @@ def test_packed_lengths_do_not_compile_again(tiny_mae):
     assert len(lengths) > 5
     assert frames[-1] == frames[1], frames
     assert frames[-1] <= 4, frames
+
+
+def test_rates_of_dropped_paths_share_a_graph():
+    """Twelve layers, each with its own rate: more than dynamo's limit."""
+    vit = MaskedViT(
+        arch=dict(
+            embed_dims=24, num_layers=12, num_heads=2,
+            feedforward_channels=48),
+        img_size=32, patch_size=8, drop_path_rate=.3)
+    counter = CompileCounter()
+    frames = []
+    compile_layers(vit, backend=counter)
+    for _ in range(3):
+        for size in (32, 16):  # as of views of two sizes
+            vit(torch.randn(2, 3, size, size))[0].sum().backward()
+        frames.append(counter.frame_count)
+    assert frames[0] <= 6, frames
+    assert frames[-1] == frames[1], frames
+    assert not torch._dynamo.utils.counters['graph_break']
+
+
+def test_evaluation_compiles_nothing(tiny_mae):
+    model = tiny_mae('RandomMasker')
+    counter = CompileCounter()
+    compile_layers(model, backend=counter)
+
+    def step():
+        model.loss(torch.randn(4, 3, 32, 32))['loss'].backward()
+        return counter.frame_count
+
+    before = [step(), step()][-1]
+    with evaluating(model), torch.no_grad():
+        for images in (9, 7, 3, 1):
+            model.backbone(torch.randn(images, 3, 32, 32))
+    assert counter.frame_count == before
+    assert step() == before
