@@ -79,6 +79,8 @@ def shrink_detector(model, checkpoint, arch=ARCH, side=SIDE, classes=None):
     roi.mask_head.update(in_channels=32, conv_out_channels=32)
     if classes:
         roi.bbox_head.num_classes = classes
+        if 'num_classes' in roi.bbox_head.loss_cls:
+            roi.bbox_head.loss_cls.num_classes = classes
         roi.mask_head.num_classes = classes
 
 
