@@ -2,6 +2,7 @@
 """The tool that cuts a data set into segments: whole, shared, interrupted."""
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -239,6 +240,26 @@ def test_a_shard_that_finds_the_file_begun(images, tmp_path):
     assert second.publish() and third.publish()
     np.testing.assert_array_equal(
         SegmentMaps(tmp_path / 'a.npy').maps[:, 0, 0], [1] * 4 + [2] * 3)
+
+
+@pytest.mark.parametrize('name, left', [
+    ('a.npy.tmp', None), ('a.npy.tmp', 150), ('a.checksums.npy.tmp', None),
+    ('a.checksums.npy.tmp', 0), ('a.json.tmp', None)])
+def test_a_part_is_lost_halfway(images, tmp_path, start, name, left):
+    """Finished images would have no masks, or those of other settings."""
+    path = tmp_path / 'a.npy'
+    code, words = start(images, '--out', path, '--shard', '0/2', *QUICK)
+    assert code == 0, words
+    part = tmp_path / name
+    part.unlink() if left is None else os.truncate(part, left)
+    code, words = start(images, '--out', path, '--shard', '1/2', *QUICK)
+    assert code == 2 and f"'{name}' of the maps that were begun" in words
+    assert not path.exists()
+    for other in tmp_path.iterdir():
+        assert repr(other.name) in words
+        other.unlink()
+    code, words = start(images, '--out', path, *QUICK)
+    assert code == 0 and '7 images,' in words
 
 
 def with_contrast(model):

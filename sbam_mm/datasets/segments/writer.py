@@ -29,7 +29,8 @@ class SegmentWriter:
 
     Raises:
         ValueError: If the path does not end on ``.npy``, or the file was
-            begun or made with other images, another grid or other details.
+            begun or made with other images, another grid or other details, or
+            one of the files that were begun is lost.
     """
 
     def __init__(self,
@@ -60,11 +61,34 @@ class SegmentWriter:
             self._compare(self.path.with_suffix('.json'), 'made')
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # The description first: who finds it finds what to agree with.
-        _create_once(self._begun, self.info.save)
+        # The description last: who finds it finds the others, or one of them
+        # was lost, and what is not blank without it is of unknown origin.
+        if not self._begun.is_file():
+            for part in (self.maps, self.checksums):
+                _create_once(part.partial, part.create_at)
+            if (_has_room(self.checksums) and self.finished().any()
+                    and not self._begun.is_file()):
+                raise self._lost(self._begun)
+            _create_once(self._begun, self.info.save)
         self._compare(self._begun, 'begun')
         for part in (self.maps, self.checksums):
-            _create_once(part.partial, part.create_at)
+            if not _has_room(part):
+                # Another process may just have published them.
+                self.complete = self.path.is_file()
+                if not self.complete:
+                    raise self._lost(part.partial)
+                return
+
+    def _lost(self, part: Path) -> ValueError:
+        return ValueError(
+            f'{part.name!r} of the maps that were begun is lost or damaged, '
+            f'so that they cannot go on; delete {self._parts()} and start '
+            'anew.')
+
+    def _parts(self) -> str:
+        return ', '.join(
+            repr(path.name) for path in (self._begun, self.maps.partial,
+                                         self.checksums.partial))
 
     def _compare(self, described: Path, made: str) -> None:
         known = MapInfo.load(described)
@@ -79,10 +103,10 @@ class SegmentWriter:
                 if theirs.get(name) != ours.get(name))
         else:
             return
+        delete = self._parts() if made == 'begun' else repr(self.path.name)
         raise ValueError(
             f'the maps {str(self.path)!r} were {made} with {how}; give the '
-            f'same again, another --out, or delete {described.name!r} and '
-            'what belongs to it.')
+            f'same again, another --out, or delete {delete} to start anew.')
 
     def finished(self) -> np.ndarray:
         """Which images are done, by any process: (N,) bool."""
@@ -144,6 +168,16 @@ def _settings(info: MapInfo) -> dict[str, Any]:
     details = dict(info.details or {})
     return dict(
         size=list(info.grid), **details.pop('settings', {}), **details)
+
+
+def _has_room(part: MapWriter) -> bool:
+    """Whether a file of maps is there, in its full size."""
+    try:
+        begun = np.load(part.partial, mmap_mode='r')
+    # A file that was cut short has too little for a map, or no header.
+    except (OSError, ValueError, EOFError):
+        return False
+    return begun.shape == (part.info.mark.images, *part.info.grid)
 
 
 def _create_once(path: Path, make: Callable[[Path], Any]) -> None:
