@@ -3,7 +3,7 @@
 attend to. They do not learn from the loss.
 """
 from abc import ABC, abstractmethod
-from typing import Optional, Tuple
+from typing import Mapping, Optional, Tuple
 
 import torch
 from mmpretrain.models import VisionTransformer
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sbam_mm.registry import MODELS, build_part
 
 from .backbones.vit_attention import input_tokens, patch_attention
-from .checkpoint import load_weights
+from .checkpoint import check_keys, read_checkpoint, weights_for
 from .checkpoint_formats import GUIDES
 from .momentum import MomentumCopy
 
@@ -63,6 +63,44 @@ class Teacher(nn.Module, ABC):
                                own_query)
 
 
+def check_guides(teacher: nn.Module, state: Mapping[str, Tensor],
+                 name: str) -> None:
+    """Stop unless a teacher has the segment bias of its weights, or none.
+
+    Args:
+        teacher (nn.Module): With a ``backbone``.
+        state (Mapping[str, Tensor]): Weights, under the teacher's names.
+        name (str): What to call them in a message.
+
+    Raises:
+        ValueError: If one of them has parameters that the other lacks, or
+            for other heads and layers.
+    """
+    if getattr(teacher.backbone, 'segment_bias', None) is None:
+        return
+    wanted, learnt = ({
+        key.rpartition('.')[2]: tuple(value.shape)
+        for key, value in weights.items() if GUIDES.fullmatch(key)
+    } for weights in (teacher.state_dict(), state))
+    if wanted and not learnt:
+        raise ValueError(
+            f'{name} was trained without the segment bias that '
+            'teacher.backbone has; give a checkpoint of the first phase, with '
+            'its segment_bias options.')
+    if wanted != learnt:
+        raise ValueError(
+            f'{name} learnt a segment bias that teacher.backbone does not '
+            f'take ({_sizes(learnt)} instead of {_sizes(wanted)}); give '
+            'teacher.backbone the arch and segment_bias options of the first '
+            'phase.')
+
+
+def _sizes(parameters: Mapping[str, Tuple[int, ...]]) -> str:
+    return ' and '.join(
+        f'{name} {" x ".join(map(str, size))}'
+        for name, size in parameters.items()) or 'no parameters'
+
+
 @MODELS.register_module()
 class FrozenTeacher(Teacher):
     """A pre-trained ViT that stays as it is (GPA, MILAN).
@@ -98,12 +136,10 @@ class FrozenTeacher(Teacher):
                 f'{type(self.backbone).__name__}; set teacher.backbone.type '
                 "to 'VisionTransformer' or 'sbam_mm.MaskedViT'.")
         # At build time, so that a missing file stops the run at once.
-        report = load_weights(self, checkpoint, min_share=0.9)
-        if any(map(GUIDES.fullmatch, report.missing)):
-            raise ValueError(
-                f'{checkpoint} was trained without the segment bias that '
-                'teacher.backbone has; give a checkpoint of the first phase, '
-                'with its segment_bias options.')
+        state = weights_for(self, read_checkpoint(checkpoint), 0.9, checkpoint)
+        check_guides(self, state, checkpoint)
+        check_keys(self, state, 0.9, checkpoint)
+        self.load_state_dict(state, strict=False)
         self.requires_grad_(False)
         self.eval()
 

@@ -418,3 +418,23 @@ def test_models_that_do_not_fit(tmp_path):
         MaskedViT(**SIZE).guided(ids())
     with pytest.raises(ValueError, match='DINOHead|keys'):
         FrozenDINO(dict(type=VIT, **GUIDED), DINO_HEAD, guided)
+
+
+@pytest.mark.parametrize('options, words', [
+    (dict(sharing='fixed'), 'u_neg 2 x 3 instead of no parameters'),
+    (dict(relations=['positive']), 'u_neg 2 x 3 instead of u_pos 2 x 3[)]'),
+    (dict(sharing='shared'), 'u_pos 2 x 3 and .* instead of u_pos 1 x 1 and'),
+])
+def test_a_teacher_keeps_the_bias_it_learnt(tmp_path, options, words):
+    """With other options it would be another teacher, and nobody knew."""
+    backbone = dict(type=VIT, **{**SIZE, 'segment_bias': options})
+    words += '.*give teacher.backbone the arch and segment_bias options'
+    guided = saved(mae(), tmp_path)
+    with pytest.raises(ValueError, match=words):
+        FrozenTeacher(backbone, guided)
+    # Without any segment bias it is a teacher of another kind.
+    FrozenTeacher(dict(type=VIT, **SIZE), guided)
+    with pytest.raises(ValueError, match=words):
+        FrozenDINO(
+            dict(backbone, learned_position=True), DINO_HEAD,
+            saved(dino(), tmp_path))

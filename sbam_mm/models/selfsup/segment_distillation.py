@@ -25,7 +25,7 @@ from sbam_mm.models.checkpoint import (
     state_dict_of,
 )
 from sbam_mm.models.losses import masked_mean
-from sbam_mm.models.teachers import FrozenTeacher, Teacher
+from sbam_mm.models.teachers import FrozenTeacher, Teacher, check_guides
 from sbam_mm.registry import MODELS, build_part
 
 from .base import segments_for
@@ -251,6 +251,7 @@ class FrozenDINO(Teacher):
                 key.removeprefix(MOMENTUM): value
                 for key, value in state.items() if key.startswith(MOMENTUM)
             }
+        check_guides(self, state, checkpoint)
         check_keys(self, state, min_share=1., name=checkpoint)
         self.load_state_dict(state, strict=False)
         self.requires_grad_(False)
