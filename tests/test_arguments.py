@@ -21,3 +21,11 @@ def test_wrong_values_are_explained(text, sentence, capsys):
         parser.parse_args(['--cfg-options', text])
     assert stopped.value.code == 2
     assert sentence in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_second_option_adds_to_the_first():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues)
+    found = parser.parse_args(
+        ['--cfg-options', 'a=1', 'b=1', '--cfg-options', 'b=2', 'c=3'])
+    assert found.cfg_options == dict(a=1, b=2, c=3)

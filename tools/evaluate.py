@@ -103,6 +103,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--set',
         nargs='+',
+        action='extend',
         default=[],
         metavar='PROTOCOL.KEY=VALUE',
         help='change settings, e.g. linear.epochs=10 knn.k=20')

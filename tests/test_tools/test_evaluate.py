@@ -191,6 +191,7 @@ def test_two_processes_say_one_sentence(place):
     (('--protocol', 'knn,pca'), "protocol 'pca' is unknown"),
     (('--set', 'knn.n=3'), 'KNN has k, temperature'),
     (('--set', 'knn.k=x'), 'value of the wrong kind'),
+    (('--set', 'knn.k=x', '--set', 'knn.temperature=1'), '--set knn.k=x'),
     (('--data', 'nowhere'), 'nowhere does not exist'),
     (('--arch', 'base'), 'made by a model of other sizes'),
     (('--config', 'none.py'), 'the config none.py does not exist'),
