@@ -45,6 +45,14 @@ def test_round_trip(path, tmp_path):
     assert Config.fromfile(tmp_path / 'dumped.py').to_dict() == cfg.to_dict()
 
 
+@pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
+def test_bfloat16_scales_no_loss(path):
+    """It needs no scale, and a scaler waits for the device in every step."""
+    wrapper = Config.fromfile(path).get('optim_wrapper', {})
+    if wrapper.get('dtype') == 'bfloat16':
+        assert wrapper.loss_scale == dict(enabled=False)
+
+
 def test_recipe_of_the_paper():
     cfg = Config.fromfile(ROOT / 'configs/sbam_mae_vitl_800e.py')
     assert cfg.train_dataloader.batch_size * 8 == 4096

@@ -12,6 +12,8 @@ lr = 5e-4 * 1024 / 256
 optim_wrapper = dict(
     type='AmpOptimWrapper',
     dtype='bfloat16',
+    # bfloat16 has float32's range: nothing to scale.
+    loss_scale=dict(enabled=False),
     optimizer=dict(
         type='AdamW', lr=lr, weight_decay=0.05, betas=(0.9, 0.999)),
     constructor='sbam_mm.ViTLayerDecayOptimWrapperConstructor',

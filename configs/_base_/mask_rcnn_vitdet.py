@@ -180,9 +180,10 @@ model = dict(
             mask_thr_binary=0.5)))
 
 optim_wrapper = dict(
-    # bfloat16 needs no loss scale.
     type='AmpOptimWrapper',
     dtype='bfloat16',
+    # bfloat16 has float32's range: nothing to scale.
+    loss_scale=dict(enabled=False),
     optimizer=dict(
         type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.1),
     constructor='sbam_mm.ViTLayerDecayOptimWrapperConstructor',

@@ -6,7 +6,7 @@ optim_wrapper = dict(
     type='AmpOptimWrapper',
     dtype='bfloat16',
     # bfloat16 has float32's range: nothing to scale.
-    loss_scale=1.0,
+    loss_scale=dict(enabled=False),
     optimizer=dict(
         type='AdamW',
         lr=1e-4 * 2048 / 512,

@@ -123,9 +123,10 @@ model = dict(
 # The schedule.
 max_iters = 160000
 optim_wrapper = dict(
-    # bfloat16 needs no loss scale.
     type='AmpOptimWrapper',
     dtype='bfloat16',
+    # bfloat16 has float32's range: nothing to scale.
+    loss_scale=dict(enabled=False),
     optimizer=dict(
         type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
     constructor='sbam_mm.ViTLayerDecayOptimWrapperConstructor',

@@ -124,7 +124,9 @@ def candidates(args: argparse.Namespace, images: Tensor) -> dict:
     }
     if images.device.type == 'cuda':
         steps['mmpretrain, bfloat16'] = ConfigStep(
-            shipped(args, dtype='bfloat16', loss_scale=1.), images)
+            shipped(
+                args, dtype='bfloat16', loss_scale=dict(enabled=False)),
+            images)
         steps['ours, fused AdamW, compiled'] = ConfigStep(
             ours(args, fused=True), images, compiled=True)
     return steps
