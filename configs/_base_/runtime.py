@@ -7,6 +7,8 @@ TensorBoard or Weights & Biases in addition to the local JSON, in a config:
 default_scope = 'mmpretrain'
 
 default_hooks = dict(
+    # One wait for the device per step for all that is logged.
+    fetch_log=dict(type='sbam_mm.FetchLogHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),

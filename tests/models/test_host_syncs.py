@@ -6,14 +6,20 @@ a tensor to Python, and operations whose result has a size that only the data
 know.
 """
 import warnings
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from PIL import Image
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sbam_mm.exact import exact
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.unit
 
 READS = {
@@ -98,6 +104,44 @@ def test_a_step_of_mae(tiny_mae, masker, most, plain):
         with Syncs() as names:
             model.loss(images)['loss'].backward()
     assert len(names) <= most, names
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize('config, most', [('mae', 1), ('sbam', 2)])
+def test_a_step_of_the_runner(config, most, tmp_path):
+    """One more: the log, once the whole step is on its way."""
+    (tmp_path / 'train').mkdir()
+    for i in range(12):
+        pixels = np.random.default_rng(i).integers(0, 256, (32, 32, 3))
+        Image.fromarray(pixels.astype(np.uint8)).save(
+            tmp_path / f'train/{i}.png')
+    cfg = Config.fromfile(ROOT / f'configs/small/{config}_small.py')
+    cfg.merge_from_dict({
+        'train_dataloader.dataset.data_root': str(tmp_path),
+        'train_dataloader.batch_size': 4,
+        'train_dataloader.num_workers': 0,
+        'train_cfg.max_epochs': 1,
+        'default_hooks.checkpoint': None,
+        'work_dir': str(tmp_path / 'run'),
+        'experiment_name': f'syncs-{config}',
+        'log_level': 'WARNING',
+    })
+    # AdamW reads how many steps it took, from a tensor that stays on the CPU.
+    cfg.optim_wrapper = dict(optimizer=dict(type='SGD', lr=.1))
+    cfg.custom_hooks = cfg.custom_hooks[:-1]  # without the kNN
+    runner = Runner.from_cfg(cfg)
+    loop = runner.train_loop
+    steps, run = [], loop.run_iter
+
+    def counted(*args):
+        with Syncs() as names:
+            run(*args)
+        steps.append(names)
+
+    loop.run_iter = counted
+    runner.train()
+    assert len(steps) == 3
+    assert all(len(names) <= most for names in steps), steps
 
 
 @pytest.mark.gpu

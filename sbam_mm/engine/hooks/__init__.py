@@ -4,6 +4,7 @@ from .checkpoint_keys import CheckpointKeysHook
 from .compile_layers import CompileLayersHook
 from .dense_data import DenseDataHook
 from .epoch_seed import EpochSeedHook
+from .fetch_log import FetchLogHook
 from .gradients import ClipEachGradientHook, FreezeLastLayerHook
 from .invalid_loss import InvalidLossHook
 from .knn_hook import KNNHook
@@ -12,7 +13,7 @@ from .progress_bar import ProgressBarHook
 
 __all__ = [
     'AttentionMapHook', 'CheckpointKeysHook', 'ClipEachGradientHook',
-    'CompileLayersHook', 'DenseDataHook', 'EpochSeedHook',
+    'CompileLayersHook', 'DenseDataHook', 'EpochSeedHook', 'FetchLogHook',
     'FreezeLastLayerHook', 'InvalidLossHook', 'KNNHook', 'LoadEncoderHook',
     'ProgressBarHook'
 ]

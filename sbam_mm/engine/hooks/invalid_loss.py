@@ -1,5 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Stop a diverged run at once, and say what is known."""
+import math
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -52,7 +54,7 @@ class InvalidLossHook(Hook):
         if not self.every_n_train_iters(runner, self.interval):
             return
         loss = (outputs or {}).get('loss')
-        if loss is None or torch.as_tensor(loss).detach().isfinite().all():
+        if loss is None or math.isfinite(loss):
             return
         broken = _broken_image(data_batch)
         parameter = next((name for name, p in runner.model.named_parameters()
