@@ -29,7 +29,7 @@ from sbam_mm.engine.launch import (
     set_work_dir,
 )
 from sbam_mm.engine.sentences import one_sentence
-from sbam_mm.exact import VARIABLE
+from sbam_mm.exact import VARIABLE, is_exact
 
 
 def parse_args() -> argparse.Namespace:
@@ -66,7 +66,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
 
     set_work_dir(cfg, args)
 
-    if args.exact:
+    if args.exact or is_exact():
         # Workers and compiled code see it, too.
         os.environ[VARIABLE] = '1'
         torch.backends.cuda.matmul.allow_tf32 = False

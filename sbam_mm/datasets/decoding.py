@@ -224,7 +224,9 @@ def find_frame(content: bytes) -> Frame | None:
         if marker == b'\xff':  # padding
             place += 1
             continue
-        if marker == b'\xe1' and content[place + 4:place + 8] == b'Exif':
+        if marker == b'\xe1' and (
+                content[place + 4:place + 8] == b'Exif' or b'Orientation'
+                in content[place + 4:place + 2 + number(place + 2)]):
             return None
         if marker in (b'\xc0', b'\xc1'):
             # Behind the segment's length and the bits per sample.

@@ -110,12 +110,13 @@ def resize_crops(images: Tensor,
         [[[[3, 2]]]]
     """
     device = images.device
-    numbers = torch.stack(boxes).to(device)
+    # Without waiting for the step that still runs there.
+    numbers = torch.stack(boxes).to(device, non_blocking=True)
     top, left, rows, columns = (row[:, None, None] for row in numbers)
     across = _weights(left, columns, images.shape[3], size[1], interpolation)
     down = _weights(top, rows, images.shape[2], size[0], interpolation)
     if flip is not None:
-        flip = flip.to(device)[:, None, None]
+        flip = flip.to(device, non_blocking=True)[:, None, None]
         across = torch.where(flip, across.flip(1), across)
     # With rows in front of channels, either product is one per image.
     number, channels, height, width = images.shape
@@ -248,7 +249,8 @@ class ImagesOnDevice(Dataset):
         boxes = random_boxes(number, height, width, self.crop_ratio_range,
                              self.aspect_ratio_range)
         flip = torch.rand(number) < self.flip_prob
-        chosen = self.pixels[torch.as_tensor(indices).to(self.pixels.device)]
+        chosen = self.pixels[torch.as_tensor(indices).to(
+            self.pixels.device, non_blocking=True)]
         inputs = resize_crops(chosen, boxes, self.scale, flip,
                               self.interpolation)
         return dict(inputs=inputs, data_samples=None)

@@ -27,9 +27,15 @@ Attend = Callable[[Tensor, Tensor, Tensor, PackedLayout], Tensor]
 
 
 def runs_varlen(q: Tensor) -> bool:
-    """Whether the variable-length kernel is there for these queries."""
+    """Whether the variable-length kernel is there for these queries.
+
+    It is flash attention, which wants an Ampere GPU or a newer one, and 8 to
+    256 channels per head in steps of 8.
+    """
     return (varlen_attn is not None and q.is_cuda
             and q.dtype in (torch.float16, torch.bfloat16)
+            and q.shape[-1] % 8 == 0 and q.shape[-1] <= 256
+            and torch.cuda.get_device_capability(q.device) >= (8, 0)
             and not is_exact())
 
 

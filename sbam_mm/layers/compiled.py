@@ -44,7 +44,7 @@ def compile_layers(model: nn.Module, **options) -> List[nn.Module]:
                 part.drop_prob = float(part.drop_prob)
         layer.compile(**options)
         # The length is a symbol from the start, not from the second on.
-        layer.ffn.compile(**{'dynamic': True, **options})
+        layer.ffn.compile(**{**options, 'dynamic': True})
     return layers
 
 

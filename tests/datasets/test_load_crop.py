@@ -25,6 +25,7 @@ from sbam_mm.datasets import (
     flat_collate,
     on_device,
 )
+from sbam_mm.exact import exact
 from sbam_mm.registry import FUNCTIONS
 from sbam_mm.visualization import photograph
 
@@ -52,6 +53,15 @@ def turned(orientation):
     return encoded(photo(), exif=exif)
 
 
+def turned_by_xmp(orientation):
+    xmp = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf='
+        '"http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+        'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" '
+        f'tiff:Orientation="{orientation}"/></rdf:RDF></x:xmpmeta>')
+    return encoded(photo(), xmp=xmp.encode())
+
+
 FILES = {
     '4:4:4': lambda: encoded(photo(), subsampling=0, quality=95),
     '4:2:2': lambda: encoded(photo(), subsampling=1),
@@ -66,6 +76,7 @@ FILES = {
     'upside down': lambda: turned(3),
     'on its side': lambda: turned(6),
     'mirrored on its side': lambda: turned(7),
+    'on its side by xmp': lambda: turned_by_xmp(6),
     'upright by exif': lambda: turned(1),
 }
 
@@ -124,6 +135,18 @@ def test_fast_is_near(name):
             off = np.abs(out['img'].astype(float) - expected['img'])
             assert off.mean() < mean
             assert 10 * np.log10(255**2 / (off**2).mean()) > ratio
+
+
+def test_exact_results_want_exact_pixels():
+    content = encoded(photo())
+    crops = []
+    for decode, on in (('exact', False), ('fast', False), ('fast', True)):
+        np.random.seed(0)
+        with exact(on):
+            crops.append(LoadRandomResizedCrop(**BICUBIC, decode=decode)(
+                dict(encoded=EncodedImage(content)))['img'])
+    assert np.array_equal(crops[0], crops[2])
+    assert not np.array_equal(crops[0], crops[1])
 
 
 @pytest.mark.parametrize('name', FILES)

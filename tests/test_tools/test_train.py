@@ -190,10 +190,14 @@ def test_exact_reaches_the_model_and_the_optimizer(project):
         "custom_hooks.append(dict(type='Tell'))\n"
         "optim_wrapper['optimizer']['fused'] = True\n"))
     told = [
-        [line for line in train(project, *args).stdout.splitlines()
-         if line.startswith('exact')] for args in ((), ('--exact', ))
+        [line for line in run.stdout.splitlines() if line.startswith('exact')]
+        for run in (train(project), train(project, '--exact'),
+                    start(project, 'env', 'SBAM_MM_EXACT=1', sys.executable,
+                          TOOLS / 'train.py', 'tiny.py', '--data-root',
+                          'images'))
     ]
-    assert told == [['exact False True'], ['exact True None']]
+    assert told == [['exact False True'], ['exact True None'],
+                    ['exact True None']]
 
 
 @pytest.mark.dist

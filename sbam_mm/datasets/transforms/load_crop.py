@@ -10,6 +10,7 @@ from mmcv.image.geometric import imresize, pillow_interp_codes
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from sbam_mm.exact import is_exact
 from sbam_mm.registry import TRANSFORMS
 
 from ..decoding import EncodedImage
@@ -45,7 +46,8 @@ class LoadRandomResizedCrop(RandomResizedCrop):
 
     Args:
         scale (int or tuple[int, int]): Output height and width in pixels.
-        decode (str): "exact" or "fast". Defaults to "exact".
+        decode (str): "exact" or "fast", which ``tools/train.py --exact``
+            turns off. Defaults to "exact".
         backend_args (dict, optional): Storage back-end, where the data set
             leaves the reading to this transform. Defaults to None.
         **kwargs: Of mmpretrain's ``RandomResizedCrop``, with its defaults.
@@ -117,7 +119,7 @@ class LoadRandomResizedCrop(RandomResizedCrop):
              columns: int) -> np.ndarray:
         box = (left, top, left + columns, top + rows)
         height, width = self.scale
-        if self.decode == 'fast':
+        if self.decode == 'fast' and not is_exact():
             room = max(min(columns / width, rows / height) / _GAP, 1)
             shrink = max(part for part in (1, 2, 4, 8) if part <= room)
             if shrink == 1:
