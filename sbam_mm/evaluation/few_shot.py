@@ -77,6 +77,33 @@ def write_few_shot_list(images: ImageSet, share: float, seed: int,
     return file
 
 
+def read_few_shot_list(path: Union[str, Path]) -> List[str]:
+    """Paths from a text file, one a line.
+
+    Args:
+        path (str or Path): Blank lines, and blanks around a line, are
+            skipped; the last line may lack its end.
+
+    Returns:
+        list[str]: For :func:`few_of`.
+
+    Raises:
+        ValueError: If there is no such file.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / 'list.txt'
+        >>> _ = path.write_text(' cat/1.png')
+        >>> read_few_shot_list(path)
+        ['cat/1.png']
+    """
+    if not Path(path).is_file():
+        raise ValueError(f'the few-shot list {path} does not exist; correct '
+                         'fewshot.lists.')
+    lines = Path(path).read_text().splitlines()
+    return [line.strip() for line in lines if line.strip()]
+
+
 def few_of(images: ImageSet, paths: Sequence[str]) -> ImageSet:
     """An image set with only the listed training images.
 

@@ -2,6 +2,7 @@
 """What is fixed about an evaluation before it starts: its settings."""
 import ast
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from .knn import KS
@@ -91,8 +92,8 @@ class FewShot:
 
     Args:
         shares (tuple[float, ...]): Of each class. Defaults to 1 % and 10 %.
-        lists (tuple[str, ...]): Files with lists made elsewhere, in place of
-            ``shares``. Defaults to none.
+        lists (tuple[str, ...]): Files with lists made elsewhere, of different
+            names, in place of ``shares``. Defaults to none.
         list_seed (int): Of the lists. Defaults to 0.
         pooling (str): "cls" or "avg", of the frozen features. Defaults to
             "cls".
@@ -106,6 +107,15 @@ class FewShot:
     pooling: str = 'cls'
     c: float = 0.1
     finetune: bool = False
+
+    def __post_init__(self) -> None:
+        names = [Path(path).stem for path in self.lists]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(
+                f'fewshot.lists has {names.count(twice[0])} files named '
+                f'{twice[0]!r}, by which their results are told apart; '
+                'rename one.')
 
 
 PROTOCOLS: Dict[str, Any] = {

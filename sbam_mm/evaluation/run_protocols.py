@@ -15,7 +15,7 @@ from sbam_mm.registry import DATASETS
 
 from .encoders import EncoderRecipe, mark_of
 from .feature_cache import DrawnPerImage, FrozenEncoder, cached_features
-from .few_shot import few_of, write_few_shot_list
+from .few_shot import few_of, read_few_shot_list, write_few_shot_list
 from .finetune import CONFIGS, SMALL, finetune, finetune_config
 from .image_sets import ImageSet
 from .knn import knn_predict
@@ -215,15 +215,13 @@ def run_few_shot(subject: Subject, settings: FewShot,
                             subject.out / 'few_shot')
         for share in settings.shares
     ])
+    chosen = [few_of(subject.images, read_few_shot_list(path))
+              for path in lists]
     bank, labels = subject.features('train')
     queries, query_labels = subject.features('test')
     place = {path: i for i, (path, _) in enumerate(subject.images.train)}
     found: Found = dict(top1={}, images={}, lists={}, curves={})
-    for path in lists:
-        if not path.is_file():
-            raise ValueError(f'the few-shot list {path} does not exist; '
-                             'correct fewshot.lists.')
-        few = few_of(subject.images, path.read_text().split('\n')[:-1])
+    for path, few in zip(lists, chosen):
         rows = np.array([place[name] for name, _ in few.train])
         found['images'][path.stem] = len(rows)
         found['lists'][path.stem] = str(path)

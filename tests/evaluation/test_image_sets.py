@@ -12,6 +12,7 @@ from sbam_mm.datasets.torchvision_images import FOLDERS
 from sbam_mm.evaluation.few_shot import (
     few_of,
     few_shot_list,
+    read_few_shot_list,
     write_few_shot_list,
 )
 from sbam_mm.evaluation.image_sets import ImageSet, read_image_set
@@ -166,6 +167,14 @@ def test_lists_of_others():
         few_of(images, ['0/9999.jpg', '1/0000.jpg'])
     with pytest.raises(ValueError, match='no share'):
         few_shot_list(images, 1.5)
+
+
+@pytest.mark.parametrize('text', [
+    'a/1.png\nb/2.png\n', 'a/1.png\nb/2.png', '\na/1.png\r\n\n b/2.png \n\n'])
+def test_lists_of_other_editors(text, tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_bytes(text.encode())
+    assert read_few_shot_list(path) == ['a/1.png', 'b/2.png']
 
 
 def test_sentences(folders, tmp_path):

@@ -125,6 +125,22 @@ def test_all_protocols_and_a_second_call(place, run):
     assert 'other settings (epochs)' in other.stderr
 
 
+def test_lists_made_elsewhere(place, run):
+    """The last line has no end; every image of a list is learnt from."""
+    for name, count in (('two', 2), ('four', 4)):
+        (place / f'{name}.txt').write_text('\n\n'.join(
+            f'{label}/{i}.png' for label in ('dark', 'bright')
+            for i in range(count)))
+    done = run('ours.pth', '--config', SMALL, *COMMON, '--out', 'lists',
+               '--protocol', 'fewshot', '--set',
+               "fewshot.lists=('two.txt','four.txt')", cwd=place)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((place / 'lists/results.json').read_text())
+    few = found['protocols']['fewshot']
+    assert few['images'] == dict(two=4, four=8)
+    assert min(few['top1'].values()) > 90
+
+
 def test_official_file_and_sklearn(place):
     result = start('official.pth', '--arch', 'deit-tiny', '--size', 32,
                    *COMMON, '--out', 'mae', '--set', 'knn.k=(5,20)',
@@ -192,6 +208,8 @@ def test_two_processes_say_one_sentence(place):
     (('--set', 'knn.n=3'), 'KNN has k, temperature'),
     (('--set', 'knn.k=x'), 'value of the wrong kind'),
     (('--set', 'knn.k=x', '--set', 'knn.temperature=1'), '--set knn.k=x'),
+    (('--set', "fewshot.lists=('a/1.txt','b/1.txt')"),
+     "has 2 files named '1'"),
     (('--data', 'nowhere'), 'nowhere does not exist'),
     (('--arch', 'base'), 'made by a model of other sizes'),
     (('--config', 'none.py'), 'the config none.py does not exist'),
