@@ -63,6 +63,7 @@ from sbam_mm.evaluation.run_protocols import (  # noqa: E402
     RUN,
     Subject,
     run_few_shot,
+    tuning_config,
 )
 from sbam_mm.visualization.report import collect_versions  # noqa: E402
 
@@ -173,14 +174,16 @@ def run(args: argparse.Namespace) -> List[Path]:
                       args.batch_size, args.workers, args.amp), images,
         args.checkpoint, mark, args.branch, Path(args.out), CONFIGS,
         args.seed, args.force, args.launcher)
+    tuning = settings.get('finetune', PROTOCOLS['finetune'])
+    if any(name == 'finetune' or getattr(settings[name], 'finetune', False)
+           for name in todo):
+        tuning_config(subject, tuning)
     for name in todo:
         set_random_seed(args.seed)
         start = time.monotonic()
         say(f'{name} ...')
         if name == 'fewshot':
-            found = run_few_shot(
-                subject, settings[name],
-                settings.get('finetune', PROTOCOLS['finetune']))
+            found = run_few_shot(subject, settings[name], tuning)
         else:
             found = RUN[name](subject, settings[name])
         if is_main_process():

@@ -23,6 +23,35 @@ CONFIGS = {
     1024: 'finetune/vitl_50e.py'
 }
 SMALL = 'finetune/small.py'
+# Sides, in pixels, from which images are too large for it, and for memory.
+LARGE = 96
+
+
+def recipe_for(embed_dims: int, size: int) -> str:
+    """The fine-tuning config that fits an encoder.
+
+    Args:
+        embed_dims (int): Width of the encoder.
+        size (int): Side of its images in pixels; below 96 it is that of
+            small images.
+
+    Returns:
+        str: Path below ``configs``.
+
+    Raises:
+        ValueError: If there is none for the width.
+
+    Example:
+        >>> recipe_for(768, 224), recipe_for(96, 32)
+        ('finetune/vitb_100e.py', 'finetune/small.py')
+    """
+    if size < LARGE:
+        return SMALL
+    if embed_dims not in CONFIGS:
+        raise ValueError(
+            f'no fine-tuning recipe is known for an encoder {embed_dims} '
+            'wide; choose one with --set finetune.config=FILE.')
+    return CONFIGS[embed_dims]
 
 
 def finetune_config(recipe: EncoderRecipe,
@@ -126,7 +155,7 @@ def _put_images(cfg: Config, size: int, images: ImageSet,
     for step in train:
         if step['type'].endswith('RandomResizedCrop'):
             step['scale'] = size
-    cache = bool(cfg.train_dataloader.dataset.get('cache'))
+    cache = size < LARGE and bool(cfg.train_dataloader.dataset.get('cache'))
     cfg.train_dataloader.dataset = dict(
         images.dataset('train', train, folder / 'lists'), cache=cache)
     cfg.val_dataloader.dataset = dict(

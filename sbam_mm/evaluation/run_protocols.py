@@ -16,7 +16,7 @@ from sbam_mm.registry import DATASETS
 from .encoders import EncoderRecipe, mark_of
 from .feature_cache import DrawnPerImage, FrozenEncoder, cached_features
 from .few_shot import few_of, read_few_shot_list, write_few_shot_list
-from .finetune import CONFIGS, SMALL, finetune, finetune_config
+from .finetune import finetune, finetune_config, recipe_for
 from .image_sets import ImageSet
 from .knn import knn_predict
 from .linear_heads import HeadSpec, Stream, cached_stream, train_heads
@@ -165,14 +165,20 @@ def run_sweep(subject: Subject, settings: Sweep) -> Found:
     return _probe(subject, specs, settings.augment, batch, settings.epochs, 0.)
 
 
+def tuning_config(subject: Subject, settings: Finetune) -> str:
+    """Path of the config to fine-tune with.
+
+    Raises:
+        ValueError: If none is named and none fits the encoder.
+    """
+    return settings.config or str(
+        subject.configs / recipe_for(_width(subject), subject.recipe.size))
+
+
 def run_finetune(subject: Subject, settings: Finetune,
                  folder: str = 'finetune') -> Found:
     """All parameters, in a runner that goes on where it was stopped."""
-    width = _width(subject)
-    name = settings.config or str(
-        subject.configs / CONFIGS.get(width, SMALL))
-    if not settings.config and subject.recipe.size < 96:
-        name = str(subject.configs / SMALL)
+    name = tuning_config(subject, settings)
     # A stopped run goes on only with the settings it was started with.
     # The learning rate follows the number of processes, too.
     mark = mark_of(dict(asdict(settings), images=subject.images.fingerprint,
@@ -186,7 +192,7 @@ def run_finetune(subject: Subject, settings: Finetune,
         subject.checkpoint,
         work_dir,
         name,
-        width,
+        _width(subject),
         subject.branch,
         settings.epochs,
         settings.batch,

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from sbam_mm.evaluation.encoders import recipe_of
-from sbam_mm.evaluation.finetune import finetune_config
+from sbam_mm.evaluation.finetune import finetune_config, recipe_for
 from sbam_mm.evaluation.image_sets import ImageSet
 
 pytestmark = pytest.mark.unit
@@ -69,6 +69,25 @@ def test_recipes_of_the_papers(tmp_path):
         mixup, cutmix = cfg.model.train_cfg.augments
         assert (mixup.alpha, cutmix.alpha) == (.8, 1.)
         assert cfg.model.head.loss.label_smooth_val == .1
+
+
+def test_recipe_by_width_and_size():
+    found = [recipe_for(width, size) for width, size in (
+        (384, 224), (768, 96), (1024, 224), (1280, 64), (96, 32))]
+    assert found == [f'finetune/{name}.py' for name in (
+        'ibot_vits_200e', 'vitb_100e', 'vitl_50e', 'small', 'small')]
+    # Neither ViT-H nor ViT-Ti has one.
+    for width in (1280, 192):
+        with pytest.raises(ValueError, match=f'encoder {width} wide; choose'):
+            recipe_for(width, 224)
+
+
+def test_only_small_images_are_kept_in_memory(tmp_path):
+    for size, cache in ((32, True), (224, False)):
+        cfg = finetune_config(
+            recipe_of(arch='tiny', size=size), IMAGES, 'a.pth', tmp_path,
+            CONFIGS / 'finetune/small.py', 192)
+        assert cfg.train_dataloader.dataset.cache is cache
 
 
 @pytest.fixture

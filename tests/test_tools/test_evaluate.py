@@ -141,6 +141,21 @@ def test_lists_made_elsewhere(place, run):
     assert min(few['top1'].values()) > 90
 
 
+def test_fine_tuning_of_an_unknown_width_stops_first(place, run, tmp_path):
+    wide = recipe_of(arch='deit-tiny', patch=16, size=96).build()
+    torch.save(dict(state_dict={
+        f'backbone.{k}': v for k, v in wide.state_dict().items()}),
+        tmp_path / 'wide.pth')
+    for more in ('finetune',), ('fewshot', '--set', 'fewshot.finetune=True'):
+        done = run(tmp_path / 'wide.pth', '--arch', 'deit-tiny', '--size', 96,
+                   *COMMON, '--out', tmp_path / 'out', '--protocol',
+                   f'knn,{more[0]}', *more[1:], cwd=place)
+        assert done.returncode == 2
+        assert 'no fine-tuning recipe is known for an encoder 192 wide' in (
+            done.stderr)
+    assert not (tmp_path / 'out').exists()
+
+
 def test_official_file_and_sklearn(place):
     result = start('official.pth', '--arch', 'deit-tiny', '--size', 32,
                    *COMMON, '--out', 'mae', '--set', 'knn.k=(5,20)',
