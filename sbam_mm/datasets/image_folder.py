@@ -20,6 +20,7 @@ from sbam_mm.registry import DATASETS
 
 from .class_lists import CLASS_LISTS
 from .decoding import EncodedImage, decode_image
+from .transforms.alignment import check_alignment
 
 # Below this many files an unlucky start could stop a healthy run.
 _MIN_READS = 32
@@ -91,9 +92,10 @@ class ImageFolder(CustomDataset):
         FileNotFoundError: The folder is missing or holds no image, or folders
             of ``classes`` are missing.
         UnreadableImagesError: More than ``max_unreadable`` cannot be read.
-        ValueError: ``max_unreadable`` outside [0, 1], ``repeats`` below 1, or
-            a pipeline that asks for an image type which this data set does
-            not decode to.
+        ValueError: ``max_unreadable`` outside [0, 1], ``repeats`` below 1, a
+            pipeline that asks for an image type which this data set does not
+            decode to, or one whose stored maps cannot follow the image, see
+            ``check_alignment``.
         MemoryError: ``cache=True`` exceeds ``cache_limit``.
 
     Examples:
@@ -154,6 +156,7 @@ class ImageFolder(CustomDataset):
             classes=CLASS_LISTS.get(classes, classes) if isinstance(
                 classes, str) else classes,
             **kwargs)
+        check_alignment(self.pipeline.transforms)
 
     # Building
 

@@ -118,6 +118,72 @@ def test_every_view_has_its_own_map(stored):
     assert clear > 20 * 84 / 2
 
 
+ROTATE = dict(type='mmpretrain.Rotate', angle=90., prob=1.)
+MINE = dict(
+    type='sbam_mm.RandomResizedCrop', scale=48, interpolation='nearest')
+
+
+@pytest.mark.parametrize('before, after, words', [
+    ([MINE, dict(type='CenterCrop', crop_size=32)], [],
+     'cannot follow CenterCrop'),
+    ([dict(type='CenterCrop', crop_size=32), MINE], [],
+     'cannot follow CenterCrop'),
+    ([MINE, dict(type='mmpretrain.RandomCrop', crop_size=32)], [],
+     'cannot follow RandomCrop'),
+    ([dict(type='mmpretrain.RandomResizedCrop', scale=72)], [],
+     "cannot follow RandomResizedCrop.*type='sbam_mm.RandomResizedCrop'"),
+    ([dict(type='Resize', scale=(48, 48)),
+      dict(type='mmpretrain.RandomCrop', crop_size=48, padding=8)], [],
+     'cannot follow RandomCrop'),
+    ([MINE, ROTATE], [], 'cannot follow Rotate'),
+    ([MINE], [ROTATE], 'cannot follow Rotate'),
+    ([MINE, dict(type='RandomApply', transforms=[ROTATE], prob=.1)], [],
+     'cannot follow Rotate'),
+    ([MINE, dict(type='mmpretrain.AutoAugment', policies='imagenet')], [],
+     'cannot follow (Rotate|Shear)'),
+    ([MINE, dict(type='mmpretrain.RandAugment', num_policies=2,
+                 policies='timm_increasing', magnitude_level=9)], [],
+     'cannot follow Rotate'),
+    ([MINE, dict(type='torchvision/RandomVerticalFlip')], [],
+     'cannot follow RandomVerticalFlip'),
+    ([dict(type='RandomFlip', prob=.5), MINE,
+      dict(type='RandomFlip', prob=.5)], [], 'one RandomFlip'),
+    ([MINE], [dict(type='RandomFlip', prob=.5)], 'RandomFlip moves the image'),
+    ([], [MINE], 'put LoadSegments behind RandomResizedCrop'),
+])
+@pytest.mark.parametrize('views', [False, True])
+def test_what_a_map_cannot_follow(stored, before, after, words, views):
+    """Said before the first image, whichever way it would take."""
+    _, path, dataset = stored
+    steps = [*before, dict(type='sbam_mm.LoadSegments', path=path, grid=6),
+             *after]
+    if views:
+        one = dict(type='sbam_mm.LoadSegments', path=path, grid=6)
+        # Also what stands before the views, for all of them.
+        shared = steps[:len(before)] if not after else []
+        steps = [*shared, dict(
+            type='sbam_mm.MultiView', num_views=[1, 1],
+            transforms=[[one], steps[len(shared):]])]
+    with pytest.raises(ValueError, match=words):
+        ImageFolder(dataset.img_prefix, pipeline=steps)
+
+
+@pytest.mark.parametrize('steps', [
+    [], [dict(type='RandomFlip', **FLIP)],
+    [dict(type='RandomChoice', transforms=[
+        [dict(type='RandomFlip', **FLIP)], [dict(MINE, scale=(72, 96))]])],
+], ids=['nothing', 'flip', 'sometimes a crop'])
+def test_images_that_are_left_whole(stored, steps):
+    """No crop is needed, where none can have gone unnoticed."""
+    _, path, dataset = stored
+    made = ImageFolder(dataset.img_prefix, pipeline=[
+        *steps, dict(type='sbam_mm.LoadSegments', path=path, grid=(9, 12))])
+    np.random.seed(0)
+    for _ in range(20):
+        out = made[0]
+        assert agree(out['img'], out['segment_map'])[0] > 30
+
+
 def test_views_without_a_key_stop(stored):
     image, path, _ = stored
     views = MultiView(

@@ -1,4 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+from .alignment import check_alignment
 from .crop import RandomResizedCrop
 from .follow import (
     area_crop,
@@ -17,6 +18,7 @@ from .pixel_shift import PixelShift
 __all__ = [
     'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
     'LoadRandomResizedCrop', 'LoadSegments', 'MultiView', 'PixelShift',
-    'RandomResizedCrop', 'area_crop', 'attention_loaders', 'flip_along',
-    'majority_crop', 'nearest_crop', 'read_label_map', 'seen_box'
+    'RandomResizedCrop', 'area_crop', 'attention_loaders', 'check_alignment',
+    'flip_along', 'majority_crop', 'nearest_crop', 'read_label_map',
+    'seen_box'
 ]

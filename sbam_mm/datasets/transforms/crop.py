@@ -30,6 +30,9 @@ class RandomResizedCrop(_RandomResizedCrop):
         True
     """
 
+    # Tells check_alignment that maps can follow.
+    records_box = True
+
     def rand_crop_params(self, img: np.ndarray) -> tuple[int, int, int, int]:
         """As mmpretrain's, remembered for :meth:`transform`."""
         self._params = super().rand_crop_params(img)

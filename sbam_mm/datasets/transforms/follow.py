@@ -3,6 +3,7 @@
 import mmcv
 import numpy as np
 import torch
+from mmcv.transforms import BaseTransform
 from torchvision.ops import roi_align
 
 # (left, top, right, bottom) as shares of width and height.
@@ -36,12 +37,15 @@ def nested_box(box: Box, results: dict) -> Box:
             y0 + bottom * height)
 
 
-def seen_box(results: dict, transform: str) -> Box:
+def seen_box(results: dict, transform: str, aligned: bool = False) -> Box:
     """What of the original image the pipeline has left.
 
     Args:
         results (dict): As the pipeline has it now.
         transform (str): Who asks, for the message.
+        aligned (bool): Whether the pipeline is known to have no crop that
+            records no box, so that an image of its original size is whole.
+            Defaults to False.
 
     Raises:
         ValueError: If the image was cropped by a transform that does not
@@ -49,8 +53,8 @@ def seen_box(results: dict, transform: str) -> Box:
     """
     if 'crop_box' in results:
         return results['crop_box']
-    scale = results.get('scale_factor')
-    if scale is not None:
+    scale = results.get('scale_factor', (1, 1) if aligned else None)
+    if scale is not None and not isinstance(results['img'], list):
         height, width = results['ori_shape'][:2]
         expected = np.array([height * scale[1], width * scale[0]])
         if np.abs(results['img'].shape[:2] - expected).max() <= 1:
@@ -61,6 +65,20 @@ def seen_box(results: dict, transform: str) -> Box:
         "dict(type='sbam_mm.RandomResizedCrop', ...) in the place of "
         "RandomResizedCrop or other crops, or dict(type='Resize', "
         'scale=(width, height)) for whole images, before it.')
+
+
+class MapLoader(BaseTransform):
+    """A transform that cuts the image's part from a stored map.
+
+    Attributes:
+        aligned (bool): Set where ``check_alignment`` found nothing in the
+            pipeline that would part image and map.
+    """
+    aligned = False
+
+    def seen_box(self, results: dict) -> Box:
+        """See :func:`seen_box`."""
+        return seen_box(results, type(self).__name__, self.aligned)
 
 
 def area_crop(values: np.ndarray, box: Box,

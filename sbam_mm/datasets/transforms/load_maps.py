@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 
 from sbam_mm.registry import TRANSFORMS
 
 from ..stored_maps import DatasetMark, MapVersions, StoredMaps
-from .follow import area_crop, flip_along, nearest_crop, seen_box
+from .follow import MapLoader, area_crop, flip_along, nearest_crop
 
 
 def sides(grid: int | tuple[int, int]) -> tuple[int, int]:
@@ -23,7 +22,7 @@ def sides(grid: int | tuple[int, int]) -> tuple[int, int]:
 
 
 @TRANSFORMS.register_module()
-class LoadAttentionMap(BaseTransform):
+class LoadAttentionMap(MapLoader):
     """The attention that each patch of the image received, for AM and AMT.
 
     ``AttentionMapHook`` writes the maps and tells the transform where. It
@@ -117,7 +116,7 @@ class LoadAttentionMap(BaseTransform):
             dict: Also with ``attention_map``, float32 of the grid's shape,
             or (0, 0) as long as there are no maps.
         """
-        box = seen_box(results, 'LoadAttentionMap')
+        box = self.seen_box(results)
         maps = self.maps()
         if maps is None:
             results['attention_map'] = np.zeros((0, 0), np.float32)
@@ -132,7 +131,7 @@ class LoadAttentionMap(BaseTransform):
 
 
 @TRANSFORMS.register_module()
-class LoadPartMap(BaseTransform):
+class LoadPartMap(MapLoader):
     """Labels of the patches, such as parts of the object, for SemMAE.
 
     Each patch takes the label at its centre, from maps as fine as they are.
@@ -174,7 +173,7 @@ class LoadPartMap(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add the labels, of the grid's shape and the file's type."""
-        box = seen_box(results, 'LoadPartMap')
+        box = self.seen_box(results)
         if self._maps is None:
             self._maps = StoredMaps(self.path)
         whole = self._maps.read(results['sample_idx'],

@@ -2,19 +2,18 @@
 """Segments of the image, as one id per token."""
 import numpy as np
 import torch
-from mmcv.transforms import BaseTransform
 
 from sbam_mm.registry import TRANSFORMS
 
 from ..segment_maps import SegmentMaps
-from .follow import flip_along, majority_crop, nearest_crop, seen_box
+from .follow import MapLoader, flip_along, majority_crop, nearest_crop
 from .load_maps import sides
 
 MODES = dict(nearest=nearest_crop, majority=majority_crop)
 
 
 @TRANSFORMS.register_module()
-class LoadSegments(BaseTransform):
+class LoadSegments(MapLoader):
     """The mask each patch of the image belongs to, for the attention bias.
 
     It stands after crop and flip and before ``PackInputs``, and cuts from
@@ -42,8 +41,9 @@ class LoadSegments(BaseTransform):
             everywhere in mmengine. Defaults to None.
 
     Raises:
-        ValueError: If there is no such file, or another mode; with the
-            images, if a transform cropped without recording where, if the map
+        ValueError: If there is no such file, or another mode; from our data
+            sets, if another transform moves the image (``check_alignment``;
+            other data sets do not look); with the images, if a transform cropped without recording where, if the map
             was made of another image, or if it has more than ``max_masks``
             ids.
 
@@ -94,7 +94,7 @@ class LoadSegments(BaseTransform):
             dict: Also with ``segment_map``, uint8 of the grid's shape, 0
             where no mask is.
         """
-        box = seen_box(results, 'LoadSegments')
+        box = self.seen_box(results)
         if self._maps is None:
             self._maps = SegmentMaps(self.path)
         index, img_path = results['sample_idx'], results.get('img_path')

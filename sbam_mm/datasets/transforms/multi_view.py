@@ -7,6 +7,8 @@ from mmpretrain.datasets import MultiView as _MultiView
 
 from sbam_mm.registry import TRANSFORMS
 
+from .alignment import check_alignment
+
 
 @TRANSFORMS.register_module()
 class MultiView(_MultiView):
@@ -19,8 +21,9 @@ class MultiView(_MultiView):
             "segment_map", one element per view. Defaults to none.
 
     Raises:
-        ValueError: With the first image, if the transforms of a view do not
-            make a key.
+        ValueError: If a view has a map and a transform that the map cannot
+            follow, see ``check_alignment``; with the first image, if the
+            transforms of a view do not make a key.
 
     Example:
         >>> import numpy as np
@@ -38,6 +41,7 @@ class MultiView(_MultiView):
                  **kwargs: Any):
         super().__init__(transforms, num_views, **kwargs)
         self.keys = tuple(keys)
+        check_alignment([self], complete=False)
 
     def transform(self, results: dict) -> dict:
         """Make the views."""

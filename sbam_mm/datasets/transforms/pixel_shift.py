@@ -42,6 +42,9 @@ class PixelShift(BaseTransform):
         ((4, 4, 3), (4, 4, 3))
     """
 
+    # Tells check_alignment that maps can follow.
+    records_box = True
+
     def __init__(self,
                  size: int = 224,
                  max_shift: int = 31,
