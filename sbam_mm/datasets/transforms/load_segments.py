@@ -43,9 +43,9 @@ class LoadSegments(MapLoader):
     Raises:
         ValueError: If there is no such file, or another mode; from our data
             sets, if another transform moves the image (``check_alignment``;
-            other data sets do not look); with the images, if a transform cropped without recording where, if the map
-            was made of another image, or if it has more than ``max_masks``
-            ids.
+            other data sets do not look); with the images, if a transform
+            cropped without recording where, if the map was made of another
+            image, or if it has more than ``max_masks`` ids.
 
     Example::
 
