@@ -10,8 +10,9 @@ DATA is a folder of images, or a config whose training images are taken. The
 result is one file (N, h, w) of ids, 0 for no mask, for LoadSegments, with a
 description (.json) and the images' checksums beside it.
 
-After an interruption the same command goes on. Several processes fill one
-file, each with its share of the images; the last one finishes it:
+After an interruption the same command goes on; where the maps are complete it
+does nothing, unless it has --force: then all are made again. Several processes
+fill one file, each with its share of the images; the last one finishes it:
 
     for i in 0 1 2 3; do CUDA_VISIBLE_DEVICES=$i python \
         tools/generate_segments.py DATA --backend sam --shard $i/4 \
@@ -89,6 +90,10 @@ def parse_args() -> argparse.Namespace:
         '--shard', default='0/1', metavar='I/N',
         help='do only share I, from 0, of N (default: 0/1)')
     parser.add_argument(
+        '--force', action='store_true',
+        help='make maps again that are complete, such as those of images that '
+        'changed; the old ones stay until then')
+    parser.add_argument(
         '--verify', action='store_true',
         help='make nothing; compare all images with the checksums')
     parser.add_argument(
@@ -153,9 +158,9 @@ def generate(args: argparse.Namespace, dataset: Any) -> SegmentMaps | None:
         settings=backend.settings,
         max_masks=args.max_masks,
         keep=args.keep)
-    writer = SegmentWriter(args.out, dataset, grid, details)
+    writer = SegmentWriter(args.out, dataset, grid, details, args.force)
     if writer.complete:
-        print(f'{args.out} is complete already.')
+        print(f'{args.out} is complete already; --force makes it again.')
         return SegmentMaps(args.out)
     todo = writer.todo(shard)
     unreadable = 0
@@ -186,8 +191,8 @@ def verify(args: argparse.Namespace, dataset: Any) -> SegmentMaps:
     if len(dataset) != len(maps.maps):
         raise ValueError(
             f'{args.out} has {len(maps.maps)} maps, but {args.data} has '
-            f'{len(dataset)} images; make the maps again, or name the images '
-            'they were made of.')
+            f'{len(dataset)} images; make the maps again with --force, or '
+            'name the images they were made of.')
     compared = sum(
         maps.verify(index, dataset.get_data_info(index)['img_path'])
         for index in track(range(mark.images), description='Checksums'))

@@ -71,7 +71,8 @@ class SegmentMaps(StoredMaps):
                 raise ValueError(
                     f'{checksums_path(path).name} has the shape '
                     f'{self.checksums.shape}, but there are {len(self.maps)} '
-                    'maps; delete both and make the maps again.')
+                    'maps; make the maps again with '
+                    'tools/generate_segments.py --force.')
 
     def verify(self,
                index: int,
@@ -102,6 +103,6 @@ class SegmentMaps(StoredMaps):
             raise ValueError(
                 f'the segment map {index} in {str(self.path)!r} was made of '
                 f'another image than {str(img_path)!r}, as the checksum says; '
-                'make the maps again with tools/generate_segments.py, or '
-                'bring back the images.')
+                'make the maps again with tools/generate_segments.py --force, '
+                'or bring back the images.')
         return True

@@ -1,8 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The tool that cuts a data set into segments: whole, shared, interrupted."""
 import importlib.util
+import io
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -169,6 +171,36 @@ def test_verify_and_preview(images, whole, tmp_path, start):
         target.write_bytes(path.read_bytes() + b' ' * (number == 5))
     code, words = start(copy, '--out', whole, '--verify')
     assert code == 2 and 'another image' in words
+
+
+def test_images_that_changed(images, whole, tmp_path, start):
+    """What the message says to do helps, and the old maps stay till then."""
+    copy = tmp_path / 'images'
+    shutil.copytree(images, copy)
+    changed = copy / 'n00' / '2.png'
+    Image.new('RGB', (24, 24)).save(changed)
+    before = whole.read_bytes()
+    index = sorted(copy.glob('*/*')).index(changed)
+    with pytest.raises(ValueError, match='generate_segments.py --force'):
+        SegmentMaps(whole).verify(index, changed)
+    code, words = start(copy, '--out', whole, *QUICK)
+    assert code == 0 and 'already; --force makes it again' in words
+    for share in ('0/2', '1/2'):
+        assert whole.read_bytes() == before
+        code, words = start(copy, '--out', whole, '--force', '--shard', share,
+                            *QUICK)
+        assert code == 0, words
+    assert SegmentMaps(whole).verify(index, changed)
+    old = np.lib.format.read_array(io.BytesIO(before))
+    new = np.load(whole)
+    assert [i for i in range(7) if (old[i] != new[i]).any()] == [index]
+    assert len(list(whole.parent.glob('whole.*'))) == 3
+    # Other settings, too; the same command without --force goes on.
+    code, words = start(copy, '--out', whole, '--force', '--shard', '0/2',
+                        '--max-masks', 1, *QUICK)
+    code, words = start(copy, '--out', whole, '--max-masks', 1, *QUICK)
+    assert code == 0 and words.count('3 images,') == 1, words
+    assert np.load(whole).max() == 1
 
 
 def test_only_some_classes(images, tmp_path, start):

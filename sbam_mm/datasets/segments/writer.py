@@ -26,6 +26,9 @@ class SegmentWriter:
         grid (tuple[int, int]): Rows and columns of a stored map.
         details (dict): The back-end, its settings and how its masks become
             ids: whatever must not change halfway. JSON's types only.
+        anew (bool): Make all maps again where they were published before;
+            the old ones stay until the new ones are complete. Defaults to
+            False.
 
     Raises:
         ValueError: If the path does not end on ``.npy``, or the file was
@@ -37,7 +40,8 @@ class SegmentWriter:
                  path: str | Path,
                  dataset: Any,
                  grid: tuple[int, int],
-                 details: dict):
+                 details: dict,
+                 anew: bool = False):
         self.path = Path(path)
         if self.path.suffix != '.npy':
             raise ValueError(f'segments become a .npy file, not '
@@ -53,10 +57,12 @@ class SegmentWriter:
         self.checksums = MapWriter(
             checksums_path(self.path), MapInfo((), mark, made_by), np.uint64)
         self._begun = self.path.with_suffix('.json.tmp')
-        self._open()
+        self._open(anew)
 
-    def _open(self) -> None:
-        self.complete = self.path.is_file()
+    def _open(self, anew: bool) -> None:
+        # Maps that are being made anew have both files.
+        self.complete = self.path.is_file() and not (
+            anew or self.maps.partial.is_file())
         if self.complete:
             self._compare(self.path.with_suffix('.json'), 'made')
             return
@@ -74,7 +80,7 @@ class SegmentWriter:
         for part in (self.maps, self.checksums):
             if not _has_room(part):
                 # Another process may just have published them.
-                self.complete = self.path.is_file()
+                self.complete = self.path.is_file() and not anew
                 if not self.complete:
                     raise self._lost(part.partial)
                 return
@@ -103,10 +109,10 @@ class SegmentWriter:
                 if theirs.get(name) != ours.get(name))
         else:
             return
-        delete = self._parts() if made == 'begun' else repr(self.path.name)
+        anew = f'delete {self._parts()}' if made == 'begun' else 'give --force'
         raise ValueError(
             f'the maps {str(self.path)!r} were {made} with {how}; give the '
-            f'same again, another --out, or delete {delete} to start anew.')
+            f'same again, another --out, or {anew} to start anew.')
 
     def finished(self) -> np.ndarray:
         """Which images are done, by any process: (N,) bool."""
