@@ -4,7 +4,8 @@
 Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
 Self-supervised Learning*, BMVC 2024, section 3.2.
 """
-from typing import List, Optional, Sequence, Tuple
+from inspect import signature
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -156,7 +157,7 @@ class SegmentBias(nn.Module):
             FlexAttention, on CUDA only. Defaults to "sdpa".
 
     Raises:
-        ValueError: If an option is unknown.
+        ValueError: If an option is unknown or has no such value.
 
     Example:
         >>> bias = SegmentBias(num_layers=12, num_heads=3, init=(.5, -.5))
@@ -181,10 +182,20 @@ class SegmentBias(nn.Module):
                 f'sharing={sharing!r}, kernel={kernel!r} are no options of '
                 f'segment_bias; choose one of {", ".join(SHARINGS)} and of '
                 f'{", ".join(KERNELS)}.')
-        if not relations or set(relations) - set(RELATIONS):
+        if (isinstance(relations, str) or not relations
+                or set(relations) - set(RELATIONS)):
             raise ValueError(
-                f'relations={tuple(relations)} are not those of segments; '
-                f'choose one or both of {", ".join(RELATIONS)}.')
+                f'relations={relations!r} are not those of segments; give a '
+                f'list of one or both of {", ".join(RELATIONS)}.')
+        if not _is_pair(init):
+            raise ValueError(
+                f'init={init!r} does not say where u_pos and u_neg start; '
+                'give segment_bias.init two numbers, such as (0., 0.).')
+        if not isinstance(max_segments, int) or max_segments < 1:
+            raise ValueError(
+                f'max_segments={max_segments!r} leaves no segments; give '
+                "segment_bias.max_segments the paper's 5, or the --max-masks "
+                'of the maps.')
         if kernel == 'flex' and not flex_available():
             raise ValueError(
                 "kernel='flex' wants CUDA and torch 2.6 or newer; set "
@@ -205,6 +216,25 @@ class SegmentBias(nn.Module):
             else:
                 self.register_buffer(name, u, persistent=False)
 
+    @classmethod
+    def of(cls, num_layers: int, num_heads: int,
+           options: Mapping[str, Any]) -> 'SegmentBias':
+        """From the ``segment_bias`` of an encoder's config.
+
+        Args:
+            num_layers, num_heads (int): Of the encoder.
+            options (Mapping[str, Any]): The other arguments.
+
+        Raises:
+            ValueError: If there is no such argument.
+        """
+        known = list(signature(cls).parameters)[2:]
+        if not isinstance(options, Mapping) or set(options) - set(known):
+            raise ValueError(
+                f'segment_bias={options!r} is not understood; give a dict of '
+                f'some of {", ".join(known)}, or dict() for the defaults.')
+        return cls(num_layers, num_heads, **options)
+
     def forward(self, ids: Tensor) -> List[SegmentRelation]:
         """How each layer attends to tokens of these segments.
 
@@ -221,3 +251,8 @@ class SegmentBias(nn.Module):
             for u_pos, u_neg in zip(self.u_pos.expand(shape),
                                     self.u_neg.expand(shape))
         ]
+
+
+def _is_pair(init: Any) -> bool:
+    return isinstance(init, (list, tuple)) and len(init) == 2 and all(
+        isinstance(value, (int, float)) for value in init)

@@ -12,6 +12,7 @@ from sbam_mm.layers import (
     packed_attention,
 )
 from sbam_mm.layers.segment_flex import SegmentBlocks, flex_segment_attention
+from sbam_mm.models.backbones import MaskedViT
 
 pytestmark = pytest.mark.unit
 HEADS, DIM, WIDTH = 2, 8, 9
@@ -211,8 +212,18 @@ def test_parameters_of_table_5(sharing, count):
 @pytest.mark.parametrize('options, words', [
     (dict(sharing='layer'), 'head_and_layer'),
     (dict(relations=['same']), 'positive, negative'),
+    (dict(relations='positive'), "relations='positive' are .* a list of one"),
     (dict(kernel='triton'), 'sdpa, flex'),
+    (dict(init=.5), 'init=0.5 does .* two numbers'),
+    (dict(init=(.5, )), 'two numbers'),
+    (dict(init=(.5, None)), 'two numbers'),
+    (dict(max_segments=0), 'max_segments=0 leaves no segments'),
+    (dict(max_segments=2.5), 'max_segments=2.5 leaves no'),
+    (dict(shared=True), "'shared': True} is not .* a dict of some of shar"),
+    (True, 'segment_bias=True is not .* or dict[(][)] for the defaults'),
 ])
 def test_bad_options(options, words):
     with pytest.raises(ValueError, match=words):
-        SegmentBias(2, 2, **options)
+        MaskedViT(
+            arch=dict(embed_dims=8, num_layers=2, num_heads=2,
+                      feedforward_channels=8), segment_bias=options)

@@ -88,8 +88,8 @@ class MaskedViT(HidesPatches, VisionTransformer):
         if with_cp:
             recompute(self.layers)
         self.pos_embed.requires_grad = learned_position
-        self.segment_bias = None if segment_bias is None else SegmentBias(
-            self.num_layers, self.arch_settings['num_heads'], **segment_bias)
+        self.segment_bias = None if segment_bias is None else SegmentBias.of(
+            self.num_layers, self.arch_settings['num_heads'], segment_bias)
 
     def init_weights(self) -> None:
         """MAE's initialisation, or with learned positions DINO's."""
