@@ -2,14 +2,30 @@
 """What is fixed about an evaluation before it starts: its settings."""
 import ast
 from dataclasses import dataclass, fields, replace
+from math import inf
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Collection, Dict, List, Optional, Sequence, Tuple
 
 from .knn import KS
+from .pooling import POOLINGS, blocks_for
 
 # iBOT and DINOv2 try learning rates of this range, times batch / 256.
 RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2,
          5e-2, 1e-1)
+
+
+def _above_zero(name: str, *values: float) -> None:
+    for value in values:
+        if not 0 < value < inf:
+            raise ValueError(f'{name} has no meaning with {value}; give '
+                             'a number above 0.')
+
+
+def _one_of(name: str, known: Collection[str], *values: str) -> None:
+    for value in values:
+        if value not in known:
+            raise ValueError(f'{name} {value!r} is unknown; choose from '
+                             f'{", ".join(known)}.')
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,9 @@ class KNN:
     k: Tuple[int, ...] = KS
     temperature: float = 0.07
 
+    def __post_init__(self) -> None:
+        _above_zero('knn.temperature', self.temperature)
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -35,7 +54,7 @@ class Linear:
             16384.
         base_lr (float): Times batch / 256. Defaults to 0.1.
         warm_up (float): Epochs, of ``epochs``. Defaults to 10.
-        pooling (str): "cls", "avg" or "cls+avg". Defaults to "cls".
+        pooling (str): As one of :class:`Sweep`. Defaults to "cls".
         augment (bool): Crops and flips, so that the encoder runs every
             epoch; False trains on stored features. Defaults to True.
     """
@@ -45,6 +64,13 @@ class Linear:
     warm_up: float = 10
     pooling: str = 'cls'
     augment: bool = True
+
+    def __post_init__(self) -> None:
+        _above_zero('linear.base_lr', self.base_lr)
+        if not 0 <= self.warm_up < inf:
+            raise ValueError(f'linear.warm_up={self.warm_up} is no number of '
+                             'epochs; give 0 or more.')
+        _one_of('linear.pooling', POOLINGS, self.pooling)
 
 
 @dataclass(frozen=True)
@@ -68,6 +94,10 @@ class Sweep:
     rates: Tuple[float, ...] = RATES
     poolings: Tuple[str, ...] = ('cls', '4cls', 'cls+avg')
     augment: bool = True
+
+    def __post_init__(self) -> None:
+        _above_zero('linear-sweep.rates', *self.rates)
+        _one_of('linear-sweep.poolings', POOLINGS, *self.poolings)
 
 
 @dataclass(frozen=True)
@@ -95,8 +125,8 @@ class FewShot:
         lists (tuple[str, ...]): Files with lists made elsewhere, of different
             names, in place of ``shares``. Defaults to none.
         list_seed (int): Of the lists. Defaults to 0.
-        pooling (str): "cls" or "avg", of the frozen features. Defaults to
-            "cls".
+        pooling (str): "cls", "avg" or "cls+avg", of the frozen features.
+            Defaults to "cls".
         c (float): Inverse strength of the L2 penalty. Defaults to 0.1.
         finetune (bool): Also fine-tune, with the settings of the protocol
             "finetune". Defaults to False.
@@ -109,6 +139,16 @@ class FewShot:
     finetune: bool = False
 
     def __post_init__(self) -> None:
+        for share in self.shares:
+            if not 0 < share <= 1:
+                raise ValueError(
+                    f'fewshot.shares has {share}, which is no share of the '
+                    'training images; give numbers in (0, 1], such as 0.01.')
+        _above_zero('fewshot.c', self.c)
+        # Features of the last block are what is stored.
+        _one_of('fewshot.pooling',
+                [name for name in POOLINGS if blocks_for([name]) == 1],
+                self.pooling)
         names = [Path(path).stem for path in self.lists]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
@@ -137,11 +177,12 @@ def settings_of(protocols: Sequence[str],
             "knn.k=(10,20)". Defaults to none.
 
     Returns:
-        dict[str, Any]: The settings by protocol, all protocols included
-        whose settings are changed.
+        dict[str, Any]: The settings by protocol; those of "finetune" also
+        where they are changed for "fewshot".
 
     Raises:
-        ValueError: For a protocol, setting or value that is unknown.
+        ValueError: For a protocol, setting or value that is unknown or has
+            no meaning, or for a change of what is not asked for.
 
     Example:
         >>> settings_of(['knn'], ['knn.k=5'])
@@ -161,6 +202,14 @@ def settings_of(protocols: Sequence[str],
         known = chosen.get(protocol, PROTOCOLS[protocol])
         chosen[protocol] = replace(known, **{
             key: _value(known, key, text, change)})
+    tunes = 'fewshot' in protocols and chosen['fewshot'].finetune
+    for change in changes:
+        protocol = change.partition('.')[0]
+        if protocol not in protocols and not (
+                tunes and protocol == 'finetune'):
+            raise ValueError(f'--set {change} changes nothing without '
+                             f'{protocol}; add it to --protocol, or leave '
+                             'the setting out.')
     return chosen
 
 

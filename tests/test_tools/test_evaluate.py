@@ -81,13 +81,14 @@ COMMON = ('--data', 'data', '--workers', 0, '--batch-size', 32)
 
 
 def test_all_protocols_and_a_second_call(place, run):
-    args = ('ours.pth', '--config', SMALL, *COMMON, '--out', 'out', '--set',
-            'knn.k=(3,500)', 'linear.epochs=2', 'linear.warm_up=1',
+    every = 'knn,linear,linear-sweep,finetune,fewshot'
+    common = ('ours.pth', '--config', SMALL, *COMMON, '--out', 'out')
+    knn = ('--set', 'knn.k=(3,500)')
+    args = (*common, *knn, '--set', 'linear.epochs=2', 'linear.warm_up=1',
             'linear-sweep.epochs=2', 'linear-sweep.rates=(0.01,0.1)',
             'linear-sweep.augment=False', 'finetune.epochs=1',
             'finetune.batch=16', 'fewshot.shares=(0.1,)')
-    every = 'knn,linear,linear-sweep,finetune,fewshot'
-    first = run(*args, '--protocol', 'knn', cwd=place)
+    first = run(*common, *knn, '--protocol', 'knn', cwd=place)
     assert first.returncode == 0, first.stderr
     first = json.loads((place / 'out/results.json').read_text())
     second = run(*args, '--protocol', every, cwd=place)
@@ -119,8 +120,8 @@ def test_all_protocols_and_a_second_call(place, run):
     third = run(*args, '--protocol', every, cwd=place)
     assert third.stdout.count('skipped') == 5
     assert json.loads((place / 'out/results.json').read_text()) == found
-    other = run(*args, 'finetune.epochs=2', '--protocol', 'finetune',
-                cwd=place)
+    other = run(*common, '--set', 'finetune.epochs=2', 'finetune.batch=16',
+                '--protocol', 'finetune', cwd=place)
     assert other.returncode == 2
     assert 'other settings (epochs)' in other.stderr
 
@@ -184,9 +185,9 @@ SHARED = ('bash', ROOT / 'tools' / 'dist_evaluate.sh')
 
 @pytest.mark.dist
 def test_two_processes_find_the_same_and_fine_tune_together(place, run):
-    args = ('--config', SMALL, *COMMON, '--set', 'knn.k=5',
-            'linear.epochs=1', 'finetune.epochs=1', 'finetune.batch=8')
-    result = start('ours.pth', 2, *args, '--out', 'two', '--protocol',
+    args = ('--config', SMALL, *COMMON, '--set', 'knn.k=5')
+    result = start('ours.pth', 2, *args, 'finetune.epochs=1',
+                   'finetune.batch=8', '--out', 'two', '--protocol',
                    'knn,finetune', cwd=place, tool=SHARED)
     assert result.returncode == 0, result.stderr[-3000:]
     assert result.stdout.count('knn ...') == 1
@@ -223,8 +224,7 @@ def test_two_processes_say_one_sentence(place):
     (('--set', 'knn.n=3'), 'KNN has k, temperature'),
     (('--set', 'knn.k=x'), 'value of the wrong kind'),
     (('--set', 'knn.k=x', '--set', 'knn.temperature=1'), '--set knn.k=x'),
-    (('--set', "fewshot.lists=('a/1.txt','b/1.txt')"),
-     "has 2 files named '1'"),
+    (('--set', 'linear.epochs=2'), 'changes nothing without linear'),
     (('--data', 'nowhere'), 'nowhere does not exist'),
     (('--arch', 'base'), 'made by a model of other sizes'),
     (('--config', 'none.py'), 'the config none.py does not exist'),
