@@ -25,14 +25,16 @@ class Segments:
 
     Args:
         ids (Tensor): uint8 or int64 (B, L): 0 = unknown, segments from 1.
-        count (int): The highest id there may be, the paper's c.
+        count (int): The highest id there may be, the paper's c. Higher ones
+            are unknown.
 
     Attributes:
         ids (Tensor): int64 (B, 1 + L). The class token comes first, unknown.
     """
 
     def __init__(self, ids: Tensor, count: int):
-        self.ids = F.pad(ids.long(), (1, 0))
+        ids = ids.long()
+        self.ids = F.pad(ids.where(ids <= count, 0), (1, 0))
         self.count = count
         self._layout: Optional[PackedLayout] = None
         self._packed: Optional[Tensor] = None
@@ -239,7 +241,8 @@ class SegmentBias(nn.Module):
         """How each layer attends to tokens of these segments.
 
         Args:
-            ids (Tensor): uint8 or int64 (B, L), at most ``max_segments``.
+            ids (Tensor): uint8 or int64 (B, L); those above ``max_segments``
+                are unknown.
 
         Returns:
             list[SegmentRelation]: One per layer.

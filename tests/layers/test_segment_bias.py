@@ -182,6 +182,25 @@ def test_class_token_and_unknown_get_nothing():
     assert torch.equal(matrix[0], expected.expand(HEADS, -1, -1))
 
 
+def test_ids_above_the_highest_are_unknown():
+    """In every kernel; one of them has no channel for them."""
+    lengths = LENGTHS[1]
+    layout, ids = layout_of(lengths), ids_of(lengths)
+    q, k, v = (x.detach() for x in qkv_of(lengths))
+    relation, = SegmentBias(
+        1, HEADS, init=(3., -2.), max_segments=2)(ids)
+    u_pos, u_neg = u = relation.u_pos, relation.u_neg
+    expected = loop_over_pairs(
+        q, k, v, torch.where(ids > 2, 0, ids), layout, *u)
+    assert not torch.allclose(
+        expected, loop_over_pairs(q, k, v, ids, layout, *u), atol=1e-2)
+    blocks = relation.segments.blocks(layout)
+    for out in (relation(q, k, v, layout),
+                RecordedAttention(relation)(q, k, v, layout),
+                flex_segment_attention(q, k, v, u_pos, u_neg, blocks)):
+        torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
+
+
 def test_nothing_known_is_plain_attention():
     layout = layout_of([3, 5, 5])
     q, k, v = qkv_of([3, 5, 5])
