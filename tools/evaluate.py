@@ -120,7 +120,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='default: 0')
     parser.add_argument(
         '--amp', action='store_true', help='the frozen encoder computes in '
-        'bfloat16')
+        'bfloat16; is in the results')
     parser.add_argument(
         '--device', help='default: cuda where there is one, else cpu')
     parser.add_argument(
@@ -160,7 +160,8 @@ def run(args: argparse.Namespace) -> List[Path]:
         seed=args.seed)
     store = ResultStore(args.out, facts)
     todo = [name for name in names
-            if args.force or not store.has(name, run_settings(settings, name))]
+            if args.force
+            or not store.has(name, run_settings(settings, name, args.amp))]
     say(f'{args.checkpoint}: {len(report.matched)} parameters loaded; '
         f'{images.root}: {len(images.train)} + {len(images.test)} images, '
         f'{len(images.classes)} classes')
@@ -189,8 +190,8 @@ def run(args: argparse.Namespace) -> List[Path]:
         if is_main_process():
             versions = dict(collect_versions(),
                             processes=str(get_world_size()))
-            store.add(name, run_settings(settings, name), found, versions,
-                      time.monotonic() - start)
+            store.add(name, run_settings(settings, name, args.amp), found,
+                      versions, time.monotonic() - start)
     say(f'\n{store.page()}')
     return [store.path, store.path.with_suffix('.md')]
 
@@ -201,9 +202,12 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
-def run_settings(settings: dict, name: str) -> dict:
+def run_settings(settings: dict, name: str, amp: bool) -> dict:
     """What a protocol's numbers depend on."""
     found: dict[str, Any] = asdict(settings[name])
+    # Fine-tuning takes its precision from its config.
+    if name != 'finetune':
+        found['amp'] = amp
     if name == 'fewshot' and settings[name].finetune:
         found['tuning'] = asdict(
             settings.get('finetune', PROTOCOLS['finetune']))

@@ -64,9 +64,14 @@ class ResultStore:
         known = self.content['protocols'].get(protocol)
         if known is None:
             return False
-        if known['settings'] != _plain(settings):
-            changed = [key for key in _plain(settings)
-                       if known['settings'].get(key) != _plain(settings)[key]]
+        wanted = _plain(settings)
+        before = dict(known['settings'])
+        if 'amp' in wanted:
+            # Earlier files do not say it.
+            before.setdefault('amp', False)
+        if before != wanted:
+            changed = [key for key in wanted
+                       if before.get(key) != wanted[key]]
             raise ValueError(
                 f'{self.path} has results of {protocol} with other settings '
                 f'({", ".join(changed)}); add --force to replace them, or '

@@ -126,6 +126,26 @@ def test_all_protocols_and_a_second_call(place, run):
     assert 'other settings (epochs)' in other.stderr
 
 
+def test_results_in_bfloat16_are_not_those_without(place, run):
+    args = ('ours.pth', '--config', SMALL, *COMMON, '--out', 'amp', '--set',
+            'knn.k=3')
+    path = place / 'amp/results.json'
+    assert run(*args, '--amp', cwd=place).returncode == 0
+    settings = json.loads(path.read_text())['protocols']['knn']['settings']
+    assert settings['amp'] is True
+    assert 'amp True' in path.with_suffix('.md').read_text()
+    other = run(*args, cwd=place)
+    assert other.returncode == 2
+    assert 'knn with other settings (amp)' in other.stderr
+    assert run(*args, '--force', cwd=place).returncode == 0
+    # A file from before it was recorded: without.
+    found = json.loads(path.read_text())
+    assert found['protocols']['knn']['settings'].pop('amp') is False
+    path.write_text(json.dumps(found))
+    assert 'knn: finished before' in run(*args, cwd=place).stdout
+    assert 'other settings (amp)' in run(*args, '--amp', cwd=place).stderr
+
+
 def test_lists_made_elsewhere(place, run):
     """The last line has no end; every image of a list is learnt from."""
     for name, count in (('two', 2), ('four', 4)):
