@@ -142,9 +142,10 @@ def read_image_set(root: Union[str, Path],
     images = _torchvision(folder) or (
         _tiny_imagenet(folder) if (folder / 'val' / 'val_annotations.txt'
                                    ).is_file() else _class_folders(folder))
+    if classes is not None:
+        images = images.restrict(_read_classes(Path(classes), images.classes))
     _check(images)
-    return images if classes is None else images.restrict(
-        _read_classes(Path(classes), images.classes))
+    return images
 
 
 def _torchvision(folder: Path) -> Optional[ImageSet]:
@@ -211,8 +212,9 @@ def _labelled(folder: Path, half: str, names: Iterable[str]) -> Samples:
 
 def _check(images: ImageSet) -> None:
     if not images.test:
-        raise ValueError(f'{images.root} holds no test image; fill its class '
-                         'folders, or give another folder.')
+        raise ValueError(
+            f'{images.root} holds no test image of its classes, or of those '
+            'asked for; fill their folders, or give another folder.')
     counts: Dict[int, int] = {}
     for _, label in images.train:
         counts[label] = counts.get(label, 0) + 1

@@ -67,6 +67,22 @@ def test_some_classes(folders, tmp_path):
         read_image_set(folders, names)
 
 
+def test_only_the_classes_asked_for_need_images(folders, tmp_path):
+    names = tmp_path / 'names.txt'
+    names.write_text('ant\nbee\n')
+    for path in (folders / 'train' / 'big cat').iterdir():
+        path.unlink()
+    with pytest.raises(ValueError, match="no training image, e.g. 'big cat'"):
+        read_image_set(folders)
+    assert len(read_image_set(folders, names).train) == 8
+    for name in ('ant', 'bee'):
+        for path in (folders / 'val' / name).iterdir():
+            path.unlink()
+    # Test images are left, but of no class asked for.
+    with pytest.raises(ValueError, match='holds no test image of'):
+        read_image_set(folders, names)
+
+
 def test_tiny_imagenet(tmp_path, monkeypatch):
     root = write_image_set('TinyImageNet', tmp_path / 'tiny', monkeypatch,
                            [0, 0, 1, 1], [1, 0])
