@@ -39,6 +39,7 @@ from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.runner import set_random_seed  # noqa: E402
 
 from sbam_mm.cli import run_or_explain  # noqa: E402
+from sbam_mm.datasets.class_lists import CLASS_LISTS  # noqa: E402
 from sbam_mm.engine.launch import (  # noqa: E402
     LaunchError,
     LaunchParser,
@@ -99,8 +100,8 @@ def parse_args() -> argparse.Namespace:
         default='teacher',
         help='which encoder of DINO and iBOT (default: teacher)')
     parser.add_argument(
-        '--classes', help='file with the classes to use, one a line, e.g. '
-        "ImageNet-100's")
+        '--classes', help='only these classes: '
+        f'{", ".join(CLASS_LISTS)}, or a file with one folder name a line')
     parser.add_argument(
         '--set',
         nargs='+',

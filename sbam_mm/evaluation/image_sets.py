@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
+from sbam_mm.datasets.class_lists import CLASS_LISTS
 from sbam_mm.datasets.sources import class_folders, image_files
 from sbam_mm.datasets.torchvision_images import (
     FOLDERS,
@@ -119,9 +120,11 @@ def read_image_set(root: Union[str, Path],
             ``test/<class>/`` or ``val/<class>/``; of Tiny ImageNet; or a
             folder with "cifar-10-batches-py", "cifar-100-python" or
             "stl10_binary" in it, or one of these.
-        classes (str or Path, optional): A file that names the classes to
-            use, one a line (what follows the first blank is ignored where
-            the whole line is no class). Defaults to None, all.
+        classes (str or Path, optional): "imagenet100" or another key of
+            :data:`sbam_mm.datasets.class_lists.CLASS_LISTS`, or a file that
+            names the classes to use, one a line (what follows the first
+            blank is ignored where the whole line is no class). Defaults to
+            None, all.
 
     Returns:
         ImageSet: Every class has training images, and there are test images.
@@ -133,7 +136,7 @@ def read_image_set(root: Union[str, Path],
     Example::
 
         cifar = read_image_set('data/cifar10')
-        few = read_image_set('data/imagenet', 'imagenet100.txt')
+        few = read_image_set('data/imagenet', 'imagenet100')
     """
     folder = Path(root).expanduser().resolve()
     if not folder.is_dir():
@@ -143,7 +146,9 @@ def read_image_set(root: Union[str, Path],
         _tiny_imagenet(folder) if (folder / 'val' / 'val_annotations.txt'
                                    ).is_file() else _class_folders(folder))
     if classes is not None:
-        images = images.restrict(_read_classes(Path(classes), images.classes))
+        images = images.restrict(
+            CLASS_LISTS.get(str(classes))
+            or _read_classes(Path(classes), images.classes))
     _check(images)
     return images
 
@@ -232,8 +237,9 @@ def _check(images: ImageSet) -> None:
 
 def _read_classes(path: Path, known: Sequence[str]) -> List[str]:
     if not path.is_file():
-        raise ValueError(f'the list of classes {path} does not exist; correct '
-                         'its path.')
+        raise ValueError(
+            f'the list of classes {path} does not exist; correct its path, or '
+            f'take a known list ({", ".join(CLASS_LISTS)}).')
     lines = [line.strip() for line in path.read_text().splitlines()]
     names = [line if line in known else line.split()[0]
              for line in lines if line and not line.startswith('#')]

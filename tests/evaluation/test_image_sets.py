@@ -1,24 +1,29 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Image sets as they lie on disks, and lists of few of their images."""
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from image_set_files import painted, write_image_set
 from PIL import Image
 
+from sbam_mm.datasets.class_lists import CLASS_LISTS
 from sbam_mm.datasets.stored_maps import DatasetMark
 from sbam_mm.datasets.torchvision_images import FOLDERS
+from sbam_mm.evaluation.encoders import recipe_of
 from sbam_mm.evaluation.few_shot import (
     few_of,
     few_shot_list,
     read_few_shot_list,
     write_few_shot_list,
 )
+from sbam_mm.evaluation.finetune import finetune_config
 from sbam_mm.evaluation.image_sets import ImageSet, read_image_set
 from sbam_mm.registry import DATASETS
 
 pytestmark = pytest.mark.unit
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 
 def image(path, value):
@@ -81,6 +86,29 @@ def test_only_the_classes_asked_for_need_images(folders, tmp_path):
     # Test images are left, but of no class asked for.
     with pytest.raises(ValueError, match='holds no test image of'):
         read_image_set(folders, names)
+
+
+def test_imagenet100_of_imagenet(tmp_path):
+    """By name, as in ImageFolder; fine-tuning learns its hundred classes."""
+    wanted = CLASS_LISTS['imagenet100']
+    for half in ('train', 'val'):
+        for name in ('n00000001', *wanted, 'n99999999'):
+            path = tmp_path / 'imagenet' / half / name / '0.jpg'
+            path.parent.mkdir(parents=True)
+            path.touch()
+    images = read_image_set(tmp_path / 'imagenet', 'imagenet100')
+    assert images.classes == wanted
+    assert images.train == tuple(
+        (f'train/{name}/0.jpg', label) for label, name in enumerate(wanted))
+    cfg = finetune_config(
+        recipe_of(arch='tiny'), images, 'a.pth', tmp_path,
+        CONFIGS / 'finetune/small.py', 192)
+    assert cfg.model.head.num_classes == 100
+    assert cfg.data_preprocessor.num_classes == 100
+    lines = Path(cfg.train_dataloader.dataset.ann_file).read_text()
+    assert lines.splitlines()[-1] == f'train/{wanted[-1]}/0.jpg 99'
+    with pytest.raises(ValueError, match='known list .imagenet100'):
+        read_image_set(tmp_path / 'imagenet', 'imagenet10')
 
 
 def test_tiny_imagenet(tmp_path, monkeypatch):
