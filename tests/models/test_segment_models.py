@@ -173,6 +173,24 @@ def test_converters_drop_the_bias_by_name(tmp_path):
     assert load_weights(MaskedViT(**SIZE), str(path)).share == 1.
 
 
+@pytest.mark.parametrize('kind', ['MAE', 'DINO'])
+def test_the_student_as_a_file_is_a_plain_vit(tmp_path, kind):
+    if kind == 'MAE':
+        student = distil(saved(mae(), tmp_path))
+    else:
+        student = dino(backbone=SIZE, kind=DistilDINO, teacher=dict(
+            type='sbam_mm.FrozenDINO',
+            backbone=dict(type=VIT, learned_position=True, **GUIDED),
+            head=DINO_HEAD, checkpoint=saved(dino(), tmp_path)))
+    # It must not be mistaken for its teacher.
+    torch.nn.init.normal_(student.backbone.cls_token)
+    done = from_ours(student.state_dict(), 'ours', part='encoder')
+    plain = torch.nn.ModuleDict(dict(backbone=MaskedViT(**SIZE)))
+    plain.load_state_dict(done.state, strict=True)
+    for key, value in student.backbone.state_dict().items():
+        assert torch.equal(plain.state_dict()[f'backbone.{key}'], value)
+
+
 @pytest.mark.parametrize('masker', ['RandomMasker', 'SBAM'])
 def test_mae_learns_its_bias(masker):
     images, maps = crops(count=4)
