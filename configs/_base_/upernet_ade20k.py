@@ -1,8 +1,8 @@
 """UperNet on ADE20K at 512 x 512 for a ViT-B, 8 GPUs with 2 images each.
 
-MAE's recipe (CVPR 2022, appendix A.4), which is BEiT's: AdamW 1e-4 for 16
-images, layer decay, 1,500 steps of warm-up, then linear to 0. A config adds
-the backbone.
+MAE's recipe (CVPR 2022, appendix A.4: BEiT's code, 100 epochs, 16 images) with
+the values of mmsegmentation's config for MAE's ViT-B: AdamW 1e-4, layer decay
+0.65, 1,500 steps of warm-up, then linear to 0. A config adds the backbone.
 
 Expects DATA_ROOT (default: data/ade/ADEChallengeData2016) with
 images/{training,validation} and annotations/{training,validation}, and

@@ -10,8 +10,9 @@ Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/ade20k \
 """
 _base_ = '../_base_/upernet_ade20k.py'
 
-# ViT-L as in BEiT's recipe but for the rate: the paper searches learning rate
-# and layer decay and does not name what it found.
+# Depths and drop path are those of mmsegmentation's BEiT-L, which has rate
+# 2e-5, layer decay 0.95, 3,000 steps of warm-up and 640 pixels. The paper
+# names none for ViT-L: here layer decay 0.8, and ViT-B's in all else.
 width = 1024
 model = dict(
     backbone=dict(
