@@ -438,6 +438,45 @@ def test_models_that_do_not_fit(tmp_path):
         FrozenDINO(dict(type=VIT, **GUIDED), DINO_HEAD, guided)
 
 
+FINE = dict(SIZE, patch_size=4)
+WIDE = dict(SIZE, arch=dict(ARCH, embed_dims=48))
+
+
+@pytest.mark.parametrize('student, options, words', [
+    (FINE, dict(start='scratch'), 'patches of 4 pixels, the teacher of 8'),
+    (SIZE, dict(weight=-1.), 'weight=-1.0 of the attention error would'),
+    (SIZE, dict(weight=float('nan')), 'weight=nan'),
+])
+def test_mae_pairs_that_do_not_fit(tmp_path, student, options, words):
+    teacher = FrozenTeacher(
+        dict(type=VIT, **GUIDED), saved(mae(), tmp_path))
+    with pytest.raises(ValueError, match=words):
+        mae(student, DistilMAE, teacher=teacher, **options)
+
+
+@pytest.mark.parametrize('student, options, words', [
+    (FINE, dict(), 'patches of 4 pixels, the teacher of 8'),
+    (WIDE, dict(), "the teacher's backbone, as which .* of other sizes"),
+    (SIZE, dict(temperature=0.), 'temperature=0.0 makes no prob'),
+    (SIZE, dict(head=dict(DINO_HEAD, out_dim=32), start='scratch'),
+     '32 prototypes, the teacher 16'),
+    (SIZE, dict(head=dict(DINO_HEAD, hidden_dim=32)),
+     "the teacher's head, as which the student starts, .* of other sizes"),
+    (SIZE, dict(teacher='MAE'), "type='sbam_mm.FrozenDINO'"),
+])
+def test_dino_pairs_that_do_not_fit(tmp_path, student, options, words):
+    backbone = dict(type=VIT, learned_position=True)
+    if options.get('teacher'):
+        teacher = FrozenTeacher(
+            dict(backbone, **GUIDED), saved(mae(), tmp_path))
+    else:
+        teacher = FrozenDINO(
+            dict(backbone, **GUIDED), DINO_HEAD, saved(dino(), tmp_path))
+    parts = dict(backbone=dict(backbone, **student), head=DINO_HEAD)
+    with pytest.raises(ValueError, match=words):
+        DistilDINO(**{**parts, **options, 'teacher': teacher})
+
+
 @pytest.mark.parametrize('options, words', [
     (dict(sharing='fixed'), 'u_neg 2 x 3 instead of no parameters'),
     (dict(relations=['positive']), 'u_neg 2 x 3 instead of u_pos 2 x 3[)]'),

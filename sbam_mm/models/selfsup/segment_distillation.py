@@ -104,8 +104,9 @@ class DistilMAE(MAE):
         **kwargs: Of :class:`MAE`.
 
     Raises:
-        ValueError: If student and teacher have different layers or heads, or
-            the student a segment bias and the teacher none.
+        ValueError: If student and teacher have different layers, heads or
+            patches, the student a segment bias or the teacher none, or a
+            number is out of range.
 
     Example::
 
@@ -134,6 +135,10 @@ class DistilMAE(MAE):
         super().__init__(backbone, teacher=teacher, **kwargs)
         check_start(start)
         check_pair(self.backbone, self.teacher.vit)
+        if not weight >= 0:
+            raise ValueError(f'weight={weight} of the attention error would '
+                             "reward it; give the paper's 1, or another "
+                             'number from 0.')
         self.weight = weight
         self.start = start
 
@@ -214,6 +219,11 @@ def check_pair(student: nn.Module, teacher: nn.Module) -> None:
             f'the student has {shapes[0][0]} layers of {shapes[0][1]} heads, '
             f'the teacher {shapes[1][0]} of {shapes[1][1]}; give both '
             'backbones one arch.')
+    if student.patch_size != teacher.patch_size:
+        raise ValueError(
+            f'the student cuts patches of {student.patch_size} pixels, the '
+            f'teacher of {teacher.patch_size}; give both backbones one '
+            'patch_size.')
 
 
 @MODELS.register_module()
@@ -287,8 +297,9 @@ class DistilDINO(BaseSelfSupervisor):
         **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
 
     Raises:
-        ValueError: If student and teacher have different layers or heads, or
-            the student a segment bias and the teacher none.
+        ValueError: If student and teacher have different layers, heads or
+            patches, the student a segment bias or the teacher none, or a
+            number is out of range.
 
     Example::
 
@@ -317,7 +328,27 @@ class DistilDINO(BaseSelfSupervisor):
             backbone=build_part(backbone), head=build_part(head), **kwargs)
         check_start(start)
         self.teacher = build_part(teacher)
+        if not isinstance(self.teacher, FrozenDINO):
+            raise ValueError(
+                'a student of DINO learns from an encoder with its head, not '
+                f'from {type(self.teacher).__name__}; set '
+                "model.teacher.type='sbam_mm.FrozenDINO'.")
         check_pair(self.backbone, self.teacher.vit)
+        if self.head.out_dim != self.teacher.head.out_dim:
+            raise ValueError(
+                f'the student has {self.head.out_dim} prototypes, the teacher '
+                f'{self.teacher.head.out_dim}; give both heads one out_dim.')
+        if start == 'teacher':
+            for part in ('backbone', 'head'):
+                check_keys(
+                    getattr(self, part),
+                    getattr(self.teacher, part).state_dict(),
+                    min_share=1.,
+                    name=f"the teacher's {part}, as which the student starts,")
+        if not temperature > 0:
+            raise ValueError(f'temperature={temperature} makes no '
+                             "probabilities; give DINO's 0.1, or another "
+                             'positive number.')
         self.temperature = temperature
         self.start = start
 
