@@ -103,17 +103,28 @@ def parse_args() -> argparse.Namespace:
 
 
 def open_images(data: str, classes: str | None) -> Any:
-    """The data set, without a pipeline."""
+    """The data set, without a pipeline.
+
+    Raises:
+        ValueError: If a config has no data set that decodes images itself.
+    """
     if not data.endswith('.py'):
         return ImageFolder(data, classes=classes)
-    part = Config.fromfile(data).train_dataloader.dataset
+    part = Config.fromfile(data).get('train_dataloader') or {}
     while 'dataset' in part:
         part = part.dataset
-    part.update(pipeline=[], cache=False)
-    part.pop('repeats', None)
-    if classes:
-        part.classes = classes
     with DefaultScope.overwrite_default_scope('mmpretrain'):
+        kind = part.get('type', 'nothing')
+        found = DATASETS.get(kind) if isinstance(kind, str) else kind
+        if not (isinstance(found, type) and issubclass(found, ImageFolder)):
+            raise ValueError(
+                f'{data} trains on {getattr(kind, "__name__", kind)}, which '
+                'is no single folder of images; give that folder, or a config '
+                'whose train_dataloader.dataset is an sbam_mm.ImageFolder.')
+        part.update(pipeline=[], cache=False)
+        part.pop('repeats', None)
+        if classes:
+            part.classes = classes
         return DATASETS.build(part)
 
 
@@ -137,7 +148,7 @@ def image_and_checksum(dataset: Any,
             dataset.get_data_info(index)['img_path'],
             backend_args=getattr(dataset, 'backend_args', None))
     except OSError:
-        # Images that are not files have their pixels compared.
+        # No file, so that nothing can be compared later: any number but 0.
         content = b'' if image is None else image.tobytes()
     return image, checksum(content)
 

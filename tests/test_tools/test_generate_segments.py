@@ -254,6 +254,36 @@ def test_bad_options(images, tmp_path, start, args, words):
         assert not list(tmp_path.iterdir())
 
 
+FOLDER = "dict(type='sbam_mm.ImageFolder', data_root='{}', pipeline=[])"
+
+
+@pytest.mark.parametrize('dataset, words', [
+    ("dict(type='CustomDataset', data_root='{}')", 'trains on CustomDataset'),
+    (f"dict(type='ConcatDataset', datasets=[{FOLDER}])",
+     'trains on ConcatDataset'),
+    ("dict(type='Photographs')", 'trains on Photographs'),
+    ('', 'trains on nothing'),
+])
+def test_configs_without_a_folder(images, tmp_path, start, dataset, words):
+    config = tmp_path / 'config.py'
+    loader = dataset and f'train_dataloader = dict(dataset={dataset})'
+    config.write_text(loader.format(images))
+    code, said = start(config, '--out', tmp_path / 'a.npy')
+    last = said.strip().splitlines()[-1]
+    assert code == 2 and words in last and 'Traceback' not in said
+    assert 'give that folder' in last
+
+
+def test_a_config_whose_folder_is_repeated(images, whole, tmp_path, start):
+    config, path = tmp_path / 'config.py', tmp_path / 'a.npy'
+    config.write_text(
+        "train_dataloader = dict(dataset=dict(type='RepeatDataset', times=2, "
+        f'dataset={FOLDER.format(images)}))')
+    code, words = start(config, '--out', path, *QUICK)
+    assert code == 0, words
+    same(path, whole)
+
+
 def test_a_shard_that_finds_the_file_begun(images, tmp_path):
     """Both write to one file; neither makes it anew."""
     dataset = ImageFolder(str(images))
