@@ -59,7 +59,7 @@ def shrink_segmentor(model, checkpoint, arch=ARCH, side=SIDE, classes=None):
 
 def shrink_detector(model, checkpoint, arch=ARCH, side=SIDE, classes=None):
     """Change the model of a config in place."""
-    model.data_preprocessor.batch_augments[0].size = (side, side)
+    model.data_preprocessor.pad_size_divisor = side
     model.backbone.update(
         arch=arch,
         patch_size=8,

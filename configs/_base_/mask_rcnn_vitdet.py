@@ -13,7 +13,6 @@ default_scope = 'mmdet'
 
 classes = 80
 side = (1024, 1024)
-pad = dict(type='Pad', size=side, pad_val=dict(img=(114, 114, 114)))
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -31,13 +30,11 @@ train_pipeline = [
         recompute_bbox=True,
         allow_negative_crop=True),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
-    pad,
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=side, keep_ratio=True),
-    pad,
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='PackDetInputs',
@@ -73,10 +70,8 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_mask=True,
-        pad_size_divisor=32,
-        batch_augments=[
-            dict(type='BatchFixedSizePad', size=side, pad_mask=True)
-        ]),
+        # To the full square, with zeros after the normalisation.
+        pad_size_divisor=side[0]),
     backbone=dict(
         type='sbam_mm.ViTDet',
         arch='base',

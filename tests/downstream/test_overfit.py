@@ -127,9 +127,8 @@ def annotations_of(data, name):
 
 def steps_of_test(cfg):
     """The recipe's test pipeline at the test's size."""
-    load, resize, pad, labels, pack = cfg.test_dataloader.dataset.pipeline
-    return [load, dict(resize, scale=(SIDE, SIDE)),
-            dict(pad, size=(SIDE, SIDE)), labels, pack]
+    load, resize, labels, pack = cfg.test_dataloader.dataset.pipeline
+    return [load, dict(resize, scale=(SIDE, SIDE)), labels, pack]
 
 
 def test_a_detector_learns_images_by_heart(tmp_path):
@@ -141,7 +140,7 @@ def test_a_detector_learns_images_by_heart(tmp_path):
     cfg = base_config('configs/mmdet/vitdet_vitb_100e_coco.py', tmp_path)
     dense_configs.shrink_detector(
         cfg.model, pretrain(data, tmp_path), ARCH, SIDE, len(classes))
-    load, resize, pad, labels, pack = steps_of_test(cfg)
+    load, resize, labels, pack = steps_of_test(cfg)
     dataset = dict(
         type='CocoDataset',
         data_root=str(data['root']),
@@ -151,9 +150,9 @@ def test_a_detector_learns_images_by_heart(tmp_path):
     cfg.train_dataloader.dataset = dict(
         **dataset,
         filter_cfg=dict(filter_empty_gt=True),
-        pipeline=[load, labels, resize, pad, dict(type='PackDetInputs')])
+        pipeline=[load, labels, resize, dict(type='PackDetInputs')])
     cfg.val_dataloader.dataset = dict(
-        **dataset, test_mode=True, pipeline=[load, resize, pad, labels, pack])
+        **dataset, test_mode=True, pipeline=[load, resize, labels, pack])
     cfg.val_evaluator.ann_file = str(annotations)
     init_default_scope('mmdet')
     first, last, metrics = train_in_two_halves(cfg)
