@@ -15,7 +15,12 @@ from PIL import Image
 
 from sbam_mm.datasets import ImageFolder
 from sbam_mm.datasets.segment_maps import SegmentMaps, checksum
-from sbam_mm.datasets.segments import BACKENDS, Felzenszwalb, SegmentWriter
+from sbam_mm.datasets.segments import (
+    BACKENDS,
+    SAM,
+    Felzenszwalb,
+    SegmentWriter,
+)
 from sbam_mm.datasets.transforms import LoadSegments
 
 pytestmark = pytest.mark.integration
@@ -402,6 +407,36 @@ def test_sam_with_random_weights(
     code, words = start(images, '--out', tmp_path / 'no.npy', '--backend',
                         'sam', '--option', f'checkpoint={tmp_path}')
     assert code == 2 and 'no SAM checkpoint' in words
+
+
+def vit(folder, transformers):
+    """A model with an image processor, but of another kind."""
+    transformers.ViTModel(transformers.ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, image_size=32,
+        patch_size=8)).save_pretrained(folder)
+    transformers.ViTImageProcessor().save_pretrained(folder)
+
+
+@pytest.mark.parametrize('make, damaged, options, words', [
+    (None, '', dict(checkpoint=5), 'checkpoint=5 is no name; name a folder'),
+    (None, '', dict(device='gpu'), "device='gpu' cannot be used here .*cuda"),
+    (None, '', dict(device='cuda:99'), "device='cuda:99' cannot be used"),
+    (None, '', dict(points=2.5), 'points=2.5 cannot be; give a whole number'),
+    (vit, '', dict(), 'holds a ViTModel, which is no SAM; name a folder'),
+    (sam, 'model.safetensors', dict(), 'that can be loaded .SafetensorError'),
+    (sam, 'config.json', dict(), 'that can be loaded .*; name a folder'),
+])
+def test_sams_that_cannot_be_loaded(tmp_path, make, damaged, options, words):
+    transformers = pytest.importorskip('transformers')
+    folder = tmp_path / 'model'
+    if make:
+        make(folder, transformers)
+    if damaged:
+        (folder / damaged).write_bytes(b'abc')
+    with pytest.raises(ValueError, match=words) as error:
+        SAM(**{'checkpoint': str(folder), 'device': 'cpu', **options})
+    assert '\n' not in str(error.value)
 
 
 def test_sam_without_transformers(images, tmp_path, start):

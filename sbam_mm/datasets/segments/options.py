@@ -1,13 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Numbers that a back-end can work with."""
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 
 def check_options(options: Mapping[str, Any],
                   least: Mapping[str, float] = {},
-                  most: Mapping[str, float] = {}) -> None:
+                  most: Mapping[str, float] = {},
+                  whole: Collection[str] = ()) -> None:
     """Stop at what is no number, or out of range.
 
     Args:
@@ -16,6 +17,7 @@ def check_options(options: Mapping[str, Any],
             each option.
         most (Mapping[str, float]): The largest values. Defaults to infinity
             for each option.
+        whole (Collection[str]): Which have no fractions. Defaults to none.
 
     Raises:
         ValueError: With the name, the value and the range.
@@ -28,8 +30,9 @@ def check_options(options: Mapping[str, Any],
     """
     for name, value in options.items():
         low, high = least.get(name, 0), most.get(name, math.inf)
-        if not isinstance(value, (int, float)) or not low <= value <= high:
-            wanted = 'a number'
+        kinds = int if name in whole else (int, float)
+        if not isinstance(value, kinds) or not low <= value <= high:
+            wanted = 'a whole number' if name in whole else 'a number'
             if low > -math.inf:
                 wanted += f' of at least {low}'
             if high < math.inf:

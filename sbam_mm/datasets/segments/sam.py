@@ -37,7 +37,7 @@ class SAM:
 
     Raises:
         ValueError: If transformers is not installed, there is no such
-            checkpoint, or an option is out of range.
+            checkpoint or device, or an option is out of range.
 
     Example::
 
@@ -54,7 +54,8 @@ class SAM:
                  device: str | None = None):
         check_options(
             dict(points=points, points_per_batch=points_per_batch),
-            least=dict(points=1, points_per_batch=1))
+            least=dict(points=1, points_per_batch=1),
+            whole=('points', 'points_per_batch'))
         check_options(
             dict(quality=quality, stability=stability),
             least=dict(quality=-math.inf, stability=-math.inf))
@@ -68,14 +69,27 @@ class SAM:
         if device is None:
             device = 'cuda' if torch.cuda.is_available() else 'cpu'
         try:
+            torch.empty(0, device=device)
+        except (AssertionError, RuntimeError, TypeError) as error:
+            raise ValueError(
+                f'device={device!r} cannot be used here ({_reason(error)}); '
+                'give cpu, or cuda:0 with the number of a GPU.') from error
+        wanted = ('name a folder with config.json, preprocessor_config.json '
+                  'and model.safetensors, or a model of the Hugging Face hub.')
+        if not isinstance(checkpoint, str):
+            raise ValueError(f'checkpoint={checkpoint!r} is no name; {wanted}')
+        try:
             self._generate: Any = pipeline(
                 'mask-generation', model=checkpoint, device=device)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # each part of a file has errors of its own
             raise ValueError(
-                f'{checkpoint!r} is no SAM checkpoint that can be loaded: '
-                'name a folder with config.json, preprocessor_config.json and '
-                'model.safetensors, or a model of the Hugging Face hub.'
-            ) from error
+                f'{checkpoint!r} is no SAM checkpoint that can be loaded '
+                f'({_reason(error)}); {wanted}') from error
+        if not hasattr(self._generate.model, 'mask_decoder'):
+            raise ValueError(
+                f'{checkpoint!r} holds a '
+                f'{type(self._generate.model).__name__}, which is no SAM; '
+                f'{wanted}')
         self._asked = dict(
             points_per_crop=points,
             points_per_batch=points_per_batch,
@@ -102,3 +116,9 @@ class SAM:
         for number, mask in enumerate(found['masks']):
             masks[number] = np.asarray(mask, bool)
         return Masks(masks, np.asarray(found['scores'], np.float64))
+
+
+def _reason(error: BaseException) -> str:
+    """The beginning of what another library says."""
+    first = (str(error).splitlines() or [''])[0].split('. ')[0]
+    return f'{type(error).__name__}: {first[:120]}'
