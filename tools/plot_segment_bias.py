@@ -10,22 +10,27 @@ r"""What the segment bias of a checkpoint learnt, as a plot and as JSON.
 Writes u_pos and u_neg of every layer, mean and spread over the heads (Fig. 4
 of the paper), to bias.png and bias.json. With a config and an image also
 bias_attention.png: whom one patch attends to without and with the segments
-of the image, cut by Felzenszwalb's method with the options of
-tools/generate_segments.py (--option scale=100 min_share=0.04).
+of the image: those of the training, from the file and the image's number in
+it (--segments segments.npy --index 7), or cut by Felzenszwalb's method with
+the options of tools/generate_segments.py (--option scale=100 min_share=0.04).
+Of a fixed bias, which has learnt nothing, this picture is all there is.
 """
 import argparse
 import json
 import warnings
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
+import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from mmpretrain.models import BaseSelfSupervisor  # noqa: E402
 
 from sbam_mm.arguments import KeyValues  # noqa: E402
 from sbam_mm.cli import run_or_explain  # noqa: E402
+from sbam_mm.datasets import SegmentMaps  # noqa: E402
 from sbam_mm.datasets.segments import Felzenszwalb, id_map  # noqa: E402
 from sbam_mm.datasets.transforms import nearest_crop  # noqa: E402
 from sbam_mm.datasets.transforms.follow import WHOLE  # noqa: E402
@@ -63,6 +68,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--layer', type=int,
                         help='in which layer, from 1 (default: the last)')
     parser.add_argument(
+        '--segments', metavar='FILE',
+        help='stored segments, of tools/generate_segments.py')
+    parser.add_argument(
+        '--index', type=int, help='number of the image in --segments')
+    parser.add_argument(
         '--option', nargs='+', action=KeyValues, default={},
         metavar='KEY=VALUE', help='of Felzenszwalb, as for the training')
     return parser.parse_args()
@@ -77,17 +87,34 @@ def cutter(options: dict) -> Felzenszwalb:
             'takes side, scale, sigma and min_share.') from None
 
 
-def attention_picture(args: argparse.Namespace) -> Path:
+def stored_segments(args: argparse.Namespace, shape: Tuple[int, ...],
+                    crop: Tuple[int, int],
+                    grid: Tuple[int, int]) -> np.ndarray:
+    """What the file has of the centred crop of an image of such a shape."""
+    maps = SegmentMaps(args.segments)
+    if args.index is None or not 0 <= args.index < len(maps.maps):
+        raise ValueError(
+            f'--segments has the maps 0 to {len(maps.maps) - 1}; give the '
+            'number of the image with --index.')
+    maps.verify(args.index, args.image)
+    height, width = shape[:2]
+    scale = min(height / crop[0], width / crop[1])
+    top = .5 - .5 * crop[0] * scale / height
+    left = .5 - .5 * crop[1] * scale / width
+    return nearest_crop(
+        maps.read(args.index), (left, top, 1 - left, 1 - top), grid)
+
+
+def attention_picture(args: argparse.Namespace,
+                      model: BaseSelfSupervisor) -> Path:
     """Draw the attention of one patch without and with segments."""
-    if not args.config:
-        raise ValueError('--image wants the config of the run, too; give '
-                         '--config.')
-    model, _ = model_from_config(args.config, args.checkpoint)
     vit = model.evaluated_encoder
-    height, width = map(int, vit.img_size)
-    image = center_crop(load_image(args.image), (height, width))
+    size = (int(vit.img_size[0]), int(vit.img_size[1]))
+    whole = load_image(args.image)
+    image = center_crop(whole, size)
     inputs = to_inputs(model, [image])
     grid = vit.grid(inputs)
+    highest = vit.segment_bias.max_segments
     patches, layers = grid[0] * grid[1], len(vit.layers)
     patch, layer = args.patch, args.layer
     if patch is None:
@@ -98,7 +125,16 @@ def attention_picture(args: argparse.Namespace) -> Path:
         raise ValueError(
             f'--patch {patch} --layer {layer} is not there; the encoder has '
             f'patches 0 to {patches - 1} and layers 1 to {layers}.')
-    ids = nearest_crop(id_map(cutter(args.option)(image)), WHOLE, grid)
+    if args.segments:
+        ids = stored_segments(args, whole.shape, size, grid)
+    else:
+        found = id_map(cutter(args.option)(image), highest)
+        ids = nearest_crop(found, WHOLE, grid)
+    if ids.max() > highest:
+        raise ValueError(
+            f'{args.segments} has the segment {ids.max()} in this image, but '
+            f"the model's max_segments is {highest}; give the file of its "
+            'training.')
     segments = torch.from_numpy(ids).flatten()[None].to(inputs.device)
     maps = [
         each.view(grid).cpu().numpy() for each in attention_of_patch(
@@ -112,15 +148,33 @@ def attention_picture(args: argparse.Namespace) -> Path:
     return path
 
 
+def guided_model(args: argparse.Namespace) -> BaseSelfSupervisor:
+    """The model of the run, whose encoder takes segments."""
+    if not args.config:
+        raise ValueError('--image wants the config of the run, too; give '
+                         '--config.')
+    model, _ = model_from_config(args.config, args.checkpoint)
+    if getattr(model.evaluated_encoder, 'segment_bias', None) is None:
+        raise ValueError(
+            f'the encoder of {args.config} takes no segments; give the config '
+            'and checkpoint of a first phase.')
+    return model
+
+
 def run(args: argparse.Namespace) -> List[Path]:
     """Do everything; returns the files written.
 
     Raises:
         ValueError: With a sentence for the user.
     """
+    written = []
+    if args.image:
+        model = guided_model(args)
+        written = [attention_picture(args, model)]
+        if not list(model.evaluated_encoder.segment_bias.parameters()):
+            return written
     checkpoint = read_checkpoint(args.checkpoint)
     bias = learnt_bias(state_dict_of(checkpoint, args.checkpoint))
-    written = [attention_picture(args)] if args.image else []
     results = {
         name: dict(
             mean=values.mean(axis=1).tolist(),

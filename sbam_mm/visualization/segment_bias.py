@@ -51,7 +51,8 @@ def learnt_bias(state: Mapping[str, Tensor]) -> Dict[str, np.ndarray]:
         if found:
             return found
     raise ValueError('the checkpoint has no learnt segment bias; give one of '
-                     'a run with backbone.segment_bias=dict().')
+                     'a run with backbone.segment_bias=dict(), or of a fixed '
+                     'one its config and an image.')
 
 
 def bias_figure(bias: Mapping[str, np.ndarray], title: str = '') -> Figure:
