@@ -12,6 +12,7 @@ from sbam_mm.layers import (
     run_blocks,
     sincos_position,
 )
+from sbam_mm.layers.attention import grouped_attention, runs_varlen
 
 pytestmark = pytest.mark.unit
 
@@ -103,18 +104,23 @@ def test_blocks_equal_a_loop(lengths):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs CUDA')
-def test_cuda_kernel_equals_the_fallback():
-    from sbam_mm.layers.attention import grouped_attention
+@pytest.mark.parametrize('channels', [64, 32])
+def test_cuda_kernel_equals_the_fallback(channels):
+    """Values and gradients, of views of one tensor as a layer makes them."""
     lengths = sorted([17, 40, 3, 61, 40])
     layout = PackedLayout(keep_of(lengths, 64).cuda())
-    q, k, v = (
-        torch.randn(sum(lengths), 4, 64, device='cuda', dtype=torch.bfloat16)
-        for _ in range(3))
-    torch.testing.assert_close(
-        packed_attention(q, k, v, layout),
-        grouped_attention(q, k, v, layout),
-        rtol=2e-2,
-        atol=2e-2)
+    qkv = torch.randn(
+        sum(lengths), 3, 4, channels, device='cuda', dtype=torch.bfloat16)
+    weights = torch.randn_like(qkv[:, 0])
+    found = []
+    assert runs_varlen(qkv)
+    for attend in (packed_attention, grouped_attention):
+        leaf = qkv.clone().requires_grad_()
+        out = attend(*leaf.unbind(1), layout)
+        (out * weights).sum().backward()
+        found.append((out.detach(), leaf.grad))
+    for got, want in zip(*found):
+        torch.testing.assert_close(got, want, rtol=2e-2, atol=2e-2)
 
 
 def test_positions_run_row_by_row_on_any_grid():

@@ -9,6 +9,9 @@
 # the tests marked "gpu". Images are photographs that come with scikit-image,
 # weights are random: nothing is downloaded.
 #   PYTHON   names the interpreter (python, or .venv's if none is activated)
+#   WHEELS   a folder of wheels, for a machine that has torch and torchvision
+#            with CUDA and nothing else; they are installed beside the results
+#            (docs/benchmarks/README.md says how to fill it)
 #   DEVICE   cuda; cpu tries the script itself, at toy size
 #   SECONDS_LEFT  of everything together (515)
 # What is finished stays in PARTS (work_dirs/benchmarks/parts_cuda) whatever
@@ -37,7 +40,20 @@ fi
 
 RESULTS=${PARTS:-work_dirs/benchmarks/parts_$DEVICE}
 mkdir -p "$RESULTS"
+RESULTS=$(cd "$RESULTS" && pwd)
 rm -f "$RESULTS"/[0-9]*.{json,md,log,failed}
+
+if [ -n "${WHEELS:-}" ]; then
+    "$PYTHON" -m pip install -q --no-index --no-deps --upgrade \
+        --target "$RESULTS/site" "$WHEELS"/*.whl || exit 1
+    export PYTHONPATH="$PYTHONPATH:$RESULTS/site"
+fi
+if ! said=$("$PYTHON" -W ignore -c \
+    'import mmpretrain, pytest, skimage, sklearn, sbam_mm.models' 2>&1); then
+    echo "error: $(tail -n 1 <<<"$said"); install the project as the README" \
+        'says, or name a folder of wheels in WHEELS.' >&2
+    exit 1
+fi
 
 # measure SECONDS NAME COMMAND...: a benchmark, or why there is no result.
 measure() {
@@ -66,33 +82,41 @@ benchmark() {
     local limit=$1 name=$2 script=$3
     shift 3
     if [ "$DEVICE" = cpu ]; then
+        limit=$((4 * limit))
+        local tiny=(--arch tiny --size 64 --batch 4 --rounds 1)
+        if [[ " $* " == *' --compile '* ]]; then tiny+=(--compile); fi
         case $script in
         salience_memory) set -- --length 256 --dim 32 --rounds 1 ;;
         ibot_masking) set -- --arch tiny --size 64 --local 2 --rounds 1 ;;
         small_images) set -- --images 64 --batch 32 --rounds 1 ;;
-        *) set -- --arch tiny --size 64 --batch 4 --rounds 1 ;;
+        *) set -- "${tiny[@]}" ;;
         esac
     fi
     measure "$limit" "$name" "tools/benchmarks/$script.py" "$@" \
         --device "$DEVICE" --out "$RESULTS/$name"
 }
 
-# The questions of the whole step first, then what is nice to know.
-benchmark 75 1_pretrain_step_vitb pretrain_step --arch base --batch 256
-benchmark 95 2_pretrain_step_vitl pretrain_step --arch large --batch 256 \
+# The questions of the whole step first, then what is nice to know; what wants a
+# compiler last, so that nothing else is lost where that takes long or fails.
+benchmark 55 1_pretrain_step_vitb pretrain_step --arch base --batch 256
+benchmark 65 2_pretrain_step_vitl pretrain_step --arch large --batch 256 \
     --rounds 10
-benchmark 50 3_masking_overhead masking_overhead --arch large --batch 256 \
+benchmark 45 3_masking_overhead masking_overhead --arch large --batch 256 \
     --amp
-benchmark 50 4_packing packing --arch large --batch 256 --amp --rounds 8
+benchmark 45 4_packing packing --arch large --batch 256 --amp --rounds 8
 benchmark 20 5_salience salience_memory --images 8
-benchmark 55 6_fast_paths fast_paths --arch base --batch 256 --amp --compile
-benchmark 20 7_small_images small_images --rounds 5
-benchmark 35 8a_ibot_masking ibot_masking --arch small --batch 32 --amp
-benchmark 55 8b_maskers maskers --arch base --batch 128 --amp --rounds 8
+benchmark 35 6_fast_paths fast_paths --arch base --batch 256 --amp
+benchmark 30 7_small_images small_images --rounds 5 --images 16384 --workers 8
+benchmark 30 8a_ibot_masking ibot_masking --arch small --batch 32 --amp
+benchmark 45 8b_maskers maskers --arch base --batch 128 --amp --rounds 8
+benchmark 35 8c_amt_collection amt_collection --arch base --batch 64 --amp \
+    --rounds 3
 
 if [ "$DEVICE" = cuda ]; then
-    measure 55 9_tests -m pytest -q -p no:warnings -p no:cacheprovider \
-        -m gpu tests
+    # Only where there are such tests: collecting all takes half a minute.
+    mapfile -t files < <(grep -rl 'mark\.gpu' tests --include='test_*.py')
+    measure 45 9_tests -m pytest -q -p no:warnings -p no:cacheprovider \
+        -m gpu "${files[@]}"
     [ -f "$RESULTS/9_tests.log" ] && "$PYTHON" - "$RESULTS" <<'END'
 import json, sys
 from pathlib import Path
@@ -102,6 +126,11 @@ line = (folder / '9_tests.log').read_text().strip().splitlines()[-1]
 (folder / '9_tests.md').write_text(f'# Tests marked "gpu"\n\n{line}\n')
 END
 fi
+
+benchmark 65 9a_pretrain_step_compiled_vitb pretrain_step --arch base \
+    --batch 256 --compile
+benchmark 65 9b_pretrain_step_compiled_vitl pretrain_step --arch large \
+    --batch 256 --rounds 8 --compile
 
 "$PYTHON" -W ignore tools/benchmarks/collect.py "$RESULTS" --out "$OUT" |
     tail -n 1

@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 import warnings
+from itertools import islice
 from pathlib import Path
 
 # The stack warns about optional parts at import; none of them is used here.
@@ -49,16 +50,15 @@ PREPROCESSOR = dict(
 
 def pieces(folder: Path, number: int, size: int = 32) -> None:
     """Pieces of photographs as PNG files."""
-    made = 0
-    for picture in photographs().values():
-        image = Image.fromarray(picture)
-        for top in range(0, image.height - size + 1, size):
-            for left in range(0, image.width - size + 1, size):
-                if made == number:
-                    return
-                image.crop((left, top, left + size, top + size)).save(
-                    folder / f'{made:05d}.png')
-                made += 1
+    pictures = [Image.fromarray(image) for image in photographs().values()]
+    # Side by side first; more of them begin in between.
+    corners = ((image, left, top)
+               for shift in range(0, size, 4) for image in pictures
+               for top in range(shift, image.height - size + 1, size)
+               for left in range(shift, image.width - size + 1, size))
+    for made, (image, left, top) in enumerate(islice(corners, number)):
+        image.crop((left, top, left + size, top + size)).save(
+            folder / f'{made:05d}.png')
 
 
 def loaders(folder: str, args: argparse.Namespace,
