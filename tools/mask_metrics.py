@@ -74,7 +74,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        '--images', nargs='+', required=True, metavar='PATH',
+        '--images', nargs='+', action='extend', required=True, metavar='PATH',
         help='folders (looked into once, not deeper) or image files')
     parser.add_argument(
         '--annotations', required=True, metavar='PATH',

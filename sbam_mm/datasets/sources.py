@@ -52,12 +52,13 @@ class ImageSource:
         train_prefix (str): Defaults to 'train'.
         test_prefix (str): 'test' or 'val'. Defaults to 'test'.
 
-    Examples:
-        >>> source = find_image_source('~/data/imagenet100')
-        >>> train = dict(
-        ...     type='sbam_mm.ImageFolder',
-        ...     data_root=source.root,
-        ...     data_prefix=source.train_prefix)
+    Example::
+
+        source = find_image_source('~/data/imagenet100')
+        train = dict(
+            type='sbam_mm.ImageFolder',
+            data_root=source.root,
+            data_prefix=source.train_prefix)
     """
     name: str
     root: str
@@ -99,9 +100,9 @@ def find_image_source(data: str | None = None,
         ValueError: The class folders of its two halves differ.
         SourceUnavailable: No source could be reached.
 
-    Examples:
-        >>> find_image_source().name
-        'cifar10'
+    Example::
+
+        find_image_source().name  # 'cifar10'
     """
     if data:
         source = read_image_source(data)
@@ -147,9 +148,9 @@ def read_image_source(root: str) -> ImageSource:
         FileNotFoundError: A part of the layout is missing.
         ValueError: Training and test classes differ.
 
-    Examples:
-        >>> read_image_source('data/cifar10').num_classes
-        10
+    Example::
+
+        read_image_source('data/cifar10').num_classes  # 10
     """
     folder = Path(root).expanduser().resolve()
     # Where both exist, test may be without labels, as ImageNet's is.
@@ -223,9 +224,9 @@ def download_cifar10(root: str,
     Raises:
         SourceUnavailable: The host is unreachable or too slow.
 
-    Examples:
-        >>> download_cifar10('data/cifar10').num_train
-        50000
+    Example::
+
+        download_cifar10('data/cifar10').num_train  # 50000
     """
     from torchvision.datasets import CIFAR10
     log(f'Downloading CIFAR-10 from {CIFAR10.url} ...')
@@ -274,9 +275,9 @@ def download_fashion_mnist(root: str,
     Raises:
         SourceUnavailable: Not a Debian-like system, or no mirror reachable.
 
-    Examples:
-        >>> download_fashion_mnist('data/fashion_mnist').channels
-        1
+    Example::
+
+        download_fashion_mnist('data/fashion_mnist').channels  # 1
     """
     from torchvision.datasets import FashionMNIST
     from torchvision.datasets.utils import extract_archive

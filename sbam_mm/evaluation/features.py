@@ -59,8 +59,9 @@ def extract_features(model: nn.Module,
         ValueError: Unknown ``feature``, samples without labels, no data
             preprocessor, or a backbone that returns something else.
 
-    Examples:
-        >>> features, labels = extract_features(mae, dataset, 'cls')
+    Example::
+
+        features, labels = extract_features(mae, dataset, 'cls')
     """
     if feature not in FEATURES:
         raise ValueError(
@@ -113,9 +114,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     Args:
         model (nn.Module): Any module.
 
-    Examples:
-        >>> with evaluating(model):
-        ...     model(images)
+    Example::
+
+        with evaluating(model):
+            model(images)
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

@@ -89,9 +89,10 @@ def knn_top1(bank: Tensor,
     Raises:
         ValueError: As :func:`knn_predict`.
 
-    Examples:
-        >>> accuracy = knn_top1(*extract_features(mae, train),
-        ...                     *extract_features(mae, test))[20]
+    Example::
+
+        accuracy = knn_top1(*extract_features(mae, train),
+                            *extract_features(mae, test))[20]
     """
     found = knn_predict(bank, bank_labels, queries, k, temperature)
     return {

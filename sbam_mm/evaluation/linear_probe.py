@@ -39,9 +39,10 @@ def linear_probe(train: Tensor,
     Raises:
         ValueError: Fewer than two classes, or features that are not finite.
 
-    Examples:
-        >>> linear_probe(*extract_features(mae, train),
-        ...              *extract_features(mae, test))
+    Example::
+
+        linear_probe(*extract_features(mae, train),
+                     *extract_features(mae, test))
     """
     if train_labels.unique().numel() < 2:
         raise ValueError(

@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Crops drawn before decoding: the boxes and pixels of those drawn after."""
-import doctest
 import io
 import os
 import random
@@ -19,11 +18,8 @@ from sbam_mm.datasets import (
     ImageFolder,
     LoadRandomResizedCrop,
     RandomResizedCrop,
-    collate,
     decode_image,
-    decoding,
     flat_collate,
-    on_device,
 )
 from sbam_mm.exact import exact
 from sbam_mm.registry import FUNCTIONS
@@ -261,8 +257,3 @@ def test_bad_options_get_a_sentence(tmp_path):
         ImageFolder(str(tmp_path), repeats=0)
     with pytest.raises(FileNotFoundError):
         LoadRandomResizedCrop(32)(dict(img_path=os.devnull + 'nowhere'))
-
-
-@pytest.mark.parametrize('module', [collate, decoding, on_device])
-def test_examples(module):
-    assert doctest.testmod(module).failed == 0

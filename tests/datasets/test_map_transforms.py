@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Maps stay on what they were made from, through crops and flips."""
-import doctest
 
 import cv2
 import numpy as np
@@ -17,10 +16,8 @@ from sbam_mm.datasets import (
     MapVersions,
     RandomResizedCrop,
     save_maps,
-    stored_maps,
 )
 from sbam_mm.datasets.stored_maps import MapInfo, MapWriter
-from sbam_mm.datasets.transforms import crop, follow
 
 pytestmark = pytest.mark.integration
 SHAPES = [(72, 72), (60, 96), (110, 64)]
@@ -178,9 +175,3 @@ def test_a_crop_without_a_box_stops(dataset, tmp_path, steps):
 def test_a_grid_has_two_sides():
     with pytest.raises(ValueError, match='rows and columns'):
         LoadAttentionMap((14, 14, 14))
-
-
-@pytest.mark.parametrize('module', [crop, follow, stored_maps])
-def test_examples(module):
-    result = doctest.testmod(module)
-    assert result.attempted > 3 and result.failed == 0

@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Segments stay on the image, through crops, flips and views."""
-import doctest
 import pickle
 
 import numpy as np
@@ -14,18 +13,14 @@ from sbam_mm.datasets import segment_maps as maps_module
 from sbam_mm.datasets.segments import (
     Felzenszwalb,
     Masks,
-    felzenszwalb,
     id_map,
 )
-from sbam_mm.datasets.segments import id_map as id_map_function
 from sbam_mm.datasets.transforms import (
     LoadSegments,
     MultiView,
     follow,
     majority_crop,
-    multi_view,
 )
-from sbam_mm.visualization import segments as picture_module
 from sbam_mm.visualization.photographs import photograph
 
 pytestmark = pytest.mark.integration
@@ -294,19 +289,3 @@ def test_the_map_of_another_image(stored):
     used(dict(sample(image), img_path=img_path))
     unchecked = Compose([crop(48), LoadSegments(path, 6, verify=False)])
     unchecked(dict(sample(image), img_path=img_path))
-
-
-@pytest.mark.parametrize('module', [
-    maps_module, multi_view, picture_module, felzenszwalb, follow
-])
-def test_examples(module):
-    result = doctest.testmod(module)
-    assert result.attempted > 0 and result.failed == 0
-
-
-def test_examples_of_the_id_map():
-    finder = doctest.DocTestFinder()
-    runner = doctest.DocTestRunner()
-    for test in finder.find(
-            id_map_function, globs=dict(id_map=id_map, Masks=Masks, np=np)):
-        assert runner.run(test).failed == 0

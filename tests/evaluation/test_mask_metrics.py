@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Metrics of masks, on masks and objects counted by hand."""
-import doctest
 import json
 import math
 
@@ -127,11 +126,3 @@ def test_results_are_valid_json(tmp_path):
     assert json.loads(data.read_text()) == {'x': [1., None]}
     assert page.read_text() == 'text\n'
     assert sorted(f.name for f in page.parent.iterdir()) == ['a.json', 'a.md']
-
-
-def test_examples():
-    from importlib import import_module
-    for name in ('mask_metrics', 'object_masks', 'attention_selection',
-                 'tables'):
-        module = import_module(f'sbam_mm.evaluation.{name}')
-        assert doctest.testmod(module).failed == 0

@@ -1,12 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """PIMR against tables worked out by hand, and the tables it is read from."""
-import doctest
 import math
 import statistics
 
 import pytest
 
-from sbam_mm.evaluation import pimr as module
 from sbam_mm.evaluation.pimr import Run, curves, gaps, global_pimr, pimr
 from sbam_mm.evaluation.run_table import COLUMNS, read_runs, write_run_table
 from sbam_mm.visualization.robustness import robustness_figure
@@ -31,10 +29,6 @@ def table(seeds=(0, ), spread=0.):
         for masker, points in MEANS.items() for ratio, value in points.items()
         for seed in seeds
     ]
-
-
-def test_examples():
-    assert doctest.testmod(module).failed == 0
 
 
 def test_equations_5_and_6_by_hand():

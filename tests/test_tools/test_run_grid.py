@@ -2,7 +2,6 @@
 """A grid of real trainings on a dozen photographs: run, killed, gone on."""
 import ast
 import csv
-import doctest
 import importlib.util
 import json
 import os
@@ -19,15 +18,11 @@ from mmengine.config import Config
 from PIL import Image
 from tiny_configs import mae
 
-from sbam_mm.engine import grid as grid_module
-from sbam_mm.engine import schedule as schedule_module
 from sbam_mm.engine.grid import Cell, Grid, config_hash, read_grid_file, shard
 from sbam_mm.engine.run_lock import RunLock
 from sbam_mm.engine.schedule import set_epochs
 from sbam_mm.visualization import (
     center_crop,
-    curves,
-    named_maskers,
     photographs,
     read_scalars,
 )
@@ -349,12 +344,6 @@ def test_an_incomplete_grid_gets_a_sentence(env, capsys):
             in capsys.readouterr().err)
     assert call(run_grid, env, 'missing.py') == 2
     assert 'the grid missing.py does not exist' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize('module', [grid_module, schedule_module, curves,
-                                    named_maskers])
-def test_examples(module):
-    assert doctest.testmod(module).failed == 0
 
 
 def small_grid(**changes):

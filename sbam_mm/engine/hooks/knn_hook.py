@@ -171,9 +171,10 @@ class KNNHook(Hook):
 def unchanged_random_state() -> Iterator[None]:
     """Put Python's, NumPy's and torch's generators back afterwards.
 
-    Examples:
-        >>> with unchanged_random_state():
-        ...     torch.rand(3)
+    Example::
+
+        with unchanged_random_state():
+            torch.rand(3)
     """
     python, array = random.getstate(), np.random.get_state()
     gpu = [torch.cuda.current_device()] if torch.cuda.is_available() else []
