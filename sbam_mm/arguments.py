@@ -1,9 +1,31 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Arguments that several tools take."""
 import argparse
+import os
 from typing import Any
 
 from mmengine.config import DictAction
+
+from sbam_mm.safe_loading import VARIABLE
+
+
+class TrustPickle(argparse.Action):
+    """``--trust-pickle``, which holds for every file of the process."""
+
+    def __call__(self, parser: argparse.ArgumentParser,
+                 namespace: argparse.Namespace, *args: Any) -> None:
+        os.environ[VARIABLE] = '1'
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """The option of every tool that reads checkpoints."""
+    parser.add_argument(
+        '--trust-pickle',
+        action=TrustPickle,
+        nargs=0,
+        default=argparse.SUPPRESS,
+        help='read checkpoints that hold any Python object, which runs the '
+        'code in them, if there is some')
 
 
 class KeyValues(DictAction):

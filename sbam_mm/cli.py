@@ -1,34 +1,67 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""What the tools share: one sentence instead of a traceback."""
+"""How every tool starts, and how it ends when something is wrong."""
 import os
 import sys
-from typing import Any, Callable, Tuple, Type, TypeVar
+import tempfile
+import traceback
+from functools import wraps
+from pathlib import Path
+from typing import Any, Callable, Dict, TypeVar
+
+from .sentences import sentence_of
 
 Result = TypeVar('Result')
-# A user's input was wrong, or a file; anything else is a bug and shows itself.
-USER_ERRORS: Tuple[Type[Exception], ...] = (ValueError, OSError)
+# What is told again in the other processes: input that is wrong, and files.
+USER_ERRORS = (ValueError, OSError)
+# A tool ends with it after its sentence; the launcher then adds nothing.
+FAILED = 2
+_place: Dict[str, str] = {}
 
 
-def run_or_explain(run: Callable[..., Result],
-                   *args,
-                   errors: Tuple[Type[Exception], ...] = USER_ERRORS
-                   ) -> Result:
-    """Call a tool's work, and end with its sentence if it cannot be done.
+def tool(main: Callable[[], None]) -> Callable[[], None]:
+    """A tool's ``main``, as a program that a user has started.
 
-    Of several processes the first one that fails tells why, and the others
-    end without a word.
+    Checkpoints and YAML files are read as data from here on (see
+    :func:`sbam_mm.safe_loading.use_safe_loading`), and whatever goes wrong
+    ends with one sentence, see :func:`run_or_explain`.
+
+    Args:
+        main (Callable): Reads the command line and does the work.
+
+    Example::
+
+        @tool
+        def main() -> None:
+            print(convert(parse_args()))
+    """
+
+    @wraps(main)
+    def started() -> None:
+        # Imported here, after a wrong command of a light tool has ended.
+        from .safe_loading import use_safe_loading
+        use_safe_loading()
+        run_or_explain(main)
+
+    return started
+
+
+def run_or_explain(run: Callable[..., Result], *args: Any) -> Result:
+    """Call a tool's work, and end with a sentence if it cannot be done.
+
+    An error that nobody foresaw gets a sentence, too, which names the file
+    that its traceback is in. Of several processes the first one that fails
+    tells why, and the others end without a word.
 
     Args:
         run (Callable): The work.
         *args: Passed on.
-        errors (tuple): Exceptions whose message is for the user.
-            Defaults to ``USER_ERRORS``.
 
     Returns:
         What ``run`` returns.
 
     Raises:
-        SystemExit: With status 2, the message on standard error.
+        SystemExit: With status 2 and the sentence on standard error; with 130
+            for Ctrl-C.
 
     Example:
         >>> run_or_explain(int, '7')
@@ -36,15 +69,54 @@ def run_or_explain(run: Callable[..., Result],
     """
     try:
         return run(*args)
-    except errors as error:
-        if _speaks():
-            print(f'error: {error}', file=sys.stderr, flush=True)
-        sys.exit(2)
-    except RuntimeError:
+    except KeyboardInterrupt:
+        say('stopped by Ctrl-C.')
+        sys.exit(130)
+    except Exception as error:
         # So ends a collective call that another process has left.
-        if _another_spoke():
-            sys.exit(2)
-        raise
+        if isinstance(error, RuntimeError) and _another_spoke():
+            sys.exit(FAILED)
+        if _speaks():
+            say(f'error: {sentence_of(error) or unforeseen(error)}')
+        sys.exit(FAILED)
+
+
+def say(text: str) -> None:
+    """Print on standard error, whatever names the text has in it."""
+    line = ' '.join(text.split('\n')).encode(
+        sys.stderr.encoding or 'utf-8', 'backslashreplace').decode(
+            sys.stderr.encoding or 'utf-8', 'replace')
+    print(line, file=sys.stderr, flush=True)
+
+
+def keep_tracebacks_in(folder: str | Path) -> None:
+    """Where a traceback goes that nobody foresaw; by default /tmp.
+
+    Args:
+        folder (str or Path): Of the run; it may not exist yet.
+    """
+    _place['folder'] = str(folder)
+
+
+def unforeseen(error: BaseException) -> str:
+    """Keep the traceback, and say in one sentence where it is."""
+    text = ''.join(traceback.format_exception(error))
+    reason = next((line.strip() for line in str(error).splitlines()
+                   if line.strip()), '')
+    said = f'{type(error).__name__}: {reason[:300]}'
+    for folder in (_place.get('folder'), tempfile.gettempdir()):
+        if folder is None:
+            continue
+        try:
+            os.makedirs(folder, exist_ok=True)
+            path = Path(folder) / f'traceback_{os.getpid()}.txt'
+            path.write_text(text, encoding='utf-8', errors='backslashreplace')
+        except OSError:
+            continue
+        return (f'{said} (this was not foreseen; the traceback is in {path}, '
+                'please report it).')
+    sys.stderr.write(text)
+    return f'{said}.'
 
 
 def _speaks() -> bool:

@@ -1,10 +1,15 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Files that are either complete or not there."""
+import errno
+import json
 import os
+import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Union
+from typing import Any, Dict, Iterator, Tuple, Union
+
+import numpy as np
 
 
 @contextmanager
@@ -30,10 +35,72 @@ def replacing(path: Union[str, Path]) -> Iterator[str]:
         yield name
         # mkstemp makes files that only their owner reads.
         os.chmod(name, 0o644)
-        os.replace(name, path)
+        put_in_place(name, path)
     except BaseException:
-        os.unlink(name)
+        if os.path.exists(name):
+            os.unlink(name)
         raise
+
+
+def put_in_place(finished: Union[str, Path], path: Union[str, Path]) -> None:
+    """Rename a finished file, once the disk has all of it.
+
+    Without the flush, a power cut after the renaming may leave an empty file
+    under the new name.
+
+    Args:
+        finished (str or Path): A file, or a folder of files.
+        path (str or Path): In the same folder; replaced.
+    """
+    finished, path = Path(finished), Path(path)
+    files = finished.rglob('*') if finished.is_dir() else [finished]
+    for file in files:
+        if file.is_file():
+            _flush(file)
+    if finished.is_dir() and path.is_dir():
+        shutil.rmtree(path)  # os.replace wants an empty folder
+    os.replace(finished, path)
+    _flush(path.parent)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems cannot, and say so.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def new_array(path: Union[str, Path], dtype: Any,
+              shape: Tuple[int, ...]) -> np.ndarray:
+    """A ``.npy`` file of zeros, mapped into memory, all of it on the disk.
+
+    Writing to a map of a file with holes ends the process with SIGBUS when
+    the disk is full; here it is an error before anything is computed.
+
+    Args:
+        path (str or Path): Made, or replaced.
+        dtype (type): Of the array.
+        shape (tuple[int, ...]): Of the array.
+
+    Raises:
+        OSError: If there is no space.
+    """
+    array = np.lib.format.open_memmap(path, 'w+', dtype, shape)
+    with open(path, 'r+b') as file:
+        size = os.path.getsize(path)
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            # File systems that cannot reserve are used as they are.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+                raise OSError(error.errno, os.strerror(error.errno or 0),
+                              str(path)) from error
+    return array
 
 
 def write_atomically(path: Union[str, Path], content: bytes) -> None:
@@ -45,3 +112,34 @@ def write_atomically(path: Union[str, Path], content: bytes) -> None:
     """
     with replacing(path) as name:
         Path(name).write_bytes(content)
+
+
+def read_json(path: Union[str, Path], **kinds: Any) -> Dict[str, Any]:
+    """A JSON object that one of the tools has written.
+
+    Args:
+        path (str or Path): An existing file.
+        **kinds (type or tuple[type]): What must be in it, and of what type.
+
+    Raises:
+        ValueError: If it is damaged or of another shape, naming the file.
+
+    Example::
+
+        read_json('work_dirs/run/result.json', status=str)
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding='utf-8'))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{path} is damaged (no complete JSON file); copy it '
+                         'back, or delete it.') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'{path} is damaged (it holds a '
+                         f'{type(content).__name__} instead of an object); '
+                         'copy it back, or delete it.')
+    for key, kind in kinds.items():
+        if not isinstance(content.get(key), kind):
+            raise ValueError(
+                f'{path} is damaged ({key!r} is {content.get(key)!r:.60}); '
+                'copy it back, or delete it.')
+    return content

@@ -17,7 +17,8 @@ import warnings
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-from sbam_mm.cli import run_or_explain  # noqa: E402
+from sbam_mm.arguments import add_trust  # noqa: E402
+from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.models.checkpoint import (  # noqa: E402
     SUFFIXES,
     read_checkpoint,
@@ -56,10 +57,7 @@ def parse_args() -> argparse.Namespace:
         choices=BRANCHES,
         default='teacher',
         help='which one of a DINO or iBOT run (default: teacher)')
-    parser.add_argument(
-        '--trust-pickle',
-        action='store_true',
-        help='read any Python object: runs the code in SRC, if there is some')
+    add_trust(parser)
     return parser.parse_args()
 
 
@@ -73,8 +71,7 @@ def convert(args: argparse.Namespace) -> str:
         raise ValueError(f'{args.target} does not end in '
                          f'{", ".join(SUFFIXES)}; choose one.')
     state = state_dict_of(
-        read_checkpoint(args.source, args.trust_pickle), args.source,
-        args.branch)
+        read_checkpoint(args.source), args.source, args.branch)
     read = to_ours(state, args.source)
     if read.format is None:
         raise ValueError(
@@ -97,9 +94,10 @@ def convert(args: argparse.Namespace) -> str:
             f'{FORMATS[args.to].title} to {args.target}')
 
 
+@tool
 def main() -> None:
     args = parse_args()
-    done = run_or_explain(convert, args)
+    done = convert(args)
     print(done)
 
 

@@ -38,13 +38,14 @@ from mmengine.dist import get_world_size, is_main_process  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.runner import set_random_seed  # noqa: E402
 
-from sbam_mm.cli import run_or_explain  # noqa: E402
+from sbam_mm.arguments import add_trust  # noqa: E402
+from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.datasets.class_lists import CLASS_LISTS  # noqa: E402
 from sbam_mm.engine.launch import (  # noqa: E402
-    LaunchError,
     LaunchParser,
     add_launcher,
     close_group,
+    only_run,
     open_group,
     parse_launch_args,
 )
@@ -126,6 +127,7 @@ def parse_args() -> argparse.Namespace:
         '--device', help='default: cuda where there is one, else cpu')
     parser.add_argument(
         '--force', action='store_true', help='run finished protocols again')
+    add_trust(parser)
     add_launcher(parser)
     return parse_launch_args(parser)
 
@@ -180,19 +182,22 @@ def run(args: argparse.Namespace) -> List[Path]:
     if any(name == 'finetune' or getattr(settings[name], 'finetune', False)
            for name in todo):
         tuning_config(subject, tuning)
-    for name in todo:
-        set_random_seed(args.seed)
-        start = time.monotonic()
-        say(f'{name} ...')
-        if name == 'fewshot':
-            found = run_few_shot(subject, settings[name], tuning)
-        else:
-            found = RUN[name](subject, settings[name])
-        if is_main_process():
-            versions = dict(collect_versions(),
-                            processes=str(get_world_size()))
-            store.add(name, run_settings(settings, name, args.amp), found,
-                      versions, time.monotonic() - start)
+    with only_run(args.out):
+        # As another evaluation has left it meanwhile.
+        store = ResultStore(args.out, facts)
+        for name in todo:
+            set_random_seed(args.seed)
+            start = time.monotonic()
+            say(f'{name} ...')
+            if name == 'fewshot':
+                found = run_few_shot(subject, settings[name], tuning)
+            else:
+                found = RUN[name](subject, settings[name])
+            if is_main_process():
+                versions = dict(collect_versions(),
+                                processes=str(get_world_size()))
+                store.add(name, run_settings(settings, name, args.amp), found,
+                          versions, time.monotonic() - start)
     say(f'\n{store.page()}')
     return [store.path, store.path.with_suffix('.md')]
 
@@ -215,14 +220,15 @@ def run_settings(settings: dict, name: str, amp: bool) -> dict:
     return found
 
 
+@tool
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('evaluate').setLevel(logging.WARNING)
     # So a launcher ends a process when another one has failed; as an
     # exception it lets go of half-written files.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    run_or_explain(open_group, args.launcher, PATIENCE, errors=(LaunchError, ))
-    written = run_or_explain(run, args)
+    open_group(args.launcher, PATIENCE)
+    written = run(args)
     say(f'Written: {", ".join(map(str, written))}')
     close_group()
 

@@ -33,15 +33,14 @@ warnings.filterwarnings('ignore')
 
 import mmengine.fileio as fileio  # noqa: E402
 import numpy as np  # noqa: E402
-from mmengine.config import Config  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 from rich.progress import track  # noqa: E402
 
 from sbam_mm.arguments import KeyValues  # noqa: E402
-from sbam_mm.cli import USER_ERRORS, run_or_explain  # noqa: E402
+from sbam_mm.cli import tool  # noqa: E402
+from sbam_mm.config_files import read_config  # noqa: E402
 from sbam_mm.datasets import (  # noqa: E402
     ImageFolder,
-    UnreadableImagesError,
 )
 from sbam_mm.datasets.segment_maps import (  # noqa: E402
     SegmentMaps,
@@ -110,7 +109,7 @@ def open_images(data: str, classes: str | None) -> Any:
     """
     if not data.endswith('.py'):
         return ImageFolder(data, classes=classes)
-    part = Config.fromfile(data).get('train_dataloader') or {}
+    part = read_config(data).get('train_dataloader') or {}
     while 'dataset' in part:
         part = part.dataset
     with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -263,10 +262,10 @@ def run(args: argparse.Namespace) -> None:
         print(f'Written: {args.preview}')
 
 
+@tool
 def main() -> None:
     args = parse_args()
-    run_or_explain(run, args,
-                   errors=(*USER_ERRORS, UnreadableImagesError))
+    run(args)
 
 
 if __name__ == '__main__':

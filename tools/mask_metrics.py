@@ -24,7 +24,9 @@ import torch  # noqa: E402
 from rich.progress import track  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from sbam_mm.cli import run_or_explain  # noqa: E402
+from sbam_mm.arguments import add_trust  # noqa: E402
+from sbam_mm.cli import tool  # noqa: E402
+from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.evaluation.mask_metrics import (  # noqa: E402
     METRICS,
     boundary_tokens,
@@ -51,7 +53,6 @@ from sbam_mm.visualization import (  # noqa: E402
     model_from_config,
     vit_base,
 )
-from sbam_mm.visualization.models import read_config  # noqa: E402
 from sbam_mm.visualization.named_maskers import (  # noqa: E402
     changes_over_training,
     choose_maskers,
@@ -112,6 +113,7 @@ def parse_args() -> argparse.Namespace:
         '--out', default='mask_metrics.json',
         help='.json file; a table .md is written beside it (default: '
         'mask_metrics.json)')
+    add_trust(parser)
     return parser.parse_args()
 
 
@@ -196,7 +198,7 @@ def run(args: argparse.Namespace) -> List[Path]:
     if not 0 <= args.progress <= 1:
         raise ValueError(f'--progress {args.progress:g} is no share of a '
                          'training; give a number in [0, 1].')
-    config = read_config(args.config) if args.config else None
+    config = read_model_config(args.config) if args.config else None
     configured = config.model.get('masker') if config else None
     names = args.compare.split(',') if args.compare else []
     configs = choose_maskers(names, configured)
@@ -275,9 +277,10 @@ def run(args: argparse.Namespace) -> List[Path]:
     return written
 
 
+@tool
 def main() -> None:
     args = parse_args()
-    written = run_or_explain(run, args)
+    written = run(args)
     print(f'Written: {", ".join(map(str, written))}')
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-from sbam_mm.cli import run_or_explain  # noqa: E402
+from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.evaluation.pimr import Curve, curves, gaps  # noqa: E402
 from sbam_mm.evaluation.run_table import read_runs  # noqa: E402
 from sbam_mm.evaluation.tables import (  # noqa: E402
@@ -96,9 +96,10 @@ def run(args: argparse.Namespace) -> list[Path]:
     return written
 
 
+@tool
 def main() -> None:
     args = parse_args()
-    written = run_or_explain(run, args)
+    written = run(args)
     print(f'Written: {", ".join(map(str, written))}')
 
 

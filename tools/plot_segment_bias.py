@@ -28,8 +28,8 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from mmpretrain.models import BaseSelfSupervisor  # noqa: E402
 
-from sbam_mm.arguments import KeyValues  # noqa: E402
-from sbam_mm.cli import run_or_explain  # noqa: E402
+from sbam_mm.arguments import KeyValues, add_trust  # noqa: E402
+from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.datasets import SegmentMaps  # noqa: E402
 from sbam_mm.datasets.segments import Felzenszwalb, id_map  # noqa: E402
 from sbam_mm.datasets.transforms import nearest_crop  # noqa: E402
@@ -75,6 +75,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--option', nargs='+', action=KeyValues, default={},
         metavar='KEY=VALUE', help='of Felzenszwalb, as for the training')
+    add_trust(parser)
     return parser.parse_args()
 
 
@@ -188,9 +189,10 @@ def run(args: argparse.Namespace) -> List[Path]:
     return [data, picture, *written]
 
 
+@tool
 def main() -> None:
     args = parse_args()
-    written = run_or_explain(run, args)
+    written = run(args)
     print(f'Written: {", ".join(map(str, written))}')
 
 

@@ -9,9 +9,9 @@ from its official source, Debian's package of Fashion-MNIST.
 """
 import argparse
 import os
-import sys
 
-from sbam_mm.datasets.sources import SourceUnavailable, find_image_source
+from sbam_mm.cli import tool
+from sbam_mm.datasets.sources import find_image_source
 
 
 def parse_args() -> argparse.Namespace:
@@ -29,13 +29,11 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@tool
 def main() -> None:
-    """Find the images; one sentence instead of a traceback if it fails."""
+    """Find the images."""
     args = parse_args()
-    try:
-        source = find_image_source(args.data, args.out)
-    except (FileNotFoundError, SourceUnavailable, ValueError) as error:
-        sys.exit(f'{error}')
+    source = find_image_source(args.data, args.out)
     print(f'{source.name}: {source.num_train} training and {source.num_test} '
           f'test images in {source.num_classes} classes, '
           f'{source.image_size} pixels, {source.channels} channel(s)')

@@ -24,12 +24,15 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 from torch import nn
 from torch.utils.data import Dataset
 
+from sbam_mm.cli import keep_tracebacks_in, tool
+from sbam_mm.config_files import read_config
 from sbam_mm.datasets import ImageSource, find_image_source
-from sbam_mm.datasets.sources import SourceUnavailable
+from sbam_mm.engine.launch import only_run, protect_run
 from sbam_mm.engine.schedule import set_epochs
 from sbam_mm.evaluation import (
     PROTOCOL,
@@ -37,6 +40,7 @@ from sbam_mm.evaluation import (
     knn_top1,
     linear_probe,
 )
+from sbam_mm.files import read_json
 from sbam_mm.registry import DATASETS, build_part
 from sbam_mm.visualization import (
     RunResult,
@@ -97,7 +101,7 @@ def run_config(name: str, source: ImageSource,
     title, path = RUNS[name]
     os.environ['DATA_ROOT'] = source.root
     with redirect_stdout(StringIO()):  # mmengine tells of the variable
-        cfg = Config.fromfile(ROOT / path)
+        cfg = read_config(ROOT / path)
     cfg.randomness.seed = args.seed
     cfg.train_dataloader.dataset.data_prefix = source.train_prefix
     if args.num_train:
@@ -139,18 +143,20 @@ def quiet_runner(cfg: Config) -> Runner:
 def pretrain(cfg: Config, console: Console) -> nn.Module:
     """Train, go on with an interrupted run, or take a finished one."""
     finished = Path(cfg.work_dir) / f'epoch_{cfg.train_cfg.max_epochs}.pth'
-    if finished.exists():
-        console.print(f'  already trained: {finished}')
+    with only_run(cfg.work_dir):
+        for note in protect_run(cfg, search=True):
+            console.print(f'  {escape(note)}')
+        if cfg.load_from == str(finished):
+            console.print(f'  already trained: {escape(cfg.load_from)}')
+            runner = quiet_runner(cfg)
+            with redirect_stdout(StringIO()):  # mmengine prints the path
+                runner.load_checkpoint(cfg.load_from)
+            return runner.model.eval()
+        if cfg.resume:
+            console.print('  going on with an interrupted run')
         runner = quiet_runner(cfg)
-        with redirect_stdout(StringIO()):  # mmengine prints the path
-            runner.load_checkpoint(str(finished))
+        runner.train()
         return runner.model.eval()
-    cfg.resume = (Path(cfg.work_dir) / 'last_checkpoint').exists()
-    if cfg.resume:
-        console.print('  going on with an interrupted run')
-    runner = quiet_runner(cfg)
-    runner.train()
-    return runner.model.eval()
 
 
 def training_scalars(cfg: Config) -> dict[str, float]:
@@ -183,8 +189,10 @@ def judge(model: nn.Module, feature: str, preprocessor: nn.Module | None,
     return scores
 
 
+@tool
 def main() -> None:
     args = parse_args()
+    keep_tracebacks_in(args.work_dir)
     console = Console()
     started = time.monotonic()
     console.rule('sbam_mm quickstart')
@@ -192,16 +200,12 @@ def main() -> None:
         f'[1/4] Images for two runs of {args.epochs} epochs on '
         f'{os.cpu_count()} CPU cores'
         f'{" and a GPU" if torch.cuda.is_available() else ""}')
-    try:
-        source = find_image_source(
-            args.data, log=lambda text: console.print(f'  {text}'))
-    except (FileNotFoundError, SourceUnavailable, ValueError) as error:
-        sys.exit(f'error: {error}')
+    source = find_image_source(
+        args.data, log=lambda text: console.print(f'  {escape(text)}'))
 
     configs = {name: run_config(name, source, args) for name in RUNS}
     results_path = Path(configs['sbam'].work_dir).parent / 'results.json'
-    results = (json.loads(results_path.read_text())
-               if results_path.exists() else {})
+    results = read_json(results_path) if results_path.exists() else {}
     models = {}
     for step, (name, cfg) in enumerate(configs.items(), start=2):
         console.print(f'[{step}/4] {RUNS[name][0]}')
@@ -267,8 +271,8 @@ def main() -> None:
             command=f'python tools/quickstart.py {" ".join(sys.argv[1:])}'))
     console.print(table(rows.values()))
     console.print('One seed and a small model: a demonstration, not evidence.')
-    console.print(f'Images: {source.provenance}')
-    console.print(f'Report: {report}')
+    console.print(f'Images: {escape(source.provenance)}')
+    console.print(f'Report: {escape(str(report))}')
 
 
 def figures(configs: dict, models: dict, test: Dataset,

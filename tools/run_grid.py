@@ -27,13 +27,15 @@ from pathlib import Path
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-from sbam_mm.arguments import KeyValues  # noqa: E402
+from sbam_mm.arguments import KeyValues, add_trust  # noqa: E402
+from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.engine.grid import (  # noqa: E402
     RESULT,
     Cell,
     Grid,
     config_hash,
     read_grid_file,
+    read_result,
     read_results,
     shard,
 )
@@ -98,6 +100,7 @@ def parse_args() -> argparse.Namespace:
         'tools/dist_train.sh (default: 1)')
     parser.add_argument(
         '--dry-run', action='store_true', help='only say what would be run')
+    add_trust(parser)
     return parser.parse_args()
 
 
@@ -181,7 +184,7 @@ class Driver:
     def result(self, cell: Cell) -> dict:
         """What is known of a run."""
         path = self.folder / cell.folder / RESULT
-        return json.loads(path.read_text()) if path.is_file() else {}
+        return read_result(path) if path.is_file() else {}
 
     def status(self, cell: Cell) -> str:
         return self.result(cell).get('status', 'to do')
@@ -265,7 +268,7 @@ class Driver:
             **self.facts,
             work_dir=str(folder))
         write_result(folder, result)
-        resume = (folder / 'last_checkpoint').is_file()
+        resume = any(folder.glob('*.pth'))
         print(head, 'goes on' if resume else 'starts',
               f'(output: {folder / "output.txt"})', flush=True)
         self.configs[cell].dump(folder / 'run_config.py')
@@ -370,22 +373,20 @@ def duration(seconds: float) -> str:
     return f'{minutes:.0f} min' if minutes < 100 else f'{minutes / 60:.1f} h'
 
 
+@tool
 def main() -> None:
     args = parse_args()
     # The default leaves the training running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if args.processes < 1:
+        raise ValueError(f'--processes is a count from 1, got '
+                         f'{args.processes}.')
+    driver = Driver(make_grid(args), args)
+    if args.dry_run:
+        driver.plan()
+        return
     try:
-        if args.processes < 1:
-            raise ValueError(f'--processes is a count from 1, got '
-                             f'{args.processes}.')
-        driver = Driver(make_grid(args), args)
-        if args.dry_run:
-            driver.plan()
-            return
         failed = driver.run()
-    except ValueError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
     except KeyboardInterrupt:
         print('\nStopped. The same command goes on from here.')
         sys.exit(130)

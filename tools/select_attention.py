@@ -27,7 +27,8 @@ import torch  # noqa: E402
 from rich.progress import track  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from sbam_mm.cli import run_or_explain  # noqa: E402
+from sbam_mm.arguments import add_trust  # noqa: E402
+from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.evaluation.attention_selection import (  # noqa: E402
     HeadRecall,
     annotated_patches,
@@ -93,6 +94,7 @@ def parse_args() -> argparse.Namespace:
         '--out', default='attention_selection',
         help='name of the files .json, .md and .png (default: '
         'attention_selection)')
+    add_trust(parser)
     return parser.parse_args()
 
 
@@ -216,9 +218,10 @@ def run(args: argparse.Namespace) -> List[Path]:
     return [*written, picture]
 
 
+@tool
 def main() -> None:
     args = parse_args()
-    written = run_or_explain(run, args)
+    written = run(args)
     print(f'Written: {", ".join(map(str, written))}')
 
 

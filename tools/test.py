@@ -11,7 +11,7 @@ from typing import List, Tuple
 
 from mmengine.config import Config
 
-from sbam_mm.cli import run_or_explain
+from sbam_mm.cli import keep_tracebacks_in, tool
 from sbam_mm.engine.data_files import check_data_files
 from sbam_mm.engine.launch import (
     LaunchError,
@@ -24,7 +24,6 @@ from sbam_mm.engine.launch import (
     require_file,
     set_work_dir,
 )
-from sbam_mm.engine.sentences import one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,14 +50,15 @@ def prepare(args: argparse.Namespace) -> Tuple[Config, List[str]]:
     """The config of the evaluation, and what was changed in it."""
     cfg = load_config(args.config, args.data_root, args.cfg_options)
     merge_args(cfg, args)
+    keep_tracebacks_in(cfg.work_dir)
     check_data_files(cfg, 'test')
     return cfg, prepare_launch(cfg, args.launcher)
 
 
+@tool
 def main() -> None:
-    cfg, notes = run_or_explain(prepare, parse_args(), errors=(LaunchError, ))
-    with one_sentence():
-        build_runner(cfg, notes).test()
+    cfg, notes = prepare(parse_args())
+    build_runner(cfg, notes).test()
     close_group()
 
 

@@ -15,20 +15,22 @@ from typing import List, Tuple
 import torch
 from mmengine.config import Config
 
-from sbam_mm.cli import run_or_explain
+from sbam_mm.cli import keep_tracebacks_in, tool
 from sbam_mm.engine.data_files import check_data_files
+from sbam_mm.engine.hooks import same_run
 from sbam_mm.engine.launch import (
     LaunchError,
     build_runner,
     close_group,
     launch_parser,
     load_config,
+    only_run,
     parse_launch_args,
     prepare_launch,
+    protect_run,
     require_file,
     set_work_dir,
 )
-from sbam_mm.engine.sentences import one_sentence
 from sbam_mm.exact import VARIABLE, is_exact
 
 
@@ -54,6 +56,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='no fast path that changes the order of sums, TF32 included; '
         f'the same as {VARIABLE}=1 in the environment')
+    parser.add_argument(
+        '--resume-anyway',
+        action='store_true',
+        help='with --resume: go on although seed, data, config or batch '
+        'differ from those of the checkpoint')
     return parse_launch_args(parser)
 
 
@@ -73,11 +80,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         torch.backends.cudnn.allow_tf32 = False
         cfg.optim_wrapper.get('optimizer', {}).pop('fused', None)
 
-    if args.resume is not None:
+    if args.resume not in (None, 'auto'):
         cfg.resume = True
-        # With no file named, mmengine takes the last one of work_dir.
-        cfg.load_from = None if args.resume == 'auto' else require_file(
-            args.resume, 'checkpoint')
+        cfg.load_from = require_file(args.resume, 'checkpoint')
 
     # A config that already is mixed keeps its type and loss scale (bfloat16
     # needs none).
@@ -93,7 +98,13 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
                 'dict(base_batch_size=...) or leave the option out.')
         cfg.auto_scale_lr.enable = True
 
+    if args.resume_anyway:
+        os.environ[same_run.VARIABLE] = '1'
+
     if args.seed is not None:
+        if not 0 <= args.seed < 2**32:
+            raise LaunchError(f'--seed is a whole number from 0 to 2^32 - 1, '
+                              f'got {args.seed}.')
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
 
 
@@ -101,13 +112,18 @@ def prepare(args: argparse.Namespace) -> Tuple[Config, List[str]]:
     """The config of the training, and what was changed in it."""
     cfg = load_config(args.config, args.data_root, args.cfg_options)
     merge_args(cfg, args)
+    keep_tracebacks_in(cfg.work_dir)
     check_data_files(cfg, 'train', 'val')
     return cfg, prepare_launch(cfg, args.launcher)
 
 
+@tool
 def main() -> None:
-    cfg, notes = run_or_explain(prepare, parse_args(), errors=(LaunchError, ))
-    with one_sentence():
+    args = parse_args()
+    cfg, notes = prepare(args)
+    with only_run(cfg.work_dir):
+        # Only now: another training may just have written a checkpoint.
+        notes += protect_run(cfg, search=args.resume == 'auto')
         build_runner(cfg, notes).train()
     close_group()
 

@@ -23,7 +23,9 @@ warnings.filterwarnings('ignore')
 import numpy as np  # noqa: E402
 from torch import nn  # noqa: E402
 
-from sbam_mm.cli import run_or_explain  # noqa: E402
+from sbam_mm.arguments import add_trust  # noqa: E402
+from sbam_mm.cli import tool  # noqa: E402
+from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.visualization import (  # noqa: E402
     center_crop,
     labelled_maskers,
@@ -34,7 +36,6 @@ from sbam_mm.visualization import (  # noqa: E402
     save_figure,
     vit_base,
 )
-from sbam_mm.visualization.models import read_config  # noqa: E402
 from sbam_mm.visualization.named_maskers import (  # noqa: E402
     changes_over_training,
     choose_maskers,
@@ -98,6 +99,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', default='masks.png',
         help='.png or .html file (default: masks.png)')
+    add_trust(parser)
     return parser.parse_args()
 
 
@@ -156,7 +158,7 @@ def draw(args: argparse.Namespace) -> str:
         raise ValueError(f'--out {args.out} must end in .png or .html.')
     configured = None
     if args.config:
-        config = read_config(args.config)
+        config = read_model_config(args.config)
         configured = config.model.get('masker')
     configs = masker_configs(args, configured)
     maskers = labelled_maskers(configs, base_ratios(args, configs))
@@ -209,9 +211,10 @@ def draw(args: argparse.Namespace) -> str:
     return f'{source}, {weights}' + (f': {report}' if report else '')
 
 
+@tool
 def main() -> None:
     args = parse_args()
-    done = run_or_explain(draw, args)
+    done = draw(args)
     print(f'{done}\nWritten: {args.out}')
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-from sbam_mm.cli import run_or_explain  # noqa: E402
+from sbam_mm.arguments import add_trust  # noqa: E402
+from sbam_mm.cli import tool  # noqa: E402
+from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.visualization import (  # noqa: E402
     build_masker,
     center_crop,
@@ -25,7 +27,6 @@ from sbam_mm.visualization import (  # noqa: E402
     reconstruction_figure,
     save_figure,
 )
-from sbam_mm.visualization.models import read_config  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,6 +45,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', default='reconstruction.png',
         help='.png file (default: reconstruction.png)')
+    add_trust(parser)
     return parser.parse_args()
 
 
@@ -55,7 +57,7 @@ def draw(args: argparse.Namespace) -> str:
     """
     if Path(args.out).suffix.lower() != '.png':
         raise ValueError(f'--out {args.out} must end in .png.')
-    config = read_config(args.config)
+    config = read_model_config(args.config)
     model, report = model_from_config(config, args.checkpoint, args.seed)
     if not hasattr(model, 'reconstruct'):
         raise ValueError(f'{type(model).__name__} predicts no pixels; give a '
@@ -76,9 +78,10 @@ def draw(args: argparse.Namespace) -> str:
     return f'{Path(args.checkpoint).name}: {report}'
 
 
+@tool
 def main() -> None:
     args = parse_args()
-    done = run_or_explain(draw, args)
+    done = draw(args)
     print(f'{done}\nWritten: {args.out}')
 
 

@@ -9,6 +9,7 @@ Fashion-MNIST. Whatever it finds is a tree of class folders that
 import json
 import os
 import os.path as osp
+import re
 import shutil
 import socket
 import statistics
@@ -23,6 +24,8 @@ from pathlib import Path
 
 from PIL import Image
 from rich.progress import track
+
+from sbam_mm.files import read_json
 
 _ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.ppm', '.bmp', '.pgm', '.tif',
             '.tiff', '.gif')
@@ -188,7 +191,12 @@ def read_image_source(root: str) -> ImageSource:
             'be read: check that the files are images.')
     size = int(statistics.median(sides))
     record = folder / _RECORD
-    known = json.loads(record.read_text()) if record.is_file() else {}
+    known = (read_json(record, name=str, provenance=str)
+             if record.is_file() else {})
+    # Runs lie in folders of this name, which must not lead elsewhere.
+    if not re.fullmatch(r'\w[\w.-]*', known.get('name', 'data')):
+        raise ValueError(f'{record} names the images {known["name"]!r}; '
+                         'correct it to letters, digits, dots and dashes.')
     return ImageSource(
         name=known.get('name', folder.name),
         root=str(folder),

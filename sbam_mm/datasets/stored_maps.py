@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from sbam_mm.files import new_array, read_json
+
 # So many images are remembered by name, to notice a changed data set from a
 # single sample.
 _SPOTS = 1000
@@ -81,7 +83,7 @@ class DatasetMark:
         spots = {}
         step = max(images // _SPOTS, 1)
         for index, path in enumerate(_relative_paths(dataset)):
-            digest.update(path.encode() + b'\n')
+            digest.update(path.encode(errors='surrogateescape') + b'\n')
             if index % step == 0 or index == images - 1:
                 spots[str(index)] = path
         return cls(images, digest.hexdigest(), spots)
@@ -112,10 +114,15 @@ class MapInfo:
     @classmethod
     def load(cls, path: Path) -> 'MapInfo':
         """Read what :meth:`save` wrote."""
-        content = json.loads(path.read_text())
+        content = read_json(path, grid=list, mark=dict, made_by=str)
+        try:
+            mark = DatasetMark(**content['mark'])
+        except TypeError as error:
+            raise ValueError(f'{path} is damaged (mark); delete it and its '
+                             'maps, which are then made anew.') from error
         return cls(
-            tuple(content['grid']), DatasetMark(**content['mark']),
-            content['made_by'], content['epoch'], content.get('details'))
+            tuple(content['grid']), mark, content['made_by'],
+            content.get('epoch'), content.get('details'))
 
 
 def _replace_text(path: Path, text: str) -> None:
@@ -166,11 +173,7 @@ class MapWriter:
 
     def create_at(self, file: Path) -> None:
         """Make room for all maps in a file of another name."""
-        np.lib.format.open_memmap(
-            file,
-            mode='w+',
-            dtype=self.dtype,
-            shape=(self.info.mark.images, *self.info.grid))
+        new_array(file, self.dtype, (self.info.mark.images, *self.info.grid))
 
     def write(self, start: int, maps: np.ndarray) -> None:
         """Put the maps (n, h, w) of images ``start`` to ``start + n``."""
@@ -343,11 +346,11 @@ class MapVersions:
 
     def current(self) -> Path | None:
         """The file in use, or None."""
-        try:
-            content = json.loads(self.pointer.read_text())
-        except FileNotFoundError:
+        if not self.pointer.is_file():
             return None
-        return self.folder / content['file']
+        name = read_json(self.pointer, file=str)['file']
+        # Maps lie beside their pointer and nowhere else.
+        return self.folder / Path(name).name
 
     def stamp(self) -> tuple[int, int] | None:
         """Changes whenever the pointer does; cheap enough per sample."""

@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from sbam_mm.config_files import read_config
+from sbam_mm.files import read_json
 from sbam_mm.registry import MODELS
 from sbam_mm.visualization.named_maskers import (
     at_ratio,
@@ -19,7 +21,7 @@ from sbam_mm.visualization.named_maskers import (
     masker_name,
 )
 
-from .launch import LaunchError, load_config
+from .launch import load_config
 from .schedule import set_epochs
 
 # Where a run lies and how it was started do not change what it computes.
@@ -107,7 +109,7 @@ class Grid:
         if any(seed < 0 for seed in self.seeds):
             raise ValueError('seeds are whole numbers from 0, got '
                              f'{", ".join(map(str, self.seeds))}.')
-        with _reading('config', self.config):
+        with redirect_stdout(StringIO()):  # mmengine tells of DATA_ROOT
             self._base = load_config(self.config, self.data_root,
                                      dict(self.cfg_options))
         if self._base.get('train_dataloader') is None:
@@ -211,11 +213,8 @@ def read_grid_file(path: str | Path) -> dict[str, Any]:
         grid = Grid(**read_grid_file('configs/grids/pimr_small.py'))
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f'the grid {path} does not exist; grids are in '
-                         'configs/grids/.')
-    with _reading('grid', path):
-        content = Config.fromfile(path).to_dict()
+    with redirect_stdout(StringIO()):  # mmengine tells of DATA_ROOT
+        content = read_config(path, 'grid').to_dict()
     names = ('config', 'maskers', 'ratios', 'seeds', 'epochs', 'cfg_options',
              'data_root')
     found = {name: content[name] for name in names if name in content}
@@ -224,21 +223,6 @@ def read_grid_file(path: str | Path) -> dict[str, Any]:
                          'like configs/grids/pimr_small.py.')
     found['config'] = str((path.parent / found['config']).resolve())
     return found
-
-
-@contextmanager
-def _reading(what: str, path: str | Path) -> Iterator[None]:
-    """One sentence for whatever goes wrong."""
-    try:
-        with redirect_stdout(StringIO()):  # mmengine tells of DATA_ROOT
-            yield
-    except LaunchError as error:
-        raise ValueError(str(error)) from error
-    except Exception as error:  # a config is Python and may raise anything
-        reason = (str(error).splitlines() or [''])[0]
-        raise ValueError(f'the {what} {path} cannot be read '
-                         f'({type(error).__name__}: {reason}); correct it.'
-                         ) from error
 
 
 def shard(cells: list[Cell], part: int, parts: int) -> list[Cell]:
@@ -266,6 +250,21 @@ def shard(cells: list[Cell], part: int, parts: int) -> list[Cell]:
     return cells[part - 1::parts]
 
 
+def read_result(path: Path) -> dict[str, Any]:
+    """What is known of one run.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    return read_json(
+        path,
+        masker=str,
+        ratio=(int, float),
+        seed=int,
+        status=str,
+        seconds=(int, float))
+
+
 def read_results(folder: str | Path) -> Iterator[Mapping[str, Any]]:
     """What is known of all runs that lie in a grid's folder.
 
@@ -277,6 +276,6 @@ def read_results(folder: str | Path) -> Iterator[Mapping[str, Any]]:
     """
     found = []
     for path in Path(folder).glob(f'*/ratio*/seed*/{RESULT}'):
-        found.append(json.loads(path.read_text(encoding='utf-8')))
+        found.append(read_result(path))
     yield from sorted(found,
                       key=lambda r: (r['masker'], r['ratio'], r['seed']))

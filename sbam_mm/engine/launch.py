@@ -6,10 +6,15 @@ recipes written for GPUs start on a machine that has none.
 """
 import argparse
 import gc
+import inspect
 import os
 import os.path as osp
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
 from typing import NoReturn
 
 import torch
@@ -21,7 +26,12 @@ from mmengine.hooks import LoggerHook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from sbam_mm.arguments import KeyValues
+from sbam_mm.arguments import KeyValues, add_trust
+from sbam_mm.config_files import read_config
+
+from .last_checkpoint import last_checkpoint
+from .orphans import end_with_launcher
+from .run_lock import RunLock
 
 
 class LaunchParser(argparse.ArgumentParser):
@@ -34,7 +44,7 @@ class LaunchParser(argparse.ArgumentParser):
         super().error(message)
 
 
-class LaunchError(Exception):
+class LaunchError(ValueError):
     """A wrong command line; the message is one sentence for the user."""
 
 
@@ -56,6 +66,7 @@ def launch_parser(description: str) -> argparse.ArgumentParser:
         metavar='KEY=VALUE',
         help='override values of the config, e.g. '
         'model.masker.delta=0.2 or "betas=(0.9,0.95)"')
+    add_trust(parser)
     add_launcher(parser)
     return parser
 
@@ -83,6 +94,72 @@ def parse_launch_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
     return args
 
 
+def protect_run(cfg: Config, search: bool = False) -> list[str]:
+    """Let nothing of a training be lost, or go on as another one.
+
+    Checkpoints are written as :class:`sbam_mm.CheckpointHook` does, a run is
+    compared with its checkpoint when it resumes, and ``resume`` without a
+    ``load_from`` finds the newest whole one of ``work_dir``. Where there is
+    none, the training begins.
+
+    Args:
+        cfg (Config): Of any OpenMMLab project, with ``work_dir``; changed in
+            place.
+        search (bool): Resume from ``work_dir`` if it has a checkpoint, also
+            with a ``load_from``, which then is where a new run begins.
+
+    Returns:
+        list[str]: What was decided, a sentence each, for the log.
+
+    Raises:
+        ValueError: If no checkpoint of ``work_dir`` can be read.
+    """
+    hooks = cfg.setdefault('default_hooks', {})
+    saver = hooks.setdefault('checkpoint', dict(type='CheckpointHook'))
+    if saver and saver['type'] in ('CheckpointHook',
+                                   'mmengine.CheckpointHook'):
+        saver['type'] = 'sbam_mm.CheckpointHook'
+    hooks.setdefault('same_run', dict(type='sbam_mm.SameRunHook'))
+    if not (search or (cfg.get('resume') and not cfg.get('load_from'))):
+        return []
+    last = last_checkpoint(cfg.work_dir)
+    if last.path is None:
+        cfg.resume = False
+        return [f'No checkpoint to resume from in {cfg.work_dir}: the '
+                'training begins.']
+    cfg.resume, cfg.load_from = True, last.path
+    return [last.note] if last.note else []
+
+
+@contextmanager
+def only_run(folder: str) -> Iterator[None]:
+    """Keep other runs out of a folder while this one lasts.
+
+    Of several processes the first one holds the lock for all.
+
+    Args:
+        folder (str): Where the run writes.
+
+    Raises:
+        RunIsTaken: If another one is in that folder.
+    """
+    if launched_rank() != 0:
+        yield
+        return
+    with RunLock(Path(folder) / 'in_use.lock') as lock:
+        if lock.note:
+            print(lock.note, flush=True)
+        yield
+
+
+def launched_rank() -> int:
+    """The number of this process, as its launcher says it."""
+    for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
+        if name in os.environ:
+            return int(os.environ[name])
+    return 0
+
+
 def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
     """The command line's work_dir, else the config's, else one by name."""
     if args.work_dir is not None:
@@ -103,21 +180,51 @@ def load_config(path: str,
             be set before the config is parsed.
         cfg_options (dict, optional): Values that replace those of the file.
     """
-    if not osp.isfile(path):
-        raise LaunchError(
-            f"The config '{path}' does not exist; the recipes are in configs/ "
-            'and paths are relative to the current directory.')
     if data_root is not None:
         os.environ['DATA_ROOT'] = osp.abspath(osp.expanduser(data_root))
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
     if data_root is not None and 'DATA_ROOT' not in cfg.env_variables:
         raise LaunchError(
             f"'{path}' does not read DATA_ROOT, so --data-root has no effect "
             'on it; use --cfg-options train_dataloader.dataset.data_root='
             f'{data_root} instead.')
     if cfg_options is not None:
-        cfg.merge_from_dict(cfg_options)
+        check_names(cfg, cfg_options)
+        try:
+            cfg.merge_from_dict(cfg_options)
+        except (TypeError, KeyError, AttributeError, IndexError) as error:
+            raise LaunchError(
+                f'--cfg-options {" ".join(cfg_options)} does not fit '
+                f'{path} ({error}); look for the keys in the config.'
+            ) from error
     return cfg
+
+
+# What a config may have beside the options of the Runner.
+OTHER_NAMES = ('auto_scale_lr', 'runner_type', 'strategy', 'compile',
+               'model_wrapper_cfg', 'find_unused_parameters',
+               'default_scope', 'custom_imports')
+
+
+def check_names(cfg: Config, options: dict) -> None:
+    """Stop at an option that nothing would ever read.
+
+    Args:
+        cfg (Config): That it is put into.
+        options (dict): By dotted name.
+
+    Raises:
+        LaunchError: With the nearest name that there is.
+    """
+    known = [*cfg, *inspect.signature(Runner.__init__).parameters,
+             *OTHER_NAMES]
+    for option in options:
+        name = option.split('.')[0]
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f'did you mean {near[0]!r}?' if near else 'correct it.'
+            raise LaunchError(f'--cfg-options {option} sets {name!r}, which '
+                              f'the config has not; {hint}')
 
 
 def default_work_dir(config: str) -> str:
@@ -147,6 +254,8 @@ def prepare_launch(cfg: Config, launcher: str) -> list[str]:
         list[str]: What was changed, a sentence each, for the log.
     """
     cfg.launcher = launcher
+    if launcher == 'pytorch':
+        end_with_launcher()
     on_cpu = get_device() == 'cpu'
     notes = []
     if launcher != 'none' and on_cpu:
@@ -190,6 +299,8 @@ def open_group(launcher: str, patience: timedelta) -> None:
                 'torchrun started several processes that know nothing of '
                 'each other; add --launcher pytorch.')
         return
+    if launcher == 'pytorch':
+        end_with_launcher()
     if get_device() == 'cpu':
         open_cpu_group(launcher, patience)
         return

@@ -4,12 +4,18 @@ import fcntl
 import json
 import os
 import socket
+import threading
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
+# Seconds between two signs of life, and without one until a holder on another
+# machine counts as dead.
+BEAT, PATIENCE = 10., 45.
 
-class RunIsTaken(Exception):
+
+class RunIsTaken(ValueError):
     """Another process has the run; the message is a sentence for the user."""
 
 
@@ -19,8 +25,9 @@ class RunLock:
     The operating system locks the file (``flock``) and lets go of it when the
     last process that has it open has ended, however it ended. Children that
     are started with ``pass_fds=(lock.fileno(), )`` hold it, too: a training
-    whose parent was killed keeps its run. On a shared folder, where a lock of
-    another machine may be invisible, the name in the file decides.
+    whose parent was killed keeps its run. On a shared folder a lock of another
+    machine may be invisible; the holder therefore touches the file every ten
+    seconds, and who finds the name of another machine in it watches for that.
 
     Args:
         path (str or Path): The file; its folder is made. It stays, empty,
@@ -48,6 +55,9 @@ class RunLock:
     def __enter__(self) -> 'RunLock':
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(self.path, 'a+', encoding='utf-8')
+        # Forked loader processes outlive a killed run by seconds; the lock
+        # shall not.
+        os.register_at_fork(after_in_child=self._file.close)
         try:
             self._take()
         except BaseException:
@@ -59,12 +69,11 @@ class RunLock:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunIsTaken(f'{self._who()} is working on it.') from None
+            raise self._taken() from None
         holder = self._holder()
-        if holder and holder.get('host') != socket.gethostname():
-            raise RunIsTaken(
-                f'{self._who()} is working on it, or ended without saying '
-                f'so; in the second case delete {self.path}.')
+        if holder and holder.get('host') != socket.gethostname(
+        ) and self._is_touched():
+            raise self._taken()
         if holder:
             self.note = (f'{self._who()} has ended without finishing; its '
                          'lock is taken over.')
@@ -74,8 +83,34 @@ class RunLock:
                      host=socket.gethostname(),
                      since=datetime.now(timezone.utc).isoformat(
                          timespec='seconds'))))
+        self._ended = threading.Event()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _taken(self) -> RunIsTaken:
+        return RunIsTaken(
+            f'{self._who()} is working on it in {self.path.parent}; wait '
+            'until it has ended, or choose another folder.')
+
+    def _beat(self) -> None:
+        """Signs of life, until the lock is given back."""
+        while not self._ended.wait(BEAT):
+            try:
+                os.utime(self.path)
+            except OSError:  # a file server that is away may come back
+                continue
+
+    def _is_touched(self) -> bool:
+        """Whether a holder on another machine is alive."""
+        before, end = os.stat(self.path).st_mtime_ns, time.monotonic(
+        ) + PATIENCE
+        while time.monotonic() < end:
+            time.sleep(min(1., PATIENCE / 10))
+            if os.stat(self.path).st_mtime_ns != before:
+                return True
+        return False
 
     def __exit__(self, *error: object) -> None:
+        self._ended.set()
         # The file stays: another process may have opened it already, and a
         # deleted one would let a third in.
         self._write('')

@@ -14,6 +14,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.models import BEiTViT, VisionTransformer
 from torch import Tensor, nn
 
+from sbam_mm.config_files import read_model_config
 from sbam_mm.models.backbones import MaskedViT
 from sbam_mm.models.checkpoint import (
     LoadReport,
@@ -111,7 +112,8 @@ def recipe_of(config: Union[str, Path, Config, None] = None,
             patch_size=patch)
         normalise = dict(IMAGENET)
     else:
-        cfg = config if isinstance(config, Config) else _read(config)
+        cfg = (config if isinstance(config, Config) else
+               read_model_config(config))
         model: Any = cfg.get('model') or {}
         if 'type' not in (model.get('backbone') or {}):
             raise ValueError(f'the config {cfg.filename} has no '
@@ -124,12 +126,6 @@ def recipe_of(config: Union[str, Path, Config, None] = None,
         normalise = dict(IMAGENET, **{
             key: found[key] for key in IMAGENET if key in found})
     return EncoderRecipe(_plain(backbone), normalise)
-
-
-def _read(path: Union[str, Path]) -> Config:
-    # Imported here: it wants matplotlib, which a training run can do without.
-    from sbam_mm.visualization.models import read_config
-    return read_config(path)
 
 
 def _plain(backbone: Dict[str, Any]) -> Dict[str, Any]:

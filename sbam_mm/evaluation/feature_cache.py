@@ -13,7 +13,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from sbam_mm.files import replacing
+from sbam_mm.files import new_array, replacing
 
 from .features import evaluating
 from .pooling import pooled_tokens
@@ -183,11 +183,11 @@ def _write(features: Path, labels: Path, total: int,
                              disable=not sys.stdout.isatty()):
             for rows, classes in batches:
                 if found is None:
-                    found = np.lib.format.open_memmap(
-                        name, 'w+', np.float16, (total, *rows.shape[1:]))
+                    found = new_array(
+                        name, np.float16, (total, *rows.shape[1:]))
                 found[start:start + len(rows)] = rows
                 known[start:start + len(rows)] = classes
                 start += len(rows)
-        found.flush()  # type: ignore[union-attr]
+        found.flush()  # type: ignore[attr-defined, union-attr]
         with open(label_name, 'wb') as file:
             np.save(file, known)

@@ -9,7 +9,8 @@ from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-from sbam_mm.engine.launch import prepare_launch
+from sbam_mm.config_files import read_config
+from sbam_mm.engine.launch import prepare_launch, protect_run
 
 from .encoders import EncoderRecipe
 from .image_sets import ImageSet
@@ -99,10 +100,7 @@ def finetune_config(recipe: EncoderRecipe,
     Raises:
         ValueError: If the file is missing or no fine-tuning config.
     """
-    if not Path(config).is_file():
-        raise ValueError(f'the fine-tuning config {config} does not exist; '
-                         'see configs/finetune/.')
-    cfg = Config.fromfile(config)
+    cfg = read_config(config, 'fine-tuning config')
     hooks = [hook for hook in cfg.get('custom_hooks', [])
              if 'LoadEncoderHook' in hook['type']]
     if not hooks or cfg.get('model', {}).get('type') != 'ImageClassifier':
@@ -141,10 +139,10 @@ def finetune_config(recipe: EncoderRecipe,
         cfg.pop(key, None)
     cfg.randomness.seed = seed
     cfg.work_dir = str(work_dir)
-    cfg.resume = (Path(work_dir) / 'last_checkpoint').is_file()
     if options:
         cfg.merge_from_dict(dict(options))
     prepare_launch(cfg, launcher)
+    protect_run(cfg, search=True)
     return cfg
 
 

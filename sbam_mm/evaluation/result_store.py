@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Union
 
+from sbam_mm.files import read_json
+
 from .tables import markdown_table, write_results
 
 # What must not change between two calls that write to one folder.
 IDENTITY = ('checkpoint', 'data', 'encoder', 'seed')
+# What is known of a protocol at least.
+ENTRY = dict(settings=dict, top1=dict, versions=dict, seconds=float)
 
 
 class ResultStore:
@@ -38,18 +42,19 @@ class ResultStore:
         self.content: Dict[str, Any] = dict(_plain(facts), protocols={})
         if not self.path.is_file():
             return
-        try:
-            known = json.loads(self.path.read_text())
-            protocols = known['protocols']
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f'{self.path} is damaged; delete it, or give '
-                             'another --out.') from error
+        known = read_json(self.path, protocols=dict)
+        for name, one in known['protocols'].items():
+            if not (isinstance(one, dict) and ENTRY.items() <= {
+                    key: type(value) for key, value in one.items()}.items()):
+                raise ValueError(
+                    f'{self.path} is damaged (what it says of {name}); '
+                    'delete it, or give another --out.')
         for key in IDENTITY:
             if known.get(key) != self.content[key]:
                 raise ValueError(
                     f'{self.path} has results of another {key}; give another '
                     '--out.')
-        self.content['protocols'] = protocols
+        self.content['protocols'] = known['protocols']
 
     def has(self, protocol: str, settings: Mapping[str, Any]) -> bool:
         """Whether a protocol is finished.

@@ -4,21 +4,17 @@
 mmengine loads with ``strict=False`` and says nothing when no key matches: a
 wrong file then trains or draws from random weights. Here it is an error.
 """
-import argparse
 import math
-import pickle
 import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, List, Mapping
 
-import numpy as np
 import safetensors.torch
 import torch
-from mmengine.fileio import get_local_path
-from mmengine.logging import HistoryBuffer
 from torch import Tensor, nn
 
 from sbam_mm.files import replacing
+from sbam_mm.safe_loading import read_checkpoint
 
 from .checkpoint_formats import BRANCHES, listing, to_ours
 
@@ -222,65 +218,6 @@ def check_keys(model: nn.Module,
     return report
 
 
-def _history_method(owner: type, name: str) -> Any:
-    """``getattr`` for a method of mmengine's log history and nothing else."""
-    if owner is not HistoryBuffer or name.startswith('_'):
-        raise pickle.UnpicklingError(f'Unsupported global: {owner}.{name}')
-    return getattr(owner, name)
-
-
-def read_checkpoint(path: str, trust_pickle: bool = False) -> Any:
-    """Read a checkpoint file without running code that is hidden in it.
-
-    Args:
-        path (str): A file, or a URL that mmengine can fetch; ".safetensors"
-            or what torch saves.
-        trust_pickle (bool): Read any Python object, which runs whatever
-            code the file holds. Defaults to False.
-
-    Returns:
-        What was saved: with mmengine's Runner a dict with "state_dict".
-
-    Raises:
-        ValueError: If the file is missing, is not a checkpoint, or holds
-            Python objects other than mmengine's own and the options of a
-            command line, which official files keep beside their weights.
-    """
-    # mmengine saves the log history along with the weights; these are what
-    # it consists of. mmengine's own list has the real `getattr`.
-    core = np._core if hasattr(np, '_core') else np.core
-    trusted = [
-        # Holds attributes and does nothing with them.
-        argparse.Namespace,
-        HistoryBuffer, (_history_method, 'builtins.getattr'),
-        core.multiarray._reconstruct, core.multiarray.scalar, np.ndarray,
-        np.dtype,
-        *(type(np.dtype(kind)) for kind in ('f8', 'f4', 'i8', 'u4', 'i4'))
-    ]
-    try:
-        with get_local_path(path) as local, \
-                torch.serialization.safe_globals(trusted):
-            if path.endswith('.safetensors'):
-                return safetensors.torch.load_file(local)
-            return torch.load(
-                local, map_location='cpu', weights_only=not trust_pickle)
-    except FileNotFoundError as error:
-        raise ValueError(f'the checkpoint {path} does not exist; check the '
-                         'path.') from error
-    except Exception as error:  # unpickling noise raises whatever it likes
-        if 'Unsupported global' in str(error):
-            raise ValueError(
-                f'the checkpoint {path} holds Python objects beside weights, '
-                'which could run code; if you trust who made it, write its '
-                'weights alone with `tools/convert_checkpoint.py SRC DST '
-                '--trust-pickle`.') from error
-        reason = (str(error).splitlines() or [''])[0].split('. ')[0]
-        raise ValueError(
-            f'{path} cannot be read as a checkpoint '
-            f'({type(error).__name__}: {reason[:120]}); it is damaged or '
-            'something else, so copy or download it again.') from error
-
-
 def write_weights(path: str, weights: Mapping[str, Any]) -> None:
     """Write a checkpoint file that is either complete or not there.
 
@@ -364,7 +301,8 @@ def load_weights(model: nn.Module,
         path (str): A checkpoint file, ".safetensors" included, or a URL.
         min_share (float): Share of the model's keys that must match.
             Defaults to 0.5.
-        trust_pickle (bool): See :func:`read_checkpoint`. Defaults to False.
+        trust_pickle (bool): See
+            :func:`sbam_mm.safe_loading.read_checkpoint`. Defaults to False.
 
     Returns:
         LoadReport: What was loaded and what was not.

@@ -34,9 +34,13 @@ def read_scalars(work_dir: Union[str, Path]) -> Records:
         part = []
         for line in path.read_text(encoding='utf-8').splitlines():
             try:
-                part.append(json.loads(line))
+                record = json.loads(line)
             except json.JSONDecodeError:
                 continue  # a run killed in the middle of a line
+            if not isinstance(record, dict):
+                raise ValueError(f'{path} is no log of a training ({line:.60}'
+                                 '); give the work directory of a run.')
+            part.append(record)
         first = min((r['step'] for r in part if 'step' in r), default=None)
         if first is not None:
             records = [r for r in records if r.get('step', 0) < first]

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
+from sbam_mm.config_files import read_model_config
 from sbam_mm.models.checkpoint import LoadReport, load_weights
 from sbam_mm.models.selfsup.base import MaskedImageModel
 from sbam_mm.registry import MODELS
@@ -18,28 +19,6 @@ IMAGENET = dict(
     mean=[123.675, 116.28, 103.53],
     std=[58.395, 57.12, 57.375],
     to_rgb=True)
-
-
-def read_config(path: Union[str, Path]) -> Config:
-    """Read a config that has a model.
-
-    Raises:
-        ValueError: If the file is missing, is no config, or has no model.
-    """
-    if not Path(path).is_file():
-        raise ValueError(f'the config {path} does not exist; the recipes are '
-                         'in configs/.')
-    try:
-        config = Config.fromfile(path)
-    except Exception as error:  # a config is Python and may raise anything
-        reason = (str(error).splitlines() or [''])[0]
-        raise ValueError(f'the config {path} cannot be read '
-                         f'({type(error).__name__}: {reason}); correct it.'
-                         ) from error
-    if 'type' not in config.get('model', {}):
-        raise ValueError(f'the config {path} has no model; give a config of '
-                         'a pre-training run.')
-    return config
 
 
 def model_from_config(
@@ -61,7 +40,7 @@ def model_from_config(
         ValueError: If anything is missing or does not fit.
     """
     if not isinstance(config, Config):
-        config = read_config(config)
+        config = read_model_config(config)
     options = config.model.copy()
     # The Runner moves this key from the top into the model, too.
     if 'data_preprocessor' in config:

@@ -8,6 +8,7 @@ from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from sbam_mm.files import write_atomically
 
@@ -21,9 +22,23 @@ Cell = Optional[Tuple[np.ndarray, str]]
 
 def figure_png(figure: Figure, dpi: int = 150) -> bytes:
     """A figure as the bytes of a PNG file."""
+    _take_names_as_they_are(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png', dpi=dpi, facecolor='white')
     return buffer.getvalue()
+
+
+def _take_names_as_they_are(figure: Figure) -> None:
+    """A dollar in the name of a file or class begins no formula."""
+    powers = {
+        label
+        for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
+        if axis.get_scale() == 'log'
+        for label in axis.get_ticklabels(which='both')
+    }
+    for text in figure.findobj(Text):
+        if text not in powers:
+            text.set_parse_math(False)
 
 
 def save_figure(figure: Figure,

@@ -204,6 +204,6 @@ def test_tool(tmp_path):
     run = subprocess.run([sys.executable, TOOL],
                          capture_output=True, text=True,
                          env=dict(env, DATA_ROOT=str(tmp_path / 'none')))
-    assert run.returncode == 1
+    assert run.returncode == 2
     assert 'Traceback' not in run.stderr
     assert 'name another folder' in run.stderr

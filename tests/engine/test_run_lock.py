@@ -4,10 +4,12 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
+from sbam_mm.engine import run_lock
 from sbam_mm.engine.run_lock import RunIsTaken, RunLock
 
 pytestmark = pytest.mark.unit
@@ -85,12 +87,52 @@ def test_a_child_keeps_the_lock_of_a_dead_parent(path):
             time.sleep(.01)
 
 
-def test_another_machine_is_believed(path):
+@pytest.mark.parametrize('alive', [True, False])
+def test_another_machine_has_it_while_it_gives_signs_of_life(
+        path, alive, monkeypatch):
+    monkeypatch.setattr(run_lock, 'PATIENCE', .5)
     path.parent.mkdir()
     path.write_text(json.dumps(dict(pid=7, host='elsewhere', since='noon')))
-    with pytest.raises(RunIsTaken, match='process 7 on elsewhere .since noon. '
-                       f'is working on it, or .* delete {path}'):
-        RunLock(path).__enter__()
-    path.unlink()
+    os.utime(path, (1, 1))
+    if alive:
+        threading.Timer(.2, os.utime, [path]).start()
+        with pytest.raises(RunIsTaken, match='process 7 on elsewhere .since '
+                           'noon. is working on it'):
+            RunLock(path).__enter__()
+    else:
+        with RunLock(path) as lock:
+            assert 'ended without finishing' in lock.note
+            assert json.loads(path.read_text())['pid'] == os.getpid()
+
+
+def test_the_holder_gives_signs_of_life(path, monkeypatch):
+    monkeypatch.setattr(run_lock, 'BEAT', .05)
     with RunLock(path):
-        pass
+        os.utime(path, (1, 1))
+        deadline = time.monotonic() + 10
+        while path.stat().st_mtime == 1:
+            assert time.monotonic() < deadline
+            time.sleep(.02)
+    os.utime(path, (1, 1))
+    time.sleep(.2)
+    assert path.stat().st_mtime == 1
+
+
+def test_a_forked_child_does_not_keep_the_lock(path):
+    """A loader process outlives a killed run by some seconds."""
+    pid = os.fork()
+    if pid == 0:
+        RunLock(path).__enter__()
+        loader = os.fork()
+        if loader == 0:
+            time.sleep(60)
+            os._exit(0)
+        path.with_name('pid').write_text(str(loader))
+        time.sleep(.2)  # the loader has begun
+        os._exit(0)
+    os.waitpid(pid, 0)
+    try:
+        with RunLock(path) as lock:
+            assert lock.note.startswith(f'process {pid} on ')
+    finally:
+        os.kill(int(path.with_name('pid').read_text()), signal.SIGKILL)

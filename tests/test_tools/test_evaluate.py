@@ -247,7 +247,7 @@ def test_two_processes_say_one_sentence(place):
     (('--set', 'linear.epochs=2'), 'changes nothing without linear'),
     (('--data', 'nowhere'), 'nowhere does not exist'),
     (('--arch', 'base'), 'made by a model of other sizes'),
-    (('--config', 'none.py'), 'the config none.py does not exist'),
+    (('--config', 'none.py'), "the config 'none.py' does not exist"),
     (('--set', 'knn.k=300'), 'wants 300 or more neighbours of 80'),
 ])
 def test_a_sentence_and_no_file(place, run, changes, words):

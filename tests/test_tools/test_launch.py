@@ -46,7 +46,7 @@ def test_options_overrule_the_config(tmp_path):
 
 
 def test_missing_files_are_named():
-    with pytest.raises(LaunchError, match="'none.py' does not exist"):
+    with pytest.raises(ValueError, match="'none.py' does not exist"):
         launch.load_config('none.py')
     with pytest.raises(LaunchError, match="checkpoint 'none.pth'"):
         launch.require_file('none.pth', 'checkpoint')

@@ -80,6 +80,6 @@ def test_a_second_call_reuses_the_runs(finished):
 
 def test_a_wrong_folder_gets_a_sentence(tmp_path):
     run = quickstart(tmp_path, '--data', 'nowhere')
-    assert run.returncode == 1
+    assert run.returncode == 2
     assert 'nowhere' in run.stderr and 'Traceback' not in run.stderr
     assert not (tmp_path / 'work').exists()

@@ -323,7 +323,7 @@ def test_pimr_of_another_file_is_a_sentence(tmp_path, monkeypatch, capsys):
     (['--maskers', 'uniform'], 'uniform cannot be run at ratio 0.5'),
     (['--shard', '3/2'], 'a shard is i/n with i from 1 to n, got 3/2'),
     (['--shard', 'one'], '--shard is I/N'),
-    (['--config', 'none.py'], "The config 'none.py' does not exist"),
+    (['--config', 'none.py'], "the config 'none.py' does not exist"),
     (['--config', 'end_in_epoch.py'], 'end_in_epoch.py cannot be read'),
     (['--config', 'empty.py'], 'no train_dataloader'),
     (['--epochs', '0'], 'a training has at least 1 epoch, got 0'),
@@ -343,7 +343,7 @@ def test_an_incomplete_grid_gets_a_sentence(env, capsys):
     assert ('give a grid file or --config and --ratios and --seeds.'
             in capsys.readouterr().err)
     assert call(run_grid, env, 'missing.py') == 2
-    assert 'the grid missing.py does not exist' in capsys.readouterr().err
+    assert "the grid 'missing.py' does not exist" in capsys.readouterr().err
 
 
 def small_grid(**changes):

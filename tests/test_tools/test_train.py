@@ -158,8 +158,14 @@ def test_train_and_resume_on_a_machine_without_gpu(project):
     assert [epoch for epoch, _ in records(project)] == [0] * IMAGES
     assert len(set(records(project))) == IMAGES
 
-    result = train(project, '--resume', '--cfg-options',
-                   'train_cfg.max_epochs=2')
+    # Another seed and length: only if it is meant.
+    longer = ('--resume', '--cfg-options', 'train_cfg.max_epochs=2')
+    result = train(project, *longer)
+    assert result.returncode == 2
+    assert ('the seed was 3 and is 0; train_cfg.max_epochs was 1 and is 2; '
+            'start it as before') in result.stderr
+
+    result = train(project, '--resume-anyway', *longer)
     assert result.returncode == 0, result.stderr[-3000:]
     # The second call trained epoch 1 only, with the restored counters.
     epochs = [epoch for epoch, _ in records(project)]
@@ -220,11 +226,14 @@ def test_two_cpu_processes_share_the_epoch(project):
     # The names that one process writes, without the wrapper's prefix.
     assert 'backbone.cls_token' in checkpoint['state_dict']
 
-    # A distributed training goes on as one process: nothing in the
-    # checkpoint depends on the number of processes.
-    result = train(project, '--resume',
-                   project / 'work' / 'epoch_1.pth', '--cfg-options',
-                   'train_cfg.max_epochs=2')
+    # A distributed training can go on as one process: nothing in the
+    # checkpoint depends on the number of processes, but its steps do.
+    longer = ('--resume', project / 'work' / 'epoch_1.pth', '--cfg-options',
+              'train_cfg.max_epochs=2')
+    result = train(project, *longer)
+    assert ('an optimizer step took 2 x 2 x 1 images and takes 2 x 1 x 1'
+            in result.stderr)
+    result = train(project, '--resume-anyway', *longer)
     assert result.returncode == 0, result.stderr[-3000:]
     assert (project / 'work' / 'epoch_2.pth').exists()
 

@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .attention_map_hook import AttentionMapHook
+from .checkpoint_hook import CheckpointHook
 from .checkpoint_keys import CheckpointKeysHook
 from .compile_layers import CompileLayersHook
 from .dense_data import DenseDataHook
@@ -10,10 +11,11 @@ from .invalid_loss import InvalidLossHook
 from .knn_hook import KNNHook
 from .load_encoder import LoadEncoderHook
 from .progress_bar import ProgressBarHook
+from .same_run import SameRunHook
 
 __all__ = [
-    'AttentionMapHook', 'CheckpointKeysHook', 'ClipEachGradientHook',
-    'CompileLayersHook', 'DenseDataHook', 'EpochSeedHook', 'FetchLogHook',
-    'FreezeLastLayerHook', 'InvalidLossHook', 'KNNHook', 'LoadEncoderHook',
-    'ProgressBarHook'
+    'AttentionMapHook', 'CheckpointHook', 'CheckpointKeysHook',
+    'ClipEachGradientHook', 'CompileLayersHook', 'DenseDataHook',
+    'EpochSeedHook', 'FetchLogHook', 'FreezeLastLayerHook', 'InvalidLossHook',
+    'KNNHook', 'LoadEncoderHook', 'ProgressBarHook', 'SameRunHook'
 ]

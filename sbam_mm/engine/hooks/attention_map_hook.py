@@ -43,6 +43,7 @@ from sbam_mm.masking import functional as F
 from sbam_mm.registry import HOOKS
 
 from .knn_hook import unchanged_random_state
+from .same_run import resumes_anyway
 
 NORMALIZATIONS = ('mean', 'head')
 
@@ -64,11 +65,12 @@ class AttentionMapHook(Hook):
     official code takes the mean of the N(a_h). An image that cannot be read
     gets a map of ones, and so does one whose map is constant.
 
-    A resumed run takes the newest maps that are not newer than its
-    checkpoint, or makes them anew where they are gone; a fresh one deletes
-    those that an earlier run left in its ``work_dir``. In a distributed run
-    every rank writes its own share of the one file, so ``work_dir`` must be
-    on a file system that all of them see.
+    A resumed run takes the maps that it had when its checkpoint was saved.
+    Where they are gone they are made anew, if the checkpoint is of the epoch
+    after which they were made, and else the run is refused; a fresh one
+    deletes those that an earlier run left in its ``work_dir``. In a
+    distributed run every rank writes its own share of the one file, so
+    ``work_dir`` must be on a file system that all of them see.
 
     Source: Liu et al., *Good Helper Is around You: Attention-driven Masked
     Image Modeling*, AAAI 2023, Eq. 3 and 4, section 4.1.
@@ -162,23 +164,31 @@ class AttentionMapHook(Hook):
     def _set_out(self, runner: Runner) -> None:
         """Choose the maps to begin with, by the epochs already done."""
         epoch = runner.epoch
+        # Those that the run had when it saved the checkpoint.
+        wanted = epoch // self.interval * self.interval
+        known = wanted in self._versions.epochs()
+        if wanted and not known and wanted != epoch and not resumes_anyway():
+            raise ValueError(
+                f'the run that is resumed after epoch {epoch} had attention '
+                f'maps of epoch {wanted}, which are not in '
+                f'{self._versions.folder}; resume from epoch {wanted}, after '
+                'which they are made again, or add --resume-anyway to make '
+                'other ones now.')
         if get_dist_info()[0] == 0:
-            removed = self._versions.remove_after(epoch)
-            known = self._versions.epochs()
             if known:
                 StoredMaps(
-                    self._versions.path(known[-1]), self._grid, self._mark)
-            self._versions.use(known[-1] if known else None)
+                    self._versions.path(wanted), self._grid, self._mark)
+            removed = self._versions.remove_after(epoch)
+            self._versions.use(wanted if known else None)
             if removed:
                 runner.logger.info(
                     f'Deleted attention maps of an earlier run in '
                     f'{self._versions.folder} that are newer than epoch '
                     f'{epoch}, where this one begins.')
         barrier()
-        if (self._versions.current() is None
-                and self.interval <= epoch < runner.max_epochs):
+        if wanted and not known and epoch < runner.max_epochs:
             runner.logger.warning(
-                f'No attention maps of epoch {epoch} or before are left in '
+                f'No attention maps of epoch {wanted} are left in '
                 f'{self._versions.folder}: they are made from the resumed '
                 'weights.')
             self._collect(runner, epoch)

@@ -1,0 +1,132 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Reading a config: a program if it is Python, data if it is YAML or JSON."""
+import os
+from pathlib import Path
+from typing import Any, Iterator, Tuple, Union
+
+import yaml
+from mmengine.config import Config
+from mmengine.registry import registry as mmengine_registry
+
+from .safe_loading import use_safe_loading
+
+SUFFIXES = ('.py', '.yaml', '.yml', '.json')
+# Whose names `type` may have in front in YAML and JSON.
+SCOPES = ('mmengine', 'mmcv', 'mmpretrain', 'mmseg', 'mmdet', 'sbam_mm')
+# Configs that a YAML file may build on although they are programs.
+OWN_CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+
+
+def read_config(path: Union[str, Path], what: str = 'config') -> Config:
+    """Read a config file.
+
+    A Python config is a program and runs. YAML and JSON are data: they make
+    no Python objects, import nothing, and name only what is registered.
+
+    Args:
+        path (str or Path): ".py", ".yaml", ".yml" or ".json".
+        what (str): What to call it in a message.
+
+    Returns:
+        Config: As mmengine reads it.
+
+    Raises:
+        ValueError: If it is missing, of another kind, wants to run code from
+            YAML or JSON, or raises an error itself.
+    """
+    path = str(path)
+    if not os.path.isfile(path):
+        raise ValueError(
+            f'the {what} {path!r} does not exist; the recipes are in configs/ '
+            'and paths are relative to the current directory.')
+    if not path.endswith(SUFFIXES):
+        raise ValueError(f'the {what} {path} is none by its name; give a file '
+                         f'that ends in {", ".join(SUFFIXES)}.')
+    use_safe_loading()
+    try:
+        if path.endswith('.py'):
+            return Config.fromfile(path)
+        return _read_data(path)
+    except NotData as error:
+        raise ValueError(
+            f'the {what} {path} {error}, which could run code; write it as a '
+            'Python config if that is meant.') from error
+    # SystemExit, too: a config is a program and may raise anything.
+    except (Exception, SystemExit) as error:
+        raise ValueError(f'the {what} {path} cannot be read '
+                         f'({_reason(error)}); correct it.') from error
+
+
+def read_model_config(path: Union[str, Path]) -> Config:
+    """Read a config that has a model.
+
+    Raises:
+        ValueError: If the file is missing, is no config, or has no model.
+    """
+    config = read_config(path)
+    model = config.get('model')
+    if not isinstance(model, dict) or 'type' not in model:
+        raise ValueError(f'the config {path} has no model; give a config of '
+                         'a pre-training run.')
+    return config
+
+
+class NotData(Exception):
+    """A YAML or JSON file asks for more than data."""
+
+
+def _reason(error: BaseException) -> str:
+    """The kind of an error, its line, and the first line of its message."""
+    if isinstance(error, SyntaxError):
+        return (f'{type(error).__name__} in line {error.lineno}: '
+                f'{error.msg}')
+    text = (str(error).splitlines() or [''])[0]
+    return f'{type(error).__name__}: {text[:200]}'
+
+
+def _read_data(path: str) -> Config:
+    for base in _bases(path):
+        if base.endswith('.py') and '::' not in base:
+            place = (Path(path).parent / base).resolve()
+            if OWN_CONFIGS not in place.parents:
+                raise NotData(f'builds on the program {base}')
+    try:
+        cfg = Config.fromfile(path, import_custom_modules=False)
+    except yaml.constructor.ConstructorError as error:
+        raise NotData(f'asks for a Python object ({error.problem})'
+                      ) from error
+    if cfg.get('custom_imports'):
+        raise NotData('asks for modules in custom_imports')
+    for key, value in _texts(cfg.to_dict()):
+        scope = value.rpartition('.')[0] if key == 'type' else value
+        if scope and scope not in SCOPES:
+            raise NotData(f'names {value!r} as its {key}')
+    # Otherwise mmengine imports what is not registered, by its name.
+    mmengine_registry.get_object_from_string = lambda name: None
+    return cfg
+
+
+def _bases(path: str) -> Iterator[str]:
+    with open(path, encoding='utf-8') as file:
+        # JSON is YAML, too.
+        try:
+            content = yaml.safe_load(file)
+        except yaml.constructor.ConstructorError as error:
+            raise NotData(f'asks for a Python object ({error.problem})'
+                          ) from error
+    found = content.get('_base_', []) if isinstance(content, dict) else []
+    yield from [found] if isinstance(found, str) else found
+
+
+def _texts(value: Any) -> Iterator[Tuple[str, str]]:
+    """Every name in a config by which mmengine looks something up."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in ('type', 'runner_type', '_scope_', 'default_scope'
+                       ) and isinstance(inner, str):
+                yield ('type' if 'type' in key else key), inner
+            else:
+                yield from _texts(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _texts(inner)
