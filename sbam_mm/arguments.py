@@ -2,8 +2,10 @@
 """Arguments that several tools take."""
 import argparse
 import os
-from typing import Any
+from math import nan
+from typing import Any, Callable
 
+import torch
 from mmengine.config import DictAction
 
 from sbam_mm.safe_loading import VARIABLE
@@ -26,6 +28,60 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help='read checkpoints that hold any Python object, which runs the '
         'code in them, if there is some')
+
+
+def whole(low: int, high: int | None = None) -> Callable[[str], int]:
+    """The ``type`` of an argument that is a whole number.
+
+    Args:
+        low (int): The lowest that can be used.
+        high (int, optional): The highest. Defaults to None: there is none.
+
+    Example:
+        >>> whole(1)('3')
+        3
+    """
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if value < low or (high is not None and value > high):
+            end = '' if high is None else f' to {high}'
+            raise argparse.ArgumentTypeError(
+                f'a whole number from {low}{end} is wanted, got {text!r}')
+        return value
+
+    return read
+
+
+# What random number generators of numpy take.
+SEED = whole(0, 2**32 - 1)
+
+
+def share(text: str) -> float:
+    """The ``type`` of an argument that is a number in [0, 1]."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(
+            f'a share from 0 to 1 is wanted, got {text!r}')
+    return value
+
+
+def device(text: str) -> str:
+    """The ``type`` of an argument that names a device of this machine."""
+    try:
+        torch.empty(0, device=text)
+    # torch tells of a wrong name, a missing driver and a missing device.
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise argparse.ArgumentTypeError(
+            f'this machine has no device {text!r}; cpu is always there, and '
+            f'torch sees {torch.cuda.device_count()} of cuda') from None
+    return text
 
 
 class KeyValues(DictAction):

@@ -59,7 +59,8 @@ the data again.
     """
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     for said in (_of_worker(error), _of_data(error, frames),
-                 _of_file(error), _of_memory(error)):
+                 _of_file(error), _of_memory(error),
+                 _of_call(error, frames)):
         if said:
             return said
     # Before what our own parts say while they are built from a config:
@@ -155,6 +156,22 @@ def _of_memory(error: BaseException) -> Optional[str]:
             '(and raise optim_wrapper.accumulative_counts), or --batch-size.')
 
 
+def _of_call(error: BaseException, frames: List[FrameType]) -> Optional[str]:
+    """An option of the config that mmengine handed on to what has it not."""
+    option = re.search(r"([\w.]+)\(\) got an unexpected keyword argument "
+                       r"'(\w+)'", str(error))
+    if not (isinstance(error, TypeError) and option and frames
+            and 'mmengine' in frames[-1].f_code.co_filename):
+        return None
+    name = option[1].removesuffix('.__init__')
+    values = {**frames[-1].f_globals, **frames[-1].f_locals}
+    made = values.get('obj_cls') or values.get(name.split('.')[0])
+    if made is None or isinstance(made, dict):
+        return (f'{name} in the config has no option {option[2]!r}; correct '
+                'or remove it.')
+    return unknown_option(getattr(made, '__name__', name), option[2], made)
+
+
 def _of_config(error: BaseException,
                frames: List[FrameType]) -> Optional[str]:
     """An error in building what a config describes."""
@@ -167,7 +184,7 @@ def _of_config(error: BaseException,
     wanted = values.get('obj_type')
     if 'obj_cls' not in values or values['obj_cls'] is None:
         if isinstance(error, KeyError) and isinstance(wanted, str):
-            return _unknown_name(wanted, values['registry'])
+            return unknown_name(wanted, values['registry'])
         if isinstance(error, KeyError):
             return ('a part of the config has no type '
                     f'({_short(values["cfg"])}); add type=... to it.')
@@ -176,7 +193,7 @@ def _of_config(error: BaseException,
     name = getattr(made, '__name__', str(made))
     option = re.search(r"unexpected keyword argument '(\w+)'", message)
     if option:
-        return _unknown_option(name, option[1], made)
+        return unknown_option(name, option[1], made)
     lacking = re.search(r'missing \d+ required .*?arguments?: (.+)', message)
     if lacking:
         return (f'{name} in the config lacks {lacking[1]}; add what is '
@@ -190,7 +207,13 @@ def _of_config(error: BaseException,
             'the config.')
 
 
-def _unknown_name(wanted: str, registry: Any) -> str:
+def unknown_name(wanted: str, registry: Any) -> str:
+    """The sentence for a type that a registry does not have.
+
+    Args:
+        wanted (str): As the config says it, maybe with a scope.
+        registry (Registry): Where it was looked up.
+    """
     scope, _, name = wanted.rpartition('.')
     known = _names(registry, scope)
     near = get_close_matches(name, known, 1, 0.6)
@@ -226,7 +249,14 @@ def _names(registry: Any, scope: str) -> List[str]:
     return list(dict.fromkeys(names))
 
 
-def _unknown_option(name: str, option: str, made: Any) -> str:
+def unknown_option(name: str, option: str, made: Any) -> str:
+    """The sentence for an option that a class does not take.
+
+    Args:
+        name (str): What to call the class.
+        option (str): As the config says it.
+        made (type or Callable): The class.
+    """
     known = list(options_of(made))
     near = get_close_matches(option, known, 1, 0.6)
     hint = (f'did you mean {near[0]!r}?' if near else

@@ -155,7 +155,7 @@ def prepare(folder, images, base):
 
 
 @pytest.mark.parametrize('base, moments', [
-    ('sbam_small', 5), ('ibot_small', 4), ('amt_small', 4)])
+    ('sbam_small', 6), ('ibot_small', 5), ('amt_small', 5)])
 def test_killed_and_resumed_equals_uninterrupted(
         base, moments, images, tmp_path):
     config = prepare(tmp_path, images, base)
@@ -173,14 +173,14 @@ def test_killed_and_resumed_equals_uninterrupted(
     for _ in range(moments):
         training = start(config, killed)
         try:
-            code = training.wait(generator.uniform(.1, 1.) * whole)
+            code = training.wait(generator.uniform(.1, .8) * whole)
             assert code == 0
         except subprocess.TimeoutExpired:
             os.killpg(training.pid, signal.SIGKILL)
             training.wait()
             kills += 1
     equal(finish(config, killed), through)
-    assert kills >= 4
+    assert kills >= 6  # with those of two processes over 20
     # One checkpoint, and nothing half-written.
     assert [path.name for path in killed.glob('*epoch_*')] == [
         f'epoch_{EPOCHS}.pth']

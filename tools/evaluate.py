@@ -38,7 +38,7 @@ from mmengine.dist import get_world_size, is_main_process  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.runner import set_random_seed  # noqa: E402
 
-from sbam_mm.arguments import add_trust  # noqa: E402
+from sbam_mm.arguments import SEED, add_trust, device, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.datasets.class_lists import CLASS_LISTS  # noqa: E402
 from sbam_mm.engine.launch import (  # noqa: E402
@@ -90,10 +90,10 @@ def parse_args() -> argparse.Namespace:
         'a ViT is built from the next three')
     parser.add_argument('--arch', default='base', help='default: base')
     parser.add_argument(
-        '--patch', type=int, default=16, help='pixels (default: 16)')
+        '--patch', type=whole(1), default=16, help='pixels (default: 16)')
     parser.add_argument(
         '--size',
-        type=int,
+        type=whole(1),
         help="pixels of an image's side (default: the config's, or 224)")
     parser.add_argument(
         '--branch',
@@ -112,19 +112,20 @@ def parse_args() -> argparse.Namespace:
         help='change settings, e.g. linear.epochs=10 knn.k=20')
     parser.add_argument(
         '--batch-size',
-        type=int,
+        type=whole(1),
         default=256,
         help='images that the frozen encoder of a process takes at a time '
         '(default: 256)')
     parser.add_argument(
-        '--workers', type=int, default=4, help='processes that decode, of '
-        'each process (default: 4)')
-    parser.add_argument('--seed', type=int, default=0, help='default: 0')
+        '--workers', type=whole(0), default=4,
+        help='processes that decode, of each process (default: 4)')
+    parser.add_argument('--seed', type=SEED, default=0, help='default: 0')
     parser.add_argument(
         '--amp', action='store_true', help='the frozen encoder computes in '
         'bfloat16; is in the results')
     parser.add_argument(
-        '--device', help='default: cuda where there is one, else cpu')
+        '--device', type=device,
+        help='default: cuda where there is one, else cpu')
     parser.add_argument(
         '--force', action='store_true', help='run finished protocols again')
     add_trust(parser)
@@ -138,9 +139,6 @@ def run(args: argparse.Namespace) -> List[Path]:
     Raises:
         ValueError: With a sentence for the user.
     """
-    if args.batch_size < 1 or args.workers < 0:
-        raise ValueError('--batch-size is a count from 1 and --workers from '
-                         f'0, got {args.batch_size} and {args.workers}.')
     names = list(dict.fromkeys(args.protocol.split(',')))
     settings = settings_of(names, args.set)
     # The cheap checks come first: nothing is written before they pass.

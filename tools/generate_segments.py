@@ -36,7 +36,7 @@ import numpy as np  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 from rich.progress import track  # noqa: E402
 
-from sbam_mm.arguments import KeyValues  # noqa: E402
+from sbam_mm.arguments import KeyValues, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_config  # noqa: E402
 from sbam_mm.datasets import (  # noqa: E402
@@ -74,13 +74,13 @@ def parse_args() -> argparse.Namespace:
         '--option', nargs='+', action=KeyValues, default={},
         metavar='NAME=VALUE', help='settings of the back-end')
     parser.add_argument(
-        '--max-masks', type=int, default=5,
+        '--max-masks', type=whole(1), default=5,
         help="masks per image, the paper's c (default: 5)")
     parser.add_argument(
         '--keep', default='largest', choices=('largest', 'confident'),
         help='which masks to keep of more (default: largest)')
     parser.add_argument(
-        '--size', type=int, nargs='+', default=[56], metavar='CELLS',
+        '--size', type=whole(1), nargs='+', default=[56], metavar='CELLS',
         help='side, or rows and columns, of a stored map (default: 56)')
     parser.add_argument(
         '--classes', help='only these classes of a folder: imagenet100, or a '

@@ -24,7 +24,7 @@ import torch  # noqa: E402
 from rich.progress import track  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from sbam_mm.arguments import add_trust  # noqa: E402
+from sbam_mm.arguments import SEED, add_trust, device, share, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.evaluation.mask_metrics import (  # noqa: E402
@@ -86,29 +86,30 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--config', help='take the model from this config')
     parser.add_argument('--checkpoint', help='weights of the model')
     parser.add_argument(
-        '--ratio', type=float, metavar='R',
+        '--ratio', type=share, metavar='R',
         help="base ratio of all maskers (default: each one's own)")
     parser.add_argument(
-        '--progress', type=float, default=1., metavar='P',
+        '--progress', type=share, default=1., metavar='P',
         help='how much of a training is done, for maskers that change over '
         'it, such as gpa (default: 1, its end)')
     parser.add_argument(
-        '--threshold', type=float, metavar='T',
+        '--threshold', type=share, metavar='T',
         help='a token is object from this covered share on (default: every '
         'token counts with its share)')
     parser.add_argument(
-        '--delta', type=float, default=0.1,
+        '--delta', type=share, default=0.1,
         help='tokens with more salience are salient (default: 0.1)')
     parser.add_argument(
-        '--seeds', type=int, default=3, metavar='N',
+        '--seeds', type=whole(1), default=3, metavar='N',
         help='draws per image; without a checkpoint each with random weights '
         'of its own (default: 3)')
     parser.add_argument(
-        '--seed', type=int, default=0, help='the first (default: 0)')
+        '--seed', type=SEED, default=0, help='the first (default: 0)')
     parser.add_argument(
-        '--limit', type=int, metavar='N', help='take the first N images')
-    parser.add_argument('--batch-size', type=int, default=16)
-    parser.add_argument('--device', default='cpu', help='default: cpu')
+        '--limit', type=whole(1), metavar='N', help='take the first N images')
+    parser.add_argument('--batch-size', type=whole(1), default=16)
+    parser.add_argument(
+        '--device', type=device, default='cpu', help='default: cpu')
     parser.add_argument(
         '--out', default='mask_metrics.json',
         help='.json file; a table .md is written beside it (default: '
@@ -192,12 +193,6 @@ def run(args: argparse.Namespace) -> List[Path]:
     Raises:
         ValueError: With a sentence for the user; nothing was written then.
     """
-    if args.seeds < 1 or args.batch_size < 1:
-        raise ValueError('--seeds and --batch-size are counts from 1, got '
-                         f'{args.seeds} and {args.batch_size}.')
-    if not 0 <= args.progress <= 1:
-        raise ValueError(f'--progress {args.progress:g} is no share of a '
-                         'training; give a number in [0, 1].')
     config = read_model_config(args.config) if args.config else None
     configured = config.model.get('masker') if config else None
     names = args.compare.split(',') if args.compare else []

@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from mmpretrain.models import BaseSelfSupervisor  # noqa: E402
 
-from sbam_mm.arguments import KeyValues, add_trust  # noqa: E402
+from sbam_mm.arguments import KeyValues, add_trust, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.datasets import SegmentMaps  # noqa: E402
 from sbam_mm.datasets.segments import Felzenszwalb, id_map  # noqa: E402
@@ -63,15 +63,15 @@ def parse_args() -> argparse.Namespace:
                         help='files begin so (default: segment_bias)')
     parser.add_argument('--config', help='of that run, for --image')
     parser.add_argument('--image', help='to draw attention maps on')
-    parser.add_argument('--patch', type=int,
+    parser.add_argument('--patch', type=whole(0),
                         help='whose attention (default: the middle one)')
-    parser.add_argument('--layer', type=int,
+    parser.add_argument('--layer', type=whole(1),
                         help='in which layer, from 1 (default: the last)')
     parser.add_argument(
         '--segments', metavar='FILE',
         help='stored segments, of tools/generate_segments.py')
     parser.add_argument(
-        '--index', type=int, help='number of the image in --segments')
+        '--index', type=whole(0), help='number of the image in --segments')
     parser.add_argument(
         '--option', nargs='+', action=KeyValues, default={},
         metavar='KEY=VALUE', help='of Felzenszwalb, as for the training')

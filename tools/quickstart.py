@@ -29,6 +29,7 @@ from rich.table import Column, Table
 from torch import nn
 from torch.utils.data import Dataset
 
+from sbam_mm.arguments import SEED, whole
 from sbam_mm.cli import keep_tracebacks_in, tool
 from sbam_mm.config_files import read_config
 from sbam_mm.datasets import ImageSource, find_image_source
@@ -78,21 +79,18 @@ def parse_args() -> argparse.Namespace:
         'environment variable DATA_ROOT, an earlier download, CIFAR-10, '
         'Fashion-MNIST)')
     parser.add_argument(
-        '--epochs', type=int, default=3, help='per run (default: 3)')
+        '--epochs', type=whole(1), default=3, help='per run (default: 3)')
     parser.add_argument(
-        '--seed', type=int, default=0, help='of both runs (default: 0)')
+        '--seed', type=SEED, default=0, help='of both runs (default: 0)')
     parser.add_argument(
         '--num-train',
-        type=int,
+        type=whole(1),
         help='use this many training images, drawn by seed (default: all)')
     parser.add_argument(
         '--work-dir',
         default='work_dirs/quickstart',
         help='where everything goes (default: work_dirs/quickstart)')
-    args = parser.parse_args()
-    if args.epochs < 1:
-        parser.error('--epochs must be at least 1.')
-    return args
+    return parser.parse_args()
 
 
 def run_config(name: str, source: ImageSource,

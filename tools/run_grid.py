@@ -27,7 +27,7 @@ from pathlib import Path
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-from sbam_mm.arguments import KeyValues, add_trust  # noqa: E402
+from sbam_mm.arguments import SEED, KeyValues, add_trust, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.engine.grid import (  # noqa: E402
     RESULT,
@@ -78,9 +78,9 @@ def parse_args() -> argparse.Namespace:
         '--ratios', type=listed(float), metavar='R,...',
         help='masking ratios, e.g. 0.6,0.75,0.9')
     parser.add_argument(
-        '--seeds', type=listed(int), metavar='N,...', help='e.g. 0,1,2')
+        '--seeds', type=listed(SEED), metavar='N,...', help='e.g. 0,1,2')
     parser.add_argument(
-        '--epochs', type=int, metavar='N',
+        '--epochs', type=whole(1), metavar='N',
         help="of each run, schedules scaled (default: the config's)")
     parser.add_argument(
         '--data-root',
@@ -95,7 +95,7 @@ def parse_args() -> argparse.Namespace:
         '--shard', metavar='I/N', default='1/1',
         help='do the I-th of N parts, for several machines')
     parser.add_argument(
-        '--processes', type=int, default=1, metavar='N',
+        '--processes', type=whole(1), default=1, metavar='N',
         help='train each run with N processes (GPUs) through '
         'tools/dist_train.sh (default: 1)')
     parser.add_argument(
@@ -378,9 +378,6 @@ def main() -> None:
     args = parse_args()
     # The default leaves the training running.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    if args.processes < 1:
-        raise ValueError(f'--processes is a count from 1, got '
-                         f'{args.processes}.')
     driver = Driver(make_grid(args), args)
     if args.dry_run:
         driver.plan()

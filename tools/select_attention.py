@@ -27,7 +27,7 @@ import torch  # noqa: E402
 from rich.progress import track  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from sbam_mm.arguments import add_trust  # noqa: E402
+from sbam_mm.arguments import add_trust, device, share, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.evaluation.attention_selection import (  # noqa: E402
     HeadRecall,
@@ -79,17 +79,18 @@ def parse_args() -> argparse.Namespace:
         help='look for the annotated patches among as many (default), or '
         'among as many as are masked')
     parser.add_argument(
-        '--ratio', type=float, default=0.75,
+        '--ratio', type=share, default=0.75,
         help='masking ratio of --top masked (default: 0.75)')
     parser.add_argument(
-        '--threshold', type=float, default=0.5,
+        '--threshold', type=share, default=0.5,
         help='a patch is annotated from this covered share on (default: 0.5)')
     parser.add_argument(
         '--own-query', action='store_true',
         help="count a patch's own query, as GPA's code does and its paper "
         'does not')
-    parser.add_argument('--batch-size', type=int, default=16)
-    parser.add_argument('--device', default='cpu', help='default: cpu')
+    parser.add_argument('--batch-size', type=whole(1), default=16)
+    parser.add_argument(
+        '--device', type=device, default='cpu', help='default: cpu')
     parser.add_argument(
         '--out', default='attention_selection',
         help='name of the files .json, .md and .png (default: '

@@ -15,7 +15,9 @@ from typing import List, Tuple
 import torch
 from mmengine.config import Config
 
+from sbam_mm.arguments import SEED
 from sbam_mm.cli import keep_tracebacks_in, tool
+from sbam_mm.engine.config_checks import check_training
 from sbam_mm.engine.data_files import check_data_files
 from sbam_mm.engine.hooks import same_run
 from sbam_mm.engine.launch import (
@@ -50,7 +52,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="scale the learning rate by the real over the config's batch "
         'size')
-    parser.add_argument('--seed', type=int, help='random seed')
+    parser.add_argument('--seed', type=SEED, help='random seed')
     parser.add_argument(
         '--exact',
         action='store_true',
@@ -102,9 +104,6 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         os.environ[same_run.VARIABLE] = '1'
 
     if args.seed is not None:
-        if not 0 <= args.seed < 2**32:
-            raise LaunchError(f'--seed is a whole number from 0 to 2^32 - 1, '
-                              f'got {args.seed}.')
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
 
 
@@ -113,6 +112,7 @@ def prepare(args: argparse.Namespace) -> Tuple[Config, List[str]]:
     cfg = load_config(args.config, args.data_root, args.cfg_options)
     merge_args(cfg, args)
     keep_tracebacks_in(cfg.work_dir)
+    check_training(cfg)
     check_data_files(cfg, 'train', 'val')
     return cfg, prepare_launch(cfg, args.launcher)
 

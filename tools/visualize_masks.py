@@ -23,7 +23,7 @@ warnings.filterwarnings('ignore')
 import numpy as np  # noqa: E402
 from torch import nn  # noqa: E402
 
-from sbam_mm.arguments import add_trust  # noqa: E402
+from sbam_mm.arguments import SEED, add_trust, share, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.visualization import (  # noqa: E402
@@ -71,12 +71,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--ratios',
         nargs='+',
-        type=float,
+        type=share,
         metavar='R',
         help='base ratios (default: 0.6 0.75 0.9, with --compare each '
         "masker's own)")
     parser.add_argument(
-        '--progress', type=float, default=1., metavar='P',
+        '--progress', type=share, default=1., metavar='P',
         help='how much of a training is done, for maskers that change over '
         'it, such as gpa (default: 1, its end)')
     parser.add_argument(
@@ -89,13 +89,14 @@ def parse_args() -> argparse.Namespace:
         'given')
     parser.add_argument(
         '--size',
-        type=int,
+        type=whole(1),
         help="pixels of a side, a multiple of the patch size (default: the "
         "model's)")
     parser.add_argument(
-        '--seed', type=int, default=0,
+        '--seed', type=SEED, default=0,
         help='of random weights and of the masks (default: 0)')
-    parser.add_argument('--dpi', type=int, default=150, help='default: 150')
+    parser.add_argument(
+        '--dpi', type=whole(1), default=150, help='default: 150')
     parser.add_argument(
         '--out', default='masks.png',
         help='.png or .html file (default: masks.png)')
@@ -136,6 +137,9 @@ def caption(maskers: Dict[str, nn.Module], changes: str,
 def named_images(args: argparse.Namespace, size: Tuple[int, int]
                  ) -> Dict[str, np.ndarray]:
     """The files of the command line, or photographs, cut to one size."""
+    if args.images and args.photographs:
+        raise ValueError('--photographs are drawn where no image file is '
+                         'named; leave one of the two out.')
     images = {}
     for path in args.images:
         # Equal names of different folders must not replace one another.
@@ -162,9 +166,6 @@ def draw(args: argparse.Namespace) -> str:
         configured = config.model.get('masker')
     configs = masker_configs(args, configured)
     maskers = labelled_maskers(configs, base_ratios(args, configs))
-    if not 0 <= args.progress <= 1:
-        raise ValueError(f'--progress {args.progress:g} is no share of a '
-                         'training; give a number in [0, 1].')
 
     if args.config:
         model, report = model_from_config(config, args.checkpoint, args.seed)

@@ -15,7 +15,7 @@ from pathlib import Path
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-from sbam_mm.arguments import add_trust  # noqa: E402
+from sbam_mm.arguments import SEED, add_trust, share, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.visualization import (  # noqa: E402
@@ -38,10 +38,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'images', nargs='*', metavar='IMAGE', help='image files')
     parser.add_argument(
-        '--ratio', type=float, help="base ratio (default: the config's)")
+        '--ratio', type=share, help="base ratio (default: the config's)")
     parser.add_argument(
-        '--seed', type=int, default=0, help='of the masks (default: 0)')
-    parser.add_argument('--dpi', type=int, default=150, help='default: 150')
+        '--seed', type=SEED, default=0, help='of the masks (default: 0)')
+    parser.add_argument(
+        '--dpi', type=whole(1), default=150, help='default: 150')
     parser.add_argument(
         '--out', default='reconstruction.png',
         help='.png file (default: reconstruction.png)')

@@ -21,6 +21,7 @@ from sbam_mm.visualization.named_maskers import (
     masker_name,
 )
 
+from .config_checks import check_training
 from .launch import load_config
 from .schedule import set_epochs
 
@@ -115,6 +116,7 @@ class Grid:
         if self._base.get('train_dataloader') is None:
             raise ValueError(f'the config {self.config} has no '
                              'train_dataloader; use one of a pre-training.')
+        check_training(self._base)
         if self.epochs is not None:
             set_epochs(self._base, self.epochs)
         self._configs = dict(

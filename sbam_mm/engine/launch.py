@@ -220,6 +220,10 @@ def check_names(cfg: Config, options: dict) -> None:
              *OTHER_NAMES]
     for option in options:
         name = option.split('.')[0]
+        if name == 'custom_imports':
+            raise LaunchError(
+                'custom_imports are imported while the config is read, which '
+                'is before --cfg-options; write them into the config.')
         if name not in known:
             near = get_close_matches(name, known, 1)
             hint = f'did you mean {near[0]!r}?' if near else 'correct it.'

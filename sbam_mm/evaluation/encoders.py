@@ -120,11 +120,16 @@ def recipe_of(config: Union[str, Path, Config, None] = None,
                              'model.backbone; give a pre-training config.')
         backbone = dict(model.backbone)
         if size:
+            patch = backbone.get('patch_size', patch)
             backbone['img_size'] = size
         found = dict(cfg.get('data_preprocessor') or {}, **(
             model.get('data_preprocessor') or {}))
         normalise = dict(IMAGENET, **{
             key: found[key] for key in IMAGENET if key in found})
+    if size and isinstance(patch, int) and size % patch:
+        raise ValueError(f'--size {size} is no multiple of the patch size '
+                         f'{patch}; give {max(1, round(size / patch)) * patch}'
+                         ' or another one.')
     return EncoderRecipe(_plain(backbone), normalise)
 
 

@@ -184,7 +184,7 @@ class CocoMasks:
         self.objects: Dict[str, List[dict]] = {}
         try:
             self._index(content)
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f'the annotations {path} lack "images" and "annotations" of '
                 'a COCO file and are no boxes {"photo.jpg": [[x, y, width, '
