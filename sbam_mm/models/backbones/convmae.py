@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sbam_mm.layers import (
     PackedLayout,
+    evaluation_mode,
     recompute,
     run_blocks,
     sincos_position,
@@ -296,11 +297,12 @@ class ConvViT(BaseBackbone):
         """What maskers look at: (B, C, H, W) -> (B, L, D), nothing hidden.
 
         :meth:`tokens` with ``look_at='stage3'``, :meth:`patch_average` with
-        "stage1"; without gradient.
+        "stage1"; without gradient, and as in evaluation.
         """
         if self.look_at == 'stage1':
             return self.patch_average(images)
-        return self.tokens(images)
+        with evaluation_mode(self):
+            return self.tokens(images)
 
     @torch.no_grad()
     def patch_average(self, images: Tensor) -> Tensor:
@@ -373,8 +375,9 @@ class ConvViT(BaseBackbone):
             raise ValueError(
                 f'salience is asked for after block {layer}, but the encoder '
                 f'has {len(self.layers)}; lower `salience.layer`.')
-        for block in self.layers[:layer]:
-            tokens = block(tokens)
+        with evaluation_mode(self):
+            for block in self.layers[:layer]:
+                tokens = block(tokens)
         return tokens
 
     @torch.no_grad()

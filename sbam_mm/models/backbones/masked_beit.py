@@ -6,7 +6,7 @@ import torch
 from mmpretrain.models import BEiTViT
 from torch import Tensor, nn
 
-from sbam_mm.layers import recompute, truncated_normal
+from sbam_mm.layers import beit_layer_cfgs, recompute, truncated_normal
 from sbam_mm.registry import MODELS
 
 from .hides_patches import WIDTHS, HidesPatches, check_tiles
@@ -77,7 +77,11 @@ class MaskedBEiT(HidesPatches, BEiTViT):
             use_rel_pos_bias=False,
             use_shared_rel_pos_bias=True,
             init_cfg=init_cfg,
-            **kwargs)
+            **dict(
+                kwargs,
+                layer_cfgs=beit_layer_cfgs(
+                    kwargs.get('layer_cfgs', ()), kwargs.get('drop_rate',
+                                                             0.))))
         self.patch_size = patch_size
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.pre_norm = nn.Identity()

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Callable, Dict, FrozenSet, Optional, Sequence
 
 import torch
+from mmcv.cnn.bricks import DropPath
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
@@ -41,6 +42,12 @@ def throws(masker: nn.Module) -> bool:
     """Whether the masker takes tokens out of the model altogether."""
     # Also inside a masker that wraps another or warms up with one.
     return any(getattr(part, 'throw', 0) > 0 for part in masker.modules())
+
+
+def drops_paths(encoder: nn.Module) -> bool:
+    """Whether an encoder trains with stochastic depth, however it is set."""
+    return any(path.drop_prob > 0 for path in encoder.modules()
+               if isinstance(path, DropPath))
 
 
 def has_segment_bias(encoder: nn.Module) -> bool:
@@ -130,13 +137,13 @@ class MaskedImageModel(BaseSelfSupervisor):
             self.teacher.of(self.backbone)
         masker = RandomMasker() if masker is None else build_part(masker)
         check_needs(masker, self.provides, type(self).__name__, REMEDIES)
-        drop_path_rate = getattr(self.backbone, 'drop_path_rate', 0.)
         unequal = not masker.uniform and (not self.in_place or throws(masker))
-        if unequal and drop_path_rate > 0:
+        if unequal and drops_paths(self.backbone):
             raise ValueError(
                 f'{type(masker).__name__} gives every image its own ratio, '
                 'and stochastic depth would drop single tokens of the packed '
-                'sequence; set backbone.drop_path_rate=0 for pre-training.')
+                'sequence; set backbone.drop_path_rate=0 (also in '
+                'backbone.layer_cfgs) for pre-training.')
         self.masker = masker
 
     @property
