@@ -23,6 +23,7 @@ from sbam_mm.models.checkpoint import (
     weights_for,
 )
 from sbam_mm.models.checkpoint_formats import TEACHER, listing
+from sbam_mm.models.position_tables import fit_tables, stored_grids
 from sbam_mm.registry import MODELS
 
 IMAGENET = dict(
@@ -184,6 +185,7 @@ def load_encoder(backbone: nn.Module,
     name = f'the checkpoint {path}'
     state = weights_for(
         backbone, encoder_state(checkpoint, name, branch), 1., name)
+    state = fit_tables(backbone, state, stored_grids(checkpoint), name)
     report = check_keys(backbone, state, 0., name)
     lacking = [key for key in report.missing
                if not key.startswith(tuple(new) or ('\0', ))]

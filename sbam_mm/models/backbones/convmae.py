@@ -24,6 +24,7 @@ from sbam_mm.layers import (
 from sbam_mm.masking import TokenMask
 from sbam_mm.registry import MODELS
 
+from ..position_tables import remember_grid
 from .hides_patches import Latent, check_tiles
 from .vit_attention import patch_attention
 
@@ -224,6 +225,7 @@ class ConvViT(BaseBackbone):
             nn.Conv2d(dim, self.embed_dims, scale, stride=scale)
             for dim, scale in zip(dims, scales))
         self.ln1 = nn.LayerNorm(self.embed_dims, eps=1e-6)
+        remember_grid(self)
         if with_cp:
             recompute(block for blocks in (*self.convs, self.layers)
                       for block in blocks)

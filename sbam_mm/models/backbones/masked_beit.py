@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sbam_mm.layers import beit_layer_cfgs, recompute, truncated_normal
 from sbam_mm.registry import MODELS
 
+from ..position_tables import remember_grid
 from .hides_patches import WIDTHS, HidesPatches, check_tiles
 
 
@@ -83,6 +84,7 @@ class MaskedBEiT(HidesPatches, BEiTViT):
                     kwargs.get('layer_cfgs', ()), kwargs.get('drop_rate',
                                                              0.))))
         self.patch_size = patch_size
+        remember_grid(self)
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.pre_norm = nn.Identity()
         if with_cp:
@@ -113,3 +115,8 @@ class MaskedBEiT(HidesPatches, BEiTViT):
                 f'{self.patch_resolution[0]} x {self.patch_resolution[1]}; '
                 'set backbone.img_size to the size of the images.')
         return grid
+
+    def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
+        """As mmpretrain's, for images of ``img_size``."""
+        self.grid(images)
+        return super().forward(images)

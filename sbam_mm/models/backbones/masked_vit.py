@@ -14,6 +14,7 @@ from sbam_mm.layers import (
 )
 from sbam_mm.registry import MODELS
 
+from ..position_tables import remember_grid
 from .hides_patches import WIDTHS, HidesPatches, check_tiles
 
 
@@ -83,6 +84,7 @@ class MaskedViT(HidesPatches, VisionTransformer):
             init_cfg=init_cfg,
             **kwargs)
         self.patch_size = patch_size
+        remember_grid(self)
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.learned_position = learned_position
         if with_cp:
