@@ -58,6 +58,13 @@ class EncoderRecipe:
 
     def build(self) -> nn.Module:
         """The backbone with random weights; returns all tokens."""
+        sides = self.backbone.get('img_size', 224)
+        if 'BEiT' in self.backbone['type'] and sides not in (
+                self.size, [self.size] * 2, (self.size, self.size)):
+            raise ValueError(
+                f'the encoder has relative positions for images of {sides} '
+                'pixels, and evaluation shows it squares; give one that was '
+                'trained with square images.')
         logger = MMLogger.get_current_instance()
         level = logger.level
         # mmengine prints a paragraph for every parameter it initialises.

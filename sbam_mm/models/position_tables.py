@@ -63,6 +63,25 @@ def table_of(module: nn.Module, prefix: str = '') -> Optional[Table]:
     return None
 
 
+def check_count(count: int, table: Tensor, extra: int = 0) -> None:
+    """Stop if there are not as many tokens as positions.
+
+    Args:
+        count (int): Tokens per image.
+        table (Tensor): (1, M, D).
+        extra (int): Positions at the front that need not be asked for.
+            Defaults to 0.
+
+    Raises:
+        ValueError: If there are more or fewer.
+    """
+    if not table.shape[1] - extra <= count <= table.shape[1]:
+        raise ValueError(
+            f'{count} tokens per image came to a decoder with '
+            f'{table.shape[1]} positions; set img_size and patch_size of '
+            'model.neck to those of the images.')
+
+
 def remember_grid(module: nn.Module) -> None:
     """Let a module's state dicts say for which grid its tables are made.
 
@@ -74,7 +93,10 @@ def remember_grid(module: nn.Module) -> None:
             or ``grid``.
     """
     module._register_state_dict_hook(_store)
-    module._register_load_state_dict_pre_hook(resize_own, with_module=True)
+    handle = module._register_load_state_dict_pre_hook(
+        resize_own, with_module=True)
+    # Before mmpretrain's own, which takes every grid for a square.
+    module._load_state_dict_pre_hooks.move_to_end(handle.id, last=False)
 
 
 def _store(module: nn.Module, state: Any, prefix: str,

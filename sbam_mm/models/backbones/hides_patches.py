@@ -16,7 +16,6 @@ from sbam_mm.layers import (
 )
 from sbam_mm.masking import TokenMask
 
-from ..position_tables import resize_own
 from .vit_attention import patch_attention, run_whole, shared_bias
 
 
@@ -118,14 +117,6 @@ class HidesPatches:
                 "segment bias; take backbone.type='sbam_mm.MaskedViT' and set "
                 'backbone.segment_bias=dict().')
         return bias(segments)
-
-    def _prepare_pos_embed(self, state_dict: Any, prefix: str,
-                           local_metadata: Any, *args: Any) -> None:
-        # Before mmpretrain's own, which takes every grid for a square.
-        resize_own(self, state_dict, prefix,  # type: ignore[arg-type]
-                   local_metadata)
-        super()._prepare_pos_embed(  # type: ignore[misc]
-            state_dict, prefix, local_metadata, *args)
 
     def grid(self, images: Tensor) -> Tuple[int, int]:
         """Patches per column and per row of a batch of images."""

@@ -174,6 +174,7 @@ class CAE(MaskedImageModel):
             raise ValueError(
                 f'a CAE with {type(self.head).__name__} predicts no pixels; '
                 "train one with head=dict(type='sbam_mm.PixelHead').")
+        self.grid(inputs)
         tokens = self.backbone.embed(inputs)
         if token_mask is None:
             token_mask = self.mask(tokens, inputs)

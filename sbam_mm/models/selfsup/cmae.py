@@ -122,6 +122,7 @@ class CMAE(MomentumTargetMAE):
                 'CMAE contrasts two views of every image; add '
                 "dict(type='sbam_mm.PixelShift') before PackInputs.")
         online, other = inputs
+        self.grid(other)
         self.follow_student()
         tokens = self.backbone.embed(online)
         token_mask = self.mask(tokens, online, data_samples)

@@ -181,6 +181,7 @@ class ConvMAE(MaskedImageModel):
         Returns:
             Reconstruction: Predicted images and the mask.
         """
+        self.grid(inputs)
         if token_mask is None:
             token_mask = self.mask(self.look(inputs), inputs)
         latent = self.backbone.encode(inputs, token_mask)
