@@ -178,6 +178,9 @@ class SegmentBias(nn.Module):
         72
     """
 
+    # A bias, of however many dimensions.
+    no_weight_decay = ('u_pos', 'u_neg')
+
     def __init__(self,
                  num_layers: int,
                  num_heads: int,

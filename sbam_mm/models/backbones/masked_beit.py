@@ -56,6 +56,7 @@ class MaskedBEiT(HidesPatches, BEiTViT):
         torch.Size([2, 17, 192])
     """
     arch_zoo = {**BEiTViT.arch_zoo, **WIDTHS}
+    no_weight_decay = ('relative_position_bias_table', )
 
     def __init__(self,
                  arch: Union[str, dict] = 'base',

@@ -123,6 +123,9 @@ class MaskedImageModel(BaseSelfSupervisor):
     # Whether images of other sizes than the encoder's may come, where its
     # table is fixed, too: its positions are interpolated then.
     any_size = False
+    # Tokens and tables that the method's official code spares weight decay;
+    # MAE's, DINO's and those that follow them spare vectors alone.
+    no_weight_decay: Tuple[str, ...] = ()
 
     def __init__(self,
                  backbone: dict | nn.Module,

@@ -70,6 +70,8 @@ class CAE(MaskedImageModel):
         ['alignment', 'loss', 'mask_ratio']
     """
 
+    no_weight_decay = ('cls_token', 'pos_embed')
+
     def __init__(self,
                  backbone: dict | nn.Module,
                  align_weight: float = 2.,

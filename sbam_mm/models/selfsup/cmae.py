@@ -75,6 +75,8 @@ class CMAE(MomentumTargetMAE):
         ['loss_contrast', 'loss_pixel']
     """
 
+    no_weight_decay = ('cls_token', 'mask_token', 'pos_embed')
+
     def __init__(self,
                  backbone: dict | nn.Module,
                  feature_decoder: dict | nn.Module,
