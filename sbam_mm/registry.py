@@ -6,16 +6,29 @@ it here: the scope names this module, ``locations`` are imported at the first
 look-up, and what is not ours is looked up in mmpretrain and mmengine. No
 ``custom_imports`` is needed.
 """
+from typing import Any
+
 import mmengine.registry as root
 import mmpretrain.registry as parent
 from mmengine.registry import Registry
 from torch import nn
 
+from sbam_mm.finite import finite_options
+
 # A child looks into its parent but does not import it: without this line
 # `default_scope = 'sbam_mm'` would not find mmpretrain's own models.
 import mmpretrain.models  # noqa: F401  isort: skip
 
-MODELS = Registry(
+
+class FiniteRegistry(Registry):
+    """Classes that refuse NaN and infinite options, registered here."""
+
+    def _register_module(self, module: type, *args: Any,
+                         **kwargs: Any) -> None:
+        super()._register_module(finite_options(module), *args, **kwargs)
+
+
+MODELS = FiniteRegistry(
     'model',
     scope='sbam_mm',
     parent=parent.MODELS,

@@ -13,6 +13,8 @@ place in the other format are listed.
 import argparse
 import re
 import warnings
+from collections import OrderedDict
+from typing import Any, Collection, Mapping, Tuple
 
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
@@ -33,6 +35,7 @@ from sbam_mm.models.checkpoint_formats import (  # noqa: E402
     listing,
     to_ours,
 )
+from sbam_mm.models.position_tables import stored_grids  # noqa: E402
 
 # What the projects' own loaders look for in a file of torch.
 CONTAINER = dict(ours='state_dict', mae='model')
@@ -57,8 +60,37 @@ def parse_args() -> argparse.Namespace:
         choices=BRANCHES,
         default='teacher',
         help='which one of a DINO or iBOT run (default: teacher)')
+    parser.add_argument(
+        '--grid',
+        nargs=2,
+        type=int,
+        metavar=('ROWS', 'COLUMNS'),
+        help='patches per column and per row that the positions are made '
+        'for, where SRC does not say it and they are no square')
     add_trust(parser)
     return parser.parse_args()
+
+
+def grids_to_write(args: argparse.Namespace, checkpoint: Any,
+                   state: Mapping[str, Any]) -> Collection[Tuple[int, int]]:
+    """The grids that the new file's positions are made for.
+
+    Raises:
+        ValueError: If ``--grid`` has not as many patches as they.
+    """
+    if args.grid is None:
+        return sorted(stored_grids(checkpoint))
+    rows, columns = args.grid
+    counts = {
+        value.shape[1] - extra
+        for key, value in state.items() if key.endswith('pos_embed')
+        for extra in (0, 1, 2)
+    }
+    if min(args.grid) < 1 or rows * columns not in counts:
+        raise ValueError(
+            f'--grid {rows} {columns} has {rows * columns} patches, which are '
+            f'not those of the positions in {args.source}; correct it.')
+    return [(rows, columns)]
 
 
 def convert(args: argparse.Namespace) -> str:
@@ -70,8 +102,8 @@ def convert(args: argparse.Namespace) -> str:
     if not args.target.endswith(SUFFIXES):
         raise ValueError(f'{args.target} does not end in '
                          f'{", ".join(SUFFIXES)}; choose one.')
-    state = state_dict_of(
-        read_checkpoint(args.source), args.source, args.branch)
+    checkpoint = read_checkpoint(args.source)
+    state = state_dict_of(checkpoint, args.source, args.branch)
     read = to_ours(state, args.source)
     if read.format is None:
         raise ValueError(
@@ -80,7 +112,10 @@ def convert(args: argparse.Namespace) -> str:
             f'{", ".join(layout.title for layout in FORMATS.values())}.')
     written = from_ours(read.state, args.to, args.part, args.branch,
                         args.source)
-    weights = written.state
+    weights: Any = OrderedDict(written.state)
+    weights._metadata = OrderedDict(
+        (str(i), dict(version=1, grid=list(grid))) for i, grid in enumerate(
+            grids_to_write(args, checkpoint, read.state)))
     if args.to in CONTAINER and not args.target.endswith('.safetensors'):
         weights = {CONTAINER[args.to]: weights}
     write_weights(args.target, weights)
@@ -88,7 +123,9 @@ def convert(args: argparse.Namespace) -> str:
     dropped = dict.fromkeys(
         re.sub(r'\.\d+\.', '.#.', key)
         for key in read.dropped + written.dropped)
-    return (f'Read: {len(state)} tensors of {FORMATS[read.format].title}\n'
+    prefix = f' under "{read.prefix}"' if read.prefix else ''
+    return (f'Read: {len(state)} tensors of {FORMATS[read.format].title}'
+            f'{prefix}\n'
             f'Dropped: {", ".join(dropped) or "nothing"}\n'
             f'Written: {len(written.state)} tensors of '
             f'{FORMATS[args.to].title} to {args.target}')

@@ -44,6 +44,10 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     # A training recipe that resumes by default would look for its own
     # checkpoint instead of the one named.
     cfg.resume = False
+    # Without it a file that lacks the head is "loaded" without a word.
+    hooks = list(cfg.get('custom_hooks') or [])
+    if not any('CheckpointKeysHook' in str(hook) for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type='sbam_mm.CheckpointKeysHook')]
 
 
 def prepare(args: argparse.Namespace) -> Tuple[Config, List[str]]:

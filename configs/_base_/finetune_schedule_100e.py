@@ -23,6 +23,7 @@ optim_wrapper = dict(
         flat_decay_mult=0.,
         custom_keys={
             '.cls_token': dict(decay_mult=0.),
+            '.dist_token': dict(decay_mult=0.),
             '.pos_embed': dict(decay_mult=0.)
         }))
 param_scheduler = [

@@ -24,6 +24,8 @@ optim_wrapper = dict(
         lr=5e-4 * 1024 / 256,
         betas=(0.9, 0.999),
         weight_decay=0.04),
+    # Vectors are spared weight decay, and what the model names.
+    constructor='sbam_mm.WeightDecayOptimWrapperConstructor',
     paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0.))
 
 param_scheduler = [

@@ -13,15 +13,9 @@ optim_wrapper = dict(
         betas=(0.9, 0.999),
         weight_decay=0.05),
     clip_grad=dict(max_norm=5.0),
-    # No decay for vectors and for what is not a weight.
-    paramwise_cfg=dict(
-        norm_decay_mult=0.,
-        bias_decay_mult=0.,
-        custom_keys={
-            name: dict(decay_mult=0.)
-            for name in ('cls_token', 'gamma_', 'mask_token', 'pos_embed',
-                         'q_bias', 'relative_position_bias_table', 'v_bias')
-        }))
+    # Vectors are spared weight decay, and what the model names.
+    constructor='sbam_mm.WeightDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0.))
 
 param_scheduler = [
     dict(

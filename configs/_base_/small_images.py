@@ -89,6 +89,8 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(
         type='AdamW', lr=2e-3, betas=(0.9, 0.95), weight_decay=0.05),
+    # Vectors are spared weight decay, and what the model names.
+    constructor='sbam_mm.WeightDecayOptimWrapperConstructor',
     paramwise_cfg=dict(norm_decay_mult=0., bias_decay_mult=0.))
 param_scheduler = [
     dict(

@@ -60,7 +60,13 @@ optim_wrapper = dict(
     optimizer=dict(
         type='AdamW', lr=lr, weight_decay=0.05, betas=(0.9, 0.999)),
     constructor='sbam_mm.ViTLayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(layer_decay_rate=0.8, flat_decay_mult=0.))
+    paramwise_cfg=dict(
+        layer_decay_rate=0.8,
+        flat_decay_mult=0.,
+        custom_keys={
+            name: dict(decay_mult=0.)
+            for name in ('.cls_token', '.dist_token', '.pos_embed')
+        }))
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].end = warmup_epochs
 param_scheduler[1].update(

@@ -20,7 +20,3 @@ _base_ = [
 ]
 
 model = dict(backbone=dict(segment_bias=dict()))
-
-# Biases are spared weight decay.
-optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'segment_bias': dict(decay_mult=0.)}))

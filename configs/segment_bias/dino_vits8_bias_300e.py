@@ -26,7 +26,3 @@ for view, grid in zip(train_pipeline[0]['transforms'], (28, 28, 12)):
     view[-1].update(grid=grid)
 del view, grid
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-
-# Biases are spared weight decay.
-optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'segment_bias': dict(decay_mult=0.)}))

@@ -23,7 +23,3 @@ _base_ = [
 
 model = dict(
     backbone=dict(segment_bias=dict(sharing='head_and_layer')))
-
-# Biases are spared weight decay.
-optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'segment_bias': dict(decay_mult=0.)}))

@@ -28,7 +28,3 @@ model = dict(
 train_pipeline = _base_.train_pipeline
 train_pipeline[2].update(grid=28)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-
-# Biases are spared weight decay.
-optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'segment_bias': dict(decay_mult=0.)}))

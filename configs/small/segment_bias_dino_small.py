@@ -29,7 +29,3 @@ model = dict(
     cls_loss=dict(teacher_temperature=0.04),
     momentum=0.95,
     end_momentum=0.995)
-
-# Biases are spared weight decay.
-optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'segment_bias': dict(decay_mult=0.)}))

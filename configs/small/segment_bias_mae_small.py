@@ -15,7 +15,3 @@ Command:  DATA_ROOT=data/cifar10 SEGMENTS=data/segments.npy \
 _base_ = '../_base_/segments_small.py'
 
 model = dict(backbone=dict(segment_bias=dict(sharing='head_and_layer')))
-
-# Biases are spared weight decay.
-optim_wrapper = dict(
-    paramwise_cfg=dict(custom_keys={'segment_bias': dict(decay_mult=0.)}))

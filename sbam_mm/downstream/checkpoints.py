@@ -19,6 +19,7 @@ from sbam_mm.models.checkpoint import (
     state_dict_of,
 )
 from sbam_mm.models.checkpoint_formats import TEACHER, listing, to_ours
+from sbam_mm.models.position_tables import fit_tables, stored_grids
 
 PREFIX = 'backbone.'
 # What an encoder has for pre-training or classification only.
@@ -70,7 +71,7 @@ def load_encoder(backbone: nn.Module,
                  begins_anew: Tuple[str, ...] = ()) -> LoadReport:
     """Load a pre-trained encoder into a backbone, whole or not at all.
 
-    Position embeddings are resized to the backbone's images by mmpretrain.
+    Position embeddings are resized to the backbone's images.
 
     Args:
         backbone (nn.Module): One with mmpretrain's key names, changed in
@@ -94,7 +95,8 @@ def load_encoder(backbone: nn.Module,
         report = load_encoder(DenseViT('base'), 'work_dirs/sbam/epoch_400.pth')
     """
     path = str(path)
-    state = encoder_weights(read_checkpoint(path), path)
+    checkpoint = read_checkpoint(path)
+    state = encoder_weights(checkpoint, path)
     own = backbone.state_dict()
     without_class = {'cls_token', 'pos_embed'} <= set(state) and (
         'cls_token' not in own and 'pos_embed' in own)
@@ -105,6 +107,7 @@ def load_encoder(backbone: nn.Module,
         for key, value in state.items() if key in own
         or not any(re.match(pattern, key) for pattern in LEFT_BEHIND)
     }
+    state = fit_tables(backbone, state, stored_grids(checkpoint), path)
     report = check_keys(backbone, state, 0., path)
     added = [
         key for key in report.missing

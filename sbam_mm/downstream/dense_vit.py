@@ -6,7 +6,7 @@ import torch
 from mmpretrain.models import BEiTViT, VisionTransformer
 from torch import Tensor, nn
 
-from sbam_mm.layers import PackedLayout, relative_block
+from sbam_mm.layers import PackedLayout, beit_layer_cfgs, relative_block
 from sbam_mm.models.backbones.hides_patches import WIDTHS, check_tiles
 from sbam_mm.models.backbones.vit_attention import input_tokens
 from sbam_mm.registry import MODELS
@@ -127,7 +127,11 @@ class RelativeViT(FromEncoder, BEiTViT):
             use_shared_rel_pos_bias=False,
             layer_scale_init_value=layer_scale_init_value,
             init_cfg=init_cfg,
-            **kwargs)
+            **dict(
+                kwargs,
+                layer_cfgs=beit_layer_cfgs(
+                    kwargs.get('layer_cfgs', ()), kwargs.get('drop_rate',
+                                                             0.))))
         self.pre_norm = nn.Identity()
 
     def init_weights(self) -> None:

@@ -9,7 +9,12 @@ from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from sbam_mm.layers import decomposed_attention, from_windows, to_windows
+from sbam_mm.layers import (
+    attention_dropout,
+    decomposed_attention,
+    from_windows,
+    to_windows,
+)
 from sbam_mm.models.backbones.hides_patches import WIDTHS, check_tiles
 from sbam_mm.registry import MODELS
 
@@ -31,11 +36,12 @@ def placed_attention(attn: nn.Module, x: Tensor,
     """
     q, k, v = attn.qkv(x).unflatten(
         -1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    dropout = attention_dropout(attn)
     if hasattr(attn, 'rel_pos_h'):
         out = decomposed_attention(q, k, v, attn.rel_pos_h, attn.rel_pos_w,
-                                   grid)
+                                   grid, dropout)
     else:
-        out = F.scaled_dot_product_attention(q, k, v)
+        out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
     out = attn.proj(out.transpose(1, 2).flatten(2))
     return attn.gamma1(attn.proj_drop(out))
 

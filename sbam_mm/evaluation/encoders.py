@@ -24,6 +24,7 @@ from sbam_mm.models.checkpoint import (
     weights_for,
 )
 from sbam_mm.models.checkpoint_formats import TEACHER, listing
+from sbam_mm.models.position_tables import fit_tables, stored_grids
 from sbam_mm.registry import MODELS
 
 IMAGENET = dict(
@@ -58,6 +59,13 @@ class EncoderRecipe:
 
     def build(self) -> nn.Module:
         """The backbone with random weights; returns all tokens."""
+        sides = self.backbone.get('img_size', 224)
+        if 'BEiT' in self.backbone['type'] and sides not in (
+                self.size, [self.size] * 2, (self.size, self.size)):
+            raise ValueError(
+                f'the encoder has relative positions for images of {sides} '
+                'pixels, and evaluation shows it squares; give one that was '
+                'trained with square images.')
         logger = MMLogger.get_current_instance()
         level = logger.level
         # mmengine prints a paragraph for every parameter it initialises.
@@ -185,6 +193,7 @@ def load_encoder(backbone: nn.Module,
     name = f'the checkpoint {path}'
     state = weights_for(
         backbone, encoder_state(checkpoint, name, branch), 1., name)
+    state = fit_tables(backbone, state, stored_grids(checkpoint), name)
     report = check_keys(backbone, state, 0., name)
     lacking = [key for key in report.missing
                if not key.startswith(tuple(new) or ('\0', ))]

@@ -8,6 +8,7 @@ from typing import Callable, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
+from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
 from sbam_mm.exact import is_exact
@@ -22,8 +23,45 @@ try:
 except ImportError:
     varlen_attn = None  # type: ignore[assignment]
 
-# What a layer does with packed queries, keys and values, (T, heads, d) each.
-Attend = Callable[[Tensor, Tensor, Tensor, PackedLayout], Tensor]
+# What a layer does with packed queries, keys and values, (T, heads, d) each,
+# where they stand, and a probability of dropout.
+Attend = Callable[[Tensor, Tensor, Tensor, PackedLayout, float], Tensor]
+
+
+def attention_dropout(attn: nn.Module) -> float:
+    """With which probability a layer drops attention now.
+
+    Args:
+        attn (nn.Module): mmpretrain's attention layer, whose ``attn_drop`` is
+            a number or, in BEiT and CAE, a module.
+
+    Returns:
+        float: 0 in evaluation.
+    """
+    drop = attn.attn_drop
+    if isinstance(drop, nn.Dropout):
+        return drop.p if drop.training else 0.
+    return float(drop) if attn.training else 0.
+
+
+def check_paths(layer: nn.Module, x: Tensor) -> None:
+    """Stop where stochastic depth would drop tokens instead of images.
+
+    Args:
+        layer (nn.Module): mmpretrain's transformer layer.
+        x (Tensor): Its input: (T, D) is a packed sequence.
+
+    Raises:
+        ValueError: If the layer drops paths of a packed sequence.
+    """
+    if layer.training and x.dim() == 2 and any(
+            path.drop_prob > 0 for path in layer.modules()
+            if isinstance(path, DropPath)):
+        raise ValueError(
+            'stochastic depth would drop single tokens of a sequence of '
+            'images that keep different numbers of them; set '
+            'backbone.drop_path_rate=0, or take a masker with one ratio for '
+            'all images.')
 
 
 def runs_varlen(q: Tensor) -> bool:
@@ -39,8 +77,11 @@ def runs_varlen(q: Tensor) -> bool:
             and not is_exact())
 
 
-def packed_attention(q: Tensor, k: Tensor, v: Tensor,
-                     layout: PackedLayout) -> Tensor:
+def packed_attention(q: Tensor,
+                     k: Tensor,
+                     v: Tensor,
+                     layout: PackedLayout,
+                     dropout: float = 0.) -> Tensor:
     """Attention of every token with the tokens of its own image.
 
     On CUDA in half precision one variable-length flash kernel does it;
@@ -50,23 +91,26 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor,
     Args:
         q, k, v (Tensor): (T, heads, head_dim).
         layout (PackedLayout): Where images begin and end.
+        dropout (float): Of the probabilities; the flash kernel has none, so
+            with it the dense calls are made. Defaults to 0.
 
     Returns:
         Tensor: (T, heads, head_dim).
     """
-    if runs_varlen(q):
+    if not dropout and runs_varlen(q):
         ends, longest = layout.cu_seqlens, layout.max_length
         out = varlen_attn(q, k, v, ends, ends, longest, longest)
         assert isinstance(out, Tensor)  # a tuple only if asked for
         return out
-    return grouped_attention(q, k, v, layout)
+    return grouped_attention(q, k, v, layout, dropout=dropout)
 
 
 def grouped_attention(q: Tensor,
                       k: Tensor,
                       v: Tensor,
                       layout: PackedLayout,
-                      bias: Optional[Tensor] = None) -> Tensor:
+                      bias: Optional[Tensor] = None,
+                      dropout: float = 0.) -> Tensor:
     """The exact fallback: one dense call for each length that occurs.
 
     Args:
@@ -74,6 +118,7 @@ def grouped_attention(q: Tensor,
         layout (PackedLayout): Where images begin and end.
         bias (Tensor, optional): Added to the logits, (heads, N, N) over the
             tokens of a whole image. Defaults to None.
+        dropout (float): Of the probabilities. Defaults to 0.
 
     Returns:
         Tensor: (T, heads, head_dim).
@@ -87,7 +132,8 @@ def grouped_attention(q: Tensor,
         if bias is not None:
             added = bias[None] if layout.full else bias_of_pairs(
                 bias, places[rows].view(group))
-        out = F.scaled_dot_product_attention(query, key, value, added)
+        out = F.scaled_dot_product_attention(query, key, value, added,
+                                             dropout)
         outs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outs)
 
@@ -115,7 +161,8 @@ def project_qkv(attn: nn.Module, x: Tensor) -> Tuple[Tensor, ...]:
         x (Tensor): (..., D). The weights are used in its type.
 
     Returns:
-        tuple[Tensor]: Three of (..., heads, head_dim).
+        tuple[Tensor]: Three of (..., heads, head_dim). Queries carry what a
+        ``qk_scale`` of the layer differs from 1 / sqrt(head_dim).
     """
     bias = attn.qkv.bias
     if getattr(attn, 'q_bias', None) is not None:
@@ -123,7 +170,10 @@ def project_qkv(attn: nn.Module, x: Tensor) -> Tuple[Tensor, ...]:
             [attn.q_bias, torch.zeros_like(attn.q_bias), attn.v_bias])
     qkv = F.linear(x, attn.qkv.weight.to(x.dtype),
                    None if bias is None else bias.to(x.dtype))
-    return qkv.unflatten(-1, (3, attn.num_heads, -1)).unbind(-3)
+    q, k, v = qkv.unflatten(-1, (3, attn.num_heads, -1)).unbind(-3)
+    usual = q.shape[-1]**-0.5
+    scale = getattr(attn, 'scale', usual)
+    return (q if scale == usual else q * (scale / usual)), k, v
 
 
 def self_attention(attn: nn.Module,
@@ -141,7 +191,8 @@ def self_attention(attn: nn.Module,
     """
     q, k, v = attn.qkv(x.flatten(0, -2)).unflatten(
         -1, (3, attn.num_heads, attn.head_dims)).unbind(1)
-    out = attn.proj(attend(q, k, v, layout).flatten(1)).view(x.shape)
+    attended = attend(q, k, v, layout, attention_dropout(attn))
+    out = attn.proj(attended.flatten(1)).view(x.shape)
     return attn.out_drop(attn.gamma1(attn.proj_drop(out)))
 
 
@@ -220,6 +271,7 @@ def transformer_block(layer: nn.Module,
 @recomputable
 def _packed_block(layer: nn.Module, x: Tensor, layout: PackedLayout,
                   attend: Attend) -> Tensor:
+    check_paths(layer, x)
     x = x + self_attention(layer.attn, layer.ln1(x), layout, attend)
     return layer.ffn(layer.ln2(x), identity=x)
 
@@ -245,16 +297,19 @@ def relative_block(layer: nn.Module, packed: Tensor, layout: PackedLayout,
     def add(x: Tensor, branch: Tensor, gamma: Optional[Tensor]) -> Tensor:
         if gamma is not None:
             branch = gamma * branch
-        if layout.uniform:  # stochastic depth drops whole images
-            branch = branch.view(layout.batch_size, -1, branch.shape[-1])
-            return x + layer.drop_path(branch).flatten(0, 1)
         return x + layer.drop_path(branch)
 
-    q, k, v = project_qkv(layer.attn, layer.ln1(packed))
-    attended = grouped_attention(q, k, v, layout, bias.to(q.dtype))
+    # Stochastic depth drops whole images.
+    x = packed
+    if layout.uniform:
+        x = packed.view(layout.batch_size, -1, packed.shape[-1])
+    check_paths(layer, x)
+    q, k, v = project_qkv(layer.attn, layer.ln1(x).view(packed.shape))
+    attended = grouped_attention(q, k, v, layout, bias.to(q.dtype),
+                                 attention_dropout(layer.attn))
     attended = layer.attn.proj_drop(layer.attn.proj(attended.flatten(1)))
-    packed = add(packed, attended, layer.gamma_1)
-    return add(packed, layer.ffn(layer.ln2(packed)), layer.gamma_2)
+    x = add(x, attended.view(x.shape), layer.gamma_1)
+    return add(x, layer.ffn(layer.ln2(x)), layer.gamma_2).view(packed.shape)
 
 
 def run_blocks(layers: nn.ModuleList,

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attention import attention_dropout, check_paths
 from .checkpointing import recomputable
 from .packed_cross import packed_cross_attention
 from .packing import PackedLayout
@@ -40,6 +41,7 @@ def block_at(layer: nn.Module, x: Tensor, layout: PackedLayout) -> Tensor:
     first = x.shape[1] - layout.shape[1]
     places = layout.index + first * (layout.index // layout.shape[1] + 1)
     own = x.flatten(0, 1).index_select(0, places)
+    check_paths(layer, own)
     weight, bias = attn.qkv.weight, attn.qkv.bias
     query_bias = None if bias is None else bias[:dim]
     other_bias = None if bias is None else bias[dim:]
@@ -48,7 +50,11 @@ def block_at(layer: nn.Module, x: Tensor, layout: PackedLayout) -> Tensor:
     key, value = F.linear(layer.ln1(x), weight[dim:], other_bias).unflatten(
         -1, (2, attn.num_heads, -1)).unbind(2)
     attended = packed_cross_attention(
-        query.unflatten(-1, (attn.num_heads, -1)), key, value, layout)
+        query.unflatten(-1, (attn.num_heads, -1)),
+        key,
+        value,
+        layout,
+        dropout=attention_dropout(attn))
     out = attn.proj_drop(attn.proj(attended.flatten(1)))
     own = own + attn.out_drop(attn.gamma1(out))
     return layer.ffn(layer.ln2(own), identity=own)

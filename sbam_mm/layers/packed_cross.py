@@ -14,7 +14,8 @@ def packed_cross_attention(q: Tensor,
                            k: Tensor,
                            v: Tensor,
                            layout: PackedLayout,
-                           keep: Optional[Tensor] = None) -> Tensor:
+                           keep: Optional[Tensor] = None,
+                           dropout: float = 0.) -> Tensor:
     """Attention of every query with the keys of its own image.
 
     As :func:`packed_attention`: one kernel on CUDA in half precision, one
@@ -26,6 +27,8 @@ def packed_cross_attention(q: Tensor,
         layout (PackedLayout): Where each image's queries stand.
         keep (Tensor, optional): Boolean (B, N), which keys count. Defaults
             to None: all.
+        dropout (float): Of the probabilities; see :func:`packed_attention`.
+            Defaults to 0.
 
     Returns:
         Tensor: (T, heads, head_dim).
@@ -40,7 +43,7 @@ def packed_cross_attention(q: Tensor,
     if layout.order is not None:
         k, v = k[layout.order], v[layout.order]
         keep = None if keep is None else keep[layout.order]
-    if keep is None and runs_varlen(q):
+    if keep is None and not dropout and runs_varlen(q):
         keys = k.shape[1]
         ends = keys * torch.arange(
             len(k) + 1, dtype=torch.int32, device=k.device)
@@ -59,6 +62,6 @@ def packed_cross_attention(q: Tensor,
         out = F.scaled_dot_product_attention(
             queries.unflatten(0, (images, length)).transpose(1, 2),
             k[rows].transpose(1, 2), v[rows].transpose(1, 2),
-            None if keep is None else keep[rows, None, None])
+            None if keep is None else keep[rows, None, None], dropout)
         outs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outs) if outs else q

@@ -3,6 +3,7 @@
 from typing import List, Optional
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .packing import PackedLayout
@@ -36,9 +37,16 @@ class RecordedAttention:
         self.relation = relation
         self.maps: List[Tensor] = []
 
-    def __call__(self, q: Tensor, k: Tensor, v: Tensor,
-                 layout: PackedLayout) -> Tensor:
-        """Attend within images: three of (T, heads, d) -> (T, heads, d)."""
+    def __call__(self,
+                 q: Tensor,
+                 k: Tensor,
+                 v: Tensor,
+                 layout: PackedLayout,
+                 dropout: float = 0.) -> Tensor:
+        """Attend within images: three of (T, heads, d) -> (T, heads, d).
+
+        What is recorded is what there was before the dropout.
+        """
         ids = None
         if self.relation is not None:
             ids = self.relation.segments.packed(layout)
@@ -54,6 +62,7 @@ class RecordedAttention:
                         ids[rows].view(group))
                 probabilities = (logits * q.shape[2]**-0.5).softmax(dim=-1)
                 self.maps.append(probabilities)
-                out = (probabilities @ value).transpose(1, 2)
+                kept = F.dropout(probabilities, dropout)
+                out = (kept @ value).transpose(1, 2)
                 outs.append(out.flatten(0, 1).to(v.dtype))
         return torch.cat(outs)

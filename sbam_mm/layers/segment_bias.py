@@ -99,10 +99,18 @@ class SegmentRelation:
         self.u_neg = u_neg
         self.flex = flex
 
-    def __call__(self, q: Tensor, k: Tensor, v: Tensor,
-                 layout: PackedLayout) -> Tensor:
+    def __call__(self,
+                 q: Tensor,
+                 k: Tensor,
+                 v: Tensor,
+                 layout: PackedLayout,
+                 dropout: float = 0.) -> Tensor:
         """Attend within images: three of (T, heads, d) -> (T, heads, d)."""
         if self.flex:
+            if dropout:
+                raise ValueError(
+                    "kernel='flex' drops no attention; set "
+                    "segment_bias.kernel='sdpa', or attn_drop_rate=0.")
             return flex_segment_attention(q, k, v, self.u_pos, self.u_neg,
                                           self.segments.blocks(layout))
         marks = self.segments.marks(layout)[:, None].to(q.dtype)
@@ -119,7 +127,7 @@ class SegmentRelation:
         k = torch.cat([k, marks.expand(-1, k.shape[1], -1)], dim=2)
         k = F.pad(k, (0, spare))
         v = F.pad(v, (0, width + spare - channels))
-        return packed_attention(q, k, v, layout)[..., :channels]
+        return packed_attention(q, k, v, layout, dropout)[..., :channels]
 
     def matrix(self, ids: Optional[Tensor] = None) -> Tensor:
         """Eq. 4, not divided by anything: float32 (B, heads, n, n).
@@ -169,6 +177,9 @@ class SegmentBias(nn.Module):
         >>> sum(p.numel() for p in bias.parameters())
         72
     """
+
+    # A bias, of however many dimensions.
+    no_weight_decay = ('u_pos', 'u_neg')
 
     def __init__(self,
                  num_layers: int,

@@ -36,6 +36,20 @@ class TorchDraws:
             torch.randint(low, high + 1, (), generator=self.generator))
 
 
+def check_search(min_aspect: float, attempts: int = 1) -> None:
+    """Stop if no rectangle can be drawn.
+
+    Raises:
+        ValueError: If the aspect ratio is not in (0, 1], or nothing is tried.
+    """
+    if not 0 < min_aspect <= 1:
+        raise ValueError(f'min_aspect is the flattest shape of a rectangle, '
+                         f'in (0, 1], got {min_aspect}; BEiT uses 0.3.')
+    if attempts < 1:
+        raise ValueError(f'attempts={attempts} draws no rectangle; BEiT '
+                         'tries 10.')
+
+
 def block_mask(grid: Tuple[int, int],
                target: float,
                draws: Draws,

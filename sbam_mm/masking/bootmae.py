@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from sbam_mm.registry import MODELS
 
 from . import functional as F
-from .blocks import TorchDraws, block_mask
+from .blocks import TorchDraws, block_mask, check_search
 from .maskers import Masker
 from .ratio import FixedRatio
 from .salience import NoSalience
@@ -84,6 +84,10 @@ class BlocksAndTokens(nn.Module):
         if not 1 <= min_area <= max_area:
             raise ValueError('rectangles want 1 <= min_area <= max_area, got '
                              f'{min_area} and {max_area}.')
+        check_search(min_aspect)
+        if roll < 0:
+            raise ValueError(f'roll counts tokens that are shown again and '
+                             f'cannot be {roll}; 0 shows none.')
         self.share = share
         self.min_area = min_area
         self.max_area = max_area

@@ -59,6 +59,10 @@ class Masker(nn.Module):
                  warm_up: Optional[Part] = None,
                  cell: int = 1):
         super().__init__()
+        if cell < 1 or start_epoch < 0:
+            raise ValueError(
+                f'cell={cell} and start_epoch={start_epoch} of a masker count '
+                'tokens, from 1, and epochs, from 0; correct them.')
         self.salience = build_part(salience)
         self.ratio = build_part(ratio)
         self.selection = build_part(selection)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sbam_mm.registry import MODELS
 
 from . import functional as F
-from .blocks import TorchDraws, block_mask
+from .blocks import TorchDraws, block_mask, check_search
 from .selection import Choice, one_count, token_noise
 from .types import MaskingContext
 
@@ -68,6 +68,7 @@ class BlockSelection(nn.Module):
         if smallest < 1 or (max_area or smallest) < smallest:
             raise ValueError('rectangles want 1 <= min_area <= max_area, got '
                              f'{min_area} and {max_area}.')
+        check_search(min_aspect, attempts)
         self.complete = complete
         self.min_area = min_area
         self.max_area = max_area or float('inf')

@@ -7,7 +7,7 @@ wrong file then trains or draws from random weights. Here it is an error.
 import math
 import re
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Mapping
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 import safetensors.torch
 import torch
@@ -16,11 +16,20 @@ from torch import Tensor, nn
 from sbam_mm.files import replacing
 from sbam_mm.safe_loading import read_checkpoint
 
-from .checkpoint_formats import BRANCHES, listing, to_ours
+from .checkpoint_formats import (
+    BRANCHES,
+    listing,
+    say_prefix,
+    to_ours,
+    without_prefix,
+)
+from .position_tables import fit_tables, stored_grids
 
 # Under these names projects keep their weights beside other things.
 CONTAINERS = ('state_dict', 'model')
 SUFFIXES = ('.pth', '.pt', '.bin', '.safetensors')
+# What is a parameter, by the last part of its name, and never an integer.
+LEARNT = ('weight', 'bias', 'cls_token', 'mask_token', 'pos_embed', 'gamma')
 # What some ViTs have and a model may be built without.
 OPTIONS = {
     r'backbone\.pre_norm\.': 'pre_norm=True',
@@ -107,14 +116,55 @@ def state_dict_of(checkpoint: Mapping[str, Any],
         raise ValueError(
             f'{name} holds no weights but {found}; give a file that is a '
             'state dict or has one under "state_dict".')
+    check_values(weights, name)
     return weights
+
+
+def check_values(weights: Mapping[str, Tensor],
+                 name: str = 'the checkpoint') -> None:
+    """Refuse weights that are no real, finite numbers.
+
+    Args:
+        weights (Mapping[str, Tensor]): In whatever names.
+        name (str): What to call them in a message.
+
+    Raises:
+        ValueError: With the names of the parameters.
+    """
+    wrong = [
+        f'{key} ({str(value.dtype).rpartition(".")[2]})'
+        for key, value in weights.items() if value.is_complex() or
+        key.rpartition('.')[2] in LEARNT and not value.is_floating_point()
+    ]
+    if wrong:
+        raise ValueError(
+            f'{name} holds no floating-point numbers in {listing(wrong)}; '
+            'give a checkpoint whose weights are neither complex nor '
+            'quantised.')
+    broken = [key for key, value in weights.items() if not _finite(value)]
+    if broken:
+        raise ValueError(
+            f'{name} has values that are NaN or infinite in '
+            f'{listing(broken)}; its training had diverged or the file is '
+            'damaged, so give an earlier or another one.')
+
+
+def _finite(value: Tensor) -> bool:
+    if not value.is_floating_point():
+        return True
+    if value.layout != torch.strided:
+        value = value.to_dense()
+    # Of 8-bit numbers PyTorch does not tell.
+    value = value.float() if value.dtype.itemsize < 2 else value
+    return bool(torch.isfinite(value).all())
 
 
 def compare_keys(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     """Compare weights with a model; nothing is loaded.
 
     Position embeddings that the model resizes while loading
-    (mmpretrain's backbones) match if they are those of a square grid.
+    (mmpretrain's backbones) match if they are those of a square grid; see
+    :func:`sbam_mm.models.position_tables.fit_tables` for any grid.
 
     Args:
         model (nn.Module): Where the weights would go.
@@ -196,7 +246,16 @@ def check_keys(model: nn.Module,
             f'{len(report.misshapen)} shapes differ, '
             f'{listing(report.misshapen)}; build the model from the config '
             'the checkpoint was trained with.')
-    own, others = _depths(model.state_dict()), _depths(state)
+    own_state = model.state_dict()
+    wrong = [
+        key for key in report.matched if own_state[key].is_floating_point()
+        and not state[key].is_floating_point()
+    ]
+    if wrong:
+        raise ValueError(
+            f'{name} holds no floating-point numbers in {listing(wrong)}, '
+            'as the model wants; give a checkpoint that is not quantised.')
+    own, others = _depths(own_state), _depths(state)
     for blocks in own:
         if own[blocks] != others.get(blocks, own[blocks]):
             raise ValueError(
@@ -240,7 +299,7 @@ def write_weights(path: str, weights: Mapping[str, Any]) -> None:
                 name,
                 metadata=dict(format='pt'))
         else:
-            torch.save(dict(weights), name)
+            torch.save(weights, name)
 
 
 def weights_for(model: nn.Module,
@@ -268,7 +327,14 @@ def weights_for(model: nn.Module,
     state = state_dict_of(checkpoint, name)
     if compare_keys(model, state).share >= max(min_share, 0.5):
         return state
-    state = to_ours(state, name).state
+    done = to_ours(state, name)
+    if done.format is None:
+        for prefix, bare in without_prefix(state):
+            report = compare_keys(model, bare)
+            if report.share >= max(min_share, 0.5) and not report.unexpected:
+                say_prefix(prefix, name)
+                return bare
+    state = done.state
     own = list(model.state_dict())
     prefix = 'backbone.'
     if not any(key.startswith(prefix) for key in own):
@@ -288,7 +354,8 @@ def weights_for(model: nn.Module,
 def load_weights(model: nn.Module,
                  path: str,
                  min_share: float = 0.5,
-                 trust_pickle: bool = False) -> LoadReport:
+                 trust_pickle: bool = False,
+                 grid: Optional[Tuple[int, int]] = None) -> LoadReport:
     """Load a checkpoint into a model, or say why it does not fit.
 
     Official files of MAE, DINO, iBOT, timm and Hugging Face's ViT and ViTMAE
@@ -303,6 +370,9 @@ def load_weights(model: nn.Module,
             Defaults to 0.5.
         trust_pickle (bool): See
             :func:`sbam_mm.safe_loading.read_checkpoint`. Defaults to False.
+        grid (tuple[int, int], optional): Rows and columns of patches of the
+            file's position tables, where the file does not say it and they
+            are no square. Defaults to None.
 
     Returns:
         LoadReport: What was loaded and what was not.
@@ -320,6 +390,8 @@ def load_weights(model: nn.Module,
     path = str(path)
     checkpoint = read_checkpoint(path, trust_pickle)
     state = weights_for(model, checkpoint, min_share, path)
+    grids = stored_grids(checkpoint) if grid is None else [grid]
+    state = fit_tables(model, state, grids, path)
     report = check_keys(model, state, min_share, path)
     model.load_state_dict(state, strict=False)
     return report

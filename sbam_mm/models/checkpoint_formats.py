@@ -7,12 +7,14 @@ of pairs of names, read in both directions: converting there and back gives
 the same keys and the same numbers. Nothing is lost silently: a key that is in
 no table is an error, and the heads that have no place are listed.
 """
+import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Dict, List, Mapping, Optional, Tuple, Union
+from typing import Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 State = Mapping[str, Tensor]
@@ -177,10 +179,48 @@ class Conversion:
         format (str, optional): The format they were in, a key of
             ``FORMATS``; None if it is not known and nothing was changed.
         dropped (list[str]): Keys that have no place in the new format.
+        prefix (str): Of all keys, that was taken off. Defaults to ''.
     """
     state: Dict[str, Tensor]
     format: Optional[str]
     dropped: List[str] = field(default_factory=list)
+    prefix: str = ''
+
+
+def without_prefix(state: State) -> Iterator[Tuple[str, Dict[str, Tensor]]]:
+    """Beginnings that all keys share, and the weights without them.
+
+    Args:
+        state (Mapping[str, Tensor]): Weights, not wrapped.
+
+    Yields:
+        tuple[str, dict]: The shortest first.
+
+    Example:
+        >>> state = {'model.encoder.a.x': torch.ones(1),
+        ...          'model.encoder.b.x': torch.ones(1)}
+        >>> for prefix, bare in without_prefix(state):
+        ...     print(prefix, list(bare))
+        model. ['encoder.a.x', 'encoder.b.x']
+        model.encoder. ['a.x', 'b.x']
+    """
+    paths = [key.split('.')[:-1] for key in state]
+    prefix = ''
+    for names in zip(*paths):
+        if len(set(names)) > 1:
+            break
+        prefix += f'{names[0]}.'
+        yield prefix, {
+            key[len(prefix):]: value for key, value in state.items()
+        }
+
+
+def say_prefix(prefix: str, name: str) -> None:
+    """Log that the beginning of all keys was taken off."""
+    print_log(
+        f'All keys of {name} begin with "{prefix}", which was taken off.',
+        logger='current',
+        level=logging.WARNING)
 
 
 def recognise(state: State) -> Optional[str]:
@@ -228,7 +268,8 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
 
     Returns:
         Conversion: Weights of an unknown format are returned as they are,
-        with ``format=None``.
+        with ``format=None``. A prefix that all keys share, such as
+        "encoder.", is taken off where that makes the format a known one.
 
     Raises:
         ValueError: If the format is known but some keys are not, or of
@@ -242,6 +283,11 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
     """
     source = recognise(state)
     if source is None:
+        for prefix, bare in without_prefix(state):
+            if recognise(bare) is not None:
+                done = to_ours(bare, name)
+                say_prefix(prefix, name)
+                return replace(done, prefix=prefix)
         return Conversion(dict(state), None)
     layout = FORMATS[source]
     table = layout.encoder + layout.decoder

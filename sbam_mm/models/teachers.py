@@ -15,6 +15,7 @@ from .backbones.vit_attention import input_tokens, patch_attention
 from .checkpoint import check_keys, read_checkpoint, weights_for
 from .checkpoint_formats import GUIDES
 from .momentum import MomentumCopy
+from .position_tables import fit_tables, stored_grids
 
 
 class Teacher(nn.Module, ABC):
@@ -136,8 +137,10 @@ class FrozenTeacher(Teacher):
                 f'{type(self.backbone).__name__}; set teacher.backbone.type '
                 "to 'VisionTransformer' or 'sbam_mm.MaskedViT'.")
         # At build time, so that a missing file stops the run at once.
-        state = weights_for(self, read_checkpoint(checkpoint), 0.9, checkpoint)
+        read = read_checkpoint(checkpoint)
+        state = weights_for(self, read, 0.9, checkpoint)
         check_guides(self, state, checkpoint)
+        state = fit_tables(self, state, stored_grids(read), checkpoint)
         check_keys(self, state, 0.9, checkpoint)
         self.load_state_dict(state, strict=False)
         self.requires_grad_(False)

@@ -11,7 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sbam_mm.models.checkpoint import read_checkpoint, write_weights
+from sbam_mm.models import MaskedViT
+from sbam_mm.models.checkpoint import (
+    load_weights,
+    read_checkpoint,
+    write_weights,
+)
+from sbam_mm.models.position_tables import stored_grids
 
 pytestmark = pytest.mark.integration
 
@@ -111,3 +117,23 @@ def test_started_as_a_user_does(tmp_path):
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1].endswith('mmpretrain to b.pth')
     assert not result.stderr
+
+
+def test_a_grid_is_written_into_the_file(tmp_path, convert):
+    """Of a file that does not say for which grid its positions are made."""
+    arch = dict(
+        embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=48)
+    vit = MaskedViT(arch, img_size=(32, 48), patch_size=8)
+    x, y, z = (tmp_path / f'{name}.pth' for name in 'xyz')
+    torch.save({f'backbone.{key}': value
+                for key, value in vit.state_dict().items()}, x)
+    with pytest.raises(ValueError, match='--grid'):
+        load_weights(vit, x)
+    convert(x, y, '--to', 'ours', '--grid', 4, 6)
+    assert stored_grids(read_checkpoint(str(y))) == {(4, 6)}
+    # What is converted from there knows it, too.
+    convert(y, z, '--to', 'timm')
+    for path in (y, z):
+        assert load_weights(vit, path, 1.).share == 1.
+    code, _, err = convert(x, z, '--to', 'ours', '--grid', 5, 6)
+    assert code == 2 and '--grid 5 6 has 30 patches' in err

@@ -134,3 +134,18 @@ def test_one_process_writes_and_none_leaves_a_thread(project):
     assert others == []
     assert before > 0
     assert after == 0
+
+
+@pytest.mark.integration
+def test_a_file_without_the_head_is_refused(project):
+    """Top-1 would be that of a random head."""
+    state = torch.load(project / 'model.pth')['state_dict']
+    torch.save(dict(state_dict={key: value for key, value in state.items()
+                                if not key.startswith('head.')}),
+               project / 'encoder.pth')
+    done = subprocess.run(
+        [sys.executable, TOOLS / 'test.py', 'tiny.py', 'encoder.pth',
+         '--data-root', 'images', '--work-dir', 'out'],
+        cwd=project, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert 'head.fc.weight' in done.stderr.splitlines()[-1]

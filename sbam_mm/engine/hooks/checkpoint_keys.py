@@ -5,7 +5,7 @@ from typing import Any, Optional
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from sbam_mm.engine.fsdp import whole_parameters
@@ -15,6 +15,7 @@ from sbam_mm.models.checkpoint import (
     state_dict_of,
     weights_for,
 )
+from sbam_mm.models.position_tables import fit_tables, stored_grids
 from sbam_mm.registry import HOOKS
 
 SCHEME = 'sbam_mm://'
@@ -38,6 +39,14 @@ def load_from_safe_file(filename: str,
     return read_checkpoint(filename[len(SCHEME):])
 
 
+def only_evaluates(runner: Runner) -> bool:
+    """Whether a runner tests or validates, and does not train."""
+    train, val, test = (
+        isinstance(getattr(runner, f'_{name}_loop', None), BaseLoop)
+        for name in ('train', 'val', 'test'))
+    return (val or test) and not train
+
+
 @HOOKS.register_module()
 class CheckpointKeysHook(Hook):
     """Refuse checkpoints whose keys do not match the model.
@@ -53,7 +62,7 @@ class CheckpointKeysHook(Hook):
     Args:
         min_share (float): Share of the model's keys that a checkpoint given
             as ``load_from`` must have, in (0, 1]. Defaults to 0.5. A resumed
-            run wants all of them.
+            run wants all of them, and so does a test or a validation alone.
 
     Raises:
         ValueError: When a checkpoint does not fit, with both lists of keys.
@@ -94,13 +103,21 @@ class CheckpointKeysHook(Hook):
         # None when the last checkpoint of work_dir is taken.
         path = str(getattr(runner, '_load_from', None) or '')
         path = path[len(SCHEME):] if path.startswith(SCHEME) else path
+        # What is tested is to be what was trained, its head included.
+        share = 1. if resumed or only_evaluates(runner) else self.min_share
         name = f'the checkpoint {path}' if path else 'the last checkpoint'
         with whole_parameters(runner.model):
             if resumed:
                 state = state_dict_of(checkpoint, name)
             else:
-                state = weights_for(model, checkpoint, self.min_share, name)
-                checkpoint['state_dict'] = state
-            report = check_keys(model, state,
-                                1. if resumed else self.min_share, name)
+                state = weights_for(model, checkpoint, share, name)
+            fitted = fit_tables(model, state, stored_grids(checkpoint), name)
+            if not resumed:
+                state = checkpoint['state_dict'] = fitted
+            elif any(fitted[key] is not state[key] for key in state):
+                raise ValueError(
+                    f'{name} was made with images of another size; resume it '
+                    'with the img_size it was trained with, or start from it '
+                    'with load_from.')
+            report = check_keys(model, state, share, name)
         runner.logger.info(f'Checkpoint: {report}.')

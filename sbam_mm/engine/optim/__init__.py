@@ -1,4 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .layer_decay import ViTLayerDecayOptimWrapperConstructor, layer_depths
+from .weight_decay import (
+    WeightDecayOptimWrapperConstructor,
+    spared_parameters,
+)
 
-__all__ = ['ViTLayerDecayOptimWrapperConstructor', 'layer_depths']
+__all__ = [
+    'ViTLayerDecayOptimWrapperConstructor',
+    'WeightDecayOptimWrapperConstructor', 'layer_depths', 'spared_parameters'
+]

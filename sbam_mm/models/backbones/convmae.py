@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sbam_mm.layers import (
     PackedLayout,
+    evaluation_mode,
     recompute,
     run_blocks,
     sincos_position,
@@ -23,6 +24,7 @@ from sbam_mm.layers import (
 from sbam_mm.masking import TokenMask
 from sbam_mm.registry import MODELS
 
+from ..position_tables import remember_grid
 from .hides_patches import Latent, check_tiles
 from .vit_attention import patch_attention
 
@@ -223,6 +225,7 @@ class ConvViT(BaseBackbone):
             nn.Conv2d(dim, self.embed_dims, scale, stride=scale)
             for dim, scale in zip(dims, scales))
         self.ln1 = nn.LayerNorm(self.embed_dims, eps=1e-6)
+        remember_grid(self)
         if with_cp:
             recompute(block for blocks in (*self.convs, self.layers)
                       for block in blocks)
@@ -296,11 +299,12 @@ class ConvViT(BaseBackbone):
         """What maskers look at: (B, C, H, W) -> (B, L, D), nothing hidden.
 
         :meth:`tokens` with ``look_at='stage3'``, :meth:`patch_average` with
-        "stage1"; without gradient.
+        "stage1"; without gradient, and as in evaluation.
         """
         if self.look_at == 'stage1':
             return self.patch_average(images)
-        return self.tokens(images)
+        with evaluation_mode(self):
+            return self.tokens(images)
 
     @torch.no_grad()
     def patch_average(self, images: Tensor) -> Tensor:
@@ -373,8 +377,9 @@ class ConvViT(BaseBackbone):
             raise ValueError(
                 f'salience is asked for after block {layer}, but the encoder '
                 f'has {len(self.layers)}; lower `salience.layer`.')
-        for block in self.layers[:layer]:
-            tokens = block(tokens)
+        with evaluation_mode(self):
+            for block in self.layers[:layer]:
+                tokens = block(tokens)
         return tokens
 
     @torch.no_grad()

@@ -87,7 +87,17 @@ class MAEViT(selfsup.MAEViT):
         return visible, token_mask.masked.to(x.dtype), token_mask.ids_restore
 
     def forward(self, x: Tensor, mask: Optional[bool] = True):
-        """As mmpretrain's, but ``mask=False`` does switch masking off."""
+        """As mmpretrain's, but ``mask=False`` does switch masking off.
+
+        Raises:
+            ValueError: If images to be masked are not of ``img_size``, to
+                which mmpretrain's positions are not fitted then.
+        """
+        if mask and tuple(x.shape[-2:]) != tuple(self.img_size):
+            raise ValueError(
+                f'images of {x.shape[-2]} x {x.shape[-1]} pixels came to '
+                f'positions made for {self.img_size[0]} x {self.img_size[1]}; '
+                'set model.backbone.img_size to the size of the images.')
         return super().forward(x, mask or None)
 
 

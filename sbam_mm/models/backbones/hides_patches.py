@@ -11,6 +11,7 @@ from sbam_mm.layers import (
     Attend,
     PackedLayout,
     SegmentRelation,
+    evaluation_mode,
     run_blocks,
 )
 from sbam_mm.masking import TokenMask
@@ -85,6 +86,7 @@ class HidesPatches:
     final_norm: bool
     layers: Any
     patch_embed: Any
+    drop_after_pos: Any
     pre_norm: Any
     ln1: Any
     cls_token: Any
@@ -254,7 +256,8 @@ class HidesPatches:
         """The blocks on the kept tokens; ``count`` of them, where known."""
         keep = torch.nn.functional.pad(keep, (1, 0), value=True)
         layout = PackedLayout(keep, None if count is None else 1 + count)
-        x = self.pre_norm(layout.pack(self.prepend_cls(tokens)))
+        x = layout.pack(self.prepend_cls(tokens))
+        x = self.pre_norm(self.drop_after_pos(x))
         bias = shared_bias(self)
         outputs, done = [], 0
         for block in blocks:
@@ -282,14 +285,16 @@ class HidesPatches:
                 Defaults to None.
 
         Returns:
-            Tensor: (B, L, D), without gradient.
+            Tensor: (B, L, D), without gradient, as in evaluation: nothing is
+            dropped, also while the encoder is being trained.
         """
         if layer > len(self.layers):
             raise ValueError(
                 f'salience is asked for after block {layer}, but the encoder '
                 f'has {len(self.layers)}; lower `salience.layer`.')
         x = self.pre_norm(self.prepend_cls(tokens))
-        return run_whole(self, x, layer, attend=attend)[:, 1:]
+        with evaluation_mode(self):
+            return run_whole(self, x, layer, attend=attend)[:, 1:]
 
     @torch.no_grad()
     def attention(self,

@@ -6,9 +6,10 @@ import torch
 from mmpretrain.models import BEiTViT
 from torch import Tensor, nn
 
-from sbam_mm.layers import recompute, truncated_normal
+from sbam_mm.layers import beit_layer_cfgs, recompute, truncated_normal
 from sbam_mm.registry import MODELS
 
+from ..position_tables import remember_grid
 from .hides_patches import WIDTHS, HidesPatches, check_tiles
 
 
@@ -55,6 +56,7 @@ class MaskedBEiT(HidesPatches, BEiTViT):
         torch.Size([2, 17, 192])
     """
     arch_zoo = {**BEiTViT.arch_zoo, **WIDTHS}
+    no_weight_decay = ('relative_position_bias_table', )
 
     def __init__(self,
                  arch: Union[str, dict] = 'base',
@@ -77,8 +79,13 @@ class MaskedBEiT(HidesPatches, BEiTViT):
             use_rel_pos_bias=False,
             use_shared_rel_pos_bias=True,
             init_cfg=init_cfg,
-            **kwargs)
+            **dict(
+                kwargs,
+                layer_cfgs=beit_layer_cfgs(
+                    kwargs.get('layer_cfgs', ()), kwargs.get('drop_rate',
+                                                             0.))))
         self.patch_size = patch_size
+        remember_grid(self)
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.pre_norm = nn.Identity()
         if with_cp:
@@ -109,3 +116,8 @@ class MaskedBEiT(HidesPatches, BEiTViT):
                 f'{self.patch_resolution[0]} x {self.patch_resolution[1]}; '
                 'set backbone.img_size to the size of the images.')
         return grid
+
+    def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
+        """As mmpretrain's, for images of ``img_size``."""
+        self.grid(images)
+        return super().forward(images)

@@ -14,6 +14,7 @@ from sbam_mm.layers import (
 )
 from sbam_mm.registry import MODELS
 
+from ..position_tables import remember_grid
 from .hides_patches import WIDTHS, HidesPatches, check_tiles
 
 
@@ -83,6 +84,7 @@ class MaskedViT(HidesPatches, VisionTransformer):
             init_cfg=init_cfg,
             **kwargs)
         self.patch_size = patch_size
+        remember_grid(self)
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.learned_position = learned_position
         if with_cp:
@@ -90,6 +92,13 @@ class MaskedViT(HidesPatches, VisionTransformer):
         self.pos_embed.requires_grad = learned_position
         self.segment_bias = None if segment_bias is None else SegmentBias.of(
             self.num_layers, self.arch_settings['num_heads'], segment_bias)
+        if (self.segment_bias is not None
+                and self.segment_bias.kernel == 'flex'
+                and any(layer.attn.attn_drop for layer in self.layers)):
+            raise ValueError(
+                "segment_bias.kernel='flex' drops no attention; set "
+                "segment_bias.kernel='sdpa', or attn_drop_rate=0 in "
+                'layer_cfgs.')
 
     def init_weights(self) -> None:
         """MAE's initialisation, or with learned positions DINO's."""

@@ -11,6 +11,7 @@ from sbam_mm.layers import (
     Attend,
     PackedLayout,
     SegmentRelation,
+    evaluation_mode,
     received_attention,
     run_blocks,
 )
@@ -34,10 +35,10 @@ def input_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
     ]
     x = torch.cat([*extra, x], dim=1)
     if vit.pos_embed is None:  # relative positions only
-        return vit.pre_norm(x)
+        return vit.pre_norm(vit.drop_after_pos(x))
     x = x + resize_pos_embed(vit.pos_embed, vit.patch_resolution, grid,
                              vit.interpolate_mode, vit.num_extra_tokens)
-    return vit.pre_norm(x)
+    return vit.pre_norm(vit.drop_after_pos(x))
 
 
 def shared_bias(vit: nn.Module) -> Optional[Tensor]:
@@ -89,8 +90,8 @@ def patch_attention(vit: VisionTransformer,
                     ) -> Tensor:
     """Attention that the patches receive in one block.
 
-    The blocks before it run as they are, with fused attention; in the block
-    itself only queries and keys are computed.
+    The blocks before it run as in evaluation, with fused attention; in the
+    block itself only queries and keys are computed.
 
     Args:
         vit (VisionTransformer): mmpretrain's, or a subclass.
@@ -120,7 +121,8 @@ def patch_attention(vit: VisionTransformer,
             f'attention of block {block} is asked for, but the encoder has '
             f'blocks 0 to {depth - 1}; change `salience.block`.')
     block %= depth
-    x = run_whole(vit, x, block, attend=attend)
+    with evaluation_mode(vit):
+        x = run_whole(vit, x, block, attend=attend)
     return block_attention(vit, x, block, queries, softmax, own_query, attend)
 
 

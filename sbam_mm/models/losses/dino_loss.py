@@ -3,9 +3,12 @@
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.finite import finite_options
+
 from .centring import Centre, TeacherTemperature
 
 
+@finite_options
 class PrototypeLoss(nn.Module):
     """What the losses of class tokens and of patches share.
 
@@ -31,6 +34,10 @@ class PrototypeLoss(nn.Module):
                  warm_up_epochs: int = 30,
                  centre_momentum: float = 0.9):
         super().__init__()
+        if student_temperature <= 0:
+            raise ValueError(
+                'logits are divided by student_temperature, which must be '
+                f'above 0, got {student_temperature}; DINO uses 0.1.')
         self.weight = weight
         self.student_temperature = student_temperature
         self.teacher_temperature = TeacherTemperature(

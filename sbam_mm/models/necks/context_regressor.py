@@ -13,6 +13,7 @@ from torch.nn.functional import linear
 
 from sbam_mm.layers import (
     PackedLayout,
+    attention_dropout,
     packed_cross_attention,
     run_blocks,
     xavier_linear,
@@ -64,7 +65,9 @@ def regress(layer: CAETransformerRegressorLayer,
             (asked, attn.q, attn.q_bias),
             (layer.norm1_k_cross(tokens + position), attn.k, None),
             (layer.norm1_v_cross(tokens), attn.v, attn.v_bias)))
-    mixed = attn.proj(packed_cross_attention(q, k, v, layout, keep).flatten(1))
+    mixed = packed_cross_attention(q, k, v, layout, keep,
+                                   attention_dropout(attn))
+    mixed = attn.proj_drop(attn.proj(mixed.flatten(1)))
     x = layer.norm2_cross(x + layer.gamma_1_cross * mixed)
     return x + layer.gamma_2_cross * layer.ffn(x)
 

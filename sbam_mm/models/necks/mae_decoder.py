@@ -17,6 +17,7 @@ from sbam_mm.layers import (
 )
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.models.position_tables import check_count, remember_grid
 from sbam_mm.registry import MODELS
 
 
@@ -70,6 +71,7 @@ class MAEDecoder(MAEPretrainDecoder):
             decoder_depth=decoder_depth,
             decoder_num_heads=decoder_num_heads,
             **kwargs)
+        remember_grid(self)
         if with_cp:
             recompute(self.decoder_blocks)
 
@@ -108,6 +110,7 @@ class MAEDecoder(MAEPretrainDecoder):
         """
         tokens = self.decoder_embed(latent.packed)
         full = latent.layout.unpack(tokens, self.mask_token)
+        check_count(full.shape[1], self.decoder_pos_embed, extra=1)
         # The class token's row comes first; ConvMAE has none.
         return full + self.decoder_pos_embed[:, -full.shape[1]:]
 

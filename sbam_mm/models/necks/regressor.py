@@ -20,6 +20,7 @@ from sbam_mm.layers.attention import self_attention
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones import Latent
 from sbam_mm.models.heads import patchify
+from sbam_mm.models.position_tables import check_count, remember_grid
 from sbam_mm.registry import MODELS
 
 
@@ -136,6 +137,7 @@ class Regressor(BaseModule):
             RegressorBlock(dim, embed_dim, decoder_num_heads, mlp_ratio)
             for _ in range(decoder_depth))
         self.decoder_norm = nn.LayerNorm(dim, eps=1e-6)
+        remember_grid(self)
         self.decoder_pred: nn.Module
         if predict_feature_dim is None:
             self.decoder_pred = nn.ConvTranspose2d(dim, 3, patch_size,
@@ -165,6 +167,7 @@ class Regressor(BaseModule):
             channels, or features. That of a thrown token means nothing.
         """
         tokens = self.decoder_embed(latent.packed)
+        check_count(latent.layout.shape[1], self.decoder_pos_embed)
         full = latent.layout.unpack(
             tokens, self.mask_token + self.decoder_pos_embed)
         keys, keep = dense_or_kept(memory, token_mask)

@@ -2,9 +2,10 @@
 """What every masked-image-modelling method shares: a masker and its view."""
 from dataclasses import replace
 from functools import partial
-from typing import Callable, Dict, FrozenSet, Optional, Sequence
+from typing import Callable, Dict, FrozenSet, Optional, Sequence, Tuple
 
 import torch
+from mmcv.cnn.bricks import DropPath
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
@@ -41,6 +42,18 @@ def throws(masker: nn.Module) -> bool:
     """Whether the masker takes tokens out of the model altogether."""
     # Also inside a masker that wraps another or warms up with one.
     return any(getattr(part, 'throw', 0) > 0 for part in masker.modules())
+
+
+def has_fixed_table(encoder: nn.Module) -> bool:
+    """Whether an encoder's positions are a table that is not trained."""
+    return (getattr(encoder, 'pos_embed', None) is not None
+            and not getattr(encoder, 'learned_position', False))
+
+
+def drops_paths(encoder: nn.Module) -> bool:
+    """Whether an encoder trains with stochastic depth, however it is set."""
+    return any(path.drop_prob > 0 for path in encoder.modules()
+               if isinstance(path, DropPath))
 
 
 def has_segment_bias(encoder: nn.Module) -> bool:
@@ -107,6 +120,12 @@ class MaskedImageModel(BaseSelfSupervisor):
     in_place = False
     # Whether the encoder is told of segments, see :meth:`segments`.
     tells_segments = False
+    # Whether images of other sizes than the encoder's may come, where its
+    # table is fixed, too: its positions are interpolated then.
+    any_size = False
+    # Tokens and tables that the method's official code spares weight decay;
+    # MAE's, DINO's and those that follow them spare vectors alone.
+    no_weight_decay: Tuple[str, ...] = ()
 
     def __init__(self,
                  backbone: dict | nn.Module,
@@ -130,13 +149,13 @@ class MaskedImageModel(BaseSelfSupervisor):
             self.teacher.of(self.backbone)
         masker = RandomMasker() if masker is None else build_part(masker)
         check_needs(masker, self.provides, type(self).__name__, REMEDIES)
-        drop_path_rate = getattr(self.backbone, 'drop_path_rate', 0.)
         unequal = not masker.uniform and (not self.in_place or throws(masker))
-        if unequal and drop_path_rate > 0:
+        if unequal and drops_paths(self.backbone):
             raise ValueError(
                 f'{type(masker).__name__} gives every image its own ratio, '
                 'and stochastic depth would drop single tokens of the packed '
-                'sequence; set backbone.drop_path_rate=0 for pre-training.')
+                'sequence; set backbone.drop_path_rate=0 (also in '
+                'backbone.layer_cfgs) for pre-training.')
         self.masker = masker
 
     @property
@@ -162,6 +181,33 @@ class MaskedImageModel(BaseSelfSupervisor):
         """
         return segments_for(self.backbone, inputs, data_samples, views)
 
+    def grid(self, inputs: Tensor) -> Tuple[int, int]:
+        """Patches per column and row, which are to be those of all parts.
+
+        Args:
+            inputs (Tensor): The images, (B, C, H, W).
+
+        Raises:
+            ValueError: If a decoder, or the encoder's fixed table, is built
+                for another grid.
+        """
+        grid = self.backbone.grid(inputs)
+        built = {
+            name: part.grid for name, part in self.named_children()
+            if isinstance(getattr(part, 'grid', None), tuple)
+        }
+        if not self.any_size and has_fixed_table(self.backbone):
+            built['backbone'] = tuple(self.backbone.patch_resolution)
+        for name, own in built.items():
+            if own != grid:
+                raise ValueError(
+                    f'images of {inputs.shape[-2]} x {inputs.shape[-1]} '
+                    f'pixels have {grid[0]} x {grid[1]} patches, but '
+                    f'model.{name} is built for {own[0]} x {own[1]}; set '
+                    f'img_size of model.{name}, and of the other parts, to '
+                    'the size of the images.')
+        return grid
+
     def context(self,
                 tokens: Tensor,
                 inputs: Tensor,
@@ -174,7 +220,7 @@ class MaskedImageModel(BaseSelfSupervisor):
             data_samples (list, optional): With the pipeline's maps.
                 Defaults to None.
         """
-        grid = self.backbone.grid(inputs)
+        grid = self.grid(inputs)
         progress, epoch = training_progress()
         providers: Dict[str, Callable[..., Optional[Tensor]]] = dict(
             attention=partial(self.backbone.attention, tokens),

@@ -87,6 +87,8 @@ class BootMAE(MomentumTargetMAE):
         ['loss_feature', 'loss_pixel']
     """
 
+    no_weight_decay = ('cls_token', 'pos_embed')
+
     def __init__(self,
                  backbone: dict | nn.Module,
                  feature_regressor: dict | nn.Module,

@@ -70,6 +70,8 @@ class CAE(MaskedImageModel):
         ['alignment', 'loss', 'mask_ratio']
     """
 
+    no_weight_decay = ('cls_token', 'pos_embed')
+
     def __init__(self,
                  backbone: dict | nn.Module,
                  align_weight: float = 2.,
@@ -174,6 +176,7 @@ class CAE(MaskedImageModel):
             raise ValueError(
                 f'a CAE with {type(self.head).__name__} predicts no pixels; '
                 "train one with head=dict(type='sbam_mm.PixelHead').")
+        self.grid(inputs)
         tokens = self.backbone.embed(inputs)
         if token_mask is None:
             token_mask = self.mask(tokens, inputs)

@@ -75,6 +75,8 @@ class CMAE(MomentumTargetMAE):
         ['loss_contrast', 'loss_pixel']
     """
 
+    no_weight_decay = ('cls_token', 'mask_token', 'pos_embed')
+
     def __init__(self,
                  backbone: dict | nn.Module,
                  feature_decoder: dict | nn.Module,
@@ -122,6 +124,7 @@ class CMAE(MomentumTargetMAE):
                 'CMAE contrasts two views of every image; add '
                 "dict(type='sbam_mm.PixelShift') before PackInputs.")
         online, other = inputs
+        self.grid(other)
         self.follow_student()
         tokens = self.backbone.embed(online)
         token_mask = self.mask(tokens, online, data_samples)

@@ -11,6 +11,7 @@ from typing import Callable, Dict, Optional, Tuple
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.layers import evaluation_mode
 from sbam_mm.masking import (
     AttentionSalience,
     MaskingContext,
@@ -157,7 +158,8 @@ class ConvMAE(MaskedImageModel):
     @torch.no_grad()
     def _entering(self, inputs: Tensor) -> Tensor:
         """What enters the transformer when nothing is hidden."""
-        return self.backbone.tokens(inputs)
+        with evaluation_mode(self.backbone):
+            return self.backbone.tokens(inputs)
 
     def _position(self, tokens: Tensor, grid: Tuple[int, int]) -> Tensor:
         """The positions that are in what the masker looks at."""
@@ -179,6 +181,7 @@ class ConvMAE(MaskedImageModel):
         Returns:
             Reconstruction: Predicted images and the mask.
         """
+        self.grid(inputs)
         if token_mask is None:
             token_mask = self.mask(self.look(inputs), inputs)
         latent = self.backbone.encode(inputs, token_mask)

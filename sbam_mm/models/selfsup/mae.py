@@ -137,6 +137,7 @@ class MAE(MaskedImageModel):
         Returns:
             Reconstruction: Predicted images and the mask.
         """
+        self.grid(inputs)
         tokens = self.backbone.embed(inputs)
         if token_mask is None:
             token_mask = self.mask(tokens, inputs)

@@ -25,6 +25,7 @@ from sbam_mm.models.checkpoint import (
     state_dict_of,
 )
 from sbam_mm.models.losses import masked_mean
+from sbam_mm.models.position_tables import fit_tables, stored_grids
 from sbam_mm.models.teachers import FrozenTeacher, Teacher, check_guides
 from sbam_mm.registry import MODELS, build_part
 
@@ -255,13 +256,15 @@ class FrozenDINO(Teacher):
         super().__init__()
         self.backbone = build_part(backbone)
         self.head = build_part(head)
-        state = state_dict_of(read_checkpoint(checkpoint), checkpoint)
+        read = read_checkpoint(checkpoint)
+        state = state_dict_of(read, checkpoint)
         if any(key.startswith(MOMENTUM) for key in state):
             state = {
                 key.removeprefix(MOMENTUM): value
                 for key, value in state.items() if key.startswith(MOMENTUM)
             }
         check_guides(self, state, checkpoint)
+        state = fit_tables(self, state, stored_grids(read), checkpoint)
         check_keys(self, state, min_share=1., name=checkpoint)
         self.load_state_dict(state, strict=False)
         self.requires_grad_(False)

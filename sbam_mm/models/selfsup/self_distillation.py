@@ -63,6 +63,7 @@ class SelfDistillation(MaskedImageModel):
     """
 
     tells_segments = True
+    any_size = True  # local crops
 
     def __init__(self,
                  backbone: dict | nn.Module,

@@ -59,6 +59,7 @@ class SimMIM(MAE):
         tensor(4.)
     """
     in_place = True
+    no_weight_decay = ('cls_token', 'mask_token', 'pos_embed')
 
     def __init__(self,
                  backbone: dict | nn.Module,

@@ -1,0 +1,115 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""What pre-training spares weight decay."""
+from typing import Any, Dict, FrozenSet, List, Set
+
+from mmengine.logging import print_log
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from torch import nn
+
+from sbam_mm.engine.fsdp import whole_parameters
+from sbam_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+
+def spared_parameters(model: nn.Module) -> FrozenSet[str]:
+    """Parameters that are not pulled towards 0.
+
+    These are all vectors: norms, biases of any name, layer scale. Of the
+    others, what a part of the model names in ``no_weight_decay``, as the
+    official code of the method does: class and mask tokens, tables.
+
+    Args:
+        model (nn.Module): With its parameters whole.
+
+    Returns:
+        frozenset[str]: Their names.
+
+    Example:
+        >>> from sbam_mm.models import MaskedBEiT
+        >>> beit = MaskedBEiT('tiny', img_size=32, patch_size=8)
+        >>> spared = spared_parameters(beit)
+        >>> 'layers.0.gamma_1' in spared, 'layers.0.attn.q_bias' in spared
+        (True, True)
+        >>> 'layers.0.attn.qkv.weight' in spared
+        False
+    """
+    parameters = dict(model.named_parameters())
+    spared: Set[str] = {
+        name for name, value in parameters.items() if value.dim() <= 1
+    }
+    for path, module in model.named_modules():
+        named = set(getattr(module, 'no_weight_decay', ()))
+        prefix = f'{path}.' if path else ''
+        spared |= {
+            name for name in parameters if name.startswith(prefix)
+            and named & set(name[len(prefix):].split('.'))
+        }
+    return frozenset(spared)
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class WeightDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """Weight decay for what is a weight, and for nothing else.
+
+    The rule is :func:`spared_parameters`'s. What ``custom_keys`` say of a
+    parameter goes before it.
+
+    Args:
+        optim_wrapper_cfg (dict): With an ``optimizer``.
+        paramwise_cfg (dict, optional): As for mmengine's
+            ``DefaultOptimWrapperConstructor``. Defaults to None.
+
+    Example::
+
+        optim_wrapper = dict(
+            optimizer=dict(type='AdamW', lr=2.4e-3, weight_decay=0.05),
+            constructor='sbam_mm.WeightDecayOptimWrapperConstructor')
+    """
+
+    paramwise_cfg: Dict[str, Any]
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        # A shard of a matrix is a vector.
+        with whole_parameters(model):
+            self.spared = spared_parameters(getattr(model, 'module', model))
+        # Without any such option mmengine makes one group of everything.
+        self.paramwise_cfg = dict(self.paramwise_cfg or {})
+        self.paramwise_cfg.setdefault('bias_decay_mult', 0.)
+        return super().__call__(model)
+
+    def add_params(self,
+                   params: List[dict],
+                   module: nn.Module,
+                   prefix: str = '',
+                   **kwargs: Any) -> None:
+        """Fill ``params`` with one group per parameter.
+
+        Args:
+            params (list[dict]): Empty; changed in place.
+            module (nn.Module): The model.
+            prefix (str): Defaults to ''.
+            **kwargs: Of mmengine's recursion.
+        """
+        super().add_params(params, module, prefix, **kwargs)
+        if prefix or self.base_wd is None:
+            return
+        names = {id(value): name for name, value in module.named_parameters()}
+        custom = self.paramwise_cfg.get('custom_keys', {})
+        decayed = 0
+        for group in params:
+            name = names[id(group['params'][0])]
+            if name in self.spared and not any(key in name for key in custom):
+                group['weight_decay'] = 0.
+            decayed += group.get('weight_decay', self.base_wd) != 0
+        print_log(
+            f'Weight decay {self.base_wd:g} on {decayed} parameters, none on '
+            f'{len(params) - decayed}: vectors, and '
+            f'{self._tokens(names.values()) or "no others"}.',
+            logger='current')
+
+    def _tokens(self, names: Any) -> str:
+        """Last parts of the names of what is spared and is no vector."""
+        last = {name.rpartition('.')[2] for name in names
+                if name in self.spared}
+        return ', '.join(sorted(
+            name for name in last if 'token' in name or 'pos' in name
+            or 'table' in name))

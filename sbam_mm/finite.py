@@ -1,0 +1,77 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Options that are numbers are finite, or nothing is built."""
+import inspect
+import math
+from functools import wraps
+from typing import Any, Iterator, Tuple
+
+
+def not_finite(value: Any, name: str) -> Iterator[Tuple[str, Any]]:
+    """Numbers that are NaN or infinite, by the names of their options.
+
+    Args:
+        value: An option: a number, or lists and dicts of numbers.
+        name (str): The option's.
+
+    Example:
+        >>> list(not_finite(dict(noise=float('nan'), ratio=.5), 'masker'))
+        [('masker.noise', nan)]
+    """
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from not_finite(part, f'{name}.{key}')
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from not_finite(part, name)
+    # NumPy's float64 is a float, too.
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield name, value
+
+
+def finite_options(cls: Any) -> Any:
+    """Let a class refuse options that are NaN or infinite when it is built.
+
+    ``noise < 0`` is false for NaN, so checks of ranges pass it by, and what
+    is masked or weighted by it goes wrong without a word.
+
+    Args:
+        cls (type): Changed in place, if it has an ``__init__`` of its own.
+
+    Returns:
+        type: The same class.
+
+    Example:
+        >>> @finite_options
+        ... class Noise:
+        ...     def __init__(self, noise=.5):
+        ...         self.noise = noise
+        >>> Noise(float('inf'))
+        Traceback (most recent call last):
+        ...
+        ValueError: noise=inf of Noise is no finite number; set another.
+    """
+    init = vars(cls).get('__init__') if inspect.isclass(cls) else None
+    if not inspect.isfunction(init):
+        return cls
+    signature = inspect.signature(init)
+
+    @wraps(init)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            options = signature.bind(self, *args, **kwargs).arguments
+        except TypeError:  # Python's own sentence is the better one
+            options = {}
+        for key, option in list(options.items())[1:]:
+            # Options that are passed on have their own names.
+            passed_on = signature.parameters[key].kind is (
+                inspect.Parameter.VAR_KEYWORD)
+            named = option if passed_on else {key: option}
+            for name, value in (found for own, part in named.items()
+                                for found in not_finite(part, own)):
+                raise ValueError(
+                    f'{name}={value} of {cls.__name__} is no finite number; '
+                    'set another.')
+        init(self, *args, **kwargs)
+
+    cls.__init__ = checked
+    return cls

@@ -1,0 +1,303 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Position tables know the grid of patches they were made for.
+
+A table is (1, E + h * w, D) or so, and nothing in it tells 2 x 3 patches from
+3 x 2, or 2 x 8 from 4 x 4. Models of this project store the grid beside their
+weights, in what PyTorch keeps of every module with a state dict; of older
+files the config in their ``meta`` is read, as data. Other projects' tables are
+square.
+"""
+import ast
+import math
+from typing import (
+    Any,
+    Collection,
+    Dict,
+    FrozenSet,
+    Iterator,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
+
+from mmpretrain.models.utils import resize_pos_embed, to_2tuple
+from torch import Tensor, nn
+
+Grid = Tuple[int, int]
+KEY = 'grid'
+
+
+class Table(NamedTuple):
+    """A table of positions in a model.
+
+    Attributes:
+        key (str): In the state dict.
+        grid (tuple[int, int]): Patches per column and per row.
+        extra (int): Rows in front of the patches'.
+        mode (str): How it is interpolated.
+    """
+    key: str
+    grid: Grid
+    extra: int
+    mode: str
+
+
+def grid_of(module: nn.Module) -> Optional[Grid]:
+    """For which patches a module's own table is made, None without one."""
+    grid = getattr(module, 'patch_resolution', None)
+    if grid is None:
+        grid = getattr(module, 'grid', None)
+    return (grid[0], grid[1]) if isinstance(grid, (tuple, list)) else None
+
+
+def table_of(module: nn.Module, prefix: str = '') -> Optional[Table]:
+    """The absolute positions of an encoder or a decoder."""
+    grid = grid_of(module)
+    for name in ('pos_embed', 'decoder_pos_embed'):
+        table = getattr(module, name, None)
+        if grid is not None and isinstance(table, Tensor):
+            return Table(prefix + name, grid,
+                         table.shape[1] - grid[0] * grid[1],
+                         getattr(module, 'interpolate_mode', 'bicubic'))
+    return None
+
+
+def check_count(count: int, table: Tensor, extra: int = 0) -> None:
+    """Stop if there are not as many tokens as positions.
+
+    Args:
+        count (int): Tokens per image.
+        table (Tensor): (1, M, D).
+        extra (int): Positions at the front that need not be asked for.
+            Defaults to 0.
+
+    Raises:
+        ValueError: If there are more or fewer.
+    """
+    if not table.shape[1] - extra <= count <= table.shape[1]:
+        raise ValueError(
+            f'{count} tokens per image came to a decoder with '
+            f'{table.shape[1]} positions; set img_size and patch_size of '
+            'model.neck to those of the images.')
+
+
+def remember_grid(module: nn.Module) -> None:
+    """Let a module's state dicts say for which grid its tables are made.
+
+    Where such a state dict is loaded into a module of another grid, tables
+    of absolute positions are resized.
+
+    Args:
+        module (nn.Module): With a table, and its grid in ``patch_resolution``
+            or ``grid``.
+    """
+    module._register_state_dict_hook(_store)
+    handle = module._register_load_state_dict_pre_hook(
+        resize_own, with_module=True)
+    # Before mmpretrain's own, which takes every grid for a square.
+    module._load_state_dict_pre_hooks.move_to_end(handle.id, last=False)
+
+
+def _store(module: nn.Module, state: Any, prefix: str,
+           metadata: Dict[str, Any]) -> None:
+    grid = grid_of(module)
+    if grid is not None:
+        metadata[KEY] = [int(side) for side in grid]
+
+
+def resize_own(module: nn.Module, state: Dict[str, Any], prefix: str,
+               metadata: Mapping[str, Any], *args: Any) -> None:
+    """Before loading: bring a module's table to the module's grid.
+
+    Raises:
+        ValueError: If the table has relative positions.
+    """
+    stored = metadata.get(KEY)
+    if not stored or tuple(stored) == grid_of(module):
+        return
+    check_relative(module, state, prefix, [(stored[0], stored[1])],
+                   'the state dict')
+    table = table_of(module, prefix)
+    if table is not None and table.key in state:
+        count = state[table.key].shape[1] - table.extra
+        if count == stored[0] * stored[1]:
+            state[table.key] = resize_pos_embed(
+                state[table.key], tuple(stored), table.grid, table.mode,
+                table.extra)
+
+
+def stored_grids(checkpoint: Any) -> FrozenSet[Grid]:
+    """The grids that a checkpoint says its tables are made for.
+
+    Args:
+        checkpoint: As read from a file, or a model's state dict.
+
+    Returns:
+        frozenset: Empty where nothing is said.
+
+    Example:
+        >>> from sbam_mm.models import MaskedViT
+        >>> vit = MaskedViT('tiny', img_size=(16, 24), patch_size=8)
+        >>> stored_grids(dict(state_dict=vit.state_dict()))
+        frozenset({(2, 3)})
+    """
+    found = set()
+    states = [checkpoint]
+    if isinstance(checkpoint, Mapping):
+        states += [part for part in checkpoint.values()
+                   if isinstance(part, Mapping)]
+    for state in states:
+        for told in dict(getattr(state, '_metadata', None) or {}).values():
+            grid = told.get(KEY) if isinstance(told, Mapping) else None
+            if isinstance(grid, (list, tuple)) and len(grid) == 2:
+                found.add((int(grid[0]), int(grid[1])))
+    if not found and isinstance(checkpoint, Mapping):
+        grid = _grid_of_config(checkpoint.get('meta'))
+        found |= {grid} if grid else set()
+    return frozenset(found)
+
+
+def _grid_of_config(meta: Any) -> Optional[Grid]:
+    """The backbone's grid in a stored config, of which nothing is run."""
+    text = meta.get('cfg') if isinstance(meta, Mapping) else None
+    try:
+        tree = ast.parse(text) if isinstance(text, str) else ast.Module([], [])
+        backbone: Any = None
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and any(
+                    isinstance(name, ast.Name) and name.id == 'model'
+                    for name in node.targets):
+                backbone = dict(_items(node.value)).get('backbone')
+        if backbone is None:
+            return None
+        options = dict(_items(backbone))
+        numbers = {
+            name: ast.literal_eval(options[name])
+            for name in ('img_size', 'patch_size', 'patch_sizes')
+            if name in options
+        }
+        height, width = to_2tuple(numbers.get('img_size', 224))
+        patch = (math.prod(numbers['patch_sizes'])
+                 if 'patch_sizes' in numbers else numbers.get(
+                     'patch_size', 16))
+        return int(height) // int(patch), int(width) // int(patch)
+    except (SyntaxError, ValueError, TypeError, RecursionError,
+            ZeroDivisionError):
+        return None
+
+
+def _items(node: Any) -> Iterator[Tuple[str, Any]]:
+    """Names and nodes of ``dict(a=1)`` or ``{'a': 1}``."""
+    if isinstance(node, ast.Call):
+        for keyword in node.keywords:
+            if keyword.arg:
+                yield keyword.arg, keyword.value
+    elif isinstance(node, ast.Dict):
+        for key, value in zip(node.keys, node.values):
+            if isinstance(key, ast.Constant):
+                yield str(key.value), value
+
+
+def fit_tables(model: nn.Module,
+               state: Mapping[str, Tensor],
+               grids: Collection[Grid] = (),
+               name: str = 'the checkpoint') -> Dict[str, Tensor]:
+    """Weights whose position tables are those of a model's grid.
+
+    Args:
+        model (nn.Module): Where the weights will go.
+        state (Mapping[str, Tensor]): In the model's names.
+        grids (Collection): Of :func:`stored_grids`, or what the user says.
+            Defaults to none.
+        name (str): What to call the weights in a message.
+
+    Returns:
+        dict[str, Tensor]: Tables are resized from their true grid.
+
+    Raises:
+        ValueError: If a table's grid is not known, or its positions are
+            relative and of another grid.
+
+    Example:
+        >>> from sbam_mm.models import MaskedViT
+        >>> tall = MaskedViT('tiny', img_size=(32, 16), patch_size=8)
+        >>> square = MaskedViT('tiny', img_size=32, patch_size=8)
+        >>> state = tall.state_dict()
+        >>> fitted = fit_tables(square, state, stored_grids(state))
+        >>> fitted['pos_embed'].shape
+        torch.Size([1, 17, 192])
+    """
+    fitted = dict(state)
+    for path, module in model.named_modules():
+        prefix = f'{path}.' if path else ''
+        check_relative(module, fitted, prefix, grids, name)
+        table = table_of(module, prefix)
+        own = getattr(module, table.key[len(prefix):]) if table else None
+        value = fitted.get(table.key) if table else None
+        if (table is None or value is None or own is None
+                or value.dim() != own.dim()
+                or value.shape[-1] != own.shape[-1]):
+            continue
+        count = value.shape[1] - table.extra
+        if table.extra == 0 and value.shape[1] == own.shape[1] + 1:
+            continue  # mmpretrain takes the class token's row off
+        grid = _true_grid(count, table, grids, name)
+        if grid != table.grid:
+            fitted[table.key] = resize_pos_embed(value, grid, table.grid,
+                                                 table.mode, table.extra)
+    return fitted
+
+
+def _true_grid(count: int, table: Table, grids: Collection[Grid],
+               name: str) -> Grid:
+    """The grid of a file's table, as far as it can be known."""
+    known = {grid for grid in grids if grid[0] * grid[1] == count}
+    if table.grid in known:
+        return table.grid
+    if len(known) == 1:
+        return known.pop()
+    side = math.isqrt(max(count, 0))
+    # As many positions as the model's, which are no square: either of two.
+    same = count == table.grid[0] * table.grid[1]
+    if (not known and count > 0 and side**2 == count
+            and (not same or table.grid == (side, side))):
+        return side, side
+    raise ValueError(
+        f'{name} does not say for which grid its {count} positions '
+        f'{table.key} are made, which the model wants for {table.grid[0]} x '
+        f'{table.grid[1]} patches; write it into the file with `'
+        'tools/convert_checkpoint.py SRC DST --to ours --grid ROWS COLUMNS`.')
+
+
+def check_relative(module: nn.Module, state: Mapping[str, Tensor],
+                   prefix: str, grids: Collection[Grid], name: str) -> None:
+    """Stop if relative positions are those of another grid.
+
+    Args:
+        module (nn.Module): Any part of a model; only BEiT's encoders with
+            one table for all blocks are looked at.
+        state (Mapping[str, Tensor]): Where the table is, under ``prefix``.
+        grids (Collection): Known for the file.
+        name (str): What to call the weights in a message.
+
+    Raises:
+        ValueError: If they are, or if it cannot be known.
+    """
+    grid = grid_of(module)
+    key = f'{prefix}rel_pos_bias.relative_position_bias_table'
+    if grid is None or key not in state or getattr(
+            module, 'rel_pos_bias', None) is None:
+        return
+    rows = len(state[key]) - 3
+    known = {(h, w) for h, w in grids
+             if (2 * h - 1) * (2 * w - 1) == rows}
+    if rows != (2 * grid[0] - 1) * (2 * grid[1] - 1) or grid in known:
+        return  # other sizes are told from their shapes
+    if known or grid[0] != grid[1]:
+        theirs = ' or '.join(f'{h} x {w}' for h, w in sorted(known))
+        raise ValueError(
+            f'{name} has relative positions {key} of '
+            f'{theirs or "an unknown grid of"} patches, the model of '
+            f'{grid[0]} x {grid[1]}; build the model with the img_size of the '
+            'checkpoint.')
