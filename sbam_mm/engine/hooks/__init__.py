@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .attention_map_hook import AttentionMapHook
 from .checkpoint_keys import CheckpointKeysHook
+from .class_names import ClassNamesHook
 from .compile_layers import CompileLayersHook
 from .dense_data import DenseDataHook
 from .epoch_seed import EpochSeedHook
@@ -12,8 +13,8 @@ from .load_encoder import LoadEncoderHook
 from .progress_bar import ProgressBarHook
 
 __all__ = [
-    'AttentionMapHook', 'CheckpointKeysHook', 'ClipEachGradientHook',
-    'CompileLayersHook', 'DenseDataHook', 'EpochSeedHook', 'FetchLogHook',
-    'FreezeLastLayerHook', 'InvalidLossHook', 'KNNHook', 'LoadEncoderHook',
-    'ProgressBarHook'
+    'AttentionMapHook', 'CheckpointKeysHook', 'ClassNamesHook',
+    'ClipEachGradientHook', 'CompileLayersHook', 'DenseDataHook',
+    'EpochSeedHook', 'FetchLogHook', 'FreezeLastLayerHook', 'InvalidLossHook',
+    'KNNHook', 'LoadEncoderHook', 'ProgressBarHook'
 ]

@@ -15,6 +15,7 @@ from sbam_mm.masking import (
     TokenMask,
     check_needs,
 )
+from sbam_mm.models.channels import check_channels
 from sbam_mm.models.progress import training_progress
 from sbam_mm.models.stored_maps import stored_map
 from sbam_mm.models.teachers import MomentumTeacher
@@ -100,7 +101,8 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     Raises:
         ValueError: At build time, if the masker needs what this method
-            cannot give.
+            cannot give, or parts expect images of different channels; with
+            a batch, if its images have others.
     """
     # Whether a mask token takes the place of masked tokens, so that all
     # images keep the same length whatever their ratio.
@@ -138,6 +140,7 @@ class MaskedImageModel(BaseSelfSupervisor):
                 'and stochastic depth would drop single tokens of the packed '
                 'sequence; set backbone.drop_path_rate=0 for pre-training.')
         self.masker = masker
+        check_channels(self)
 
     @property
     def provides(self) -> FrozenSet[str]:
