@@ -16,10 +16,11 @@ from pathlib import Path
 warnings.filterwarnings('ignore')
 
 from sbam_mm.cli import run_or_explain  # noqa: E402
+from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
 from sbam_mm.visualization import (  # noqa: E402
     build_masker,
     center_crop,
-    load_image,
+    load_images,
     model_from_config,
     photographs,
     reconstruction_figure,
@@ -65,7 +66,7 @@ def draw(args: argparse.Namespace) -> str:
             raise ValueError(f'{args.config} names no masker whose ratio '
                              'could be set; leave --ratio out.')
         model.masker = build_masker(config.model.masker, args.ratio)
-    images = {Path(path).name: load_image(path) for path in args.images}
+    images = load_images(args.images, **decoding_in(config))
     size = tuple(int(side) for side in model.backbone.img_size)
     images = {
         name: center_crop(image, size)

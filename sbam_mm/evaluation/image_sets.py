@@ -8,7 +8,7 @@ them.
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from sbam_mm.datasets.class_lists import CLASS_LISTS
 from sbam_mm.datasets.torchvision_images import (
@@ -61,7 +61,7 @@ class ImageSet:
         return digest.hexdigest()
 
     def dataset(self, half: str, pipeline: List[dict],
-                folder: Union[str, Path]) -> dict:
+                folder: Union[str, Path], **decoding: Any) -> dict:
         """The config of a data set; the list of its images is written.
 
         Args:
@@ -69,6 +69,7 @@ class ImageSet:
             pipeline (list[dict]): Transforms after decoding.
             folder (str or Path): Where the list goes; its name tells the
                 images, so nobody else's is overwritten.
+            **decoding: ``channels`` and ``value_range`` of ``ImageFolder``.
 
         Returns:
             dict: For ``DATASETS.build`` or a runner's config.
@@ -82,7 +83,7 @@ class ImageSet:
             write_atomically(path, text)
         options = dict(
             data_root=self.root, ann_file=str(path), pipeline=pipeline,
-            metainfo=dict(classes=self.classes))
+            metainfo=dict(classes=self.classes), **decoding)
         if self.source:
             return dict(type='sbam_mm.TorchvisionImages', name=self.source,
                         half=half, **options)

@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Images of other than three channels, from the preprocessor to the head."""
+from functools import partial
 from typing import Any, Optional, Sequence
 
 import torch
@@ -114,9 +115,8 @@ def check_channels(model: nn.Module) -> None:
     if isinstance(mean, Tensor) and mean.numel() not in (1, channels):
         raise ValueError(
             f'data_preprocessor has {mean.numel()} means and the model '
-            f'in_channels={channels}: set type='
-            "'sbam_mm.SelfSupDataPreprocessor' with a mean and a deviation "
-            'for each channel (tools/channel_statistics.py prints them).')
+            f'in_channels={channels}: give a mean and a deviation for each '
+            'channel (tools/channel_statistics.py prints them).')
     if channels != 3 and getattr(
             preprocessor, '_channel_conversion', False) and not isinstance(
                 preprocessor, SelfSupDataPreprocessor):
@@ -125,15 +125,36 @@ def check_channels(model: nn.Module) -> None:
             'channels: set to_rgb=False, or type='
             "'sbam_mm.SelfSupDataPreprocessor'.")
 
-    def check_batch(_: nn.Module, arguments: tuple) -> None:
-        data = arguments[0] if arguments else None
-        if isinstance(data, dict) and 'inputs' in data:
-            found = _channels(data)
-            if found != channels:
-                raise ValueError(
-                    f'the images have {found} channels and the model '
-                    f'in_channels={channels}: set channels={channels} of the '
-                    f'data set, or in_channels={found} of model.backbone and '
-                    'model.neck.')
+    preprocessor.register_forward_pre_hook(partial(_check_batch, channels))
 
-    preprocessor.register_forward_pre_hook(check_batch)
+
+def _check_batch(channels: int, _: nn.Module, arguments: tuple) -> None:
+    data = arguments[0] if arguments else None
+    if isinstance(data, dict) and 'inputs' in data:
+        found = _channels(data)
+        if found != channels:
+            raise ValueError(
+                f'the images have {found} channels and the model in_channels='
+                f'{channels}: set channels={channels} of the data set, or '
+                f'in_channels={found} of model.backbone and model.neck.')
+
+
+def for_any_channels(preprocessor: Any) -> Any:
+    """The same preprocessor's config, of the class above.
+
+    Args:
+        preprocessor (Any): A config of mmpretrain's class becomes one of
+            ours, which computes the same; others are left as they are.
+
+    Example:
+        >>> for_any_channels(dict(type='SelfSupDataPreprocessor'))
+        {'type': 'sbam_mm.SelfSupDataPreprocessor'}
+    """
+    if preprocessor is not None and not isinstance(preprocessor, dict):
+        return preprocessor
+    options = dict(preprocessor or {})
+    kind = options.get('type', _Preprocessor)
+    if kind is _Preprocessor or (isinstance(kind, str) and kind in (
+            'SelfSupDataPreprocessor', 'mmpretrain.SelfSupDataPreprocessor')):
+        options['type'] = 'sbam_mm.SelfSupDataPreprocessor'
+    return options

@@ -15,7 +15,7 @@ from sbam_mm.masking import (
     TokenMask,
     check_needs,
 )
-from sbam_mm.models.channels import check_channels
+from sbam_mm.models.channels import check_channels, for_any_channels
 from sbam_mm.models.progress import training_progress
 from sbam_mm.models.stored_maps import stored_map
 from sbam_mm.models.teachers import MomentumTeacher
@@ -97,6 +97,9 @@ class MaskedImageModel(BaseSelfSupervisor):
         teacher (dict or nn.Module, optional): ``FrozenTeacher`` or
             ``MomentumTeacher``, whose attention maskers may ask for.
             Defaults to None.
+        data_preprocessor (dict or nn.Module, optional): Of any number of
+            channels, see ``SelfSupDataPreprocessor``. Defaults to None:
+            nothing is normalised.
         **kwargs: Other options of mmpretrain's ``BaseSelfSupervisor``.
 
     Raises:
@@ -116,11 +119,13 @@ class MaskedImageModel(BaseSelfSupervisor):
                  neck: dict | nn.Module | None = None,
                  head: dict | nn.Module | None = None,
                  teacher: dict | nn.Module | None = None,
+                 data_preprocessor: dict | nn.Module | None = None,
                  **kwargs):
         super().__init__(
             backbone=build_part(backbone),
             neck=None if neck is None else build_part(neck),
             head=None if head is None else build_part(head),
+            data_preprocessor=for_any_channels(data_preprocessor),
             **kwargs)
         if has_segment_bias(self.backbone) and not self.tells_segments:
             raise ValueError(
