@@ -95,7 +95,7 @@ setup(
     # files, so the choice is the user's, made through an extra.
     install_requires=[
         'numpy', 'packaging', 'pillow', 'rich', 'safetensors', 'scikit-learn',
-        'torch', 'torchvision'
+        'tifffile', 'torch', 'torchvision'
     ],
     extras_require={
         'onedl': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain'],

@@ -41,6 +41,7 @@ from mmengine.runner import set_random_seed  # noqa: E402
 from sbam_mm.arguments import SEED, add_trust, device, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.datasets.class_lists import CLASS_LISTS  # noqa: E402
+from sbam_mm.datasets.image_folder import image_endings  # noqa: E402
 from sbam_mm.engine.launch import (  # noqa: E402
     LaunchParser,
     add_launcher,
@@ -144,7 +145,8 @@ def run(args: argparse.Namespace) -> List[Path]:
     # The cheap checks come first: nothing is written before they pass.
     mark = file_hash(args.checkpoint)
     recipe = recipe_of(args.config, args.arch, args.patch, args.size)
-    images = read_image_set(args.data, args.classes)
+    images = read_image_set(args.data, args.classes,
+                            image_endings(**recipe.decoding))
     set_random_seed(args.seed)
     backbone = recipe.build()
     report = load_encoder(backbone, args.checkpoint, args.branch)
@@ -157,7 +159,8 @@ def run(args: argparse.Namespace) -> List[Path]:
             train=len(images.train),
             test=len(images.test),
             fingerprint=images.fingerprint),
-        encoder=dict(recipe.backbone, normalise=recipe.normalise),
+        encoder=dict(recipe.backbone, normalise=recipe.normalise,
+                     **recipe.decoding),
         seed=args.seed)
     store = ResultStore(args.out, facts)
     todo = [name for name in names

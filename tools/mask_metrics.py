@@ -13,6 +13,7 @@ like the images, in which everything that is not black is object. A row with
 random masks comes along for comparison.
 """
 import argparse
+import sys
 import warnings
 from pathlib import Path
 from typing import Dict, Iterator, List, Tuple
@@ -27,6 +28,8 @@ from torch import Tensor, nn  # noqa: E402
 from sbam_mm.arguments import SEED, add_trust, device, share, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_model_config  # noqa: E402
+from sbam_mm.datasets.tree import printable  # noqa: E402
+from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
 from sbam_mm.evaluation.mask_metrics import (  # noqa: E402
     METRICS,
     boundary_tokens,
@@ -123,17 +126,24 @@ Values = Dict[str, Dict[str, Tensor]]
 
 
 def coverages(files: List[Path], annotations: str, size: Tuple[int, int],
-              patch: int) -> Dict[Path, Tensor]:
+              patch: int, decoding: dict) -> Dict[Path, Tensor]:
     """Objects of every image on the token grid, (1, L) each.
 
     All annotations are read before anything is computed, so that a missing
     one stops at once. Images without objects, or with nothing else, are left
-    out: there is nothing to compare.
+    out: there is nothing to compare. So are those that cannot be read.
     """
     masks = read_object_masks(annotations)
     found = {}
     for file in track(files, 'Annotations', transient=True):
-        mask = masks(file, load_image(file).shape[:2])
+        try:
+            image = load_image(file, **decoding)
+        except ValueError as error:
+            if len(files) == 1:
+                raise
+            print(f'skipped: {error}', file=sys.stderr)
+            continue
+        mask = masks(file, image.shape[:2])
         cover = token_coverage([mask], size, patch)
         if 0 < cover.sum() < cover.numel():
             found[file] = cover
@@ -158,7 +168,7 @@ def models(args: argparse.Namespace, config) -> Iterator[Tuple[Model, list]]:
 
 def measure(model: Model, seeds: List[int], maskers: Dict[str, nn.Module],
             covers: Dict[Path, Tensor], size: Tuple[int, int],
-            args: argparse.Namespace) -> Values:
+            args: argparse.Namespace, decoding: dict) -> Values:
     """Metrics by masker and name, each (seeds, images)."""
     found: Dict[str, Dict[str, List[Tensor]]] = {
         label: {name: [] for name in METRICS} for label in maskers
@@ -168,7 +178,8 @@ def measure(model: Model, seeds: List[int], maskers: Dict[str, nn.Module],
     for start in track(starts, f'Masks, seeds {seeds}', transient=True):
         batch = files[start:start + args.batch_size]
         context = masking_context(
-            model, [center_crop(load_image(file), size) for file in batch],
+            model, [center_crop(load_image(file, **decoding), size)
+                    for file in batch],
             args.progress)
         cover = torch.cat([covers[file] for file in batch])
         for label, masker in maskers.items():
@@ -200,6 +211,7 @@ def run(args: argparse.Namespace) -> List[Path]:
     if masker_config('random') not in configs:
         configs.append(masker_config('random'))
     maskers = labelled_maskers(configs, [args.ratio])
+    decoding = decoding_in(config) if config else {}
     files = find_images(args.images)[:args.limit]
 
     runs: List[Values] = []
@@ -209,9 +221,9 @@ def run(args: argparse.Namespace) -> List[Path]:
             patch = model.backbone.patch_size
             height, width = map(int, model.backbone.img_size)
             covers = coverages(files, args.annotations, (height, width),
-                               patch)
+                               patch, decoding)
         runs.append(measure(model.eval(), seeds, maskers, covers,
-                            (height, width), args))
+                            (height, width), args, decoding))
     values = {
         label: {name: torch.cat([one[label][name] for one in runs])
                 for name in METRICS} for label in maskers
@@ -228,8 +240,9 @@ def run(args: argparse.Namespace) -> List[Path]:
     facts = (
         f'{source}, {weights}; seeds {", ".join(map(str, seeds))}; '
         f'{len(covers)} images of {height} x {width} pixels'
-        f' ({len(files) - len(covers)} more show no object, or nothing '
-        f'else); objects cover {cover.mean():.1%} of the pixels, '
+        f' ({len(files) - len(covers)} more show no object or nothing '
+        'else, or cannot be read); objects cover '
+        f'{cover.mean():.1%} of the pixels, '
         f'{boundary_tokens(cover).mean():.1%} of the tokens lie on a '
         'boundary.')
     note = NOTE.format(
@@ -250,7 +263,7 @@ def run(args: argparse.Namespace) -> List[Path]:
         model=source,
         checkpoint=args.checkpoint,
         seeds=seeds,
-        images=[str(file) for file in covers],
+        images=[printable(file) for file in covers],
         left_out=len(files) - len(covers),
         size=[height, width],
         threshold=args.threshold,

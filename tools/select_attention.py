@@ -15,6 +15,7 @@ like the images (not black = object), a COCO file, or a JSON file
 {"photo.jpg": [[x, y, width, height], ...]}.
 """
 import argparse
+import sys
 import warnings
 from pathlib import Path
 from typing import List, Tuple
@@ -29,6 +30,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from sbam_mm.arguments import add_trust, device, share, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
+from sbam_mm.datasets.tree import printable  # noqa: E402
 from sbam_mm.evaluation.attention_selection import (  # noqa: E402
     HeadRecall,
     annotated_patches,
@@ -105,11 +107,22 @@ def annotated_images(
     """Pictures by name, as the model sees them, and annotated patches."""
     masks = read_object_masks(args.annotations)
     images, found = {}, []
-    for file in find_images(args.images):
-        image = load_image(file)
+    files = find_images(args.images)
+    for file in files:
+        try:
+            image = load_image(file)
+        except ValueError as error:
+            if len(files) == 1:
+                raise
+            print(f'skipped: {error}', file=sys.stderr)
+            continue
         found.append(masks(file, image.shape[:2]))
-        name = str(file) if file.name in images else file.name
-        images[name] = center_crop(image, size)
+        name = printable(file.name)
+        images[printable(file) if name in images else name] = center_crop(
+            image, size)
+    if not found:
+        raise ValueError(f'none of the {len(files)} images can be read; give '
+                         'others.')
     coverage = token_coverage(found, size, patch)
     return images, annotated_patches(coverage, args.threshold, list(images))
 

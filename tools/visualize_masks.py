@@ -26,10 +26,11 @@ from torch import nn  # noqa: E402
 from sbam_mm.arguments import SEED, add_trust, share, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_model_config  # noqa: E402
+from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
 from sbam_mm.visualization import (  # noqa: E402
     center_crop,
     labelled_maskers,
-    load_image,
+    load_images,
     mask_gallery,
     model_from_config,
     photographs,
@@ -134,17 +135,13 @@ def caption(maskers: Dict[str, nn.Module], changes: str,
     return f'{text} {changes}'.strip()
 
 
-def named_images(args: argparse.Namespace, size: Tuple[int, int]
-                 ) -> Dict[str, np.ndarray]:
+def named_images(args: argparse.Namespace, size: Tuple[int, int],
+                 decoding: dict) -> Dict[str, np.ndarray]:
     """The files of the command line, or photographs, cut to one size."""
     if args.images and args.photographs:
         raise ValueError('--photographs are drawn where no image file is '
                          'named; leave one of the two out.')
-    images = {}
-    for path in args.images:
-        # Equal names of different folders must not replace one another.
-        name = Path(path).name
-        images[path if name in images else name] = load_image(path)
+    images = load_images(args.images, **decoding)
     if not images:
         chosen = args.photographs
         images = photographs(chosen.split(',')) if chosen else photographs()
@@ -187,7 +184,8 @@ def draw(args: argparse.Namespace) -> str:
 
     # Small inputs are drawn with more pixels than the model sees.
     scale = max(1, round(SHARP / max(size)))
-    images = named_images(args, (scale * size[0], scale * size[1]))
+    images = named_images(args, (scale * size[0], scale * size[1]),
+                          decoding_in(config) if args.config else {})
     figure = mask_gallery(
         model, maskers, images, seed=args.seed,
         # A page has its own heading.

@@ -18,10 +18,11 @@ warnings.filterwarnings('ignore')
 from sbam_mm.arguments import SEED, add_trust, share, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_model_config  # noqa: E402
+from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
 from sbam_mm.visualization import (  # noqa: E402
     build_masker,
     center_crop,
-    load_image,
+    load_images,
     model_from_config,
     photographs,
     reconstruction_figure,
@@ -68,7 +69,7 @@ def draw(args: argparse.Namespace) -> str:
             raise ValueError(f'{args.config} names no masker whose ratio '
                              'could be set; leave --ratio out.')
         model.masker = build_masker(config.model.masker, args.ratio)
-    images = {Path(path).name: load_image(path) for path in args.images}
+    images = load_images(args.images, **decoding_in(config))
     size = tuple(int(side) for side in model.backbone.img_size)
     images = {
         name: center_crop(image, size)

@@ -23,6 +23,8 @@ custom_hooks = [
     dict(type='sbam_mm.InvalidLossHook'),
     # A checkpoint that does not fit stops the run instead of being ignored.
     dict(type='sbam_mm.CheckpointKeysHook'),
+    # A class that has another number in the validation half stops the run.
+    dict(type='sbam_mm.ClassNamesHook'),
 ]
 
 env_cfg = dict(

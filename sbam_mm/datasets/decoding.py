@@ -3,8 +3,20 @@
 import io
 from typing import NamedTuple
 
+import cv2
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from .levels import (
+    ValueRange,
+    channels_last,
+    check_size,
+    read_numpy,
+    read_tiff,
+    to_levels,
+    upright,
+    wrong_channels,
+)
 
 try:
     import simplejpeg
@@ -15,22 +27,38 @@ except ImportError:
 _ON_ITS_SIDE = (5, 6, 7, 8)
 # Chroma is interpolated between rows, so the last rows before a cut differ.
 _MARGIN = 16
+# Beginnings of little and big endian TIFF and BigTIFF, and of PNG.
+_TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+_PNG, _PNG_BITS = b'\x89PNG\r\n\x1a\n', 24
+# TIFF's numbers for the bits per sample, and whether they are unsigned, 1.
+_BITS, _SAMPLE_FORMAT = 258, 339
+_NO_MORE_THAN_16 = ('PNG', 'PPM')
 
 
-def decode_image(content: bytes) -> np.ndarray:
+def decode_image(content: bytes,
+                 channels: int = 3,
+                 value_range: ValueRange | None = None) -> np.ndarray:
     """Decode an image file completely, or raise.
 
     OpenCV returns a truncated JPEG as a half-grey picture and prints a
-    warning that nobody reads; Pillow raises. Pillow in turn clips 16-bit grey
-    to white, so such images are scaled here.
+    warning that nobody reads; Pillow raises. Pillow in turn clips what has
+    more than 8 bits to white or black, so such images become levels here, by
+    the rule of :mod:`sbam_mm.datasets.levels`.
 
     Args:
-        content (bytes): The bytes of a file in any format Pillow reads; grey,
-            palette, CMYK, RGBA and 16-bit images are converted.
+        content (bytes): The bytes of a file in any format Pillow reads, or a
+            TIFF or ``.npy`` file of any kind of numbers.
+        channels (int): With 3, grey, palette, CMYK and RGBA images become
+            colour; with 1, colour ones grey. Other files, and other numbers,
+            must have just so many channels.
+        value_range (Sequence, optional): (low, high), or one for each
+            channel: which values become black and white in files of more
+            than 8 bits. Defaults to None: not known.
 
     Returns:
-        np.ndarray: (H, W, 3) uint8 in mmcv's channel order, which is BGR, the
-        EXIF orientation applied. Alpha is dropped.
+        np.ndarray: (H, W, channels) uint8, the EXIF orientation applied.
+        Three channels are in mmcv's order, which is BGR; any other number is
+        in the file's. Alpha is dropped from colour.
 
     Raises:
         Exception: Whatever Pillow raises for a broken file; mostly
@@ -42,17 +70,86 @@ def decode_image(content: bytes) -> np.ndarray:
         >>> decode_image(file.getvalue()).shape
         (2, 4, 3)
     """
-    with Image.open(io.BytesIO(content)) as file:
-        return np.asarray(_upright(file))[..., ::-1]
+    pixels = _decoded(content, channels, value_range)
+    # A view, as Pillow's pixels are not to be copied.
+    return np.asarray(pixels)[..., ::-1] if channels == 3 else np.asarray(
+        pixels)
+
+
+def _decoded(content: bytes, channels: int,
+             value_range: ValueRange | None) -> Image.Image | np.ndarray:
+    """Pillow's RGB image, or (H, W, channels) in RGB or the file's order."""
+    array = read_numpy(content)
+    if array is not None:
+        return to_levels(channels_last(array, channels), value_range)
+    try:
+        file = Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        if content[:4] not in _TIFF:
+            raise
+        return _from_tiff(content, channels, value_range)
+    if file.format == 'TIFF' and not (channels in (1, 3) and _plain(file)):
+        return _from_tiff(content, channels, value_range)
+    if file.mode[0] in 'IF':
+        return _deep_grey(file, channels, value_range)
+    if value_range is not None and content[:8] == _PNG and content[
+            _PNG_BITS] == 16:
+        return _deep_png(file, content, channels, value_range)
+    if channels == 3:
+        return _upright(file)
+    ImageOps.exif_transpose(file, in_place=True)
+    if channels == 1:
+        return np.asarray(file.convert('L'))[..., None]
+    bands = len(file.getbands())
+    if file.mode == 'P' or bands != channels:
+        raise ValueError(wrong_channels(str(bands), channels))
+    return np.asarray(file)
+
+
+def _plain(file: Image.Image) -> bool:
+    """Whether a TIFF file has at most 8 bits and no signs."""
+    tags = file.tag_v2  # type: ignore[attr-defined]
+    return (set(tags.get(_BITS, (1, ))) <= {1, 2, 4, 8}
+            and set(tags.get(_SAMPLE_FORMAT, (1, ))) == {1})
+
+
+def _from_tiff(content: bytes, channels: int,
+               value_range: ValueRange | None) -> np.ndarray:
+    values, axes, orientation = read_tiff(content, channels)
+    return to_levels(
+        upright(channels_last(values, channels, axes), orientation),
+        value_range)
+
+
+def _deep_grey(file: Image.Image, channels: int,
+               value_range: ValueRange | None) -> np.ndarray:
+    """Of Pillow's modes "I;16" and "I", which PNG and PGM files have."""
+    ImageOps.exif_transpose(file, in_place=True)
+    values = np.asarray(file)
+    if file.format in _NO_MORE_THAN_16:
+        values = values.astype(np.uint16)
+    return to_levels(channels_last(values, channels), value_range)
+
+
+def _deep_png(file: Image.Image, content: bytes, channels: int,
+              value_range: ValueRange | None) -> np.ndarray:
+    """Colour of 16 bits, of which Pillow keeps 8."""
+    # It notices a file that is cut short, which OpenCV fills up.
+    file.load()
+    values = cv2.imdecode(
+        np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    order = [2, 1, 0, 3][:values.shape[-1]] if values.ndim == 3 else ...
+    turn = file.getexif().get(ExifTags.Base.Orientation, 1)
+    return to_levels(
+        upright(
+            channels_last(values[..., order], channels, 'YXS'[:values.ndim]),
+            turn), value_range)
 
 
 def _upright(file: Image.Image) -> Image.Image:
-    """The decoded image, RGB, turned as its EXIF says."""
+    """The decoded image of 8 bits, RGB, turned as its EXIF says."""
     # In place, because Pillow copies what it does not turn.
     ImageOps.exif_transpose(file, in_place=True)
-    if file.mode.startswith('I'):
-        grey = np.clip(np.asarray(file), 0, 65535) // 257
-        file = Image.fromarray(grey.astype(np.uint8))
     return _rgb(file)
 
 
@@ -66,13 +163,18 @@ class EncodedImage:
 
     A JPEG is stored from top to bottom: what lies below a crop need not be
     decoded, and a large crop can be decoded at a half, a quarter or an
-    eighth of its size. Other formats are decoded as a whole.
+    eighth of its size. Other formats are decoded as a whole; TIFF and NumPy
+    files, and images of other than three channels, at once.
 
     Args:
         content (bytes): The bytes of the file.
+        channels (int): See :func:`decode_image`. Defaults to 3.
+        value_range (Sequence, optional): See :func:`decode_image`. Defaults
+            to None.
 
     Attributes:
         shape (tuple[int, int]): Height and width in pixels, upright.
+        channels (int): As given.
 
     Raises:
         Exception: Whatever Pillow raises if this is no image.
@@ -85,12 +187,26 @@ class EncodedImage:
         ((40, 60), (40, 20))
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self,
+                 content: bytes,
+                 channels: int = 3,
+                 value_range: ValueRange | None = None) -> None:
+        self.channels = channels
         self._content = content
+        self._value_range = value_range
         self._whole: Image.Image | None = None
+        self._frame: Frame | None = None
+        if channels != 3 or content[:4] in (*_TIFF, b'\x93NUM'):
+            self._pixels = np.asarray(_decoded(content, channels, value_range))
+            self.shape = self._pixels.shape[:2]
+            if channels == 3:
+                self._whole = Image.fromarray(self._pixels)
+            return
         self._frame = find_frame(content)
         if self._frame is not None:
             self.shape = self._frame.shape
+            # Pillow will only see as many rows as are decoded.
+            check_size(self.shape[0] * self.shape[1])
             return
         file = Image.open(io.BytesIO(content))
         width, height = file.size
@@ -101,8 +217,24 @@ class EncodedImage:
     def whole(self) -> Image.Image:
         """The image, decoded once and kept; raises as ``decode_image``."""
         if self._whole is None:
-            self._whole = _upright(Image.open(io.BytesIO(self._content)))
+            made = _decoded(self._content, 3, self._value_range)
+            self._whole = (
+                made if isinstance(made, Image.Image) else
+                Image.fromarray(np.ascontiguousarray(made)))
         return self._whole
+
+    def bands(self, box: tuple[int, int, int, int]) -> np.ndarray:
+        """A part of an image of other than three channels.
+
+        Args:
+            box (tuple[int, int, int, int]): Left, top, right, bottom in
+                pixels of the upright image.
+
+        Returns:
+            np.ndarray: (bottom - top, right - left, channels) uint8.
+        """
+        left, top, right, bottom = box
+        return self._pixels[top:bottom, left:right]
 
     def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
         """Decode a part.

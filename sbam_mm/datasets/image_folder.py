@@ -1,7 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A folder of images that survives what real folders contain."""
 import logging
-import os
 import os.path as osp
 import sys
 from collections.abc import Callable, Sequence
@@ -13,14 +12,24 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
-from mmpretrain.datasets.custom import find_folders, get_samples
 from rich.progress import track
 
 from sbam_mm.registry import DATASETS
 
 from .class_lists import CLASS_LISTS
 from .decoding import EncodedImage, decode_image
+from .levels import ValueRange, check_decoding
 from .transforms.alignment import check_alignment
+from .transforms.any_channels import for_any_channels
+from .tree import (
+    ENDINGS,
+    class_folders,
+    is_visible,
+    path_text,
+    printable,
+    read_regular_file,
+    relative_images,
+)
 
 # Below this many files an unlucky start could stop a healthy run.
 _MIN_READS = 32
@@ -35,6 +44,12 @@ class UnreadableImagesError(RuntimeError):
 @DATASETS.register_module()
 class ImageFolder(CustomDataset):
     """Images in class folders, or simply in a folder.
+
+    Hidden and system folders are no classes, and their files no images, see
+    :mod:`sbam_mm.datasets.tree`. A class folder without images keeps its
+    number, and is named in the log. Where ``data_prefix`` is 'train' and
+    there is no such folder (and none called 'test' or 'val'), the images
+    below ``data_root`` are read, without labels.
 
     Two things differ from mmpretrain's ``CustomDataset``:
 
@@ -60,8 +75,9 @@ class ImageFolder(CustomDataset):
         with_label (bool, optional): True: sub-folders are classes. False: all
             images below the folder, without labels. None: True unless images
             lie directly in the folder. Defaults to None.
-        extensions (Sequence[str]): File name endings that count as images.
-            Defaults to the formats named in the signature.
+        extensions (Sequence[str], optional): File name endings that count
+            as images. Defaults to None: those of the usual formats, and
+            ``.npy`` where ``channels`` or ``value_range`` is given.
         pipeline (Sequence): Transforms after decoding. Defaults to ().
         classes (str | Sequence[str], optional): Folders to use, by name, or
             a file with one a line; the class of a folder is its place in the
@@ -84,6 +100,14 @@ class ImageFolder(CustomDataset):
             that a step sees ``repeats * batch_size`` crops and an epoch every
             image ``repeats`` times: divide batch size and epochs by it to
             train as long. Defaults to 1.
+        channels (int): Of the images, see :func:`decode_image`; the model's
+            ``in_channels``. Transforms that only make sense in colour are
+            refused where it is not 3. Defaults to 3.
+        value_range (Sequence, optional): (low, high), the values that become
+            black and white in files of more than 8 bits, or such a pair for
+            each channel. Without it 16-bit files are read from 0 to 65535,
+            and 32-bit and floating-point ones are unreadable. Defaults to
+            None.
         backend_args (dict, optional): Storage back-end, as everywhere in
             mmengine. Defaults to None.
         **kwargs: Of ``mmpretrain.datasets.CustomDataset``.
@@ -92,7 +116,8 @@ class ImageFolder(CustomDataset):
         FileNotFoundError: The folder is missing or holds no image, or folders
             of ``classes`` are missing.
         UnreadableImagesError: More than ``max_unreadable`` cannot be read.
-        ValueError: ``max_unreadable`` outside [0, 1], ``repeats`` below 1, a
+        ValueError: ``max_unreadable`` outside [0, 1], ``repeats`` below 1,
+            no such ``channels`` or ``value_range``, a
             pipeline that asks for an image type which this data set does not
             decode to, or one whose stored maps cannot follow the image, see
             ``check_alignment``.
@@ -118,15 +143,15 @@ class ImageFolder(CustomDataset):
                  data_prefix: str | dict = '',
                  ann_file: str = '',
                  with_label: bool | None = None,
-                 extensions: Sequence[str] = ('.jpg', '.jpeg', '.png', '.webp',
-                                              '.ppm', '.bmp', '.pgm', '.tif',
-                                              '.tiff', '.gif'),
+                 extensions: Sequence[str] | None = None,
                  pipeline: Sequence = (),
                  classes: str | Sequence[str] | None = None,
                  max_unreadable: float = 0.5,
                  cache: bool = False,
                  cache_limit: float = 8.,
                  repeats: int = 1,
+                 channels: int = 3,
+                 value_range: ValueRange | None = None,
                  backend_args: dict | None = None,
                  **kwargs) -> None:
         if not 0 <= max_unreadable <= 1:
@@ -137,6 +162,9 @@ class ImageFolder(CustomDataset):
             raise ValueError(
                 f'repeats={repeats} is how many crops are made of an image: '
                 'give 1 or more.')
+        check_decoding(channels, value_range)
+        self.channels = channels
+        self.value_range = value_range
         self.max_unreadable = max_unreadable
         self.cache = cache
         self.cache_limit = cache_limit
@@ -144,6 +172,7 @@ class ImageFolder(CustomDataset):
         self.backend_args = backend_args
         self._auto_label = with_label is None
         self._pixels: np.ndarray | None = None
+        self._reason = ''
         if not (data_root or data_prefix or ann_file):
             raise FileNotFoundError(_how_to('No image folder is set'))
         super().__init__(
@@ -151,8 +180,8 @@ class ImageFolder(CustomDataset):
             data_prefix=data_prefix,
             ann_file=ann_file,
             with_label=with_label is not False,
-            extensions=extensions,
-            pipeline=_without_loader(pipeline),
+            extensions=extensions or image_endings(channels, value_range),
+            pipeline=for_any_channels(_without_loader(pipeline), channels),
             classes=CLASS_LISTS.get(classes, classes) if isinstance(
                 classes, str) else classes,
             **kwargs)
@@ -166,38 +195,99 @@ class ImageFolder(CustomDataset):
         Returns:
             list[dict]: ``img_path`` and, with labels, ``gt_label`` of each.
         """
+        if self._is_local() and not osp.isdir(self.img_prefix):
+            self._take_whole_root()
         folder = self.img_prefix
+        if not self.ann_file:
+            samples = self._find_samples()
+        elif self._is_local() and not osp.isfile(self.ann_file):
+            raise FileNotFoundError(
+                f'The annotation file {self.ann_file!r} does not exist: '
+                "correct ann_file, or set ann_file='' to read the class "
+                'folders.')
+        else:
+            samples = self._listed_samples()
+        join = fileio.get_file_backend(folder, enable_singleton=True).join_path
+        if self.with_label:
+            return [
+                dict(img_path=join(folder, path), gt_label=int(label))
+                for path, label in samples
+            ]
+        return [dict(img_path=join(folder, path)) for path in samples]
+
+    def _is_local(self) -> bool:
         backend = (self.backend_args or {}).get('backend', 'local')
-        local = '://' not in folder and backend == 'local'
-        if local and not osp.isdir(folder):
+        return '://' not in self.img_prefix and backend == 'local'
+
+    def _take_whole_root(self) -> None:
+        """Read a folder of images that has no training half."""
+        folder, root = self.img_prefix, self.data_root
+        halves = [
+            name for name in ('test', 'val')
+            if osp.isdir(osp.join(root, name))
+        ]
+        if (self.ann_file or not self._auto_label or halves
+                or osp.relpath(folder, root or '.') != 'train'
+                or not relative_images(root, self.extensions)):
             raise FileNotFoundError(
                 _how_to(f'The image folder {folder!r} does not exist'))
-        if self.ann_file:
-            if local and not osp.isfile(self.ann_file):
-                raise FileNotFoundError(
-                    f'The annotation file {self.ann_file!r} does not exist: '
-                    "correct ann_file, or set ann_file='' to read the class "
-                    'folders.')
-        elif self._auto_label and local:
-            self.with_label = not any(
-                self.is_valid_file(entry.name) for entry in os.scandir(folder)
-                if entry.is_file())
-        try:
-            samples = super().load_data_list()
-        except RuntimeError as error:  # its message names no path
-            raise FileNotFoundError(
-                _how_to(
-                    f'The image folder {folder!r} holds no image with one of '
-                    f'the endings {", ".join(sorted(self.extensions))}')
-            ) from error
-        if not samples:
+        print_log(
+            f'{printable(root)} has no folder train: all images below it are '
+            'taken, without labels.',
+            logger='current')
+        self.data_prefix['img_path'] = root
+        self.with_label = False
+
+    def _listed_samples(self) -> list:
+        # As bytes, because names of files need not be UTF-8.
+        text = path_text(fileio.get(self.ann_file))
+        lines = [line for line in text.split('\n') if line.strip()]
+        if not lines:
             raise FileNotFoundError(
                 _how_to(f'{self.ann_file!r} lists no image'))
-        return samples
+        if self.with_label:
+            return [line.strip().rsplit(' ', 1) for line in lines]
+        return [line.rstrip('\r') for line in lines]
 
     def _find_samples(self) -> list:
-        if self.with_label and self.CLASSES is not None:
-            folders, _ = find_folders(self.img_prefix)
+        folder = self.img_prefix
+        if not self._is_local():
+            return self._find_remote()
+        names = class_folders(folder) if self.with_label else []
+        if self._auto_label and self.with_label:
+            loose = relative_images(folder, self.extensions, deep=False)
+            self.with_label = bool(names) and not loose
+        if not self.with_label:
+            samples: list = relative_images(folder, self.extensions)
+        else:
+            numbers = self._numbers(names)
+            found = {
+                name: relative_images(osp.join(folder, name), self.extensions)
+                for name in sorted(numbers)
+            }
+            samples = [(f'{name}/{path}', numbers[name])
+                       for name, paths in found.items() for path in paths]
+            empty = [name for name, paths in found.items() if not paths]
+            if empty and samples:
+                print_log(
+                    f'{printable(folder)} has {len(empty)} class folders '
+                    f'without an image ({printable(empty[0])}), which keep '
+                    'their numbers among the classes.',
+                    logger='current',
+                    level=logging.WARNING)
+        if not samples:
+            raise FileNotFoundError(
+                _how_to(f'The image folder {folder!r} holds no image with '
+                        'one of the endings '
+                        f'{", ".join(sorted(self.extensions))}'))
+        return samples
+
+    def _numbers(self, folders: list[str]) -> dict[str, int]:
+        """The number of each class, by the name of its folder."""
+        numbers = {name: i for i, name in enumerate(folders)}
+        if self.CLASSES is None:
+            self._metainfo['classes'] = tuple(folders)
+        else:
             missing = sorted(set(self.CLASSES) - set(folders))
             if len(missing) < len(self.CLASSES):
                 if missing:
@@ -207,15 +297,48 @@ class ImageFolder(CustomDataset):
                         f'such as {missing[0]!r}: add them, or take them out '
                         'of classes.')
                 numbers = {name: i for i, name in enumerate(self.CLASSES)}
-                samples, _ = get_samples(self.img_prefix, numbers,
-                                         self.is_valid_file)
-                return samples
-            if len(folders) != len(self.CLASSES):
+            elif len(folders) != len(self.CLASSES):
                 raise FileNotFoundError(
                     f'{self.img_prefix!r} has {len(folders)} folders and none '
                     f'of the {len(self.CLASSES)} classes, such as '
                     f'{missing[0]!r}: name another folder, or other classes.')
-        return super()._find_samples()
+        self.folder_to_idx = numbers
+        return numbers
+
+    def _find_remote(self) -> list:
+        """As mmpretrain lists another storage; it has system folders too."""
+        backend = fileio.get_file_backend(
+            self.img_prefix, enable_singleton=True)
+
+        def listed(folder: str, **kind: bool) -> list[str]:
+            return sorted(
+                path for path in backend.list_dir_or_file(folder, **kind)
+                if is_visible(path))
+
+        def images(folder: str) -> list[str]:
+            return [
+                path for path in listed(
+                    folder, list_dir=False, list_file=True, recursive=True)
+                if self.is_valid_file(path)
+            ]
+
+        if self.with_label:
+            numbers = self._numbers(
+                listed(
+                    self.img_prefix, list_dir=True, list_file=False,
+                    recursive=False))
+            samples: list = [
+                (f'{name}/{path}', label)
+                for name, label in sorted(numbers.items())
+                for path in images(backend.join_path(self.img_prefix, name))
+            ]
+        else:
+            samples = images(self.img_prefix)
+        if not samples:
+            raise FileNotFoundError(
+                _how_to(f'The image folder {self.img_prefix!r} holds no '
+                        'image'))
+        return samples
 
     def full_init(self) -> None:
         """List the images and, with ``cache=True``, decode them."""
@@ -312,7 +435,7 @@ class ImageFolder(CustomDataset):
                                       for _ in range(1, self.repeats)))
             ]
         if self.repeats > 1:
-            whole = self._decode(info, _encoded_whole)
+            whole = self._decode(info, self._encoded_whole)
             return whole and [
                 self.pipeline(dict(info, encoded=whole))
                 for _ in range(self.repeats)
@@ -320,7 +443,8 @@ class ImageFolder(CustomDataset):
         # Only the first step decodes; what fails later is no broken file.
         sample = self._decode(
             info,
-            lambda content: steps[0](dict(info, encoded=EncodedImage(content)))
+            lambda content: steps[0](
+                dict(info, encoded=self._encoded(content)))
         )
         for step in steps[1:]:
             if sample is None:
@@ -341,13 +465,24 @@ class ImageFolder(CustomDataset):
     def _read(self, index: int, path: str = '') -> np.ndarray | None:
         path = path or self.get_data_info(index)['img_path']
         return self._decode(
-            dict(sample_idx=index, img_path=path), decode_image)
+            dict(sample_idx=index, img_path=path),
+            lambda content: decode_image(content, self.channels,
+                                         self.value_range))
+
+    def _encoded(self, content: bytes) -> EncodedImage:
+        return EncodedImage(content, self.channels, self.value_range)
+
+    def _encoded_whole(self, content: bytes) -> EncodedImage:
+        image = self._encoded(content)
+        if self.channels == 3:
+            image.whole()
+        return image
 
     def _decode(self, info: dict, decode: Callable) -> Any:
         """What ``decode`` makes of the file; None if it is unreadable."""
         index, path = info['sample_idx'], info['img_path']
         try:
-            content = fileio.get(path, backend_args=self.backend_args)
+            content = read_regular_file(path, self.backend_args)
             made = decode(content)
         except MemoryError:
             raise
@@ -363,8 +498,9 @@ class ImageFolder(CustomDataset):
         if self._state[index] != _UNREADABLE:
             self._state[index] = _UNREADABLE
             reason = str(error).replace(path, '').strip() or repr(error)
+            self._reason = reason
             print_log(
-                f'Skipped an unreadable image: {path} ({reason})',
+                f'Skipped an unreadable image: {printable(path)} ({reason})',
                 logger='current',
                 level=logging.WARNING)
         self._check_share()
@@ -377,17 +513,34 @@ class ImageFolder(CustomDataset):
 
     def _sentence(self) -> str:
         tried = int((self._state != _UNSEEN).sum())
+        # Another process may have found the others.
+        last = f' (the last one: {self._reason})' if self._reason else ''
         return (f'{self.num_unreadable} of the {tried} images tried in '
-                f'{self.img_prefix!r} cannot be read, more than '
+                f'{self.img_prefix!r} cannot be read{last}, more than '
                 f'max_unreadable={self.max_unreadable} allows: repair or '
                 'remove the files named in the warnings above, or raise '
                 'max_unreadable.')
 
 
-def _encoded_whole(content: bytes) -> EncodedImage:
-    image = EncodedImage(content)
-    image.whole()
-    return image
+def image_endings(channels: int = 3,
+                  value_range: ValueRange | None = None) -> tuple[str, ...]:
+    """Endings of image files.
+
+    Args:
+        channels (int): Of the images. Defaults to 3.
+        value_range (Sequence, optional): Of their values. Defaults to None.
+
+    Returns:
+        tuple[str, ...]: ``.npy`` only where options ask for it: beside
+        photographs such files are mostly something else.
+
+    Example:
+        >>> '.npy' in image_endings(), '.npy' in image_endings(4)
+        (False, True)
+    """
+    if channels == 3 and value_range is None:
+        return ENDINGS
+    return (*ENDINGS, '.npy')
 
 
 def _how_to(problem: str) -> str:
@@ -412,7 +565,7 @@ def _without_loader(pipeline: Sequence) -> list[dict | Callable]:
     if (options.get('color_type', 'color') != 'color'
             or options.get('to_float32', False)):
         raise ValueError(
-            'ImageFolder decodes images to three channels of uint8 itself: '
-            'remove color_type and to_float32 from LoadImageFromFile and '
-            'convert the image in a later transform.')
+            'ImageFolder decodes images itself, to uint8: remove color_type '
+            'and to_float32 from LoadImageFromFile, set channels of '
+            'ImageFolder, and convert the image in a later transform.')
     return steps[1:]

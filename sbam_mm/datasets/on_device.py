@@ -168,7 +168,7 @@ class ImagesOnDevice(Dataset):
     behind.
 
     Args:
-        images (dict or Dataset): Gives ``img``, uint8 (H, W, 3), as
+        images (dict or Dataset): Gives ``img``, uint8 (H, W, C), as
             ``sbam_mm.ImageFolder`` does without a pipeline.
         scale (int or tuple[int, int]): Output height and width in pixels.
         crop_ratio_range (tuple[float, float]): As ``RandomResizedCrop``.
@@ -220,6 +220,9 @@ class ImagesOnDevice(Dataset):
         if isinstance(images, dict):
             images = DATASETS.build(images)
         self.metainfo = getattr(images, 'metainfo', {})
+        # What the images were decoded with, for KNNHook.
+        self.channels = getattr(images, 'channels', 3)
+        self.value_range = getattr(images, 'value_range', None)
         self.scale = (scale, scale) if isinstance(scale, int) else scale
         self.crop_ratio_range = crop_ratio_range
         self.aspect_ratio_range = aspect_ratio_range
@@ -237,7 +240,8 @@ class ImagesOnDevice(Dataset):
             indices (Sequence[int]): B numbers.
 
         Returns:
-            dict: ``inputs``, uint8 (B, 3, h, w) BGR on the device, and
+            dict: ``inputs``, uint8 (B, C, h, w) on the device, BGR if
+            C is 3, and
             ``data_samples``, None.
         """
         if get_worker_info() is not None:
@@ -256,13 +260,13 @@ class ImagesOnDevice(Dataset):
         return dict(inputs=inputs, data_samples=None)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """One image, (3, h, w)."""
+        """One image, (C, h, w)."""
         return dict(
             inputs=self.__getitems__([index])['inputs'][0], data_samples=None)
 
 
 def _gather(images: Any, limit: float) -> Tensor:
-    """(N, 3, H, W) uint8 of all that can be read, on the CPU."""
+    """(N, C, H, W) uint8 of all that can be read, on the CPU."""
     made: list[Tensor] = []
     room = limit * 2**30
     for index in range(len(images)):

@@ -6,6 +6,7 @@ earlier download, CIFAR-10 from its official source, and Debian's package of
 Fashion-MNIST. Whatever it finds is a tree of class folders that
 :class:`ImageFolder` reads.
 """
+import io
 import json
 import os
 import os.path as osp
@@ -27,8 +28,8 @@ from rich.progress import track
 
 from sbam_mm.files import read_json
 
-_ENDINGS = ('.jpg', '.jpeg', '.png', '.webp', '.ppm', '.bmp', '.pgm', '.tif',
-            '.tiff', '.gif')
+from .tree import class_folders, image_files, read_regular_file
+
 _PACKAGE = 'dataset-fashion-mnist'
 _RECORD = 'source.json'
 
@@ -180,10 +181,11 @@ def read_image_source(root: str) -> ImageSource:
     sides, modes = [], set()
     for path in images[::max(1, len(images) // 64)]:
         try:
-            with Image.open(path) as image:
+            with Image.open(io.BytesIO(read_regular_file(str(path)))) as image:
                 sides.append(min(image.size))
                 modes.add(image.mode)
-        except OSError:
+        # Broken files raise about anything out of a decoder.
+        except Exception:
             continue  # the data set skips it as well, and says so
     if not sides:
         raise ValueError(
@@ -322,22 +324,6 @@ def download_fashion_mnist(root: str,
         raise SourceUnavailable(
             f"Debian's package {_PACKAGE} cannot be unpacked ({error})."
         ) from error
-
-
-def class_folders(folder: Path) -> list[str]:
-    """Names of the visible folders in a folder, sorted; [] without it."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        entry.name for entry in os.scandir(folder)
-        if entry.is_dir() and not entry.name.startswith('.'))
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Image files below a folder, sorted."""
-    return sorted(
-        Path(parent, name) for parent, _, names in os.walk(folder)
-        for name in names if name.lower().endswith(_ENDINGS))
 
 
 def _apt_download(folder: Path, timeout: float, time_limit: float) -> str:

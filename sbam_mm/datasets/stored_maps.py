@@ -19,6 +19,8 @@ import numpy as np
 
 from sbam_mm.files import new_array, read_json
 
+from .tree import path_bytes
+
 # So many images are remembered by name, to notice a changed data set from a
 # single sample.
 _SPOTS = 1000
@@ -83,7 +85,7 @@ class DatasetMark:
         spots = {}
         step = max(images // _SPOTS, 1)
         for index, path in enumerate(_relative_paths(dataset)):
-            digest.update(path.encode(errors='surrogateescape') + b'\n')
+            digest.update(path_bytes(path) + b'\n')
             if index % step == 0 or index == images - 1:
                 spots[str(index)] = path
         return cls(images, digest.hexdigest(), spots)

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any, Sequence
 
+import mmengine.fileio as fileio
 import numpy as np
-from mmengine.fileio import list_from_file
 from torchvision import datasets
 
 from sbam_mm.registry import DATASETS
 
 from .image_folder import ImageFolder
+from .tree import path_text
 
 # The folder that torchvision unpacks each of them to.
 FOLDERS = dict(
@@ -72,6 +73,10 @@ class TorchvisionImages(ImageFolder):
             raise ValueError(
                 f'there are no {half!r} images of {name!r}; choose one of '
                 f'{", ".join(FOLDERS)} and of {", ".join(HALVES)}.')
+        if kwargs.get('channels', 3) != 3:
+            raise ValueError(
+                f'{name} is of colour images: leave out channels, or set the '
+                "model's in_channels=3.")
         self.name, self.half = name, half
         super().__init__(
             data_root=data_root, ann_file=ann_file, pipeline=pipeline,
@@ -80,6 +85,7 @@ class TorchvisionImages(ImageFolder):
     def load_data_list(self) -> list[dict]:
         """The images with their labels, in torchvision's order."""
         self.source = open_source(self.name, self.img_prefix, self.half)
+        self._metainfo.setdefault('classes', tuple(self.source.classes))
         listed = [
             (f'{self.half}/{path}', label)
             for path, label in named_images(self.source)
@@ -87,7 +93,8 @@ class TorchvisionImages(ImageFolder):
         if self.ann_file:
             known = dict(listed)
             listed = []
-            for line in list_from_file(self.ann_file):
+            for line in path_text(fileio.get(
+                    self.ann_file)).rstrip('\n').split('\n'):
                 path, label = line.rsplit(' ', 1)
                 if known.get(path) != int(label):
                     raise ValueError(

@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Sequence, Union
 
@@ -47,9 +47,13 @@ class EncoderRecipe:
     Args:
         backbone (dict): For ``MODELS.build``, without masking.
         normalise (dict): ``mean``, ``std`` and ``to_rgb``.
+        decoding (dict): ``channels`` and ``value_range`` of
+            :class:`sbam_mm.datasets.ImageFolder`, as far as they are not the
+            usual ones. Defaults to none.
     """
     backbone: Dict[str, Any]
     normalise: Dict[str, Any]
+    decoding: Dict[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -85,7 +89,7 @@ class EncoderRecipe:
     def preprocessor(self) -> nn.Module:
         """What turns a batch of uint8 images into normalised RGB."""
         return MODELS.build(
-            dict(type='mmpretrain.SelfSupDataPreprocessor', **self.normalise))
+            dict(type='sbam_mm.SelfSupDataPreprocessor', **self.normalise))
 
 
 def recipe_of(config: Union[str, Path, Config, None] = None,
@@ -114,6 +118,7 @@ def recipe_of(config: Union[str, Path, Config, None] = None,
         >>> recipe_of(arch='tiny', size=96).backbone['type']
         'mmpretrain.VisionTransformer'
     """
+    decoding: Dict[str, Any] = {}
     if config is None:
         backbone: Dict[str, Any] = dict(
             type='MaskedViT', arch=arch, img_size=size or 224,
@@ -134,11 +139,48 @@ def recipe_of(config: Union[str, Path, Config, None] = None,
             model.get('data_preprocessor') or {}))
         normalise = dict(IMAGENET, **{
             key: found[key] for key in IMAGENET if key in found})
+        decoding = decoding_in(cfg)
+        channels = decoding.get('channels', 3)
+        if len(normalise['mean']) not in (1, channels):
+            raise ValueError(
+                f'the config {cfg.filename} is of images of {channels} '
+                f'channels and has {len(normalise["mean"])} means; correct '
+                'data_preprocessor.')
     if size and isinstance(patch, int) and size % patch:
         raise ValueError(f'--size {size} is no multiple of the patch size '
                          f'{patch}; give {max(1, round(size / patch)) * patch}'
                          ' or another one.')
-    return EncoderRecipe(_plain(backbone), normalise)
+    return EncoderRecipe(_plain(backbone), normalise, decoding)
+
+
+def decoding_in(cfg: Config) -> Dict[str, Any]:
+    """How the images of a pre-training config are decoded.
+
+    Args:
+        cfg (Config): With ``model.backbone.in_channels`` if it is not 3, and
+            maybe ``value_range`` of the training's data set.
+
+    Returns:
+        dict: ``channels`` and ``value_range``, if not the usual ones.
+
+    Example:
+        >>> decoding_in(Config(dict(model=dict(backbone=dict(in_channels=4)))))
+        {'channels': 4}
+    """
+    found: Dict[str, Any] = {}
+    backbone = (cfg.get('model') or {}).get('backbone') or {}
+    channels = backbone.get('in_channels', 3)
+    if channels != 3:
+        found['channels'] = channels
+    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    while dataset.get('dataset') or dataset.get('images'):
+        dataset = dataset.get('dataset') or dataset.get('images')
+    if dataset.get('value_range') is not None:
+        found['value_range'] = [
+            list(each) if isinstance(each, (list, tuple)) else each
+            for each in dataset.value_range
+        ]
+    return found
 
 
 def _plain(backbone: Dict[str, Any]) -> Dict[str, Any]:

@@ -12,6 +12,7 @@ from math import floor
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple, Union
 
+from sbam_mm.datasets.tree import path_bytes, path_text
 from sbam_mm.files import write_atomically
 
 from .image_sets import ImageSet
@@ -49,7 +50,7 @@ def few_shot_list(images: ImageSet, share: float, seed: int = 0) -> List[str]:
             path.removeprefix(f'{images.train_folder}/'))
 
     def rank(path: str) -> str:
-        return hashlib.sha256(f'{seed}:{path}'.encode()).hexdigest()
+        return hashlib.sha256(path_bytes(f'{seed}:{path}')).hexdigest()
 
     return sorted(
         path for paths in by_class.values()
@@ -73,7 +74,8 @@ def write_few_shot_list(images: ImageSet, share: float, seed: int,
     paths = few_shot_list(images, share, seed)
     file = Path(folder) / (
         f'{images.name}_{100 * share:g}percent_seed{seed}.txt')
-    write_atomically(file, ''.join(f'{path}\n' for path in paths).encode())
+    write_atomically(file,
+                     path_bytes(''.join(f'{path}\n' for path in paths)))
     return file
 
 
@@ -100,7 +102,7 @@ def read_few_shot_list(path: Union[str, Path]) -> List[str]:
     if not Path(path).is_file():
         raise ValueError(f'the few-shot list {path} does not exist; correct '
                          'fewshot.lists.')
-    lines = Path(path).read_text().splitlines()
+    lines = path_text(Path(path).read_bytes()).split('\n')
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -117,10 +119,19 @@ def few_of(images: ImageSet, paths: Sequence[str]) -> ImageSet:
         ValueError: If a listed image is missing, or a class has none.
     """
     known: Dict[str, Tuple[str, int]] = {}
+    twice = set()
     for sample in images.train:
         inner = sample[0].removeprefix(f'{images.train_folder}/')
         known[inner] = sample
-        known.setdefault(inner.rsplit('/', 1)[-1], sample)
+        name = inner.rsplit('/', 1)[-1]
+        if name != inner and known.setdefault(name, sample) != sample:
+            twice.add(name)
+    unclear = sorted(twice.intersection(paths))
+    if unclear:
+        raise ValueError(
+            f'{len(unclear)} of the {len(paths)} listed names, e.g. '
+            f'{unclear[0]!r}, are those of several training images; list '
+            'them with their folders, <class>/<file>.')
     missing = [path for path in paths if path not in known]
     if missing:
         raise ValueError(

@@ -6,10 +6,11 @@ from typing import Any, Dict, List, Mapping, Optional, Union
 
 from mmengine.config import Config
 from mmengine.dist import get_world_size
-from mmengine.logging import MMLogger
+from mmengine.logging import MMLogger, print_log
 from mmengine.runner import Runner
 
 from sbam_mm.config_files import read_config
+from sbam_mm.datasets.transforms.any_channels import is_colour_transform
 from sbam_mm.engine.launch import prepare_launch, protect_run
 
 from .encoders import EncoderRecipe
@@ -118,7 +119,7 @@ def finetune_config(recipe: EncoderRecipe,
         cfg.model.neck = dict(type='GlobalAveragePooling')
     cfg.model.head.update(num_classes=classes, in_channels=embed_dims)
     cfg.data_preprocessor.update(num_classes=classes, **recipe.normalise)
-    _put_images(cfg, recipe.size, images, Path(work_dir))
+    _put_images(cfg, recipe, images, Path(work_dir))
     base = cfg.get('auto_scale_lr', {}).get('base_batch_size')
     if batch_size:
         cfg.train_dataloader.batch_size = batch_size
@@ -146,18 +147,30 @@ def finetune_config(recipe: EncoderRecipe,
     return cfg
 
 
-def _put_images(cfg: Config, size: int, images: ImageSet,
+def _put_images(cfg: Config, recipe: EncoderRecipe, images: ImageSet,
                 folder: Path) -> None:
     """Both data sets, at the encoder's size."""
+    size = recipe.size
     train = list(cfg.train_dataloader.dataset.pipeline)
+    if recipe.decoding.get('channels', 3) != 3:
+        left_out = [step['type'] for step in train
+                    if is_colour_transform(step)]
+        train = [step for step in train if not is_colour_transform(step)]
+        if left_out:
+            print_log(
+                f'Fine-tuning leaves out {", ".join(left_out)}, which '
+                'are for colour images.', logger='current',
+                level=logging.WARNING)
     for step in train:
         if step['type'].endswith('RandomResizedCrop'):
             step['scale'] = size
     cache = size < LARGE and bool(cfg.train_dataloader.dataset.get('cache'))
     cfg.train_dataloader.dataset = dict(
-        images.dataset('train', train, folder / 'lists'), cache=cache)
+        images.dataset('train', train, folder / 'lists', **recipe.decoding),
+        cache=cache)
     cfg.val_dataloader.dataset = dict(
-        images.dataset('test', eval_pipeline(size), folder / 'lists'),
+        images.dataset('test', eval_pipeline(size), folder / 'lists',
+                       **recipe.decoding),
         test_mode=True)
 
 

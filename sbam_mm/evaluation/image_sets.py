@@ -8,15 +8,20 @@ them.
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 from sbam_mm.datasets.class_lists import CLASS_LISTS
-from sbam_mm.datasets.sources import class_folders, image_files
 from sbam_mm.datasets.torchvision_images import (
     FOLDERS,
     HALVES,
     named_images,
     open_source,
+)
+from sbam_mm.datasets.tree import (
+    ENDINGS,
+    class_folders,
+    image_files,
+    path_bytes,
 )
 from sbam_mm.files import write_atomically
 
@@ -50,13 +55,13 @@ class ImageSet:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the root, the paths and the labels."""
-        digest = hashlib.sha256(self.root.encode())
+        digest = hashlib.sha256(path_bytes(self.root))
         for path, label in (*self.train, ('', -1), *self.test):
-            digest.update(f'{path} {label}\n'.encode())
+            digest.update(path_bytes(f'{path} {label}\n'))
         return digest.hexdigest()
 
     def dataset(self, half: str, pipeline: List[dict],
-                folder: Union[str, Path]) -> dict:
+                folder: Union[str, Path], **decoding: Any) -> dict:
         """The config of a data set; the list of its images is written.
 
         Args:
@@ -64,18 +69,21 @@ class ImageSet:
             pipeline (list[dict]): Transforms after decoding.
             folder (str or Path): Where the list goes; its name tells the
                 images, so nobody else's is overwritten.
+            **decoding: ``channels`` and ``value_range`` of ``ImageFolder``.
 
         Returns:
             dict: For ``DATASETS.build`` or a runner's config.
         """
         samples = self.train if half == 'train' else self.test
-        text = ''.join(f'{path} {label}\n' for path, label in samples)
-        mark = hashlib.sha256(text.encode()).hexdigest()[:12]
+        text = path_bytes(''.join(
+            f'{path} {label}\n' for path, label in samples))
+        mark = hashlib.sha256(text).hexdigest()[:12]
         path = Path(folder).resolve() / f'{half}-{mark}.txt'
         if not path.is_file():
-            write_atomically(path, text.encode())
+            write_atomically(path, text)
         options = dict(
-            data_root=self.root, ann_file=str(path), pipeline=pipeline)
+            data_root=self.root, ann_file=str(path), pipeline=pipeline,
+            metainfo=dict(classes=self.classes), **decoding)
         if self.source:
             return dict(type='sbam_mm.TorchvisionImages', name=self.source,
                         half=half, **options)
@@ -112,7 +120,8 @@ class ImageSet:
 
 
 def read_image_set(root: Union[str, Path],
-                   classes: Union[str, Path, None] = None) -> ImageSet:
+                   classes: Union[str, Path, None] = None,
+                   endings: Sequence[str] = ENDINGS) -> ImageSet:
     """Recognise a labelled image set by its files.
 
     Args:
@@ -125,6 +134,8 @@ def read_image_set(root: Union[str, Path],
             names the classes to use, one a line (what follows the first
             blank is ignored where the whole line is no class). Defaults to
             None, all.
+        endings (Sequence[str]): Of image files in class folders. Defaults to
+            those of the usual formats.
 
     Returns:
         ImageSet: Every class has training images, and there are test images.
@@ -144,7 +155,7 @@ def read_image_set(root: Union[str, Path],
                          '--data.')
     images = _torchvision(folder) or (
         _tiny_imagenet(folder) if (folder / 'val' / 'val_annotations.txt'
-                                   ).is_file() else _class_folders(folder))
+                                   ).is_file() else _class_folders(folder, endings))
     if classes is not None:
         images = images.restrict(
             CLASS_LISTS.get(str(classes))
@@ -188,7 +199,7 @@ def _tiny_imagenet(folder: Path) -> ImageSet:
                     _labelled(folder, 'train', names), tuple(found))
 
 
-def _class_folders(folder: Path) -> ImageSet:
+def _class_folders(folder: Path, endings: Sequence[str]) -> ImageSet:
     # Where both exist, test may be without labels, as ImageNet's is.
     halves = ['train', 'test' if class_folders(folder / 'test') else 'val']
     names, others = (class_folders(folder / half) for half in halves)
@@ -204,15 +215,17 @@ def _class_folders(folder: Path) -> ImageSet:
             f'{len(names)} classes are in {folder / halves[0]} and '
             f'{len(others)} in {folder / halves[1]}, e.g. {odd[0]!r} only in '
             'one of them; give both the same classes.')
-    train, test = (_labelled(folder, half, names) for half in halves)
+    train, test = (_labelled(folder, half, names, endings)
+                   for half in halves)
     return ImageSet(folder.name, str(folder), tuple(names), train, test)
 
 
-def _labelled(folder: Path, half: str, names: Iterable[str]) -> Samples:
+def _labelled(folder: Path, half: str, names: Iterable[str],
+              endings: Sequence[str] = ENDINGS) -> Samples:
     return tuple(
         (path.relative_to(folder).as_posix(), label)
         for label, name in enumerate(names)
-        for path in image_files(folder / half / name))
+        for path in image_files(folder / half / name, endings))
 
 
 def _check(images: ImageSet) -> None:

@@ -9,6 +9,8 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
+from sbam_mm.datasets.tree import image_files
+
 Size = Tuple[int, int]
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')
 
@@ -288,8 +290,7 @@ def find_images(paths: Sequence[Union[str, Path]]) -> List[Path]:
     files: List[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            files += sorted(file for file in path.iterdir()
-                            if file.suffix.lower() in SUFFIXES)
+            files += image_files(path, SUFFIXES, deep=False)
         elif path.is_file():
             files.append(path)
         else:

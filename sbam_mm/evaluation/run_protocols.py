@@ -78,7 +78,8 @@ class Subject:
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             return DATASETS.build(
                 dict(
-                    self.images.dataset(half, pipeline, self.out / 'lists'),
+                    self.images.dataset(half, pipeline, self.out / 'lists',
+                                        **self.recipe.decoding),
                     test_mode=True))
 
     def features(self, half: str, blocks: int = 1
@@ -92,6 +93,8 @@ class Subject:
                 backbone=self.recipe.backbone,
                 normalise=self.recipe.normalise,
                 images=self.images.fingerprint,
+                # Not where it is empty, so that earlier files stay valid.
+                **self.recipe.decoding,
                 half=half,
                 pipeline=pipeline,
                 amp=self.encoder.amp,

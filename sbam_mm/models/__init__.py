@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .backbones import ConvViT, Latent, MAEViT, MaskedBEiT, MaskedViT, MFFViT
+from .channels import SelfSupDataPreprocessor
 from .heads import (
     ChannelPixelHead,
     DalleHead,
@@ -37,6 +38,7 @@ __all__ = [
     'DistilMAE', 'FrozenDINO', 'FrozenTeacher', 'GPAFeature', 'HPM',
     'InfoNCEHead', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder', 'MAEViT',
     'MFFViT', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT', 'MomentumTeacher',
-    'PixelHead', 'Reconstruction', 'Regressor', 'SelfDistillation', 'SimMIM',
-    'iBOT', 'masked_mean', 'patchify', 'unpatchify'
+    'PixelHead', 'Reconstruction', 'Regressor', 'SelfDistillation',
+    'SelfSupDataPreprocessor', 'SimMIM', 'iBOT', 'masked_mean', 'patchify',
+    'unpatchify'
 ]

@@ -22,16 +22,23 @@ from .named_maskers import (
     masker_names,
 )
 from .output import save_figure
-from .photographs import center_crop, load_image, photograph, photographs
+from .photographs import (
+    as_picture,
+    center_crop,
+    load_image,
+    load_images,
+    photograph,
+    photographs,
+)
 from .reconstruction import reconstruct_images, reconstruction_figure
 from .report import RunResult, build_report, summarise
 
 __all__ = [
-    'RunResult', 'build_masker', 'build_report', 'center_crop', 'draw_mask',
-    'fit_to_model', 'labelled_maskers', 'load_image', 'mask_figure',
-    'mask_gallery', 'mask_images', 'masker_config', 'masker_names',
-    'masking_context', 'model_from_config', 'photograph', 'photographs',
-    'ratio_histogram', 'read_scalars', 'reconstruct_images',
-    'reconstruction_figure', 'save_figure', 'summarise', 'training_figure',
-    'training_summary', 'vit_base'
+    'RunResult', 'as_picture', 'build_masker', 'build_report', 'center_crop',
+    'draw_mask', 'fit_to_model', 'labelled_maskers', 'load_image',
+    'load_images', 'mask_figure', 'mask_gallery', 'mask_images',
+    'masker_config', 'masker_names', 'masking_context', 'model_from_config',
+    'photograph', 'photographs', 'ratio_histogram', 'read_scalars',
+    'reconstruct_images', 'reconstruction_figure', 'save_figure', 'summarise',
+    'training_figure', 'training_summary', 'vit_base'
 ]

@@ -12,7 +12,7 @@ from sbam_mm.masking import MaskingContext, TokenMask
 
 from .named_maskers import labelled_maskers
 from .output import Cell, picture_grid
-from .photographs import center_crop
+from .photographs import as_picture, center_crop
 from .pixels import heat_map, hide_patches, to_inputs
 
 # More columns than this are not legible on a page.
@@ -27,7 +27,8 @@ def masking_context(model,
 
     Args:
         model (MaskedImageModel): Embeds the pictures, e.g. ``MAE``.
-        images (Sequence[np.ndarray]): RGB, uint8, (H, W, 3), equal sizes.
+        images (Sequence[np.ndarray]): RGB, uint8, (H, W, 3), equal sizes, or
+            of other channels as the model has them.
         progress (float, optional): How much of a training is done, in
             [0, 1]. Defaults to None: as the runner says, 0 without one.
 
@@ -68,7 +69,8 @@ def mask_images(model,
 
     Args:
         model (MaskedImageModel): Embeds the pictures, e.g. ``MAE``.
-        images (Sequence[np.ndarray]): RGB, uint8, (H, W, 3), equal sizes.
+        images (Sequence[np.ndarray]): RGB, uint8, (H, W, 3), equal sizes, or
+            of other channels as the model has them.
         masker (nn.Module, optional): Defaults to None: the model's own.
         seed (int): Of the draws; torch's generator is left as it was.
             Defaults to 0.
@@ -156,7 +158,8 @@ def mask_gallery(model,
         model (MaskedImageModel): Embeds the pictures.
         maskers (Mapping[str, nn.Module]): By what stands above the column.
         images (Mapping[str, np.ndarray]): By name; RGB, uint8, (H, W, 3), of
-            equal sizes that patches tile.
+            equal sizes that patches tile. Of other channels the first three
+            are drawn, or the first one as grey.
         seed (int): Of the draws. Defaults to 0.
         title (str, optional): Above all. Defaults to None.
         note (str, optional): Below all. Defaults to None.
@@ -183,6 +186,7 @@ def mask_gallery(model,
     seen = pictures
     if input_size is not None:
         seen = [center_crop(picture, input_size) for picture in pictures]
+    pictures = [as_picture(picture) for picture in pictures]
     context = masking_context(model, seen, progress)
     columns = [
         _column(model, label, masker, context, seed, seen[0], pictures)

@@ -1,12 +1,15 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Photographs for figures: scikit-image's, or files of the user."""
+import sys
 from pathlib import Path
-from typing import Dict, Iterable, Tuple, Union
+from typing import Any, Dict, Iterable, Optional, Tuple, Union
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from sbam_mm.datasets.image_folder import decode_image
+from sbam_mm.datasets.decoding import decode_image
+from sbam_mm.datasets.levels import ValueRange
+from sbam_mm.datasets.tree import printable, read_regular_file
 
 # What scikit-image carries inside its wheel, so no download is needed; the
 # name on the right is that of the function in `skimage.data`.
@@ -71,31 +74,93 @@ def photographs(names: Iterable[str] = ('astronaut', 'cat', 'coffee',
     return {name: photograph(name) for name in names}
 
 
-def load_image(path: Union[str, Path]) -> np.ndarray:
-    """Read an image file of any format Pillow knows.
+def load_image(path: Union[str, Path],
+               channels: int = 3,
+               value_range: Optional[ValueRange] = None) -> np.ndarray:
+    """Read an image file of any format that training reads.
 
     It is decoded as for training: upright (EXIF), grey, palette, CMYK, RGBA
     and 16-bit pictures become RGB.
 
     Args:
         path (str or Path): The file.
+        channels (int): See :func:`sbam_mm.datasets.decode_image`. Defaults
+            to 3.
+        value_range (Sequence, optional): Likewise. Defaults to None.
 
     Returns:
-        np.ndarray: RGB, uint8, (H, W, 3).
+        np.ndarray: uint8, (H, W, channels); RGB if they are three.
 
     Raises:
         ValueError: If the file is missing or cannot be decoded.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f'the image {path} does not exist; check the path.')
+    if not path.exists():
+        raise ValueError(f'the image {printable(path)} does not exist; check '
+                         'the path.')
     try:
-        bgr = decode_image(path.read_bytes())
+        pixels = decode_image(
+            read_regular_file(str(path)), channels, value_range)
     except Exception as error:  # Pillow raises many kinds for broken files
+        reason = str(error).replace(str(path), '').strip() or repr(error)
         raise ValueError(
-            f'the image {path} cannot be read; it is damaged or no image, so '
-            'convert it to PNG or JPEG or leave it out.') from error
-    return np.ascontiguousarray(bgr[..., ::-1])
+            f'the image {printable(path)} cannot be read ({reason}); it is '
+            'damaged or no such image, so convert it or leave it out.'
+        ) from error
+    return np.ascontiguousarray(pixels[..., ::-1] if channels ==
+                                3 else pixels)
+
+
+def load_images(paths: Iterable[Union[str, Path]],
+                **decoding: Any) -> Dict[str, np.ndarray]:
+    """Image files by what stands below their pictures.
+
+    What cannot be read is named on standard error and left out.
+
+    Args:
+        paths (Iterable[str or Path]): The files.
+        **decoding: Options of :func:`load_image`.
+
+    Returns:
+        dict[str, np.ndarray]: By file name, or by path where two have the
+        same.
+
+    Raises:
+        ValueError: If there are files and none can be read.
+    """
+    images: Dict[str, np.ndarray] = {}
+    problem = None
+    for path in paths:
+        try:
+            image = load_image(path, **decoding)
+        except ValueError as error:
+            problem = error
+            print(f'skipped: {error}', file=sys.stderr)
+            continue
+        name = printable(Path(path).name)
+        # Equal names of different folders must not replace one another.
+        images[printable(path) if name in images else name] = image
+    if problem is not None and not images:
+        raise problem
+    return images
+
+
+def as_picture(image: np.ndarray) -> np.ndarray:
+    """Three channels to show: the first three, or the first one as grey.
+
+    Args:
+        image (np.ndarray): (H, W, C).
+
+    Returns:
+        np.ndarray: (H, W, 3).
+
+    Example:
+        >>> as_picture(np.zeros((2, 2, 13), np.uint8)).shape
+        (2, 2, 3)
+    """
+    if image.shape[2] < 3:
+        return image[..., :1].repeat(3, axis=2)
+    return image[..., :3]
 
 
 def center_crop(image: np.ndarray, size: Union[int, Tuple[int, int]]
@@ -103,17 +168,23 @@ def center_crop(image: np.ndarray, size: Union[int, Tuple[int, int]]
     """Resize the largest centred crop of the wanted shape.
 
     Args:
-        image (np.ndarray): RGB, uint8, (H, W, 3).
+        image (np.ndarray): uint8, (H, W, C).
         size (int or tuple): Pixels, one side or (height, width).
 
     Returns:
-        np.ndarray: RGB, uint8, (height, width, 3).
+        np.ndarray: uint8, (height, width, C).
 
     Example:
         >>> center_crop(np.zeros((30, 50, 3), np.uint8), 16).shape
         (16, 16, 3)
     """
     height, width = (size, size) if isinstance(size, int) else size
-    return np.asarray(
-        ImageOps.fit(
-            Image.fromarray(image), (width, height), Image.Resampling.BICUBIC))
+    # Pillow takes two or four channels for transparency.
+    parts = [image] if image.shape[2] == 3 else list(image.transpose(2, 0, 1))
+    fitted = [
+        np.asarray(
+            ImageOps.fit(
+                Image.fromarray(part), (width, height),
+                Image.Resampling.BICUBIC)) for part in parts
+    ]
+    return fitted[0] if image.shape[2] == 3 else np.stack(fitted, axis=2)

@@ -18,14 +18,17 @@ def to_inputs(model, images: Sequence[np.ndarray]) -> Tensor:
 
     Args:
         model: With a ``data_preprocessor`` like mmpretrain's.
-        images (Sequence[np.ndarray]): RGB, uint8, (H, W, 3), equal sizes.
+        images (Sequence[np.ndarray]): uint8, (H, W, C), equal sizes; RGB if
+            C is 3.
 
     Returns:
-        Tensor: Normalised, (B, 3, H, W), on the model's device.
+        Tensor: Normalised, (B, C, H, W), on the model's device.
     """
+    stack = np.stack(images)
     # mmcv's pipelines decode to BGR, so that is what preprocessors expect.
-    bgr = np.stack(images)[..., ::-1].transpose(0, 3, 1, 2)
-    batch = torch.from_numpy(np.ascontiguousarray(bgr))
+    stack = stack[..., ::-1] if stack.shape[3] == 3 else stack
+    batch = torch.from_numpy(
+        np.ascontiguousarray(stack.transpose(0, 3, 1, 2)))
     data = dict(inputs=batch, data_samples=None)
     return model.data_preprocessor(data)['inputs']
 
@@ -35,16 +38,16 @@ def to_pixels(model, inputs: Tensor) -> np.ndarray:
 
     Args:
         model: With a ``data_preprocessor`` like mmpretrain's.
-        inputs (Tensor): Normalised, (B, 3, H, W).
+        inputs (Tensor): Normalised, (B, C, H, W).
 
     Returns:
-        np.ndarray: RGB, uint8, (B, H, W, 3).
+        np.ndarray: uint8, (B, H, W, C); RGB if C is 3.
     """
     preprocessor = model.data_preprocessor
     pixels = inputs.float()
     if preprocessor._enable_normalize:
         pixels = pixels * preprocessor.std + preprocessor.mean
-    if not preprocessor._channel_conversion:
+    if not preprocessor._channel_conversion and pixels.shape[1] == 3:
         pixels = pixels.flip(1)
     pixels = pixels.round().clamp(0, 255).to(torch.uint8)
     return pixels.permute(0, 2, 3, 1).cpu().numpy()

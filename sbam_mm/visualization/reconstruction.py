@@ -11,6 +11,7 @@ from sbam_mm.masking import TokenMask
 
 from .masks import mask_grids, mask_images
 from .output import picture_grid
+from .photographs import as_picture
 from .pixels import hide_patches, paste_visible, to_inputs, to_pixels
 
 NORM_PIX_NOTE = ('The model predicts each patch without its mean and '
@@ -43,7 +44,8 @@ def reconstruct_images(model,
 
     Args:
         model (MaskedImageModel): With ``reconstruct``, e.g. ``MAE``.
-        images (Sequence[np.ndarray]): RGB, uint8, (H, W, 3), equal sizes.
+        images (Sequence[np.ndarray]): RGB, uint8, (H, W, 3), equal sizes; of
+            other channels the first three are drawn, or the first as grey.
         token_mask (TokenMask, optional): What to hide. Defaults to None: the
             model's masker decides.
         seed (int): Of the masker's draws. Defaults to 0.
@@ -61,8 +63,9 @@ def reconstruct_images(model,
     masked, _ = mask_grids(model, result.token_mask, images[0])
     return [
         Pictures(image, hidden, hide_patches(image, hidden),
-                 paste_visible(image, prediction, hidden))
-        for image, hidden, prediction in zip(images, masked, predictions)
+                 paste_visible(image, as_picture(prediction), hidden))
+        for image, hidden, prediction in zip(map(as_picture, images), masked,
+                                             predictions)
     ]
 
 
@@ -96,7 +99,8 @@ def reconstruction_figure(models: Mapping[str, torch.nn.Module],
     """
     names, pictures = list(images), list(images.values())
     columns = ['Original']
-    cells = [[(picture, name)] for name, picture in zip(names, pictures)]
+    cells = [[(as_picture(picture), name)]
+             for name, picture in zip(names, pictures)]
     for label, model in models.items():
         ending = f', {label}' if len(models) > 1 else ''
         columns += [f'Masked{ending}', f'Reconstruction{ending}']

@@ -5,6 +5,7 @@ from mmpretrain.datasets import RandomResizedCrop as _RandomResizedCrop
 
 from sbam_mm.registry import TRANSFORMS
 
+from .any_channels import resize
 from .follow import nested_box
 
 
@@ -12,7 +13,8 @@ from .follow import nested_box
 class RandomResizedCrop(_RandomResizedCrop):
     """mmpretrain's ``RandomResizedCrop``, whose crop maps can follow.
 
-    The same random draws and the same pixels. In addition
+    The same random draws and the same pixels, and images of any number of
+    channels. In addition
     ``results['crop_box']`` holds what is left of the original image,
     ``(left, top, right, bottom)`` as shares of its width and height, for
     ``LoadAttentionMap`` and ``LoadPartMap``. It may follow a resize of the
@@ -40,10 +42,23 @@ class RandomResizedCrop(_RandomResizedCrop):
 
     def transform(self, results: dict) -> dict:
         """Crop, resize and record the box."""
-        shape = results['img'].shape
-        results = super().transform(results)
-        self.record(results, shape)
+        image = results['img']
+        if image.ndim == 3 and image.shape[2] != 3:
+            top, left, rows, columns = self.rand_crop_params(image)
+            results['img'] = self.resized(image[top:top + rows,
+                                                left:left + columns])
+            results['img_shape'] = results['img'].shape
+        else:
+            results = super().transform(results)
+        self.record(results, image.shape)
         return results
+
+    def resized(self, crop: np.ndarray) -> np.ndarray:
+        """A crop of any channels at the size of the output."""
+        return resize(
+            crop, (self.scale[1], self.scale[0]),
+            interpolation=self.interpolation,
+            backend=self.backend)
 
     def record(self, results: dict, shape: tuple[int, ...]) -> None:
         """Write down where the last crop was made in an image (H, W, ...)."""

@@ -3,7 +3,6 @@
 from typing import Any
 
 import cv2
-import mmengine.fileio as fileio
 import numpy as np
 import torch
 from mmcv.image.geometric import imresize, pillow_interp_codes
@@ -14,6 +13,8 @@ from sbam_mm.exact import is_exact
 from sbam_mm.registry import TRANSFORMS
 
 from ..decoding import EncodedImage
+from ..levels import ValueRange, check_decoding
+from ..tree import read_regular_file
 from .crop import RandomResizedCrop
 
 DECODE = ('exact', 'fast')
@@ -48,6 +49,10 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         scale (int or tuple[int, int]): Output height and width in pixels.
         decode (str): "exact" or "fast", which ``tools/train.py --exact``
             turns off. Defaults to "exact".
+        channels (int): Of the images, see :func:`decode_image`, where the
+            data set leaves the reading to this transform. ``ImageFolder``
+            decodes by its own. Defaults to 3.
+        value_range (Sequence, optional): Likewise. Defaults to None.
         backend_args (dict, optional): Storage back-end, where the data set
             leaves the reading to this transform. Defaults to None.
         **kwargs: Of mmpretrain's ``RandomResizedCrop``, with its defaults.
@@ -72,9 +77,14 @@ class LoadRandomResizedCrop(RandomResizedCrop):
     def __init__(self,
                  scale: int | tuple[int, int],
                  decode: str = 'exact',
+                 channels: int = 3,
+                 value_range: ValueRange | None = None,
                  backend_args: dict | None = None,
                  **kwargs: Any) -> None:
         super().__init__(scale, **kwargs)
+        check_decoding(channels, value_range)
+        self.channels = channels
+        self.value_range = value_range
         if decode not in DECODE:
             raise ValueError(f'decode={decode!r} is unknown; choose '
                              f'{" or ".join(map(repr, DECODE))}.')
@@ -95,15 +105,16 @@ class LoadRandomResizedCrop(RandomResizedCrop):
             results (dict): With ``encoded``, ``img`` or ``img_path``.
 
         Returns:
-            dict: With ``img`` (h, w, 3) uint8 BGR, ``img_shape``,
-            ``ori_shape`` and ``crop_box``.
+            dict: With ``img`` (h, w, channels) uint8, BGR if they are three,
+            ``img_shape``, ``ori_shape`` and ``crop_box``.
         """
         image = results.pop('encoded', None)
         if image is None:
             if 'img' in results:
                 return super().transform(results)
             image = EncodedImage(
-                fileio.get(results['img_path'], self.backend_args))
+                read_regular_file(results['img_path'], self.backend_args),
+                self.channels, self.value_range)
         state = np.random.get_state()
         try:
             results['img'] = self._cut(image, *self.rand_crop_params(image))
@@ -118,6 +129,8 @@ class LoadRandomResizedCrop(RandomResizedCrop):
     def _cut(self, image: EncodedImage, top: int, left: int, rows: int,
              columns: int) -> np.ndarray:
         box = (left, top, left + columns, top + rows)
+        if image.channels != 3:
+            return self.resized(image.bands(box))
         height, width = self.scale
         if self.decode == 'fast' and not is_exact():
             room = max(min(columns / width, rows / height) / _GAP, 1)

@@ -2,6 +2,7 @@
 from .attention_map_hook import AttentionMapHook
 from .checkpoint_hook import CheckpointHook
 from .checkpoint_keys import CheckpointKeysHook
+from .class_names import ClassNamesHook
 from .compile_layers import CompileLayersHook
 from .dense_data import DenseDataHook
 from .epoch_seed import EpochSeedHook
@@ -15,7 +16,8 @@ from .same_run import SameRunHook
 
 __all__ = [
     'AttentionMapHook', 'CheckpointHook', 'CheckpointKeysHook',
-    'ClipEachGradientHook', 'CompileLayersHook', 'DenseDataHook',
-    'EpochSeedHook', 'FetchLogHook', 'FreezeLastLayerHook', 'InvalidLossHook',
-    'KNNHook', 'LoadEncoderHook', 'ProgressBarHook', 'SameRunHook'
+    'ClassNamesHook', 'ClipEachGradientHook', 'CompileLayersHook',
+    'DenseDataHook', 'EpochSeedHook', 'FetchLogHook', 'FreezeLastLayerHook',
+    'InvalidLossHook', 'KNNHook', 'LoadEncoderHook', 'ProgressBarHook',
+    'SameRunHook'
 ]

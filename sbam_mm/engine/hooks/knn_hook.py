@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import Subset
 
+from sbam_mm.datasets.class_names import is_labelled, numbers_in, parts_of
 from sbam_mm.engine.fsdp import whole_parameters
 from sbam_mm.evaluation import extract_features, knn_top1
 from sbam_mm.registry import DATASETS, HOOKS
@@ -26,6 +28,14 @@ class KNNHook(Hook):
     reached: in the log, in ``vis_data/scalars.json``, and in every other
     visualization back-end; also in the message hub. Training goes on to the
     bit as without the hook: random states and module modes are put back.
+
+    Classes of bank and query are compared by name (``metainfo['classes']``,
+    which class folders give); a query may lack some of them. Where one of the
+    two has no names, numbers are compared. Without labels in the bank, or
+    without the query's folder, the hook says so and stays off.
+
+    ``channels`` and ``value_range`` are those of the training images, where
+    bank and query say nothing.
 
     In a distributed run each rank extracts every n-th image and all ranks
     gather the features, so no rank waits for another and none is alone in a
@@ -51,7 +61,8 @@ class KNNHook(Hook):
 
     Raises:
         ValueError: ``interval`` or ``k`` below 1, or ``k`` above the number of
-            bank images (at the start of the training).
+            bank images, queries without labels or of a class that the bank
+            lacks (at the start of the training).
 
     Examples:
         >>> images = dict(
@@ -96,6 +107,7 @@ class KNNHook(Hook):
         self.seed = seed
         self.batch_size = batch_size
         self.num_workers = num_workers
+        self._off = False
 
     def before_train(self, runner: Runner) -> None:
         """Build the data sets, and evaluate the untrained model if asked.
@@ -103,9 +115,26 @@ class KNNHook(Hook):
         Args:
             runner (Runner): The runner of the training.
         """
+        self._off = False
+        decoding = decoding_of(runner.train_dataloader.dataset)
         with unchanged_random_state():
-            self._bank = self._build(self.bank, self.num_train)
-            self._query = self._build(self.query, self.num_test)
+            self._bank = self._build({**decoding, **self.bank},
+                                     self.num_train)
+            if not is_labelled(self._bank):
+                self._stay_off(runner, 'the bank images have no labels')
+                return
+            try:
+                self._query = self._build({**decoding, **self.query},
+                                          self.num_test)
+            except FileNotFoundError as error:
+                self._stay_off(runner, str(error).rstrip('.'))
+                return
+            if not is_labelled(self._query):
+                raise ValueError(
+                    'the query images of KNNHook have no labels to compare '
+                    'with: sort them into class folders (test/<class>/), or '
+                    'remove the hook.')
+            self._numbers = numbers_in(self._bank, self._query)
         if self.k > len(self._bank):
             raise ValueError(
                 f'KNNHook(k={self.k}) needs at least as many bank images, '
@@ -120,8 +149,15 @@ class KNNHook(Hook):
             runner (Runner): The runner of the training.
         """
         epoch = runner.epoch + 1
+        if self._off:
+            return
         if epoch % self.interval == 0 or epoch == runner.max_epochs:
             self._evaluate(runner, epoch)
+
+    def _stay_off(self, runner: Runner, reason: str) -> None:
+        self._off = True
+        runner.logger.warning(
+            f'KNNHook stays off, so there will be no knn_top1: {reason}.')
 
     def _build(self, config: dict, limit: int | None) -> Subset:
         # A stand-in for an unreadable file is then fixed, not drawn.
@@ -134,6 +170,8 @@ class KNNHook(Hook):
         with unchanged_random_state(), whole_parameters(runner.model):
             bank = self._extract(runner, self._bank)
             query = self._extract(runner, self._query)
+        if self._numbers is not None:
+            query = query[0], torch.tensor(self._numbers)[query[1]]
         top1 = knn_top1(*bank, *query, [self.k], self.temperature)[self.k]
         runner.message_hub.update_scalar('knn_top1', top1)
         runner.visualizer.add_scalars(
@@ -165,6 +203,20 @@ class KNNHook(Hook):
         place = order.argsort()
         return (torch.cat([f for f, _ in found])[place],
                 torch.cat([t for _, t in found])[place])
+
+
+def decoding_of(dataset: Any) -> dict[str, Any]:
+    """``channels`` and ``value_range`` of a data set, if not the usual ones.
+
+    Args:
+        dataset (Dataset): Maybe wrapped.
+    """
+    part = parts_of(dataset)[0]
+    return {
+        name: getattr(part, name)
+        for name, usual in (('channels', 3), ('value_range', None))
+        if getattr(part, name, usual) != usual
+    }
 
 
 @contextmanager

@@ -29,9 +29,8 @@ class ChannelPixelHead(PixelHead):
         True
     """
 
-    @staticmethod
-    def _patch_stats(patches: Tensor) -> Tuple[Tensor, Tensor]:
-        colours = patches.unflatten(-1, (-1, 3))
+    def _patch_stats(self, patches: Tensor) -> Tuple[Tensor, Tensor]:
+        colours = patches.unflatten(-1, (self.patch_size**2, -1))
         var, mean = torch.var_mean(
             colours, dim=-2, correction=0, keepdim=True)
         std = (var + 1e-5).sqrt()

@@ -75,8 +75,7 @@ class PixelHead(BaseModule):
             patches = (patches - mean) / std
         return patches
 
-    @staticmethod
-    def _patch_stats(patches: Tensor) -> Tuple[Tensor, Tensor]:
+    def _patch_stats(self, patches: Tensor) -> Tuple[Tensor, Tensor]:
         var, mean = torch.var_mean(patches, dim=-1, keepdim=True)
         return mean, (var + 1e-6).sqrt()
 
@@ -127,6 +126,13 @@ class PixelHead(BaseModule):
         return self._error(prediction, self.target(images))
 
     def _error(self, prediction: Tensor, target: Tensor) -> Tensor:
+        if prediction.shape[-1] != target.shape[-1]:
+            raise ValueError(
+                f'the decoder predicts {prediction.shape[-1]} values for each '
+                f'patch, of which {self.patch_size} x {self.patch_size} '
+                f'pixels have {target.shape[-1]}: set in_channels='
+                f'{target.shape[-1] // self.patch_size**2} of model.neck, and '
+                'one patch_size everywhere.')
         difference = prediction.float() - target
         return CRITERIA[self.criterion](difference).mean(dim=-1)
 

@@ -36,6 +36,7 @@ class MAEDecoder(MAEPretrainDecoder):
         decoder_num_heads (int): Defaults to 16.
         with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
             Defaults to False.
+        in_channels (int): Of the images. Defaults to 3.
         **kwargs: Other options of ``MAEPretrainDecoder``.
 
     Raises:
@@ -51,6 +52,7 @@ class MAEDecoder(MAEPretrainDecoder):
                  decoder_depth: int = 8,
                  decoder_num_heads: int = 16,
                  with_cp: bool = False,
+                 in_channels: int = 3,
                  **kwargs):
         height, width = to_2tuple(img_size)
         if height % patch_size or width % patch_size:
@@ -70,7 +72,8 @@ class MAEDecoder(MAEPretrainDecoder):
             decoder_embed_dim=decoder_embed_dim,
             decoder_depth=decoder_depth,
             decoder_num_heads=decoder_num_heads,
-            **kwargs)
+            # mmpretrain's name of the same.
+            **{'in_chans': in_channels, **kwargs})
         remember_grid(self)
         if with_cp:
             recompute(self.decoder_blocks)

@@ -100,6 +100,8 @@ class Regressor(BaseModule):
         mlp_ratio (float): Defaults to 4.
         predict_feature_dim (int, optional): Predict features of this width.
             Defaults to None: pixels.
+        in_channels (int): Of the images whose pixels are predicted. Defaults
+            to 3.
 
     Raises:
         ValueError: If the image is not tiled by patches or heads do not
@@ -114,7 +116,8 @@ class Regressor(BaseModule):
                  decoder_depth: int = 2,
                  decoder_num_heads: int = 16,
                  mlp_ratio: float = 4.,
-                 predict_feature_dim: Optional[int] = None):
+                 predict_feature_dim: Optional[int] = None,
+                 in_channels: int = 3):
         super().__init__()
         height, width = to_2tuple(img_size)
         if height % patch_size or width % patch_size:
@@ -140,8 +143,8 @@ class Regressor(BaseModule):
         remember_grid(self)
         self.decoder_pred: nn.Module
         if predict_feature_dim is None:
-            self.decoder_pred = nn.ConvTranspose2d(dim, 3, patch_size,
-                                                   patch_size)
+            self.decoder_pred = nn.ConvTranspose2d(
+                dim, in_channels, patch_size, patch_size)
         else:
             self.decoder_pred = nn.Linear(dim, predict_feature_dim)
 

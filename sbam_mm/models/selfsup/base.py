@@ -16,6 +16,7 @@ from sbam_mm.masking import (
     TokenMask,
     check_needs,
 )
+from sbam_mm.models.channels import check_channels, for_any_channels
 from sbam_mm.models.progress import training_progress
 from sbam_mm.models.stored_maps import stored_map
 from sbam_mm.models.teachers import MomentumTeacher
@@ -109,11 +110,15 @@ class MaskedImageModel(BaseSelfSupervisor):
         teacher (dict or nn.Module, optional): ``FrozenTeacher`` or
             ``MomentumTeacher``, whose attention maskers may ask for.
             Defaults to None.
+        data_preprocessor (dict or nn.Module, optional): Of any number of
+            channels, see ``SelfSupDataPreprocessor``. Defaults to None:
+            nothing is normalised.
         **kwargs: Other options of mmpretrain's ``BaseSelfSupervisor``.
 
     Raises:
         ValueError: At build time, if the masker needs what this method
-            cannot give.
+            cannot give, or parts expect images of different channels; with
+            a batch, if its images have others.
     """
     # Whether a mask token takes the place of masked tokens, so that all
     # images keep the same length whatever their ratio.
@@ -133,11 +138,13 @@ class MaskedImageModel(BaseSelfSupervisor):
                  neck: dict | nn.Module | None = None,
                  head: dict | nn.Module | None = None,
                  teacher: dict | nn.Module | None = None,
+                 data_preprocessor: dict | nn.Module | None = None,
                  **kwargs):
         super().__init__(
             backbone=build_part(backbone),
             neck=None if neck is None else build_part(neck),
             head=None if head is None else build_part(head),
+            data_preprocessor=for_any_channels(data_preprocessor),
             **kwargs)
         if has_segment_bias(self.backbone) and not self.tells_segments:
             raise ValueError(
@@ -157,6 +164,7 @@ class MaskedImageModel(BaseSelfSupervisor):
                 'sequence; set backbone.drop_path_rate=0 (also in '
                 'backbone.layer_cfgs) for pre-training.')
         self.masker = masker
+        check_channels(self)
 
     @property
     def provides(self) -> FrozenSet[str]:

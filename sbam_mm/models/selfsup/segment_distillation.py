@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from sbam_mm.layers import PackedLayout, RecordedAttention
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.vit_attention import encode_whole
+from sbam_mm.models.channels import check_channels, for_any_channels
 from sbam_mm.models.checkpoint import (
     check_keys,
     load_weights,
@@ -297,6 +298,8 @@ class DistilDINO(BaseSelfSupervisor):
         teacher (dict or nn.Module): :class:`FrozenDINO`.
         temperature (float): Of both. Defaults to 0.1, DINO's student's.
         start (str): "teacher" or "scratch". Defaults to "teacher".
+        data_preprocessor (dict or nn.Module, optional): As in
+            ``MaskedImageModel``. Defaults to None.
         **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
 
     Raises:
@@ -326,9 +329,13 @@ class DistilDINO(BaseSelfSupervisor):
                  teacher: dict | nn.Module,
                  temperature: float = 0.1,
                  start: str = 'teacher',
+                 data_preprocessor: Optional[dict | nn.Module] = None,
                  **kwargs):
         super().__init__(
-            backbone=build_part(backbone), head=build_part(head), **kwargs)
+            backbone=build_part(backbone),
+            head=build_part(head),
+            data_preprocessor=for_any_channels(data_preprocessor),
+            **kwargs)
         check_start(start)
         self.teacher = build_part(teacher)
         if not isinstance(self.teacher, FrozenDINO):
@@ -354,6 +361,7 @@ class DistilDINO(BaseSelfSupervisor):
                              'positive number.')
         self.temperature = temperature
         self.start = start
+        check_channels(self)
 
     def init_weights(self) -> None:
         """DINO's; or the teacher's encoder and head."""

@@ -1,0 +1,97 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Labels mean the same in training, validation, test and checkpoint."""
+from typing import Any, Optional, Tuple
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from sbam_mm.datasets.class_names import (
+    check_same_numbers,
+    classes_of,
+    is_labelled,
+)
+from sbam_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ClassNamesHook(Hook):
+    """Compare the classes of a classifier's data sets by name.
+
+    Accuracy compares numbers: where the validation half lacks a class folder,
+    or has one more, all later classes would be wrong without a word. Data
+    sets without names (``metainfo['classes']``) cannot be compared.
+
+    Raises:
+        ValueError: If a class has another number in the validation or test
+            images than in the training, or a classifier gets images without
+            labels.
+
+    Example::
+
+        custom_hooks = [dict(type='sbam_mm.ClassNamesHook')]
+    """
+    priority = 'VERY_HIGH'
+
+    def __init__(self) -> None:
+        self._trained: Optional[Tuple[str, ...]] = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Compare the halves of a training.
+
+        Args:
+            runner (Runner): Has the loaders and the model.
+        """
+        if not _classifies(runner):
+            return
+        dataset = runner.train_dataloader.dataset
+        if not is_labelled(dataset):
+            raise ValueError(
+                'the training images have no labels, which a classifier '
+                'learns from: sort them into class folders '
+                '(train/<class>/), or choose a pre-training config.')
+        self._trained = classes_of(dataset)
+        if runner.val_loop is not None:
+            self._check(runner.val_loop.dataloader.dataset, 'validation')
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Remember what the classes of a checkpoint are.
+
+        Args:
+            runner (Runner): Not used.
+            checkpoint (dict): With ``meta``, if mmengine has written it.
+        """
+        meta: Any = checkpoint.get('meta')
+        known = meta.get('dataset_meta') if isinstance(meta, dict) else None
+        names = known.get('classes') if isinstance(known, dict) else None
+        self._trained = tuple(names) if names else None
+
+    def before_test(self, runner: Runner) -> None:
+        """Compare the test images with what was learnt.
+
+        Args:
+            runner (Runner): Has the loader and the model.
+        """
+        if _classifies(runner):
+            self._check(runner.test_loop.dataloader.dataset, 'test')
+
+    def before_val(self, runner: Runner) -> None:
+        """As :meth:`before_test`."""
+        if _classifies(runner):
+            self._check(runner.val_loop.dataloader.dataset, 'validation')
+
+    def _check(self, dataset: Any, split: str) -> None:
+        if not is_labelled(dataset):
+            raise ValueError(
+                f'the {split} images have no labels to compare with: sort '
+                f'them into class folders (<class>/), or leave the {split} '
+                'out.')
+        check_same_numbers(self._trained, dataset, split)
+
+
+def _classifies(runner: Runner) -> bool:
+    model = runner.model
+    if is_model_wrapper(model):
+        model = model.module
+    # As mmpretrain's ImageClassifier has; pre-training heads have none.
+    return hasattr(getattr(model, 'head', None), 'num_classes')
