@@ -229,6 +229,31 @@ def test_resumed_before_the_newest_maps(finished, again, lost):
     assert same(weights(resumed), finished.weights)
 
 
+def test_maps_of_another_epoch_are_not_taken(images, tmp_path, monkeypatch):
+    """After epoch 3 of 4 those of epoch 2 are wanted, and are gone."""
+
+    def prepared(resume):
+        cfg = config(images, tmp_path / 'run', resume=resume, **{
+            'train_cfg.max_epochs': 4})
+        cfg.custom_hooks[0].interval = 2
+        return cfg
+
+    with pytest.raises(KeyboardInterrupt):
+        run(prepared(False), Watch(stop_epoch=3))
+    folder = tmp_path / 'run' / 'attention_maps'
+    for ending in ('npy', 'json'):
+        (folder / f'epoch_0002.{ending}').rename(
+            folder / f'epoch_0001.{ending}')
+    with pytest.raises(ValueError, match='after epoch 3 had attention maps of '
+                       'epoch 2, .* resume from epoch 2'):
+        run(prepared(True))
+    # Refused before anything was deleted.
+    assert (folder / 'epoch_0001.npy').exists()
+    monkeypatch.setenv('SBAM_MM_RESUME_ANYWAY', '1')
+    run(prepared(True))
+    assert (folder / 'epoch_0003.npy').exists()
+
+
 def test_a_fresh_run_does_not_take_old_maps(finished, again):
     watch = Watch()
     fresh = run(config(finished.data, again), watch)
