@@ -33,6 +33,7 @@ from sbam_mm.arguments import SEED, whole
 from sbam_mm.cli import keep_tracebacks_in, tool
 from sbam_mm.config_files import read_config
 from sbam_mm.datasets import ImageSource, find_image_source
+from sbam_mm.engine.last_checkpoint import AllDamaged
 from sbam_mm.engine.launch import only_run, protect_run
 from sbam_mm.engine.schedule import set_epochs
 from sbam_mm.evaluation import (
@@ -142,7 +143,11 @@ def pretrain(cfg: Config, console: Console) -> nn.Module:
     """Train, go on with an interrupted run, or take a finished one."""
     finished = Path(cfg.work_dir) / f'epoch_{cfg.train_cfg.max_epochs}.pth'
     with only_run(cfg.work_dir):
-        for note in protect_run(cfg, search=True):
+        try:
+            notes = protect_run(cfg, search=True)
+        except AllDamaged as error:
+            notes = [f'beginning anew: {error}']
+        for note in notes:
             console.print(f'  {escape(note)}')
         if cfg.load_from == str(finished):
             console.print(f'  already trained: {escape(cfg.load_from)}')

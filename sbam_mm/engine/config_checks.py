@@ -66,7 +66,8 @@ def check_training(cfg: Config) -> None:
         raise ValueError(unknown_option(
             'randomness', unknown[0], Runner.set_randomness))
     level = cfg.get('log_level', 'INFO')
-    if level not in logging.getLevelNamesMapping():
+    if not isinstance(logging.getLevelName(level), (int, str)) or str(
+            logging.getLevelName(level)).startswith('Level '):
         raise ValueError(f'log_level is one of INFO, WARNING and the like, '
                          f'got {level!r}.')
     if {'type', 'by_epoch'} <= (options.get('train_cfg') or {}).keys():

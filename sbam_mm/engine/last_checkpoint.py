@@ -15,6 +15,10 @@ from sbam_mm.safe_loading import HoldsObjects, load_pickled, read_checkpoint
 NO_RESUME = ('best_', '.')
 
 
+class AllDamaged(ValueError):
+    """There are checkpoints, and none of them can be read."""
+
+
 @dataclass(frozen=True)
 class LastCheckpoint:
     """Where a run goes on.
@@ -37,8 +41,8 @@ def last_checkpoint(folder: Union[str, Path]) -> LastCheckpoint:
         folder (str or Path): Of a run; may not exist.
 
     Raises:
-        ValueError: If there are checkpoints and all of them are damaged, or
-            the newest holds objects that could run code.
+        AllDamaged: If there are checkpoints and none can be read.
+        HoldsObjects: If one of them holds objects that could run code.
     """
     found: List[Tuple[str, int, Path]] = []
     broken: List[str] = []
@@ -61,7 +65,7 @@ def last_checkpoint(folder: Union[str, Path]) -> LastCheckpoint:
             return LastCheckpoint(str(path), note)
         broken.append(path.name)
     if broken:
-        raise ValueError(
+        raise AllDamaged(
             f'none of the checkpoints in {folder} can be read '
             f'({", ".join(broken)}); copy one back that is whole, or leave '
             'out --resume and give another --work-dir.')

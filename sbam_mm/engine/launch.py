@@ -122,11 +122,14 @@ def protect_run(cfg: Config, search: bool = False) -> list[str]:
     hooks.setdefault('same_run', dict(type='sbam_mm.SameRunHook'))
     if not (search or (cfg.get('resume') and not cfg.get('load_from'))):
         return []
-    last = last_checkpoint(cfg.work_dir)
+    place = Path(cfg.work_dir)
+    if saver and saver.get('out_dir'):  # as mmengine's hook does
+        place = Path(saver['out_dir']) / place.name
+    last = last_checkpoint(place)
     if last.path is None:
         cfg.resume = False
-        return [f'No checkpoint to resume from in {cfg.work_dir}: the '
-                'training begins.']
+        return [f'No checkpoint to resume from in {place}: the training '
+                'begins.']
     cfg.resume, cfg.load_from = True, last.path
     return [last.note] if last.note else []
 

@@ -9,6 +9,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from sbam_mm.engine.fsdp import whole_parameters
+from sbam_mm.engine.last_checkpoint import last_checkpoint
 from sbam_mm.models.checkpoint import (
     check_keys,
     read_checkpoint,
@@ -82,9 +83,14 @@ class CheckpointKeysHook(Hook):
         self.min_share = min_share
 
     def before_run(self, runner: Runner) -> None:
-        """Have a local ``load_from`` read by us, not by mmengine."""
+        """Have local files read by us, not by mmengine."""
         path = getattr(runner, '_load_from', None)
-        if path and not runner._resume and Path(path).is_file():
+        if path is None and getattr(runner, '_resume', False):
+            last = last_checkpoint(runner.work_dir)
+            path = last.path
+            if last.note:
+                runner.logger.warning(last.note)
+        if path and Path(path).is_file():
             runner._load_from = SCHEME + str(path)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
