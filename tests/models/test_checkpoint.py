@@ -185,6 +185,24 @@ def test_hook_checks_what_the_runner_loads(tiny_mae):
             fake_runner(model), dict(state_dict={'a': torch.zeros(1)}))
 
 
+def test_a_run_is_resumed_with_images_of_its_size(tiny_mae):
+    """Positions are stretched for a new run, never in the midst of one."""
+    hook = HOOKS.build(dict(type='sbam_mm.CheckpointKeysHook'))
+    trained, model = tiny_mae(img_size=(32, 48)), tiny_mae(img_size=(48, 32))
+    hook.after_load_checkpoint(
+        fake_runner(trained, resume=True),
+        dict(state_dict=trained.state_dict()))
+    with pytest.raises(ValueError, match='images of another size'):
+        hook.after_load_checkpoint(
+            fake_runner(model, resume=True),
+            dict(state_dict=trained.state_dict()))
+    checkpoint = dict(state_dict=trained.state_dict())
+    hook.after_load_checkpoint(fake_runner(model), checkpoint)
+    for key in ('backbone.pos_embed', 'neck.decoder_pos_embed'):
+        assert not torch.equal(
+            checkpoint['state_dict'][key], trained.state_dict()[key])
+
+
 def test_hook_option():
     with pytest.raises(ValueError, match='share of the keys'):
         HOOKS.build(dict(type='sbam_mm.CheckpointKeysHook', min_share=0))
