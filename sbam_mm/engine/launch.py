@@ -23,6 +23,8 @@ from mmengine.runner import Runner
 
 from sbam_mm.arguments import KeyValues
 
+from .schedule import whole_steps
+
 
 class LaunchParser(argparse.ArgumentParser):
     """Says what is wrong with a command line in one process of a machine."""
@@ -148,7 +150,7 @@ def prepare_launch(cfg: Config, launcher: str) -> list[str]:
     """
     cfg.launcher = launcher
     on_cpu = get_device() == 'cpu'
-    notes = []
+    notes = whole_steps(cfg)
     if launcher != 'none' and on_cpu:
         open_cpu_group(launcher)
         # DistributedDataParallel takes no device ids on CPU, and mmengine's
