@@ -45,6 +45,11 @@ TRANSFORMS = Registry(
     locations=['sbam_mm.datasets'])
 HOOKS = Registry(
     'hook', scope='sbam_mm', parent=parent.HOOKS, locations=['sbam_mm.engine'])
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    scope='sbam_mm',
+    parent=parent.DATA_SAMPLERS,
+    locations=['sbam_mm.datasets'])
 FUNCTIONS = Registry(
     'function',
     scope='sbam_mm',
@@ -65,7 +70,8 @@ STRATEGIES = Registry(
 
 # mmseg and mmdet look for another scope among the children of the root alone.
 for _ours, _root in ((MODELS, root.MODELS), (DATASETS, root.DATASETS),
-                     (TRANSFORMS, root.TRANSFORMS), (HOOKS, root.HOOKS)):
+                     (TRANSFORMS, root.TRANSFORMS), (HOOKS, root.HOOKS),
+                     (DATA_SAMPLERS, root.DATA_SAMPLERS)):
     _root.children[_ours.scope] = _ours
 
 

@@ -19,7 +19,8 @@ def pytest_configure():
 def fresh_progress():
     """Every test starts outside a runner: no epoch, no iteration."""
     hub = MessageHub.get_current_instance()
-    for name in ('iter', 'max_iters', 'epoch', 'max_epochs'):
+    for name in ('iter', 'max_iters', 'epoch', 'max_epochs', 'epoch_iters',
+                 'accumulative_counts'):
         hub.runtime_info.pop(name, None)
 
 

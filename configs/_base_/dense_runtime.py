@@ -29,4 +29,5 @@ log_level = 'INFO'
 log_processor = dict(by_epoch=False)
 load_from = None
 resume = False
-randomness = dict(seed=0)
+# Stochastic depth and dropout of their own on every GPU.
+randomness = dict(seed=0, diff_rank_seed=True)

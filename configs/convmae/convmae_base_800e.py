@@ -17,6 +17,11 @@ _base_ = [
 ]
 
 # 128 images per GPU as in the official run: the convolution stages work on
-# all cells. Four batches per step make MAE's 4096 on 8 GPUs.
-train_dataloader = dict(batch_size=128)
+# all cells. Four batches per step make MAE's 4096 on 8 GPUs, and an epoch
+# ends with a whole step: a resumed run equals an uninterrupted one.
+train_dataloader = dict(
+    batch_size=128,
+    drop_last=False,  # the batch sampler's, below
+    batch_sampler=dict(
+        type='sbam_mm.WholeSteps', accumulative_counts=4, drop_last=True))
 optim_wrapper = dict(accumulative_counts=4)

@@ -32,5 +32,3 @@ param_scheduler = [
         gamma=0.1),
 ]
 train_cfg = dict(max_iters=max_iters, val_interval=20000)
-# mmengine does not see the accumulation.
-auto_scale_lr = dict(base_batch_size=32)

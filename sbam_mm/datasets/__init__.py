@@ -18,6 +18,7 @@ from .transforms import (
     PixelShift,
     RandomResizedCrop,
 )
+from .whole_steps import WholeSteps
 
 __all__ = [
     'DatasetMark', 'EncodedImage', 'Felzenszwalb', 'ImageFolder',
@@ -25,6 +26,6 @@ __all__ = [
     'LoadPartMap', 'LoadRandomResizedCrop', 'LoadSegments', 'MapVersions',
     'MultiView', 'PixelShift', 'RandomResizedCrop', 'SAM', 'SegmentMaps',
     'SegmentWriter', 'StoredMaps', 'TorchvisionImages',
-    'UnreadableImagesError', 'decode_image', 'find_image_source',
-    'flat_collate', 'save_maps', 'whole_batch'
+    'UnreadableImagesError', 'WholeSteps', 'decode_image',
+    'find_image_source', 'flat_collate', 'save_maps', 'whole_batch'
 ]

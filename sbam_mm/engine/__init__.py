@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-from . import hooks, optim  # noqa: F401  registers them
+# Imported for what they register, or put into mmengine's runner.
+from . import hooks, optim, schedule  # noqa: F401
 from .fsdp import FSDPStrategy
 
 __all__ = ['FSDPStrategy']

@@ -33,6 +33,8 @@ from .last_checkpoint import last_checkpoint
 from .orphans import end_with_launcher
 from .run_lock import RunLock
 
+from .schedule import whole_steps
+
 
 class LaunchParser(argparse.ArgumentParser):
     """Says what is wrong with a command line in one process of a machine."""
@@ -264,7 +266,7 @@ def prepare_launch(cfg: Config, launcher: str) -> list[str]:
     if launcher == 'pytorch':
         end_with_launcher()
     on_cpu = get_device() == 'cpu'
-    notes = []
+    notes = whole_steps(cfg)
     if launcher != 'none' and on_cpu:
         open_cpu_group(launcher)
         # DistributedDataParallel takes no device ids on CPU, and mmengine's

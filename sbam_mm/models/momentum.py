@@ -4,9 +4,10 @@ from math import cos, pi
 from typing import Optional, Sequence, Tuple
 
 import torch
-from mmengine.logging import MessageHub
 from mmengine.model import BaseAveragedModel
 from torch import Tensor, nn
+
+from .progress import clock
 
 SHAPES = ('cosine', 'linear')
 
@@ -21,8 +22,8 @@ class MomentumCopy(BaseAveragedModel):
     Call :meth:`follow` at the beginning of every training step, that is,
     after the optimizer's last one: nothing can be forgotten in a config, and
     a resumed run equals an uninterrupted one. A checkpoint therefore holds
-    the average before its last step. With gradient accumulation every
-    iteration counts as a step.
+    the average before its last step. With gradient accumulation it moves
+    once per step of the optimizer, and schedules count these steps.
 
     Args:
         source (nn.Module): What to follow; it is copied.
@@ -94,7 +95,9 @@ class MomentumCopy(BaseAveragedModel):
         return super().train(False)
 
     def follow(self, source: nn.Module) -> None:
-        """Move towards the source by one step."""
+        """Move towards the source by one step of the optimizer."""
+        if not clock().step_begins:
+            return
         with torch.no_grad():
             self.update_parameters(source)
 
@@ -107,15 +110,13 @@ class MomentumCopy(BaseAveragedModel):
         """m of the optimizer step that was made last."""
         if len(self.points) == 1 and self.start_momentum == self.end_momentum:
             return self.start_momentum
-        hub = MessageHub.get_current_instance()
-        total = hub.get_info('max_iters', 0)
-        epochs = hub.get_info('max_epochs', 0)
-        if self.ramp_epochs is not None and epochs:
-            total = total * self.ramp_epochs / epochs
-        done = max(hub.get_info('iter', 0) - 1, 0)
+        now = clock()
+        total: float = now.max_steps
+        if self.ramp_epochs is not None and now.epochs:
+            total = total * self.ramp_epochs / now.epochs
+        done = max(now.step - 1, 0)
         if len(self.points) > 1:
-            # Whole numbers: a float quotient may fall short of the epoch.
-            return self._at_epoch(done * epochs // total if total else 0)
+            return self._at_epoch(now.epoch_of(done))
         progress = min(done / total, 1.) if total else 0.
         if self.shape == 'cosine':
             progress = (1 - cos(pi * progress)) / 2

@@ -104,3 +104,37 @@ def test_weight_decay_follows_a_cosine_where_there_is_any(request):
         assert decays == pytest.approx([wanted, 0., 0., 0.])
         wrapper.optimizer.step()
         scheduler.step()
+
+
+@pytest.mark.parametrize('overflow', [False, True])
+def test_fused_steps_are_clipped_unscaled(overflow):
+    """Fused optimizers divide by the scale within their step."""
+    found, logged = [], []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+        runner = runner_for(model, lr=0.1, fused=fused)
+        hub = runner.message_hub = MessageHub.get_instance(
+            f'fused-{fused}-{overflow}')
+        hook = ClipEachGradientHook(max_norm=0.1)
+        hook.before_train(runner)
+        scaler = torch.amp.GradScaler('cpu', init_scale=2.**10)
+        optimizer = runner.optim_wrapper.optimizer
+        for step in range(3):
+            optimizer.zero_grad()
+            loss = model(torch.ones(3, 4)).square().sum()
+            if overflow and step == 1:
+                loss = loss * torch.inf
+            scaler.scale(loss).backward()
+            if not fused:
+                # What the hook is to see.
+                scaler.unscale_(optimizer)
+            scaler.step(optimizer)
+            scaler.update()
+        found.append(torch.cat([p.detach().flatten()
+                                for p in model.parameters()]))
+        logged.append(hub.get_scalar('train/largest_grad_norm').data[0])
+    assert found[0].isfinite().all()
+    torch.testing.assert_close(found[1], found[0], rtol=0., atol=1e-6)
+    assert logged[1] == pytest.approx(logged[0], rel=1e-5)
+    assert len(logged[0]) == (2 if overflow else 3)

@@ -1,13 +1,19 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Random numbers that depend on the epoch and not on what came before."""
 import random
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch.utils.data import BatchSampler, DataLoader
 
+from sbam_mm.models.progress import counts_iterations, iterations_per_epoch
 from sbam_mm.registry import HOOKS
 
 
@@ -22,9 +28,18 @@ class EpochSeedHook(Hook):
     augmentations differ from epoch to epoch; mmengine's own
     ``worker_init_fn`` would give fresh workers the same seed every time.
 
+    In a loop over iterations an epoch is as many of them as show every image
+    once, and with the same sampler the numbers are those of a loop over
+    epochs. A checkpoint to resume from lies between two epochs.
+
     Note:
         Workers must be started afresh each epoch
         (``persistent_workers=False``), which costs a second or two.
+
+    Raises:
+        ValueError: At the start of the training, for persistent workers, a
+            checkpoint from the middle of an epoch, or batches in a loop over
+            iterations that cannot be divided into epochs.
 
     Example::
 
@@ -44,10 +59,113 @@ class EpochSeedHook(Hook):
         # torch seeds a worker's generators from the main process's before
         # this function would overwrite them.
         loader.worker_init_fn = None
+        if not counts_iterations(runner):
+            return
+        iterations = iterations_per_epoch(loader)
+        if runner.iter % iterations:
+            raise ValueError(
+                f'the checkpoint was made after {runner.iter} iterations, in '
+                f'the middle of an epoch of {iterations}, and holds no random '
+                'state, so EpochSeedHook cannot go on to the bit; resume from '
+                'one between two epochs (default_hooks.checkpoint.interval='
+                f'{iterations} or a multiple) or remove the hook from '
+                'custom_hooks.')
+        epochs = SeededEpochs(
+            loader, iterations, lambda epoch: self.seed(runner, epoch))
+        if getattr(runner.train_loop, 'fast_forward_on_resume', False):
+            # mmengine would begin again with the first images.
+            epochs.skip_iter(runner.iter)
+        runner.train_loop.dataloader_iterator = epochs
 
     def before_train_epoch(self, runner: Runner) -> None:
-        entropy = [runner.seed or 0, get_rank(), runner.epoch]
+        if not counts_iterations(runner):
+            self.seed(runner, runner.epoch)
+
+    @staticmethod
+    def seed(runner: Runner, epoch: int) -> None:
+        """Seed Python, NumPy and torch for an epoch."""
+        entropy = [runner.seed or 0, get_rank(), epoch]
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)  # every CUDA device included
+
+
+class SeededEpochs:
+    """Batches of one epoch after the other, for mmengine's endless loop.
+
+    Args:
+        loader (DataLoader): An endless sampler of it is cut into epochs.
+        iterations (int): Of an epoch.
+        seed (Callable): Called with the epoch before its workers start.
+
+    Raises:
+        ValueError: If batches are made by something else than torch's
+            ``BatchSampler`` from an endless sampler.
+    """
+
+    def __init__(self, loader: DataLoader, iterations: int,
+                 seed: Callable[[int], None]):
+        self.loader = loader
+        self.iterations = iterations
+        self.seed = seed
+        self.epoch = -1
+        self.batches: Iterator[Any] = iter(())
+        batch_sampler: Any = loader.batch_sampler
+        self.sampler = getattr(batch_sampler, 'sampler', loader.sampler)
+        if isinstance(self.sampler, InfiniteSampler):
+            if type(batch_sampler) is not BatchSampler:
+                raise ValueError(
+                    'EpochSeedHook cannot tell where the epochs of '
+                    f'{type(batch_sampler).__name__} end; set train_cfg='
+                    "dict(by_epoch=True, max_epochs=...) and a "
+                    'DefaultSampler, or remove the hook from custom_hooks.')
+            images = iterations * batch_sampler.batch_size
+            batch_sampler.sampler = Parts(self.sampler, images)
+            self.parts = batch_sampler.sampler
+
+    def __iter__(self) -> 'SeededEpochs':
+        return self
+
+    def __next__(self) -> Any:
+        batch = next(self.batches, None)
+        if batch is None:
+            self._begin(self.epoch + 1)
+            batch = next(self.batches)
+        return batch
+
+    def skip_iter(self, iterations: int) -> None:
+        """Go to where a resumed training begins, reading nothing."""
+        self.epoch = iterations // self.iterations - 1
+        if isinstance(self.sampler, InfiniteSampler):
+            # Its own `skip` is not in every version of mmengine.
+            for _ in range(self.epoch + 1):
+                for _ in self.parts:
+                    pass
+
+    def _begin(self, epoch: int) -> None:
+        self.epoch = epoch
+        if hasattr(self.sampler, 'set_epoch'):
+            self.sampler.set_epoch(epoch)
+        self.seed(epoch)
+        self.batches = iter(self.loader)
+
+
+class Parts:
+    """The indices of an endless sampler, as many at a time as an epoch has.
+
+    Args:
+        sampler (InfiniteSampler): Each part goes on where the last stopped.
+        images (int): How many.
+    """
+
+    def __init__(self, sampler: InfiniteSampler, images: int):
+        # One for all parts: the sampler ends with its first iterator.
+        self.indices = iter(sampler)
+        self.images = images
+
+    def __iter__(self) -> Iterator[int]:
+        return islice(self.indices, self.images)
+
+    def __len__(self) -> int:
+        return self.images

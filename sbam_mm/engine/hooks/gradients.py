@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from torch.optim import Optimizer
 
 from sbam_mm.models.heads import DINOHead
+from sbam_mm.models.progress import epoch_of
 from sbam_mm.registry import HOOKS
 
 
@@ -18,7 +19,8 @@ class GradientHook(Hook, ABC):
     """Called back in every step of the optimizer, whatever the wrapper.
 
     Gradients are complete then: accumulated, averaged over processes and,
-    with float16, unscaled.
+    with float16, unscaled. (Fused optimizers divide by the scale within their
+    step; it is done before.)
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -46,11 +48,30 @@ class GradientHook(Hook, ABC):
 
     def _before_step(self, optimizer: Optimizer, args: Any,
                      kwargs: Any) -> None:
+        unscale(optimizer)
         self.change(optimizer)
 
     @abstractmethod
     def change(self, optimizer: Optimizer) -> None:
         """Change the gradients of the optimizer's parameters."""
+
+
+def unscale(optimizer: Optimizer) -> None:
+    """Divide gradients by what a ``GradScaler`` left for a fused step.
+
+    Args:
+        optimizer (Optimizer): About to step; ``grad_scale`` is taken off it.
+    """
+    scale = getattr(optimizer, 'grad_scale', None)
+    if scale is None:
+        return
+    # As GradScaler.unscale_ does, in double precision.
+    inverse = scale.double().reciprocal().float()
+    for group in optimizer.param_groups:
+        for parameter in group['params']:
+            if parameter.grad is not None:
+                parameter.grad.mul_(inverse.to(parameter.grad.device))
+    optimizer.grad_scale = None  # type: ignore[attr-defined]
 
 
 @HOOKS.register_module()
@@ -84,7 +105,9 @@ class ClipEachGradientHook(GradientHook):
             for group in optimizer.param_groups
             for parameter in group['params'] if parameter.grad is not None
         ]
-        if norms:
+        # Of a step that a fused optimizer leaves out there is nothing to log.
+        overflow = getattr(optimizer, 'found_inf', None)
+        if norms and not (overflow is not None and overflow.item()):
             self.runner.message_hub.update_scalar(
                 'train/largest_grad_norm', torch.stack(norms).max().item())
 
@@ -130,6 +153,6 @@ class FreezeLastLayerHook(GradientHook):
 
     def change(self, optimizer: Optimizer) -> None:
         """Take the gradients away."""
-        if self.runner.epoch < self.epochs:
+        if epoch_of(self.runner) < self.epochs:
             for parameter in self._parameters:
                 parameter.grad = None

@@ -6,6 +6,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from sbam_mm.models.progress import epoch_of
 from sbam_mm.registry import HOOKS
 
 
@@ -76,7 +77,7 @@ class InvalidLossHook(Hook):
                      'the last checkpoint')
         raise FloatingPointError(
             f'The loss is {float(loss)} at iteration {runner.iter + 1} '
-            f'(epoch {runner.epoch + 1}): {cause}.')
+            f'(epoch {epoch_of(runner) + 1}): {cause}.')
 
 
 def _broken_image(batch: dict | None) -> str | None:

@@ -17,6 +17,7 @@ from torch.utils.data import Subset
 from sbam_mm.datasets.class_names import is_labelled, numbers_in, parts_of
 from sbam_mm.engine.fsdp import whole_parameters
 from sbam_mm.evaluation import extract_features, knn_top1
+from sbam_mm.models.progress import counts_iterations, iterations_per_epoch
 from sbam_mm.registry import DATASETS, HOOKS
 
 
@@ -50,7 +51,8 @@ class KNNHook(Hook):
         feature (str): 'avg' or 'cls', see ``extract_features``. Defaults to
             'avg'.
         interval (int): Epochs between evaluations; the last epoch is always
-            evaluated. Defaults to 1.
+            evaluated. In a loop over iterations an epoch is as many of them
+            as show every image once. Defaults to 1.
         at_start (bool): Also evaluate the untrained model. Defaults to False.
         num_train (int, optional): Bank images, drawn once with ``seed``.
             Defaults to None, all.
@@ -139,7 +141,7 @@ class KNNHook(Hook):
             raise ValueError(
                 f'KNNHook(k={self.k}) needs at least as many bank images, '
                 f'which are {len(self._bank)}: lower k or raise num_train.')
-        if self.at_start and runner.epoch == 0:
+        if self.at_start and runner.epoch == 0 and runner.iter == 0:
             self._evaluate(runner, epoch=0)
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -148,11 +150,32 @@ class KNNHook(Hook):
         Args:
             runner (Runner): The runner of the training.
         """
-        epoch = runner.epoch + 1
-        if self._off:
+        if self._off or counts_iterations(runner):
             return
+        epoch = runner.epoch + 1
         if epoch % self.interval == 0 or epoch == runner.max_epochs:
             self._evaluate(runner, epoch)
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        """Likewise in a loop that counts iterations only.
+
+        Args:
+            runner (Runner): The runner of the training.
+            batch_idx (int): Number of the iteration.
+            data_batch (dict, optional): Not used. Defaults to None.
+            outputs (dict, optional): Not used. Defaults to None.
+        """
+        if self._off or not counts_iterations(runner):
+            return
+        done = runner.iter + 1
+        iterations = iterations_per_epoch(runner.train_dataloader)
+        if (done % (iterations * self.interval) == 0
+                or done == runner.max_iters):
+            self._evaluate(runner, -(-done // iterations))
 
     def _stay_off(self, runner: Runner, reason: str) -> None:
         self._off = True

@@ -10,11 +10,15 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
+from sbam_mm.models.progress import clock
+
 
 class Centre(nn.Module):
     """A moving average of the teacher's logits, over all processes.
 
-    Starts at zero. It is a buffer: checkpoints hold it.
+    Starts at zero. It is a buffer: checkpoints hold it. With gradient
+    accumulation it moves once per step of the optimizer, to the mean over the
+    micro-batches, all of which are centred alike.
 
     Args:
         dim (int): Prototypes, K.
@@ -31,6 +35,7 @@ class Centre(nn.Module):
         tensor([1., 0.])
     """
     value: Tensor
+    pending: Tensor
 
     def __init__(self, dim: int, momentum: float = 0.9):
         super().__init__()
@@ -40,6 +45,10 @@ class Centre(nn.Module):
                 f'got {momentum}; DINO uses 0.9.')
         self.momentum = momentum
         self.register_buffer('value', torch.zeros(dim))
+        # Sum over the micro-batches of a step; between steps it is empty, so
+        # checkpoints need none.
+        self.register_buffer('pending', torch.zeros(dim), persistent=False)
+        self.batches = 0
 
     def extra_repr(self) -> str:
         return f'dim={len(self.value)}, momentum={self.momentum}'
@@ -47,14 +56,28 @@ class Centre(nn.Module):
     @torch.no_grad()
     def update(self, mean: Tensor) -> None:
         """Move towards the mean of this batch's logits, (K,)."""
-        if self.training:
-            mean = mean.float().clone()
-            all_reduce(mean, op='mean')
-            self.value.lerp_(mean, 1 - self.momentum)
+        if not self.training:
+            return
+        now = clock()
+        mean = mean.float().clone()
+        if now.accumulation > 1:
+            if now.step_begins:
+                self.pending.zero_()
+                self.batches = 0
+            self.pending += mean
+            self.batches += 1
+            if not now.step_ends:
+                return
+            mean = self.pending / self.batches
+        all_reduce(mean, op='mean')
+        self.value.lerp_(mean, 1 - self.momentum)
 
 
 class TeacherTemperature:
     """The teacher's temperature: a straight line, then constant.
+
+    As the official code's ``linspace(start, end, epochs)``: a warm-up of one
+    epoch is at ``start``.
 
     Args:
         start (float): In the first epoch. Defaults to 0.04.
@@ -83,9 +106,11 @@ class TeacherTemperature:
         self.epochs = epochs
 
     def __call__(self, epoch: int) -> float:
+        if epoch < 0 or epoch == 0 < self.epochs:
+            return self.start
         if epoch >= self.epochs - 1:
             return self.end
-        share = max(epoch, 0) / (self.epochs - 1)
+        share = epoch / (self.epochs - 1)
         return self.start + share * (self.end - self.start)
 
 

@@ -19,6 +19,12 @@ def masked_mean(values: Tensor,
     the whole batch. The value on one rank is its share; the mean over the
     ranks is the loss.
 
+    It is not exact over the micro-batches of gradient accumulation: each is
+    divided by its own weight before the next one's is known, so that with
+    per-image ratios a micro-batch of few masked tokens weighs as much as one
+    of many. With the same number in every image, or ``reduction='sample'``,
+    the two agree.
+
     Args:
         values (Tensor): Loss of each token, (B, L).
         masked (Tensor): Boolean (B, L), True = counts.

@@ -7,12 +7,11 @@ Pretraining*, ECCV 2022. Agrees with the official code's numbers.
 from typing import Dict, NamedTuple, Optional, Tuple
 
 import torch.nn.functional as F
-from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.losses import masked_mean
-from sbam_mm.models.progress import training_progress
+from sbam_mm.models.progress import clock
 from sbam_mm.registry import MODELS, build_part
 
 from .momentum_target import MomentumTargetMAE
@@ -165,10 +164,9 @@ class BootMAE(MomentumTargetMAE):
 
     def ramped_weight(self) -> float:
         """The feature loss's weight in this epoch; full outside a runner."""
-        epochs = MessageHub.get_current_instance().get_info('max_epochs', 0)
-        grown = self.ramp * epochs
-        _, epoch = training_progress()
-        share = min((1 + epoch) / grown, 1.) if grown else 1.
+        now = clock()
+        grown = self.ramp * now.epochs
+        share = min((1 + now.epoch) / grown, 1.) if grown else 1.
         return self.feature_weight * share
 
 

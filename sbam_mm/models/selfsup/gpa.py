@@ -7,12 +7,12 @@ Masked Image Modeling*, ACM MM 2024, section 3.3.
 from typing import Dict, Optional, Tuple
 
 import torch
-from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from sbam_mm.masking import AttentionSalience, TokenMask, check_needs
 from sbam_mm.models.losses import masked_mean, standardize
 from sbam_mm.models.necks import MAEDecoder, ScoreDecoder
+from sbam_mm.models.progress import clock
 from sbam_mm.registry import MODELS, build_part
 
 from .base import REMEDIES
@@ -40,8 +40,9 @@ class GPAFeature(MAE):
     holds in each. The other readings are variants:
 
     - "paper": both losses in every step, on masked patches.
-    - "alternate": the two losses take turns, step by step, beginning with the
-      pixels; Eq. 8 is then what two steps minimise together.
+    - "alternate": the two losses take turns, step by step of the optimizer,
+      beginning with the pixels; Eq. 8 is then what two steps minimise
+      together.
     - "code": the official code. Both losses in every step, attention on all
       patches. The second decoder runs in the last quarter of the training
       only; before, the mean channel of what enters the decoder blocks is the
@@ -157,8 +158,8 @@ class GPAFeature(MAE):
         """Which losses this step has: (pixels, attention)."""
         if self.variant != 'alternate':
             return True, True
-        step = MessageHub.get_current_instance().get_info('iter', 0)
-        return step % 2 == 0, step % 2 == 1
+        odd = clock().step % 2 == 1
+        return not odd, odd
 
     def attention_loss(self, full: Tensor, scores: Tensor,
                        token_mask: TokenMask, progress: float) -> Tensor:
