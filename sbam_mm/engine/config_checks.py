@@ -9,6 +9,7 @@ from mmengine.registry import (
     FUNCTIONS,
     OPTIM_WRAPPERS,
     OPTIMIZERS,
+    PARAM_SCHEDULERS,
     DefaultScope,
     Registry,
 )
@@ -90,7 +91,43 @@ def check_training(cfg: Config) -> None:
                 with registry.switch_scope_and_registry(None) as found:
                     if found.get(wanted) is None:
                         raise ValueError(unknown_name(wanted, found))
+        for number, one in enumerate(_schedulers(options)):
+            with PARAM_SCHEDULERS.switch_scope_and_registry(None) as found:
+                check_scheduler(one, f'param_scheduler.{number}', found)
     check_options(options.get('model') or {})
+
+
+def _schedulers(options: dict) -> list:
+    found = options.get('param_scheduler') or []
+    return [found] if isinstance(found, dict) else found
+
+
+def check_scheduler(options: dict, place: str, registry: Registry) -> None:
+    """Stop at a schedule that mmengine could not build.
+
+    It may be dropped where it is shorter than an iteration, and would then
+    never be looked at.
+
+    Args:
+        options (dict): Of the config.
+        place (str): In the config.
+        registry (Registry): That knows the schedules.
+
+    Raises:
+        ValueError: One sentence.
+    """
+    made = registry.get(options['type'])
+    if made is None:
+        raise ValueError(unknown_name(options['type'], registry))
+    known = [*options_of(made), 'type', '_scope_', 'convert_to_iter_based',
+             'epoch_length']
+    for option in options:
+        if option not in known:
+            raise ValueError(unknown_option(options['type'], option, made))
+    begin, end = options.get('begin', 0), options.get('end')
+    if end is not None and not 0 <= begin < end:
+        raise ValueError(f'{place} lasts from {begin} to {end}; let it end '
+                         'after it begins.')
 
 
 def check_options(model: Any) -> None:

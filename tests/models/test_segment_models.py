@@ -64,12 +64,15 @@ def crops(side=32, count=8):
 
 def mae(backbone=None, kind=MAE, **options):
     torch.manual_seed(0)
+    encoder = dict(type=VIT, **(backbone or GUIDED))
+    patch_size = encoder['patch_size']
     model = kind(
-        backbone=dict(type=VIT, **(backbone or GUIDED)),
+        backbone=encoder,
         neck=dict(
             type='sbam_mm.MAEDecoder', embed_dim=24, decoder_embed_dim=16,
-            decoder_depth=1, decoder_num_heads=2, img_size=32, patch_size=8),
-        head=dict(type='sbam_mm.PixelHead', patch_size=8),
+            decoder_depth=1, decoder_num_heads=2, img_size=32,
+            patch_size=patch_size),
+        head=dict(type='sbam_mm.PixelHead', patch_size=patch_size),
         **options)
     model.init_weights()
     return model

@@ -98,6 +98,38 @@ def segments_for(encoder: nn.Module,
     return torch.cat(maps) if maps else None
 
 
+def check_sizes(encoder: nn.Module, neck: Optional[nn.Module],
+                head: Optional[nn.Module]) -> None:
+    """Stop unless width and patch size are one from encoder to loss.
+
+    Args:
+        encoder, neck, head (nn.Module): Built parts of a model.
+
+    Raises:
+        ValueError: With the option to change.
+    """
+    rate = getattr(encoder, 'drop_path_rate', 0.)
+    if not 0 <= rate < 1:
+        raise ValueError('backbone.drop_path_rate is a share in [0, 1), got '
+                         f'{rate}.')
+    if min(getattr(encoder, 'patch_resolution', None) or (1, )) < 1:
+        raise ValueError(
+            f'backbone.img_size={encoder.img_size} has no room for a patch '
+            f'of {encoder.patch_size} pixels; correct one of them.')
+    width = getattr(encoder, 'embed_dims', None)
+    wanted = getattr(getattr(neck, 'decoder_embed', None), 'in_features', None)
+    if isinstance(width, int) and wanted not in (None, width):
+        raise ValueError(f'neck.embed_dim={wanted} is not the width of the '
+                         f'encoder, {width}; set neck.embed_dim={width}.')
+    patch = getattr(encoder, 'patch_size', None)
+    for name, part in (('neck', neck), ('head', head)):
+        wanted = getattr(part, 'patch_size', None)
+        if isinstance(patch, int) and wanted not in (None, patch):
+            raise ValueError(
+                f'{name}.patch_size={wanted} is not that of the encoder, '
+                f'{patch}; set {name}.patch_size={patch}.')
+
+
 class MaskedImageModel(BaseSelfSupervisor):
     """A self-supervised method with an exchangeable masker.
 
@@ -165,6 +197,8 @@ class MaskedImageModel(BaseSelfSupervisor):
                 'backbone.layer_cfgs) for pre-training.')
         self.masker = masker
         check_channels(self)
+        check_sizes(self.backbone, self.neck if self.with_neck else None,
+                    self.head if self.with_head else None)
 
     @property
     def provides(self) -> FrozenSet[str]:
