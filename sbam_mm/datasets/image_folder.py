@@ -1,7 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A folder of images that survives what real folders contain."""
 import logging
-import os
 import os.path as osp
 import sys
 from collections.abc import Callable, Sequence

@@ -145,24 +145,6 @@ def load_images(paths: Iterable[Union[str, Path]],
     return images
 
 
-def as_picture(image: np.ndarray) -> np.ndarray:
-    """Three channels to show: the first three, or the first one as grey.
-
-    Args:
-        image (np.ndarray): (H, W, C).
-
-    Returns:
-        np.ndarray: (H, W, 3).
-
-    Example:
-        >>> as_picture(np.zeros((2, 2, 13), np.uint8)).shape
-        (2, 2, 3)
-    """
-    if image.shape[2] < 3:
-        return image[..., :1].repeat(3, axis=2)
-    return image[..., :3]
-
-
 def center_crop(image: np.ndarray, size: Union[int, Tuple[int, int]]
                 ) -> np.ndarray:
     """Resize the largest centred crop of the wanted shape.
