@@ -17,14 +17,16 @@ from .transforms import (
     MultiView,
     PixelShift,
     RandomResizedCrop,
+    Resize,
+    ResizeEdge,
 )
 
 __all__ = [
     'DatasetMark', 'EncodedImage', 'Felzenszwalb', 'ImageFolder',
     'ImageSource', 'ImagesOnDevice', 'LoadAttentionMap', 'LoadLabelMap',
     'LoadPartMap', 'LoadRandomResizedCrop', 'LoadSegments', 'MapVersions',
-    'MultiView', 'PixelShift', 'RandomResizedCrop', 'SAM', 'SegmentMaps',
-    'SegmentWriter', 'StoredMaps', 'TorchvisionImages',
+    'MultiView', 'PixelShift', 'RandomResizedCrop', 'Resize', 'ResizeEdge',
+    'SAM', 'SegmentMaps', 'SegmentWriter', 'StoredMaps', 'TorchvisionImages',
     'UnreadableImagesError', 'decode_image', 'find_image_source',
     'flat_collate', 'save_maps', 'whole_batch'
 ]
