@@ -158,6 +158,26 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == 'RGB' else image.convert('RGB')
 
 
+def why_unreadable(error: Exception, path: str = '') -> str:
+    """What is said of a file that could not be read.
+
+    Args:
+        error (Exception): What reading or decoding raised.
+        path (str): Of the file, which the sentence names itself. Defaults
+            to ''.
+
+    Example:
+        >>> why_unreadable(FileNotFoundError(2, 'No such file', 'a.jpg'))
+        'No such file'
+    """
+    if isinstance(error, UnidentifiedImageError):
+        return 'no image of a known format'
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error).replace(path, '') if path else str(error)
+    return text.strip() or repr(error)
+
+
 class EncodedImage:
     """An image file whose size is known and whose pixels are not yet.
 

@@ -22,6 +22,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from sbam_mm.arguments import KeyValues
+from sbam_mm.datasets.tree import printable
 
 
 class LaunchParser(argparse.ArgumentParser):
@@ -109,6 +110,15 @@ def load_config(path: str,
             'and paths are relative to the current directory.')
     if data_root is not None:
         os.environ['DATA_ROOT'] = osp.abspath(osp.expanduser(data_root))
+    root = os.environ.get('DATA_ROOT', '')
+    try:
+        root.encode()
+    except UnicodeEncodeError as error:
+        # Files in it may have any name, but a config is text.
+        raise LaunchError(
+            f'The name of the data folder {printable(root)} is no UTF-8, '
+            'which a config cannot hold; rename it, or give a symbolic link '
+            'to it.') from error
     cfg = Config.fromfile(path)
     if data_root is not None and 'DATA_ROOT' not in cfg.env_variables:
         raise LaunchError(
