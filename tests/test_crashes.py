@@ -180,6 +180,7 @@ def test_killed_and_resumed_equals_uninterrupted(
             training.wait()
             kills += 1
     equal(finish(config, killed), through)
+    print(f"{base}: {kills} SIGKILLs, bit-equal")
     assert kills >= 6  # with those of two processes over 20
     # One checkpoint, and nothing half-written.
     assert [path.name for path in killed.glob('*epoch_*')] == [

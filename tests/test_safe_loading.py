@@ -238,3 +238,30 @@ def test_checkpoints_given_to_a_tool(command, run, tmp_path, mark):
         args = [arg.replace(word, str(value)) if word in arg.split('/')
                 else arg for arg in args]
     refuses(call_tool(tool, *args))
+
+
+def test_runs_that_are_gone_on_with(run, tmp_path, mark):
+    """Quickstart's finished runs, a grid's, evaluate's fine-tuning."""
+    place = tmp_path / 'quick'
+    for name in ('random', 'sbam'):
+        evil_copy(run, place / f'images-16images-1epochs-seed0/{name}'
+                  '/epoch_1.pth', 'in_exec', mark)
+    refuses(call_tool('quickstart', '--data', run / 'images', '--work-dir',
+                      place, '--epochs', 1))
+
+    tuning = ('evaluate', run / 'work' / 'epoch_1.pth', '--config',
+              run / 'config.py', '--data', run / 'images', '--out',
+              tmp_path / 'out', '--workers', 0, '--protocol', 'finetune',
+              '--set', 'finetune.epochs=1')
+    assert call_tool(*tuning).code == 0
+    (tmp_path / 'out' / 'results.json').unlink()
+    tuned, = tmp_path.glob('out/finetune-*/epoch_1.pth')
+    evil_copy(run, tuned, 'in_exec', mark)
+    refuses(call_tool(*tuning))
+
+    grid = tmp_path / 'grid'
+    evil_copy(run, grid / 'random/ratio0.5/seed0/epoch_1.pth', 'in_exec', mark)
+    ended = call_tool('run_grid', '--config', run / 'config.py', '--maskers',
+                      'random', '--ratios', '0.5', '--seeds', '0',
+                      '--work-dir', grid)
+    assert ended.code == 1 and 'could run code' in ended.out

@@ -21,7 +21,6 @@ from rich.progress import track  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.datasets import (  # noqa: E402
     ImageFolder,
-    UnreadableImagesError,
 )
 
 

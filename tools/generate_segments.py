@@ -31,7 +31,6 @@ from typing import Any, List, Tuple
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-import mmengine.fileio as fileio  # noqa: E402
 import numpy as np  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 from rich.progress import track  # noqa: E402
@@ -56,6 +55,7 @@ from sbam_mm.datasets.stored_maps import DatasetMark  # noqa: E402
 from sbam_mm.datasets.transforms import nearest_crop  # noqa: E402
 from sbam_mm.datasets.transforms.follow import WHOLE  # noqa: E402
 from sbam_mm.datasets.transforms.load_maps import sides  # noqa: E402
+from sbam_mm.datasets.tree import read_regular_file  # noqa: E402
 from sbam_mm.registry import DATASETS  # noqa: E402
 
 
@@ -139,13 +139,17 @@ def parse_shard(text: str) -> Tuple[int, int]:
 def image_and_checksum(dataset: Any,
                        index: int) -> Tuple[np.ndarray | None, int]:
     """An image, RGB, or None if it is unreadable, and its file's checksum."""
+    from sbam_mm.visualization.pixels import as_picture
     info = dataset.prepare_data(index)
-    image = None if info is None else np.ascontiguousarray(
-        info['img'][..., ::-1])
+    image = None if info is None else info['img']
+    if image is not None:
+        # Of other channels than BGR the back-ends see what is drawn.
+        image = np.ascontiguousarray(
+            image[..., ::-1] if image.shape[2] == 3 else as_picture(image))
     try:
-        content = fileio.get(
+        content = read_regular_file(
             dataset.get_data_info(index)['img_path'],
-            backend_args=getattr(dataset, 'backend_args', None))
+            getattr(dataset, 'backend_args', None))
     except OSError:
         # No file, so that nothing can be compared later: any number but 0.
         content = b'' if image is None else image.tobytes()

@@ -212,7 +212,7 @@ def run(args: argparse.Namespace) -> List[Path]:
         configs.append(masker_config('random'))
     maskers = labelled_maskers(configs, [args.ratio])
     decoding = decoding_in(config) if config else {}
-    files = find_images(args.images)[:args.limit]
+    files = find_images(args.images, **decoding)[:args.limit]
 
     runs: List[Values] = []
     for model, seeds in models(args, config):

@@ -38,6 +38,7 @@ from sbam_mm.evaluation.attention_selection import (  # noqa: E402
     rank_heads,
     recall_of_heads,
 )
+from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
 from sbam_mm.evaluation.object_masks import (  # noqa: E402
     find_images,
     read_object_masks,
@@ -58,6 +59,7 @@ from sbam_mm.visualization import (  # noqa: E402
     vit_base,
 )
 from sbam_mm.visualization.heads import heads_figure  # noqa: E402
+from sbam_mm.visualization.models import read_config  # noqa: E402
 from sbam_mm.visualization.pixels import to_inputs  # noqa: E402
 from sbam_mm.visualization.report import collect_versions  # noqa: E402
 
@@ -102,15 +104,15 @@ def parse_args() -> argparse.Namespace:
 
 
 def annotated_images(
-        args: argparse.Namespace, size: Tuple[int, int],
-        patch: int) -> Tuple[dict, Tensor]:
+        args: argparse.Namespace, size: Tuple[int, int], patch: int,
+        decoding: dict) -> Tuple[dict, Tensor]:
     """Pictures by name, as the model sees them, and annotated patches."""
     masks = read_object_masks(args.annotations)
     images, found = {}, []
-    files = find_images(args.images)
+    files = find_images(args.images, **decoding)
     for file in files:
         try:
-            image = load_image(file)
+            image = load_image(file, **decoding)
         except ValueError as error:
             if len(files) == 1:
                 raise
@@ -175,7 +177,9 @@ def run(args: argparse.Namespace) -> List[Path]:
     vit = model.backbone if teacher is None else teacher.vit
     patch = model.backbone.patch_size
     height, width = map(int, model.backbone.img_size)
-    images, annotated = annotated_images(args, (height, width), patch)
+    images, annotated = annotated_images(
+        args, (height, width), patch,
+        decoding_in(read_config(args.config)) if args.config else {})
     length = annotated.shape[1]
     number = masked_count(args, length)
     recall, best, column, scores = measure(

@@ -17,6 +17,8 @@ from .transforms import (
     MultiView,
     PixelShift,
     RandomResizedCrop,
+    Resize,
+    ResizeEdge,
 )
 from .whole_steps import WholeSteps
 
@@ -24,8 +26,8 @@ __all__ = [
     'DatasetMark', 'EncodedImage', 'Felzenszwalb', 'ImageFolder',
     'ImageSource', 'ImagesOnDevice', 'LoadAttentionMap', 'LoadLabelMap',
     'LoadPartMap', 'LoadRandomResizedCrop', 'LoadSegments', 'MapVersions',
-    'MultiView', 'PixelShift', 'RandomResizedCrop', 'SAM', 'SegmentMaps',
-    'SegmentWriter', 'StoredMaps', 'TorchvisionImages',
+    'MultiView', 'PixelShift', 'RandomResizedCrop', 'Resize', 'ResizeEdge',
+    'SAM', 'SegmentMaps', 'SegmentWriter', 'StoredMaps', 'TorchvisionImages',
     'UnreadableImagesError', 'WholeSteps', 'decode_image',
     'find_image_source', 'flat_collate', 'save_maps', 'whole_batch'
 ]

@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Image files to pixels: all of them, or those of a crop."""
 import io
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -136,9 +136,9 @@ def _deep_png(file: Image.Image, content: bytes, channels: int,
     """Colour of 16 bits, of which Pillow keeps 8."""
     # It notices a file that is cut short, which OpenCV fills up.
     file.load()
-    values = cv2.imdecode(
+    values: Any = cv2.imdecode(
         np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    order = [2, 1, 0, 3][:values.shape[-1]] if values.ndim == 3 else ...
+    order: Any = [2, 1, 0, 3][:values.shape[-1]] if values.ndim == 3 else ...
     turn = file.getexif().get(ExifTags.Base.Orientation, 1)
     return to_levels(
         upright(
@@ -156,6 +156,26 @@ def _upright(file: Image.Image) -> Image.Image:
 def _rgb(image: Image.Image) -> Image.Image:
     # Pillow copies what needs no conversion.
     return image if image.mode == 'RGB' else image.convert('RGB')
+
+
+def why_unreadable(error: Exception, path: str = '') -> str:
+    """What is said of a file that could not be read.
+
+    Args:
+        error (Exception): What reading or decoding raised.
+        path (str): Of the file, which the sentence names itself. Defaults
+            to ''.
+
+    Example:
+        >>> why_unreadable(FileNotFoundError(2, 'No such file', 'a.jpg'))
+        'No such file'
+    """
+    if isinstance(error, UnidentifiedImageError):
+        return 'no image of a known format'
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error).replace(path, '') if path else str(error)
+    return text.strip() or repr(error)
 
 
 class EncodedImage:

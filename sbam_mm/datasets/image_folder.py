@@ -17,7 +17,7 @@ from rich.progress import track
 from sbam_mm.registry import DATASETS
 
 from .class_lists import CLASS_LISTS
-from .decoding import EncodedImage, decode_image
+from .decoding import EncodedImage, decode_image, why_unreadable
 from .levels import ValueRange, check_decoding
 from .transforms.alignment import check_alignment
 from .transforms.any_channels import for_any_channels
@@ -497,8 +497,7 @@ class ImageFolder(CustomDataset):
                          error: Exception) -> None:
         if self._state[index] != _UNREADABLE:
             self._state[index] = _UNREADABLE
-            reason = str(error).replace(path, '').strip() or repr(error)
-            self._reason = reason
+            reason = self._reason = why_unreadable(error, path)
             print_log(
                 f'Skipped an unreadable image: {printable(path)} ({reason})',
                 logger='current',

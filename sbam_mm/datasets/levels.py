@@ -207,7 +207,8 @@ def read_tiff(content: bytes,
         check_size(int(np.prod(series.shape)) // channels)
         tag = series.keyframe.tags.get('Orientation')
         # A strip outside the file would be read as zeros.
-        for page in series.pages:
+        pages: list[Any] = [page for page in series.pages if page]
+        for page in pages:
             end = max(map(sum, zip(page.dataoffsets, page.databytecounts)),
                       default=0)
             if end > len(content):

@@ -9,10 +9,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import mmengine.fileio as fileio
 import numpy as np
 
 from .stored_maps import StoredMaps
+from .tree import read_regular_file
 
 
 def checksum(content: bytes) -> int:
@@ -96,7 +96,7 @@ class SegmentMaps(StoredMaps):
         if self.checksums is None:
             return False
         try:
-            content: Any = fileio.get(str(img_path), backend_args=backend_args)
+            content: Any = read_regular_file(str(img_path), backend_args)
         except (FileNotFoundError, NotADirectoryError):
             return False
         if checksum(content) != self.checksums[index]:

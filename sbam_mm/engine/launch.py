@@ -28,11 +28,11 @@ from mmengine.runner import Runner
 
 from sbam_mm.arguments import KeyValues, add_trust
 from sbam_mm.config_files import read_config
+from sbam_mm.datasets.tree import printable
 
 from .last_checkpoint import last_checkpoint
 from .orphans import end_with_launcher
 from .run_lock import RunLock
-
 from .schedule import whole_steps
 
 
@@ -187,6 +187,15 @@ def load_config(path: str,
     """
     if data_root is not None:
         os.environ['DATA_ROOT'] = osp.abspath(osp.expanduser(data_root))
+    root = os.environ.get('DATA_ROOT', '')
+    try:
+        root.encode()
+    except UnicodeEncodeError as error:
+        # Files in it may have any name, but a config is text.
+        raise LaunchError(
+            f'The name of the data folder {printable(root)} is no UTF-8, '
+            'which a config cannot hold; rename it, or give a symbolic link '
+            'to it.') from error
     cfg = read_config(path)
     if data_root is not None and 'DATA_ROOT' not in cfg.env_variables:
         raise LaunchError(

@@ -8,7 +8,6 @@ from mmengine._strategy import BaseStrategy
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-
 # Their first value stays behind where they have no second one.
 WARM_UP = ('start_factor', 'factor')
 

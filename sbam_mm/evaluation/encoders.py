@@ -123,7 +123,7 @@ def recipe_of(config: Union[str, Path, Config, None] = None,
         backbone: Dict[str, Any] = dict(
             type='MaskedViT', arch=arch, img_size=size or 224,
             patch_size=patch)
-        normalise = dict(IMAGENET)
+        normalise: Dict[str, Any] = dict(IMAGENET)
     else:
         cfg = (config if isinstance(config, Config) else
                read_model_config(config))
@@ -172,13 +172,13 @@ def decoding_in(cfg: Config) -> Dict[str, Any]:
     channels = backbone.get('in_channels', 3)
     if channels != 3:
         found['channels'] = channels
-    dataset = (cfg.get('train_dataloader') or {}).get('dataset') or {}
+    dataset: Any = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     while dataset.get('dataset') or dataset.get('images'):
         dataset = dataset.get('dataset') or dataset.get('images')
     if dataset.get('value_range') is not None:
         found['value_range'] = [
             list(each) if isinstance(each, (list, tuple)) else each
-            for each in dataset.value_range
+            for each in dataset['value_range']
         ]
     return found
 

@@ -153,9 +153,10 @@ def read_image_set(root: Union[str, Path],
     if not folder.is_dir():
         raise ValueError(f'the data folder {folder} does not exist; correct '
                          '--data.')
+    is_tiny = (folder / 'val' / 'val_annotations.txt').is_file()
     images = _torchvision(folder) or (
-        _tiny_imagenet(folder) if (folder / 'val' / 'val_annotations.txt'
-                                   ).is_file() else _class_folders(folder, endings))
+        _tiny_imagenet(folder) if is_tiny else
+        _class_folders(folder, endings))
     if classes is not None:
         images = images.restrict(
             CLASS_LISTS.get(str(classes))

@@ -274,12 +274,15 @@ def read_object_masks(path: Union[str, Path]) -> ObjectMasks:
     return PngMasks(path) if Path(path).is_dir() else CocoMasks(path)
 
 
-def find_images(paths: Sequence[Union[str, Path]]) -> List[Path]:
+def find_images(paths: Sequence[Union[str, Path]],
+                **decoding: Any) -> List[Path]:
     """Image files, and those in folders.
 
     Args:
         paths (Sequence[str or Path]): Files, and folders that are not
             searched deeper.
+        **decoding: ``channels`` and ``value_range`` of the images, with which
+            ``.npy`` files count.
 
     Returns:
         list[Path]: Those of a folder in the order of their names.
@@ -290,7 +293,8 @@ def find_images(paths: Sequence[Union[str, Path]]) -> List[Path]:
     files: List[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            files += image_files(path, SUFFIXES, deep=False)
+            files += image_files(
+                path, SUFFIXES + ('.npy', ) * bool(decoding), deep=False)
         elif path.is_file():
             files.append(path)
         else:

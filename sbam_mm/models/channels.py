@@ -57,7 +57,7 @@ class SelfSupDataPreprocessor(_Preprocessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """As mmpretrain's."""
-        swap = self._channel_conversion
+        swap: bool = self._channel_conversion  # type: ignore[has-type]
         self._channel_conversion = swap and _channels(data) == 3
         try:
             return super().forward(data, training)

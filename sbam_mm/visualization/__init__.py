@@ -23,13 +23,13 @@ from .named_maskers import (
 )
 from .output import save_figure
 from .photographs import (
-    as_picture,
     center_crop,
     load_image,
     load_images,
     photograph,
     photographs,
 )
+from .pixels import as_picture
 from .reconstruction import reconstruct_images, reconstruction_figure
 from .report import RunResult, build_report, summarise
 

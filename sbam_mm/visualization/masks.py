@@ -12,8 +12,8 @@ from sbam_mm.masking import MaskingContext, TokenMask
 
 from .named_maskers import labelled_maskers
 from .output import Cell, picture_grid
-from .photographs import as_picture, center_crop
-from .pixels import heat_map, hide_patches, to_inputs
+from .photographs import center_crop
+from .pixels import as_picture, heat_map, hide_patches, to_inputs
 
 # More columns than this are not legible on a page.
 MAX_COLUMNS = 7

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable, Optional, Tuple, Union
 import numpy as np
 from PIL import Image, ImageOps
 
-from sbam_mm.datasets.decoding import decode_image
+from sbam_mm.datasets.decoding import decode_image, why_unreadable
 from sbam_mm.datasets.levels import ValueRange
 from sbam_mm.datasets.tree import printable, read_regular_file
 
@@ -102,7 +102,7 @@ def load_image(path: Union[str, Path],
         pixels = decode_image(
             read_regular_file(str(path)), channels, value_range)
     except Exception as error:  # Pillow raises many kinds for broken files
-        reason = str(error).replace(str(path), '').strip() or repr(error)
+        reason = why_unreadable(error, str(path))
         raise ValueError(
             f'the image {printable(path)} cannot be read ({reason}); it is '
             'damaged or no such image, so convert it or leave it out.'
@@ -143,24 +143,6 @@ def load_images(paths: Iterable[Union[str, Path]],
     if problem is not None and not images:
         raise problem
     return images
-
-
-def as_picture(image: np.ndarray) -> np.ndarray:
-    """Three channels to show: the first three, or the first one as grey.
-
-    Args:
-        image (np.ndarray): (H, W, C).
-
-    Returns:
-        np.ndarray: (H, W, 3).
-
-    Example:
-        >>> as_picture(np.zeros((2, 2, 13), np.uint8)).shape
-        (2, 2, 3)
-    """
-    if image.shape[2] < 3:
-        return image[..., :1].repeat(3, axis=2)
-    return image[..., :3]
 
 
 def center_crop(image: np.ndarray, size: Union[int, Tuple[int, int]]

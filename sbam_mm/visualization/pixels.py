@@ -53,6 +53,24 @@ def to_pixels(model, inputs: Tensor) -> np.ndarray:
     return pixels.permute(0, 2, 3, 1).cpu().numpy()
 
 
+def as_picture(image: np.ndarray) -> np.ndarray:
+    """Three channels to show: the first three, or the first one as grey.
+
+    Args:
+        image (np.ndarray): (H, W, C).
+
+    Returns:
+        np.ndarray: (H, W, 3).
+
+    Example:
+        >>> as_picture(np.zeros((2, 2, 13), np.uint8)).shape
+        (2, 2, 3)
+    """
+    if image.shape[2] < 3:
+        return image[..., :1].repeat(3, axis=2)
+    return image[..., :3]
+
+
 def spread(cells: np.ndarray, shape: Tuple[int, ...]) -> np.ndarray:
     """Repeat each cell of a patch grid over the pixels of its patch.
 
@@ -86,6 +104,7 @@ def hide_patches(image: np.ndarray,
     Returns:
         np.ndarray: RGB, uint8, (H, W, 3).
     """
+    image = as_picture(image)
     drawn = np.where(
         spread(hidden, image.shape)[..., None], np.array(GREY, np.uint8),
         image)
@@ -133,6 +152,7 @@ def heat_map(image: np.ndarray,
     Returns:
         np.ndarray: RGB, uint8, (H, W, 3).
     """
+    image = as_picture(image)
     colours = colormaps['inferno'](
         spread(scores, image.shape)**gamma)[..., :3]
     grey = (image / 255).mean(axis=2, keepdims=True)

@@ -11,8 +11,13 @@ from sbam_mm.masking import TokenMask
 
 from .masks import mask_grids, mask_images
 from .output import picture_grid
-from .photographs import as_picture
-from .pixels import hide_patches, paste_visible, to_inputs, to_pixels
+from .pixels import (
+    as_picture,
+    hide_patches,
+    paste_visible,
+    to_inputs,
+    to_pixels,
+)
 
 NORM_PIX_NOTE = ('The model predicts each patch without its mean and '
                  'contrast; both are taken from the true patch.')

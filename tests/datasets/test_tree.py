@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import socket
+import zlib
 
 import numpy as np
 import pytest
@@ -136,8 +137,9 @@ def test_what_is_no_readable_file_is_skipped_and_logged(tmp_path, log):
     except OSError:  # the path is longer than a socket's may be
         pass
     bomb = bytearray(png())
-    # 50,000 x 50,000 pixels in the header.
+    # 50,000 x 50,000 pixels in the header, with its checksum.
     bomb[16:24] = (50000).to_bytes(4, 'big') * 2
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, 'big')
     write(folder / 'bomb.png', bytes(bomb))
     strange = os.fsencode(folder) + b'/caf\xe9.png'
     with open(strange, 'wb') as file:
@@ -154,6 +156,7 @@ def test_what_is_no_readable_file_is_skipped_and_logged(tmp_path, log):
     assert 'pipe.png' in log.text
     assert 'Skipped an unreadable image: ' in log.text
     assert 'bad\\xe9.png' in log.text
+    assert 'decompression bomb' in log.text
     log.text.encode()  # may be printed
     assert read_image_source(str(root)).num_classes == 2
 
@@ -216,3 +219,15 @@ def test_order_is_that_of_the_names(tmp_path):
     assert [p.relative_to(tmp_path).as_posix()
             for p in image_files(tmp_path)] == ['a/0/1.png', 'a/z.png',
                                                 'a.png', 'b.png']
+
+
+@pytest.mark.unit
+def test_a_jpeg_bomb_is_refused_before_it_is_cut():
+    from sbam_mm.datasets import EncodedImage
+    buffer = io.BytesIO()
+    Image.new('RGB', (16, 16)).save(buffer, 'jpeg')
+    content = bytearray(buffer.getvalue())
+    start = content.index(b'\xff\xc0') + 5
+    content[start:start + 4] = (65000).to_bytes(2, 'big') * 2
+    with pytest.raises(Image.DecompressionBombError):
+        EncodedImage(bytes(content))

@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .alignment import check_alignment
+from .any_channels import Resize, ResizeEdge
 from .crop import RandomResizedCrop
 from .follow import (
     area_crop,
@@ -16,9 +17,8 @@ from .multi_view import MultiView
 from .pixel_shift import PixelShift
 
 __all__ = [
-    'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
-    'LoadRandomResizedCrop', 'LoadSegments', 'MultiView', 'PixelShift',
-    'RandomResizedCrop', 'area_crop', 'attention_loaders', 'check_alignment',
-    'flip_along', 'majority_crop', 'nearest_crop', 'read_label_map',
-    'seen_box'
+    'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap', 'LoadRandomResizedCrop',
+    'LoadSegments', 'MultiView', 'PixelShift', 'RandomResizedCrop', 'Resize',
+    'ResizeEdge', 'area_crop', 'attention_loaders', 'check_alignment',
+    'flip_along', 'majority_crop', 'nearest_crop', 'read_label_map', 'seen_box'
 ]

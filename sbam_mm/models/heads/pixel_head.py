@@ -131,8 +131,9 @@ class PixelHead(BaseModule):
                 f'the decoder predicts {prediction.shape[-1]} values for each '
                 f'patch, of which {self.patch_size} x {self.patch_size} '
                 f'pixels have {target.shape[-1]}: set in_channels='
-                f'{target.shape[-1] // self.patch_size**2} of model.neck, and '
-                'one patch_size everywhere.')
+                f'{target.shape[-1] // self.patch_size**2} of model.neck '
+                f'(CAE: out_dims={target.shape[-1]}), and one patch_size '
+                'everywhere.')
         difference = prediction.float() - target
         return CRITERIA[self.criterion](difference).mean(dim=-1)
 
