@@ -95,3 +95,12 @@ def test_data_root_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv('DATA_ROOT', '/somewhere/imagenet')
     cfg = Config.fromfile(ROOT / 'configs/sbam_mae_vitl_800e.py')
     assert cfg.train_dataloader.dataset.data_root == '/somewhere/imagenet'
+
+
+@pytest.mark.parametrize(
+    'path', [p for p in CONFIGS if p.parent.name in ('mmseg', 'mmdet')],
+    ids=lambda path: path.name)
+def test_dense_runs_drop_other_paths_on_every_rank(path):
+    """They have no EpochSeedHook, which seeds ranks apart elsewhere."""
+    cfg = Config.fromfile(path)
+    assert cfg.randomness.diff_rank_seed

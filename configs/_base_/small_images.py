@@ -78,7 +78,6 @@ custom_hooks = _base_.custom_hooks + [
         type='sbam_mm.KNNHook',
         bank=knn_bank,
         query=knn_query,
-        k=20,
         at_start=True,
         num_train=5000,
         num_test=1000),

@@ -83,7 +83,7 @@ def whole_steps(cfg: Config) -> list[str]:
     """
     counts = (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
     by_epoch = (cfg.get('train_cfg') or {}).get('max_epochs')
-    loader = cfg.get('train_dataloader') or {}
+    loader: Any = cfg.get('train_dataloader') or {}
     made = loader.get('batch_sampler')
     if counts == 1 or not by_epoch or not loader or (
             made and not str(made.get('type')).endswith('WholeSteps')):
@@ -93,6 +93,8 @@ def whole_steps(cfg: Config) -> list[str]:
         accumulative_counts=counts,
         drop_last=bool(loader.pop('drop_last', False)
                        or (made or {}).get('drop_last', False)))
+    if loader.batch_sampler == made:
+        return []
     return [f'{counts} iterations make a step of the optimizer; those at the '
             'end of an epoch that make no whole one are left out.']
 
@@ -154,9 +156,9 @@ def fit_schedule(schedulers: Any, iterations: int) -> tuple[Any, list[str]]:
         parts.remove(part)
         notes.append(
             f'The schedule shrinks: {"the warm-up by " if warm_up else ""}'
-            f'{part["type"]} from epoch {begin:g} to {end:g} is left out, '
-            f'because with {iterations} iterations an epoch it would have '
-            f'{length}.')
+            f'{part["type"]} from epoch {begin:g} to {end:g} is left out; its '
+            f'iterations would be {length}, those of an epoch are '
+            f'{iterations}.')
         for other in parts:
             if isinstance(other, dict) and math.isclose(
                     other.get('begin', 0), end):

@@ -161,8 +161,8 @@ def _scale_lr(runner: Runner,
     """mmengine's ``Runner.scale_lr``, accumulation included."""
     loader: Any = runner._train_dataloader
     if isinstance(loader, DataLoader):
-        size = loader.batch_size or getattr(loader.batch_sampler,
-                                            'batch_size', 1)
+        size: Any = getattr(loader.batch_sampler, 'batch_size',
+                            loader.batch_size)
     else:
         size = loader['batch_size']
     scale_rates(optim_wrapper, auto_scale_lr, size, runner.world_size,

@@ -150,16 +150,17 @@ def iterations_per_epoch(loader: DataLoader) -> int:
     Raises:
         ValueError: If the data set has no length.
     """
+    dataset: Any = loader.dataset
     batches = loader.batch_sampler
     sampler = getattr(batches, 'sampler', loader.sampler)
     try:
         if not isinstance(sampler, InfiniteSampler):
             return max(len(loader), 1)
         # Its length is that of the data set, whatever the processes.
-        images = -(-len(loader.dataset) // get_world_size())
+        images = -(-len(dataset) // get_world_size())
     except TypeError:
         raise ValueError(
-            f'{type(loader.dataset).__name__} has no length, so nothing can '
+            f'{type(dataset).__name__} has no length, so nothing can '
             'be counted in epochs; give it __len__.') from None
     size = getattr(batches, 'batch_size', None) or loader.batch_size or 1
     if getattr(batches, 'drop_last', loader.drop_last):

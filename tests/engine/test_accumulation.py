@@ -12,6 +12,7 @@ from torch import nn
 
 from sbam_mm.datasets import WholeSteps
 from sbam_mm.engine.launch import prepare_launch
+from sbam_mm.models import masked_mean
 from sbam_mm.models.momentum import MomentumCopy
 from sbam_mm.registry import MODELS
 
@@ -144,24 +145,40 @@ def test_ten_steps_of_a_momentum_teacher(tmp_path):
         assert model.average.module[0] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize('counts, reduction, exact', [
+    ((3, 3, 3, 3), 'token', True),
+    ((1, 2, 3, 4), 'token', False),
+    ((1, 2, 3, 4), 'sample', True),
+])
+def test_masked_mean_of_micro_batches(counts, reduction, exact):
+    """Its docstring says where two halves are not the whole."""
+    values = torch.rand(4, 4, generator=torch.Generator().manual_seed(0))
+    masked = torch.arange(4) < torch.tensor(counts)[:, None]
+    whole = masked_mean(values, masked, reduction)
+    halves = [masked_mean(values[half], masked[half], reduction)
+              for half in (slice(2), slice(2, 4))]
+    assert torch.allclose(whole, sum(halves) / 2) == exact
+
+
+class Rates(Hook):
+    """The learning rate of every iteration."""
+
+    def __init__(self):
+        self.seen = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.seen.append(runner.optim_wrapper.optimizer.param_groups[0]['lr'])
+
+
 def test_schedule_goes_on_as_if_nothing_was_exchanged(tmp_path):
-    seen = {}
-    for counts in (1, 2):
-        rates = []
-
-        class Note(Hook):
-
-            def before_train_iter(self, runner, batch_idx, data_batch=None):
-                rates.append(
-                    runner.optim_wrapper.optimizer.param_groups[0]['lr'])
-
+    hooks = [Rates(), Rates()]
+    for counts, hook in enumerate(hooks, 1):
         runner = run(
             Follower(), tmp_path / str(counts), images=8, batch_size=1,
             accumulation=counts, schedule=COSINE[:1])
-        runner.register_hook(Note())
+        runner.register_hook(hook)
         runner.train()
-        seen[counts] = rates
-    assert seen[1] == seen[2] and len(set(seen[1])) == 16
+    assert hooks[0].seen == hooks[1].seen and len(set(hooks[0].seen)) == 16
 
 
 # Epochs of whole steps

@@ -103,8 +103,9 @@ def test_iterations_resume_to_the_bit(tmp_path, sampler, forward):
 
 
 def test_middle_of_an_epoch_is_refused(tmp_path):
-    trained(tmp_path / 'run', dict(ITERATIONS, max_iters=6), default_hooks=dict(
-        checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=6)))
+    checkpoint = dict(type='CheckpointHook', by_epoch=False, interval=6)
+    trained(tmp_path / 'run', dict(ITERATIONS, max_iters=6),
+            default_hooks=dict(checkpoint=checkpoint))
     with pytest.raises(ValueError, match='middle of an epoch of 4'):
         trained(tmp_path / 'run', ITERATIONS, resume=True)
 

@@ -145,6 +145,19 @@ def test_turns():
             assert losses == {'loss_pixel', 'loss_attention'}
 
 
+def test_turns_are_those_of_the_optimizer():
+    """Micro-batches of one step share their loss."""
+    images = torch.rand(2, 3, 32, 32)
+    model = gpa(variant='alternate')
+    hub = MessageHub.get_current_instance()
+    hub.update_info_dict(dict(max_iters=12, accumulative_counts=3))
+    for iteration in range(12):
+        hub.update_info('iter', iteration)
+        pixels = iteration // 3 % 2 == 0
+        losses = {key for key in model.loss(images) if 'loss' in key}
+        assert losses == {'loss_pixel' if pixels else 'loss_attention'}
+
+
 def test_target_is_the_official_score():
     """The z-score of the official min-max score: scale does not matter."""
     golden = golden_files.load('gpa_score_mask')

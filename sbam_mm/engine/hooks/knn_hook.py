@@ -20,6 +20,8 @@ from sbam_mm.evaluation import extract_features, knn_top1
 from sbam_mm.models.progress import counts_iterations, iterations_per_epoch
 from sbam_mm.registry import DATASETS, HOOKS
 
+NEIGHBOURS = 20
+
 
 @HOOKS.register_module()
 class KNNHook(Hook):
@@ -46,7 +48,8 @@ class KNNHook(Hook):
         bank (dict): Config of the labelled data set whose images vote, with
             a pipeline that does not augment.
         query (dict): Config of the labelled data set to classify.
-        k (int): Neighbours. Defaults to 20.
+        k (int, optional): Neighbours. Defaults to None: 20, or all bank
+            images where they are fewer.
         temperature (float): Of the votes. Defaults to 0.07.
         feature (str): 'avg' or 'cls', see ``extract_features``. Defaults to
             'avg'.
@@ -83,7 +86,7 @@ class KNNHook(Hook):
     def __init__(self,
                  bank: dict,
                  query: dict,
-                 k: int = 20,
+                 k: int | None = None,
                  temperature: float = .07,
                  feature: str = 'avg',
                  interval: int = 1,
@@ -93,7 +96,7 @@ class KNNHook(Hook):
                  seed: int = 0,
                  batch_size: int = 256,
                  num_workers: int = 0) -> None:
-        if interval < 1 or k < 1:
+        if interval < 1 or (k is not None and k < 1):
             raise ValueError(
                 f'KNNHook(interval={interval}, k={k}) cannot work: both must '
                 'be at least 1.')
@@ -137,6 +140,8 @@ class KNNHook(Hook):
                     'with: sort them into class folders (test/<class>/), or '
                     'remove the hook.')
             self._numbers = numbers_in(self._bank, self._query)
+        if self.k is None:
+            self.k = min(NEIGHBOURS, len(self._bank))
         if self.k > len(self._bank):
             raise ValueError(
                 f'KNNHook(k={self.k}) needs at least as many bank images, '
@@ -193,6 +198,7 @@ class KNNHook(Hook):
         with unchanged_random_state(), whole_parameters(runner.model):
             bank = self._extract(runner, self._bank)
             query = self._extract(runner, self._query)
+        assert self.k is not None
         if self._numbers is not None:
             query = query[0], torch.tensor(self._numbers)[query[1]]
         top1 = knn_top1(*bank, *query, [self.k], self.temperature)[self.k]
