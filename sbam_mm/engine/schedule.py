@@ -93,7 +93,9 @@ def whole_steps(cfg: Config) -> list[str]:
         accumulative_counts=counts,
         drop_last=bool(loader.pop('drop_last', False)
                        or (made or {}).get('drop_last', False)))
-    return [] if loader.batch_sampler == made else [f'{counts} iterations make a step of the optimizer; those at the '
+    if loader.batch_sampler == made:
+        return []
+    return [f'{counts} iterations make a step of the optimizer; those at the '
             'end of an epoch that make no whole one are left out.']
 
 
