@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Photographs for figures: scikit-image's, or files of the user."""
+import os
 import sys
 from pathlib import Path
 from typing import Any, Dict, Iterable, Optional, Tuple, Union
@@ -115,7 +116,7 @@ def load_images(paths: Iterable[Union[str, Path]],
                 **decoding: Any) -> Dict[str, np.ndarray]:
     """Image files by what stands below their pictures.
 
-    What cannot be read is named on standard error and left out.
+    What is there and cannot be read is named on standard error and left out.
 
     Args:
         paths (Iterable[str or Path]): The files.
@@ -126,22 +127,26 @@ def load_images(paths: Iterable[Union[str, Path]],
         same.
 
     Raises:
-        ValueError: If there are files and none can be read.
+        ValueError: If a file is missing, or none can be read.
     """
     images: Dict[str, np.ndarray] = {}
-    problem = None
+    problems = []
     for path in paths:
         try:
             image = load_image(path, **decoding)
         except ValueError as error:
-            problem = error
-            print(f'skipped: {error}', file=sys.stderr)
+            # A link to nothing is there; a misspelt name is not.
+            if not os.path.lexists(path):
+                raise
+            problems.append(error)
             continue
         name = printable(Path(path).name)
         # Equal names of different folders must not replace one another.
         images[printable(path) if name in images else name] = image
-    if problem is not None and not images:
-        raise problem
+    if problems and not images:
+        raise problems[0]
+    for problem in problems:
+        print(f'skipped: {problem}', file=sys.stderr)
     return images
 
 
