@@ -59,7 +59,7 @@ the data again.
     """
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
     for said in (_of_worker(error), _of_data(error, frames),
-                 _of_file(error), _of_memory(error),
+                 _of_file(error), _of_array(error, frames), _of_memory(error),
                  _of_call(error, frames)):
         if said:
             return said
@@ -131,6 +131,23 @@ def _of_file(error: BaseException) -> Optional[str]:
     if error.filename is None:
         return None
     return _about_file(error.errno, _path(error))
+
+
+def _of_array(error: BaseException,
+              frames: List[FrameType]) -> Optional[str]:
+    """A ``.npy`` file that is none, or holds objects."""
+    reads = [frame.f_locals.get('file') for frame in frames
+             if frame.f_code.co_name == 'load'
+             and 'numpy' in frame.f_code.co_filename]
+    if not reads or not isinstance(error, (ValueError, EOFError)):
+        return None
+    name = reads[-1] if isinstance(reads[-1], (str, os.PathLike)) else getattr(
+        reads[-1], 'name', 'an array')
+    if 'pickle' in str(error):
+        return (f'{name} is no array of numbers, and could run code if it '
+                'were read as something else; delete it, so that it is made '
+                'again.')
+    return f'{name} is damaged; delete it, so that it is made again.'
 
 
 def _path(error: OSError) -> str:

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.dataset import BaseDataset
@@ -135,3 +136,11 @@ def test_names_of_any_bytes_are_printed(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_or_explain(open, tmp_path / name)
     assert 'caf\\udce9.jpg does not exist' in capsys.readouterr().err
+
+
+def test_arrays_of_objects_are_not_read(tmp_path, capsys):
+    path = tmp_path / 'a.npy'
+    np.save(path, np.array([{}], dtype=object))
+    with pytest.raises(SystemExit):
+        run_or_explain(np.load, path)
+    assert f'{path} is no array of numbers' in capsys.readouterr().err

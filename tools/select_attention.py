@@ -30,6 +30,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from sbam_mm.arguments import add_trust, device, share, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
+from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.datasets.tree import printable  # noqa: E402
 from sbam_mm.evaluation.attention_selection import (  # noqa: E402
     HeadRecall,
@@ -59,7 +60,6 @@ from sbam_mm.visualization import (  # noqa: E402
     vit_base,
 )
 from sbam_mm.visualization.heads import heads_figure  # noqa: E402
-from sbam_mm.visualization.models import read_config  # noqa: E402
 from sbam_mm.visualization.pixels import to_inputs  # noqa: E402
 from sbam_mm.visualization.report import collect_versions  # noqa: E402
 
@@ -179,7 +179,7 @@ def run(args: argparse.Namespace) -> List[Path]:
     height, width = map(int, model.backbone.img_size)
     images, annotated = annotated_images(
         args, (height, width), patch,
-        decoding_in(read_config(args.config)) if args.config else {})
+        decoding_in(read_model_config(args.config)) if args.config else {})
     length = annotated.shape[1]
     number = masked_count(args, length)
     recall, best, column, scores = measure(

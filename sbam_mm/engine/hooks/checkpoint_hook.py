@@ -76,9 +76,12 @@ class CheckpointHook(Base):
                 write(out_dir, unfinished, *args, **kwargs)
                 if is_main_process():
                     put_in_place(place / unfinished, place / filename)
-            except BaseException:
+            except BaseException as error:
                 if is_main_process():
                     _remove(place / unfinished)
+                # Writing does not say where, unlike opening.
+                if isinstance(error, OSError) and error.filename is None:
+                    error.filename = str(place / filename)
                 raise
             later.new.add(str(place / filename))
 
