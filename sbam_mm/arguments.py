@@ -1,14 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Arguments that several tools take."""
 import argparse
-import os
 from math import nan
 from typing import Any, Callable
 
 import torch
 from mmengine.config import DictAction
 
-from sbam_mm.safe_loading import VARIABLE
+from sbam_mm.safe_loading import TRUST_PICKLE
 
 
 class TrustPickle(argparse.Action):
@@ -16,7 +15,7 @@ class TrustPickle(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser,
                  namespace: argparse.Namespace, *args: Any) -> None:
-        os.environ[VARIABLE] = '1'
+        TRUST_PICKLE.turn_on()
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:

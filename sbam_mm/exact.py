@@ -7,11 +7,11 @@ tokens is hidden. ``tools/train.py --exact``, ``SBAM_MM_EXACT=1`` in the
 environment (which reaches every process of a distributed run) or
 ``with exact():`` in Python choose the plain paths.
 """
-import os
-from contextlib import contextmanager
-from typing import Iterator
+from .switches import Switch
 
-VARIABLE = 'SBAM_MM_EXACT'
+EXACT = Switch('SBAM_MM_EXACT')
+# Choose the plain paths, or with False the fast ones, inside a ``with``.
+exact = EXACT.set
 
 
 def is_exact() -> bool:
@@ -22,23 +22,4 @@ def is_exact() -> bool:
         ...     is_exact()
         True
     """
-    return os.environ.get(VARIABLE, '0') not in ('', '0')
-
-
-@contextmanager
-def exact(on: bool = True) -> Iterator[None]:
-    """Choose the plain paths, or the fast ones, inside a ``with``.
-
-    Args:
-        on (bool): Plain, or fast even where the environment says plain.
-            Defaults to True.
-    """
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = str(int(on))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before
+    return EXACT.is_on()

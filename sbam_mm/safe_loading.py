@@ -12,9 +12,8 @@ import os
 import pickle
 import pickletools
 import re
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Iterator, List, Optional, Union
+from typing import IO, Any, List, Optional, Union
 
 import numpy as np
 import safetensors.torch
@@ -23,20 +22,15 @@ import yaml
 from mmengine.fileio import get_local_path
 from mmengine.logging import HistoryBuffer
 
-VARIABLE = 'SBAM_MM_TRUST_PICKLE'
+from .switches import Switch
+
+# Read any Python object, code included: ``--trust-pickle`` of a tool, or
+# ``SBAM_MM_TRUST_PICKLE=1``, which reaches every process of a run.
+TRUST_PICKLE = Switch('SBAM_MM_TRUST_PICKLE')
 # What torch says when a file wants something that is not allowed.
 FORBIDDEN = re.compile(
     r'Unsupported (global|class)|unsupported GLOBAL|Trying to call reduce|'
     r'TorchScript|Can only (build|create)')
-
-
-def is_trusting() -> bool:
-    """Whether any Python object may be read, code included.
-
-    ``--trust-pickle`` of a tool says so, or ``SBAM_MM_TRUST_PICKLE=1``, which
-    reaches every process of a distributed run.
-    """
-    return os.environ.get(VARIABLE, '0') not in ('', '0')
 
 
 def _history_method(owner: type, name: str) -> Any:
@@ -73,8 +67,8 @@ def read_checkpoint(path: str,
         path (str): A file, or a URL that mmengine can fetch; ".safetensors"
             or what torch saves.
         trust_pickle (bool, optional): Read any Python object, which runs
-            whatever code the file holds. Defaults to None: see
-            :func:`is_trusting`.
+            whatever code the file holds. Defaults to None: as
+            ``TRUST_PICKLE`` says.
         map_location: As of ``torch.load``.
 
     Returns:
@@ -123,13 +117,13 @@ def load_pickled(file: Union[str, Path, IO[bytes]],
 
     Args:
         file (str, Path or file): What torch saved.
-        trust (bool, optional): Defaults to None: see :func:`is_trusting`.
+        trust (bool, optional): Defaults to None: as ``TRUST_PICKLE`` says.
         map_location, mmap: As of ``torch.load``.
 
     Raises:
         HoldsObjects: If it holds more; says what.
     """
-    trust = is_trusting() if trust is None else trust
+    trust = TRUST_PICKLE.is_on() if trust is None else trust
     try:
         with torch.serialization.safe_globals(allowed_types()):
             content = torch.load(
@@ -228,23 +222,3 @@ def load_from_http(filename: str,
                 'check the address, or give a file.') from error
     barrier()
     return read_checkpoint(str(path), None, map_location)
-
-
-@contextmanager
-def trusting(on: bool = True) -> Iterator[None]:
-    """Read any Python object inside a ``with``, or not even where allowed.
-
-    Example:
-        >>> with trusting(False):
-        ...     is_trusting()
-        False
-    """
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = str(int(on))
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[VARIABLE]
-        else:
-            os.environ[VARIABLE] = before

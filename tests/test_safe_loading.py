@@ -24,9 +24,9 @@ from torch import nn
 
 from sbam_mm.config_files import read_config
 from sbam_mm.safe_loading import (
+    TRUST_PICKLE,
     HoldsObjects,
     read_checkpoint,
-    trusting,
     use_safe_loading,
 )
 
@@ -106,10 +106,10 @@ def test_trusting_reads_anything(tmp_path):
     mark = tmp_path / 'mark'
     path = tmp_path / 'a.pth'
     path.write_bytes(pickle.dumps(payloads(mark)['exec']))
-    with trusting(), pytest.raises(ValueError):
+    with TRUST_PICKLE.set(), pytest.raises(ValueError):
         read_checkpoint(path)  # a bare object is still no checkpoint
     torch.save(dict(x=payloads(mark)['exec']), path)
-    with trusting():
+    with TRUST_PICKLE.set():
         read_checkpoint(path)
     assert mark.exists()
 

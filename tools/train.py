@@ -9,7 +9,6 @@ Stopped trainings go on with ``--resume``: the last checkpoint of the work
 directory is found, and optimizer, schedules and epoch with it.
 """
 import argparse
-import os
 from typing import List, Tuple
 
 import torch
@@ -19,7 +18,7 @@ from sbam_mm.arguments import SEED
 from sbam_mm.cli import keep_tracebacks_in, tool
 from sbam_mm.engine.config_checks import check_training
 from sbam_mm.engine.data_files import check_data_files
-from sbam_mm.engine.hooks import same_run
+from sbam_mm.engine.hooks.same_run import RESUME_ANYWAY
 from sbam_mm.engine.launch import (
     LaunchError,
     build_runner,
@@ -33,7 +32,7 @@ from sbam_mm.engine.launch import (
     require_file,
     set_work_dir,
 )
-from sbam_mm.exact import VARIABLE, is_exact
+from sbam_mm.exact import EXACT
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,7 +56,7 @@ def parse_args() -> argparse.Namespace:
         '--exact',
         action='store_true',
         help='no fast path that changes the order of sums, TF32 included; '
-        f'the same as {VARIABLE}=1 in the environment')
+        f'the same as {EXACT.variable}=1 in the environment')
     parser.add_argument(
         '--resume-anyway',
         action='store_true',
@@ -75,9 +74,9 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
 
     set_work_dir(cfg, args)
 
-    if args.exact or is_exact():
+    if args.exact or EXACT.is_on():
         # Workers and compiled code see it, too.
-        os.environ[VARIABLE] = '1'
+        EXACT.turn_on()
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         cfg.optim_wrapper.get('optimizer', {}).pop('fused', None)
@@ -101,7 +100,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.auto_scale_lr.enable = True
 
     if args.resume_anyway:
-        os.environ[same_run.VARIABLE] = '1'
+        RESUME_ANYWAY.turn_on()
 
     if args.seed is not None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)

@@ -43,7 +43,7 @@ from sbam_mm.masking import functional as F
 from sbam_mm.registry import HOOKS
 
 from .knn_hook import unchanged_random_state
-from .same_run import resumes_anyway
+from .same_run import RESUME_ANYWAY
 
 NORMALIZATIONS = ('mean', 'head')
 
@@ -167,7 +167,8 @@ class AttentionMapHook(Hook):
         # Those that the run had when it saved the checkpoint.
         wanted = epoch // self.interval * self.interval
         known = wanted in self._versions.epochs()
-        if wanted and not known and wanted != epoch and not resumes_anyway():
+        lost = wanted and wanted != epoch and not known
+        if lost and not RESUME_ANYWAY.is_on():
             raise ValueError(
                 f'the run that is resumed after epoch {epoch} had attention '
                 f'maps of epoch {wanted}, which are not in '

@@ -1,7 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A resumed run is the run that was stopped, or says how it differs."""
 import json
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,8 +10,11 @@ from mmengine.runner import Runner
 
 from sbam_mm.datasets.stored_maps import DatasetMark
 from sbam_mm.registry import HOOKS
+from sbam_mm.switches import Switch
 
-VARIABLE = 'SBAM_MM_RESUME_ANYWAY'
+# A run may go on as another one: ``tools/train.py --resume-anyway``, or
+# ``SBAM_MM_RESUME_ANYWAY=1``, which reaches every process.
+RESUME_ANYWAY = Switch('SBAM_MM_RESUME_ANYWAY')
 KEY = 'sbam_mm_run'
 # The parts of a config that decide what is computed.
 COMPARED = ('model', 'data_preprocessor', 'train_dataloader', 'optim_wrapper',
@@ -26,15 +28,6 @@ PLACES = ('data_root', 'ann_file', 'img_prefix', 'data_prefix', 'seg_prefix',
           'checkpoint', 'init_cfg', 'folder', 'cache', 'backend_args',
           'pin_memory', 'prefetch_factor', 'max_unreadable', 'with_cp')
 SHOWN = 6
-
-
-def resumes_anyway() -> bool:
-    """Whether the user wants a run to go on as another one.
-
-    ``tools/train.py --resume-anyway`` says so, or
-    ``SBAM_MM_RESUME_ANYWAY=1``, which reaches every process.
-    """
-    return os.environ.get(VARIABLE, '0') not in ('', '0')
 
 
 @HOOKS.register_module()
@@ -77,7 +70,7 @@ class SameRunHook(Hook):
             return
         more = f' and {len(found) - SHOWN} more' if len(found) > SHOWN else ''
         said = f'{"; ".join(found[:SHOWN])}{more}'
-        if resumes_anyway():
+        if RESUME_ANYWAY.is_on():
             runner.logger.warning(
                 f'Resumed although this run differs: {said}.')
             return
