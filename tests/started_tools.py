@@ -2,6 +2,7 @@
 """Tools started in this process, which saves their imports."""
 import importlib.util
 import io
+import os
 import signal
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -49,6 +50,7 @@ def call_tool(name, *args):
     module = load_tool(name)
     out, err, code = io.StringIO(), io.StringIO(), 0
     argv, handler = sys.argv, signal.getsignal(signal.SIGTERM)
+    environment = dict(os.environ)
     sys.argv = [f'tools/{name}.py', *map(str, args)]
     try:
         with redirect_stdout(out), redirect_stderr(err):
@@ -60,5 +62,8 @@ def call_tool(name, *args):
             code = 1
     finally:
         sys.argv = argv
+        # Switches such as --trust-pickle hold for a process.
+        os.environ.clear()
+        os.environ.update(environment)
         signal.signal(signal.SIGTERM, handler)
     return Ended(code, out.getvalue(), err.getvalue())
