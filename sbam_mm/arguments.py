@@ -1,13 +1,28 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Arguments that several tools take."""
 import argparse
+import os
+import sys
 from math import nan
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
 import torch
 from mmengine.config import DictAction
 
 from sbam_mm.safe_loading import TRUST_PICKLE
+
+
+class ToolParser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in one sentence.
+
+    Of the processes that a launcher starts on a machine, one says it.
+    """
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2, as whatever else is wrong does."""
+        if os.environ.get('LOCAL_RANK', '0') == '0':
+            print(f'error: {message} (see --help).', file=sys.stderr)
+        sys.exit(2)
 
 
 class TrustPickle(argparse.Action):

@@ -139,8 +139,8 @@ def test_caes_forty_eight_vectors():
     cfg = Config.fromfile(CONFIGS / 'cae/cae_vits_300e.py')
     cfg.model.backbone.arch = dict(
         embed_dims=24, num_layers=12, num_heads=3, feedforward_channels=48)
-    cfg.model.neck.update(embed_dims=24, num_heads=3, out_dims=192)
-    cfg.model.head = dict(type='sbam_mm.PixelHead', patch_size=8)
+    cfg.model.neck.update(embed_dims=24, num_heads=3, out_dims=768)
+    cfg.model.head = dict(type='sbam_mm.PixelHead', patch_size=16)
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     found = decays(model, cfg.optim_wrapper)

@@ -18,6 +18,7 @@ warnings.filterwarnings('ignore')
 import numpy as np  # noqa: E402
 from rich.progress import track  # noqa: E402
 
+from sbam_mm.arguments import ToolParser  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.datasets import (  # noqa: E402
     ImageFolder,
@@ -25,7 +26,7 @@ from sbam_mm.datasets import (  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('data', metavar='DATA', help='folder of images')

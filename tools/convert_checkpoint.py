@@ -19,7 +19,7 @@ from typing import Any, Collection, Mapping, Tuple
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-from sbam_mm.arguments import add_trust  # noqa: E402
+from sbam_mm.arguments import ToolParser, add_trust  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.models.checkpoint import (  # noqa: E402
     SUFFIXES,
@@ -42,7 +42,7 @@ CONTAINER = dict(ours='state_dict', mae='model')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('source', metavar='SRC', help='file or URL to read')

@@ -38,12 +38,11 @@ from mmengine.dist import get_world_size, is_main_process  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.runner import set_random_seed  # noqa: E402
 
-from sbam_mm.arguments import SEED, add_trust, device, whole  # noqa: E402
+from sbam_mm.arguments import SEED, ToolParser, add_trust, device, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.datasets.class_lists import CLASS_LISTS  # noqa: E402
 from sbam_mm.datasets.image_folder import image_endings  # noqa: E402
 from sbam_mm.engine.launch import (  # noqa: E402
-    LaunchParser,
     add_launcher,
     close_group,
     only_run,
@@ -76,7 +75,7 @@ PATIENCE = timedelta(days=1)
 
 
 def parse_args() -> argparse.Namespace:
-    parser = LaunchParser(
+    parser = ToolParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='file with the encoder')

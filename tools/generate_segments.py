@@ -35,7 +35,7 @@ import numpy as np  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 from rich.progress import track  # noqa: E402
 
-from sbam_mm.arguments import KeyValues, whole  # noqa: E402
+from sbam_mm.arguments import KeyValues, ToolParser, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_config  # noqa: E402
 from sbam_mm.datasets import (  # noqa: E402
@@ -60,7 +60,7 @@ from sbam_mm.registry import DATASETS  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(

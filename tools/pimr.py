@@ -16,6 +16,7 @@ from pathlib import Path
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
+from sbam_mm.arguments import ToolParser  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.evaluation.pimr import Curve, curves, gaps  # noqa: E402
 from sbam_mm.evaluation.run_table import read_runs  # noqa: E402
@@ -39,7 +40,7 @@ LABELS = dict(knn_top1='kNN top-1 [%]')
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('tables', nargs='+', metavar='RUNS.csv')

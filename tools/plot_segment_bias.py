@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from mmpretrain.models import BaseSelfSupervisor  # noqa: E402
 
-from sbam_mm.arguments import KeyValues, add_trust, whole  # noqa: E402
+from sbam_mm.arguments import KeyValues, ToolParser, add_trust, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.datasets import SegmentMaps  # noqa: E402
 from sbam_mm.datasets.segments import Felzenszwalb, id_map  # noqa: E402
@@ -55,7 +55,7 @@ from sbam_mm.visualization.segment_bias import (  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('checkpoint', help='of a run with a segment bias')

@@ -10,13 +10,14 @@ from its official source, Debian's package of Fashion-MNIST.
 import argparse
 import os
 
+from sbam_mm.arguments import ToolParser
 from sbam_mm.cli import tool
 from sbam_mm.datasets.sources import find_image_source
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(

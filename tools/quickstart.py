@@ -29,7 +29,7 @@ from rich.table import Column, Table
 from torch import nn
 from torch.utils.data import Dataset
 
-from sbam_mm.arguments import SEED, whole
+from sbam_mm.arguments import SEED, ToolParser, whole
 from sbam_mm.cli import keep_tracebacks_in, tool
 from sbam_mm.config_files import read_config
 from sbam_mm.datasets import ImageSource, find_image_source
@@ -70,7 +70,7 @@ NUM_BANK, NUM_QUERY, K = 10000, 5000, 20
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(

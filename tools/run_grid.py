@@ -27,7 +27,7 @@ from pathlib import Path
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-from sbam_mm.arguments import SEED, KeyValues, add_trust, whole  # noqa: E402
+from sbam_mm.arguments import SEED, KeyValues, ToolParser, add_trust, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.engine.grid import (  # noqa: E402
     RESULT,
@@ -66,7 +66,7 @@ def listed(kind):
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('grid', nargs='?', help='grid file')

@@ -28,7 +28,7 @@ import torch  # noqa: E402
 from rich.progress import track  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from sbam_mm.arguments import add_trust, device, share, whole  # noqa: E402
+from sbam_mm.arguments import ToolParser, add_trust, device, share, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.datasets.tree import printable  # noqa: E402
@@ -65,7 +65,7 @@ from sbam_mm.visualization.report import collect_versions  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(

@@ -23,7 +23,7 @@ warnings.filterwarnings('ignore')
 import numpy as np  # noqa: E402
 from torch import nn  # noqa: E402
 
-from sbam_mm.arguments import SEED, add_trust, share, whole  # noqa: E402
+from sbam_mm.arguments import SEED, ToolParser, add_trust, share, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
@@ -56,7 +56,7 @@ CAPTION = ('Masked patches are grey{thrown}. Salience is shown as its square '
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(

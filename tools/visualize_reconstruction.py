@@ -15,7 +15,7 @@ from pathlib import Path
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-from sbam_mm.arguments import SEED, add_trust, share, whole  # noqa: E402
+from sbam_mm.arguments import SEED, ToolParser, add_trust, share, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
@@ -31,7 +31,7 @@ from sbam_mm.visualization import (  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', metavar='CONFIG', help='config file')

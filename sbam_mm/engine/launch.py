@@ -9,13 +9,11 @@ import gc
 import inspect
 import os
 import os.path as osp
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -26,7 +24,7 @@ from mmengine.hooks import LoggerHook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from sbam_mm.arguments import KeyValues, add_trust
+from sbam_mm.arguments import KeyValues, ToolParser, add_trust
 from sbam_mm.config_files import read_config
 from sbam_mm.datasets.tree import printable
 
@@ -36,23 +34,13 @@ from .run_lock import RunLock
 from .schedule import whole_steps
 
 
-class LaunchParser(argparse.ArgumentParser):
-    """Says what is wrong with a command line in one process of a machine."""
-
-    def error(self, message: str) -> NoReturn:
-        """Ends the process, with the usage and the message or without."""
-        if os.environ.get('LOCAL_RANK', '0') != '0':
-            sys.exit(2)
-        super().error(message)
-
-
 class LaunchError(ValueError):
     """A wrong command line; the message is one sentence for the user."""
 
 
 def launch_parser(description: str) -> argparse.ArgumentParser:
     """The options that every launched tool has."""
-    parser = LaunchParser(description=description)
+    parser = ToolParser(description=description)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir',

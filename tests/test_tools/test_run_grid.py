@@ -319,15 +319,15 @@ def test_pimr_of_another_file_is_a_sentence(tmp_path, monkeypatch, capsys):
     (['--maskers', 'sbam,SBAM'], 'the grid has a masker twice: sbam, sbam'),
     (['--ratios', '75'], 'a masking ratio is a share in (0, 1), got 75'),
     (['--ratios', '0'], 'a masking ratio is a share in (0, 1), got 0'),
-    (['--seeds', '-1'], 'seeds are whole numbers from 0'),
+    (['--seeds', '-1'], 'argument --seeds: a whole number from 0'),
     (['--maskers', 'uniform'], 'uniform cannot be run at ratio 0.5'),
     (['--shard', '3/2'], 'a shard is i/n with i from 1 to n, got 3/2'),
     (['--shard', 'one'], '--shard is I/N'),
     (['--config', 'none.py'], "the config 'none.py' does not exist"),
     (['--config', 'end_in_epoch.py'], 'end_in_epoch.py cannot be read'),
     (['--config', 'empty.py'], 'no train_dataloader'),
-    (['--epochs', '0'], 'a training has at least 1 epoch, got 0'),
-    (['--processes', '0'], '--processes is a count from 1'),
+    (['--epochs', '0'], "--epochs: a whole number from 1 is wanted, got '0'"),
+    (['--processes', '0'], '--processes: a whole number from 1'),
 ])
 def test_bad_input_gets_a_sentence(project, env, capsys, args, words):
     assert call(run_grid, env, 'grid.py', '--work-dir', 'nowhere',

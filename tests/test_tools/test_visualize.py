@@ -68,7 +68,7 @@ def test_masks_html_compared(tmp_path):
 
 @pytest.mark.parametrize('args, words', [
     (['--masker', 'foo'], "there is no masker 'foo'"),
-    (['--ratios', '1.5'], 'share in [0, 1), got 1.5'),
+    (['--ratios', '1.5'], "a share from 0 to 1 is wanted, got '1.5'"),
     (['nothing.png'], 'the image nothing.png does not exist'),
     (['--size', '30'], '--size 30 is not a multiple of the patch size 4'),
     (['--checkpoint', 'bad.pth'], 'has 0 of the'),
