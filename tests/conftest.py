@@ -8,6 +8,8 @@ from mmengine.registry import DefaultScope
 
 # mmengine prints a paragraph for every parameter it initialises.
 logging.getLogger('mmengine').setLevel(logging.WARNING)
+# Its loggers keep the stream of the test that made them, which pytest closes.
+logging.raiseExceptions = False
 
 
 def pytest_configure():
