@@ -170,16 +170,22 @@ def choose_maskers(names: Sequence[str],
             for config in map(masker_config, names)]
 
 
-def at_ratio(config: Mapping, ratio: float) -> dict:
+def at_ratio(config: Mapping,
+             ratio: float,
+             rounding: Optional[str] = None) -> dict:
     """Config of a masker at another base ratio.
 
     Where ``ratio +- delta_r`` would leave [0, 1), ``delta_r`` shrinks until
     it fits; where a masker throws tokens, it throws fewer until the 0.15 of
-    AMT's recipe stay visible.
+    AMT's recipe stay visible, and what masks before it has maps keeps the
+    same proportion of masked to visible tokens.
 
     Args:
         config (Mapping): Of a registered masker.
         ratio (float): Base ratio in [0, 1).
+        rounding (str, optional): Of the visible tokens, "floor" or "ceil",
+            where the masker has a choice; the same for all that are compared.
+            Defaults to None: the masker's own.
 
     Returns:
         dict: A config of its own.
@@ -201,7 +207,10 @@ def at_ratio(config: Mapping, ratio: float) -> dict:
     if isinstance(options.get('ratio'), Mapping):
         part = options['ratio'] = dict(options['ratio'])
     part['ratio'] = ratio
-    accepted = inspect.signature(MODELS.get(part['type'])).parameters
+    kind = MODELS.get(part['type'])
+    accepted = inspect.signature(kind).parameters
+    if rounding is not None and _takes(kind, 'rounding'):
+        part['rounding'] = rounding
     # How far an option may go at this ratio, a hundredth below 1 for the
     # upper end of delta_r, which is not in the range.
     room = dict(
@@ -209,7 +218,15 @@ def at_ratio(config: Mapping, ratio: float) -> dict:
     for name in room.keys() & accepted.keys():
         wanted = part.get(name, accepted[name].default)
         part[name] = min(wanted, round(max(0., room[name]), 6))
+    if _takes(kind, 'warm_up_ratio'):
+        part['warm_up_ratio'] = round(ratio / (1 - part.get('throw', 0.)), 6)
     return options
+
+
+def _takes(kind: type, option: str) -> bool:
+    """Whether a type has an option, also where it hands it to its parent."""
+    return any(option in inspect.signature(one.__init__).parameters
+               for one in kind.__mro__)
 
 
 def build_masker(config: Mapping, ratio: Optional[float] = None) -> nn.Module:

@@ -350,6 +350,10 @@ def test_parts_compose_in_a_config():
         SBM(0.6, noise=0.25, rounding='floor')(context, noise).masked)
 
 
+def small_images():
+    return MaskingContext(torch.randn(2, 64, 8), grid=(8, 8))
+
+
 def test_statistics():
     mask = TokenMask(
         torch.tensor([[True, True, False, True], [False, True, False,
@@ -361,6 +365,13 @@ def test_statistics():
         mask_ratio_max=0.75,
         visible_tokens=2.)
     assert not any('loss' in name for name in stats)
+    # The log says what was hidden, not what was asked for.
+    for rounding, visible in (('floor', 6), ('ceil', 7)):
+        mask = SBM(0.9, rounding=rounding)(small_images())
+        assert mask.ratio.tolist() == pytest.approx([.9] * 2)
+        stats = {k: v.item() for k, v in mask.statistics().items()}
+        assert stats['visible_tokens'] == visible
+        assert stats['mask_ratio'] == 1 - visible / 64
     assert 'salient_fraction' in SBAM()(images()).statistics()
 
 
