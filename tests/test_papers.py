@@ -13,9 +13,9 @@ SPEC = importlib.util.spec_from_file_location(
 make = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(make)
 
-# Small trainings are this project's.
-OWN = ('_base_', 'small', 'ablations')
-NUMBERED = re.compile(r'(?:(?:Table|Fig)s?\.?) (\d+)((?:(?:,| and| to) \d+)*)')
+# Parts, and small trainings, which are this project's.
+OWN = ('_base_', 'small')
+LISTED = r'\d+(?:(?:,| and| to) \d{1,2}\b)*'
 
 pytestmark = pytest.mark.unit
 PAPERS = {content['title']: content for content in make.papers()}
@@ -29,8 +29,12 @@ def named_items(text):
     """
     found = set()
     text = ' '.join(text.split())
-    pattern = r'(supplement(?:,| )? ?)?(Table|Fig)s?\.? (\d+(?:(?:,| and| to) \d+)*)'
-    for supplement, kind, numbers in re.findall(pattern, text):
+    # "supplement Table 2 and Fig. 4" are both of the supplement.
+    pattern = rf'(supplement,? |and )?(Table|Fig)s?\.? ({LISTED})'
+    before = ''
+    for word, kind, numbers in re.findall(pattern, text):
+        supplement = before if word == 'and ' else word
+        before = supplement
         listed = [int(n) for n in re.findall(r'\d+', numbers)]
         if ' to ' in numbers:
             listed = range(listed[0], listed[-1] + 1)
@@ -44,7 +48,8 @@ def named_items(text):
 
 def own_part(path, author):
     """What a header says of this author's paper, other papers left out."""
-    doc = ast.get_docstring(ast.parse(path.read_text())) or ''
+    doc = ' '.join((ast.get_docstring(ast.parse(
+        path.read_text())) or '').split())
     paper = doc.partition('Paper:')[2].partition('Expected:')[0]
     _, found, rest = paper.partition(author)
     # Up to the next paper.
@@ -57,7 +62,7 @@ def headers(author):
         path.relative_to(ROOT / 'configs').as_posix(): named_items(
             own_part(path, author))
         for path in sorted((ROOT / 'configs').rglob('*.py'))
-        if not set(OWN) & set(path.parts)
+        if not (set(OWN) & set(path.parts) or path.stem.endswith('_small'))
     }
 
 
@@ -85,10 +90,22 @@ def test_headers_and_rows_agree(content):
         for file in row.get('files', ()):
             if make.place(file).startswith('configs/'):
                 listed.setdefault(file, set()).add(row['item'])
-    for file, items in listed.items():
-        tables = {item for item in items if re.search(r'Table|Fig', item)}
-        assert tables <= named.get(file, set()), (
-            f'the header of {file} does not name its items')
-    for file, items in named.items():
-        assert items <= listed.get(file, set()), (
-            f'{file} names items that have no row with it')
+    wrong = {}
+    for file in {*listed, *named}:
+        rows = {item for item in listed.get(file, ())
+                if re.search(r'Table|Fig', item)}
+        header = named.get(file, set())
+        if rows != header:
+            wrong[file] = dict(rows=rows - header, header=header - rows)
+    assert not wrong
+
+
+@pytest.mark.parametrize('content', PAPERS.values(), ids=PAPERS)
+def test_commands_have_the_options_they_name(content):
+    for row in content['rows']:
+        command = row.get('command', '')
+        tool = re.search(r'tools/[\w/]+\.(?:py|sh)', command)
+        if tool:
+            text = (ROOT / tool[0]).read_text()
+            options = re.findall(r'--[a-z-]+', command)
+            assert not [o for o in options if f"'{o}'" not in text], command

@@ -5,8 +5,9 @@ not kept here.
 
 Paper:    Dong et al., Bootstrapped Masked Autoencoders, ECCV 2022; the numbers
           are those of the official script for ViT-B: learning rate 5e-3 at a
-          batch of 2048, 20 warm-up epochs, layer decay 0.6. The SBAM paper
-          keeps "the baseline method's hyperparameters".
+          batch of 2048, 20 warm-up epochs, layer decay 0.6. Also for Choi et
+          al., ECCV 2024, Table 1, which keeps "the baseline method's
+          hyperparameters" (section 6.1).
 Expected: 84.2 % top-1 from BootMAE's 800 epochs (its authors' number); not
           measured by this project.
 Cost:     not measured by this project.

@@ -1,9 +1,6 @@
 #!/usr/bin/env python
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Write docs/papers.md from the items of docs/papers/*.yml.
-
-    python docs/papers/make.py
-"""
+"""Write docs/papers.md from the items of docs/papers/*.yml."""
 from pathlib import Path
 
 import yaml
@@ -15,7 +12,7 @@ HEAD = """# The papers, item by item
 
 Every table, figure and ablation of the four papers, and the file or command
 that repeats it. "Same" means: as the paper describes it, as far as it says
-anything; that the recipe was run is said where it was. Numbers are the papers'.
+anything; that a recipe was run is said where it was. Numbers are the papers'.
 
 This page is made by `python docs/papers/make.py` from `docs/papers/*.yml`;
 tests compare it with the headers of the configs, and the hyper-parameters of

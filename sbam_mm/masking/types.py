@@ -94,12 +94,12 @@ class TokenMask:
 
         Returns:
             dict: ``mask_ratio``, ``mask_ratio_min``, ``mask_ratio_max`` (the
-            share of tokens that is masked, per image: whole tokens, so at 0.9
-            of 64 it is 57 / 64 or 58 / 64), ``visible_tokens`` (mean per
-            image), where tokens are thrown, ``thrown_tokens`` and, where a
+            share of an image's tokens that is masked: whole tokens, so at a
+            ratio of 0.9 it is 57 / 64 or 58 / 64), ``visible_tokens`` (mean
+            per image), where tokens are thrown, ``thrown_tokens`` and, where a
             threshold was used, ``salient_fraction`` (mean share of tokens
-            with S > delta). No name contains "loss", so mmengine logs them and leaves
-            them out of the sum that is minimised.
+            with S > delta). No name contains "loss", so mmengine logs them
+            and leaves them out of the sum that is minimised.
         """
         ratio = self.masked.float().mean(dim=1)
         stats = dict(

@@ -79,9 +79,13 @@ def steps_of(pipeline):
     """A pipeline and those within its transforms, flat."""
     for step in pipeline:
         yield step
-        for inner in ('transforms', 'pipeline', 'view_pipelines'):
-            for part in step.get(inner) or []:
-                yield from steps_of(part if isinstance(part, list) else [part])
+        for inner in ('transforms', 'pipeline'):
+            parts = step.get(inner) or []
+            for part in [parts] if isinstance(parts, dict) else parts:
+                # Names stand for what the data set has elsewhere.
+                if not isinstance(part, str):
+                    yield from steps_of(
+                        part if isinstance(part, list) else [part])
 
 
 def data(cfg, path):

@@ -118,8 +118,9 @@ def project(tmp_path_factory):
     ('ceil', {.45: 36, .6: 26, .75: 16, .9: 7}),
 ])
 def test_all_maskers_of_a_grid_keep_the_same_number(rounding, visible):
-    grid = Grid(str(ROOT / SMALL), ['random', 'sbm', 'incoming', 'block', 'automae'],
-                list(visible), [0], rounding=rounding)
+    names = ['random', 'sbm', 'incoming', 'block', 'automae']
+    grid = Grid(str(ROOT / SMALL), names, list(visible), [0],
+                rounding=rounding)
     context = MaskingContext(torch.randn(2, 64, 8), grid=(8, 8))
     for cell in grid.cells:
         masker = MODELS.build(grid.run_config(cell).model.masker)
