@@ -216,7 +216,7 @@ def test_performance_from_fine_tuning_each_run(tmp_path):
     for run in table():
         folder = tmp_path / run.masker / f'ratio{run.ratio:g}'
         (folder / 'tuned').mkdir(parents=True)
-        top1 = dict(last=run.value, best=run.value + 1)
+        top1 = dict(last=run.performance, best=100.)
         (folder / 'tuned/results.json').write_text(json.dumps(
             dict(protocols=dict(finetune=dict(top1=top1)))))
         rows.append(dict(masker=run.masker, ratio=run.ratio, seed=run.seed,
