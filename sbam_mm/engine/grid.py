@@ -75,9 +75,9 @@ class Grid:
         data_root (str, optional): For configs that read ``DATA_ROOT``.
             Defaults to None.
         rounding (str, optional): Of the visible tokens, "floor" or "ceil",
-            one for all maskers: at the same ratio, random masking of MAE's
-            code keeps 6 of 64 patches at 0.9 and SBM of the paper 7. None
-            leaves each its own. Defaults to "floor".
+            one for all maskers of one ratio: by their own, random masking of
+            MAE's code keeps 6 of 64 patches at 0.9 and SBM of the paper 7.
+            None leaves each its own. Defaults to "floor".
 
     Raises:
         ValueError: If anything in it cannot be run, e.g. an unknown masker, a

@@ -184,7 +184,8 @@ def at_ratio(config: Mapping,
         config (Mapping): Of a registered masker.
         ratio (float): Base ratio in [0, 1).
         rounding (str, optional): Of the visible tokens, "floor" or "ceil",
-            where the masker has a choice; the same for all that are compared.
+            the same for all maskers that are compared. Ratios that vary from
+            image to image (SBAM) have no common number and keep their own.
             Defaults to None: the masker's own.
 
     Returns:
@@ -209,8 +210,10 @@ def at_ratio(config: Mapping,
     part['ratio'] = ratio
     kind = MODELS.get(part['type'])
     accepted = inspect.signature(kind).parameters
-    if rounding is not None and _takes(kind, 'rounding'):
-        part['rounding'] = rounding
+    if rounding is not None and 'delta_r' not in accepted:
+        own = _default(kind, 'rounding')
+        if own is not None and part.get('rounding', own) != rounding:
+            part['rounding'] = rounding
     # How far an option may go at this ratio, a hundredth below 1 for the
     # upper end of delta_r, which is not in the range.
     room = dict(
@@ -218,15 +221,18 @@ def at_ratio(config: Mapping,
     for name in room.keys() & accepted.keys():
         wanted = part.get(name, accepted[name].default)
         part[name] = min(wanted, round(max(0., room[name]), 6))
-    if _takes(kind, 'warm_up_ratio'):
+    if _default(kind, 'warm_up_ratio') is not None:
         part['warm_up_ratio'] = round(ratio / (1 - part.get('throw', 0.)), 6)
     return options
 
 
-def _takes(kind: type, option: str) -> bool:
-    """Whether a type has an option, also where it hands it to its parent."""
-    return any(option in inspect.signature(one.__init__).parameters
-               for one in kind.__mro__)
+def _default(kind: type, option: str) -> Any:
+    """Of an option, also where a type hands it to its parent; or None."""
+    for one in kind.__mro__:
+        known = inspect.signature(one.__init__).parameters
+        if option in known:
+            return known[option].default
+    return None
 
 
 def build_masker(config: Mapping, ratio: Optional[float] = None) -> nn.Module:

@@ -78,6 +78,15 @@ def test_recipes_of_the_papers(tmp_path):
         assert cfg.model.head.loss.label_smooth_val == .1
 
 
+def test_a_recipe_says_what_stands_for_an_image(tmp_path):
+    """AMT's: the class token behind the encoder's own norm."""
+    for name, pooled, norm in (('vitb_100e', 'avg_featmap', False),
+                               ('amt_vitb_100e', 'cls_token', True),
+                               ('amt_simmim_vitb_100e', 'cls_token', True)):
+        backbone = config(tmp_path, f'finetune/{name}.py').model.backbone
+        assert (backbone.out_type, backbone.final_norm) == (pooled, norm)
+
+
 def test_recipe_by_method_width_and_size():
     found = [recipe_for(*asked) for asked in (
         (384, 224, 'iBOT'), (768, 224, 'iBOT'), (768, 96, 'MAE'),

@@ -133,7 +133,9 @@ def test_every_named_masker_takes_the_rounding_of_a_comparison():
             continue
         for rounding in ('floor', 'ceil'):
             masker = MODELS.build(at_ratio(config, .75, rounding))
-            assert masker.ratio.rounding == rounding, name
+            # A ratio for each image has no number in common with others.
+            varies = name in ('sbam', 'sbam-batch', 'random-ratio')
+            assert masker.ratio.rounding == ('ceil' if varies else rounding)
 
 
 def test_what_masks_until_there_are_maps_has_the_ratio_of_the_cell():
