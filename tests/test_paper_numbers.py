@@ -4,8 +4,10 @@ import ast
 from pathlib import Path
 
 import pytest
+import tiny_configs
 import yaml
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from paper_numbers import quantities
 
 ROOT = Path(__file__).parent.parent
@@ -83,6 +85,35 @@ def test_config_has_the_numbers_of_the_paper(paper, name):
             assert alike(ours, theirs), (
                 f'{quantity} is {ours}, {place} says {theirs}')
     assert not set(differs) - set(numbers), 'differs from what?'
+
+
+@pytest.mark.parametrize(
+    'name', sorted({name for _, name in CASES if name.split('/')[0] not in (
+        'mmseg', 'mmdet')}))
+def test_the_optimizer_that_is_built_has_them_too(name, tmp_path):
+    """Of a tiny model: rates by layer, and weight decay but for vectors."""
+    path = ROOT / 'configs' / name
+    found = quantities.of_config(Config.fromfile(path), path)
+    cfg = Config.fromfile(path)
+    model, _, _ = tiny_configs.tiny(cfg, tmp_path)
+    optimizer = build_optim_wrapper(model, dict(
+        type='OptimWrapper', optimizer=cfg.optim_wrapper.optimizer,
+        constructor=cfg.optim_wrapper.get('constructor',
+                                          'DefaultOptimWrapperConstructor'),
+        paramwise_cfg=cfg.optim_wrapper.get('paramwise_cfg'))).optimizer
+    assert type(optimizer).__name__ == found['optimizer']
+    groups = optimizer.param_groups
+    assert {group['weight_decay'] for group in groups} == {
+        0., found['weight_decay']}
+    assert list(groups[0]['betas']) == found['betas']
+    rates = sorted({group['lr'] for group in groups}, reverse=True)
+    assert rates[0] == pytest.approx(found['lr'])
+    if 'layer_decay' in found:
+        # The head, two blocks, and what is before them.
+        assert rates == pytest.approx([
+            found['lr'] * found['layer_decay']**depth for depth in range(4)])
+    else:
+        assert len(rates) == 1
 
 
 @pytest.mark.parametrize('paper', PAPERS)
