@@ -83,6 +83,13 @@ def test_rows_say_what_they_have_to(content):
 
 
 @pytest.mark.parametrize('content', PAPERS.values(), ids=PAPERS)
+def test_every_table_and_figure_has_a_row(content):
+    wanted = {f'{kind} {number}' for kind, count in content['counts'].items()
+              for number in range(1, count + 1)}
+    assert not wanted - {row['item'] for row in content['rows']}
+
+
+@pytest.mark.parametrize('content', PAPERS.values(), ids=PAPERS)
 def test_headers_and_rows_agree(content):
     named = headers(content['author'])
     listed = {}

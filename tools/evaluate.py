@@ -199,6 +199,10 @@ def run(args: argparse.Namespace) -> List[Path]:
                 found = run_few_shot(subject, settings[name], tuning)
             else:
                 found = RUN[name](subject, settings[name])
+            asked = getattr(settings[name], 'batch', None)
+            if asked and found.get('batch', asked) != asked:
+                say(f'{name}: batches of {found["batch"]} images in place of '
+                    f'{asked}, as there are few')
             if is_main_process():
                 versions = dict(collect_versions(),
                                 processes=str(get_world_size()))
