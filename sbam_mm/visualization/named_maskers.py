@@ -229,7 +229,7 @@ def at_ratio(config: Mapping,
 def _default(kind: type, option: str) -> Any:
     """Of an option, also where a type hands it to its parent; or None."""
     for one in kind.__mro__:
-        known = inspect.signature(one.__init__).parameters
+        known = inspect.signature(one).parameters
         if option in known:
             return known[option].default
     return None

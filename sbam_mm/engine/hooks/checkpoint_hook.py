@@ -106,10 +106,10 @@ class CheckpointHook(Base):
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:
         # Out of the queue a milestone is not deleted at its end.
-        queue = getattr(self, 'keep_ckpt_ids', ())
-        if (len(queue) == self.max_keep_ckpts and queue[0] in self._steps
-                and step not in queue):
-            queue.popleft()
+        if (self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids
+                and len(self.keep_ckpt_ids) == self.max_keep_ckpts
+                and self.keep_ckpt_ids[0] in self._steps):
+            self.keep_ckpt_ids.popleft()
         with self._nothing_is_lost(runner):
             super()._save_checkpoint_with_step(runner, step, meta)
 
