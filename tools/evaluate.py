@@ -7,7 +7,7 @@ r"""Judge a pre-trained encoder: kNN, linear probes, fine-tuning, few labels.
         --data data/imagenet --out work_dirs/sbam/evaluation
     python tools/evaluate.py mae_pretrain_vit_base.pth --arch base \
         --protocol knn,finetune --data data/imagenet100 --out out/mae \
-        --set finetune.epochs=50
+        --set finetune.config=configs/finetune/vitb_100e.py finetune.epochs=50
     tools/dist_evaluate.sh work_dirs/sbam/epoch_400.pth 8 --protocol linear \
         --config configs/sbam_mae_vitb_400e.py --data data/imagenet \
         --out work_dirs/sbam/evaluation
@@ -55,9 +55,11 @@ from sbam_mm.evaluation.encoders import (  # noqa: E402
     recipe_of,
 )
 from sbam_mm.evaluation.feature_cache import FrozenEncoder  # noqa: E402
+from sbam_mm.evaluation.finetune import LARGE, trained_by  # noqa: E402
 from sbam_mm.evaluation.image_sets import read_image_set  # noqa: E402
 from sbam_mm.evaluation.protocols import (  # noqa: E402
     PROTOCOLS,
+    Finetune,
     settings_of,
 )
 from sbam_mm.evaluation.result_store import ResultStore  # noqa: E402
@@ -181,7 +183,10 @@ def run(args: argparse.Namespace) -> List[Path]:
     tuning = settings.get('finetune', PROTOCOLS['finetune'])
     if any(name == 'finetune' or getattr(settings[name], 'finetune', False)
            for name in todo):
-        tuning_config(subject, tuning)
+        if tuning.config is None:
+            subject.method = trained_by(args.checkpoint, args.config)
+        chosen = tuning_config(subject, tuning)
+        say(f'fine-tuning by {chosen} ({reason_of(subject, tuning)})')
     with only_run(args.out):
         # As another evaluation has left it meanwhile.
         store = ResultStore(args.out, facts)
@@ -193,6 +198,10 @@ def run(args: argparse.Namespace) -> List[Path]:
                 found = run_few_shot(subject, settings[name], tuning)
             else:
                 found = RUN[name](subject, settings[name])
+            asked = getattr(settings[name], 'batch', None)
+            if asked and found.get('batch', asked) != asked:
+                say(f'{name}: batches of {found["batch"]} images in place of '
+                    f'{asked}, as there are few')
             if is_main_process():
                 versions = dict(collect_versions(),
                                 processes=str(get_world_size()))
@@ -200,6 +209,15 @@ def run(args: argparse.Namespace) -> List[Path]:
                           versions, time.monotonic() - start)
     say(f'\n{store.page()}')
     return [store.path, store.path.with_suffix('.md')]
+
+
+def reason_of(subject: Subject, tuning: Finetune) -> str:
+    """Why a recipe was chosen."""
+    if tuning.config is not None:
+        return 'as --set says'
+    if subject.recipe.size < LARGE:
+        return f'for images below {LARGE} pixels'
+    return f'the checkpoint was pre-trained by {subject.method}'
 
 
 def say(text: str) -> None:

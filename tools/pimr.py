@@ -4,6 +4,7 @@
 
     python tools/pimr.py work_dirs/pimr_small/runs.csv
     python tools/pimr.py a.csv b.csv --metric finetune_top1 --out robustness
+    python tools/pimr.py work_dirs/a/runs.csv --evaluation finetune
 
 Reads tables of tools/run_grid.py, or any CSV with the columns masker, ratio,
 seed and the metric. Writes OUT.json, OUT.md and OUT.png, which shows the
@@ -19,7 +20,10 @@ warnings.filterwarnings('ignore')
 from sbam_mm.arguments import ToolParser  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.evaluation.pimr import Curve, curves, gaps  # noqa: E402
-from sbam_mm.evaluation.run_table import read_runs  # noqa: E402
+from sbam_mm.evaluation.run_table import (  # noqa: E402
+    FINETUNED,
+    read_runs,
+)
 from sbam_mm.evaluation.tables import (  # noqa: E402
     markdown_table,
     plus_minus,
@@ -36,7 +40,10 @@ NOTE = (
     'between its own worst and best ratio, Global PIMR between the worst and '
     'best of all maskers in this table; both say nothing about how far these '
     'are apart, so here it is: {spreads}.')
-LABELS = dict(knn_top1='kNN top-1 [%]')
+LABELS = {
+    'knn_top1': 'kNN top-1 [%]',
+    FINETUNED: 'fine-tuning top-1 [%]',
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,6 +55,11 @@ def parse_args() -> argparse.Namespace:
         '--metric', default='knn_top1',
         help='column with the performance, higher is better (default: '
         'knn_top1)')
+    parser.add_argument(
+        '--evaluation', metavar='FOLDER',
+        help="folder below each run's work_dir with the results of "
+        '`tools/evaluate.py --protocol finetune`, whose top-1 accuracy is '
+        'the performance')
     parser.add_argument(
         '--out', help='.json file; .md and .png are written beside it '
         '(default: pimr beside the first table)')
@@ -68,10 +80,11 @@ def run(args: argparse.Namespace) -> list[Path]:
     Raises:
         ValueError: With a sentence for the user; nothing was written then.
     """
-    runs, notes = read_runs(args.tables, args.metric)
+    runs, notes = read_runs(args.tables, args.metric, args.evaluation)
     found = curves(runs)
     notes += gaps(found)
-    label = LABELS.get(args.metric, args.metric)
+    metric = args.metric if args.evaluation is None else FINETUNED
+    label = LABELS.get(metric, metric)
     spreads = ', '.join(f'{masker} {curve.spread:.2f}'
                         for masker, curve in found.items())
     table = markdown_table(
@@ -83,7 +96,7 @@ def run(args: argparse.Namespace) -> list[Path]:
     picture, = result_files(out, '.png')
     save_figure(robustness_figure(found, label), picture)
     results = dict(
-        metric=args.metric,
+        metric=metric,
         tables=args.tables,
         maskers={
             masker: dict(

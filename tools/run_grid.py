@@ -80,6 +80,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seeds', type=listed(SEED), metavar='N,...', help='e.g. 0,1,2')
     parser.add_argument(
+        '--rounding', choices=('floor', 'ceil', 'own'),
+        help='of the visible tokens, the same for all maskers, or of each '
+        "its own (default: the grid file's, or floor)")
+    parser.add_argument(
         '--epochs', type=whole(1), metavar='N',
         help="of each run, schedules scaled (default: the config's)")
     parser.add_argument(
@@ -112,6 +116,8 @@ def make_grid(args: argparse.Namespace) -> Grid:
         value = getattr(args, name)
         if value is not None:
             content[name] = value
+    if args.rounding is not None:
+        content['rounding'] = None if args.rounding == 'own' else args.rounding
     content['cfg_options'] = {
         **content.get('cfg_options', {}),
         **(args.cfg_options or {})

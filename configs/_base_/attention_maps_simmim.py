@@ -1,25 +1,14 @@
 """SimMIM's ViT-B for 200 epochs, with stored attention maps, as AMT has it.
 
-Learned absolute positions and no layer scale; AMT's paper uses absolute
-positions throughout. The maps are renewed every 40 epochs and take 0.5 GB
-each time, under work_dir/attention_maps; the last two versions are kept.
+The maps are renewed every 40 epochs and take 0.5 GB each time, under
+work_dir/attention_maps; the last two versions are kept.
 """
 _base_ = [
     './runtime.py',
     './imagenet_224_simmim.py',
-    './simmim_vitb.py',
+    './simmim_vitb_absolute.py',
     './schedule_simmim_200e.py',
 ]
-
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='sbam_mm.MaskedViT',
-        arch='base',
-        img_size=224,
-        patch_size=16,
-        learned_position=True,
-        drop_path_rate=0.1))
 
 # With a crop that says where it was made, so that the map can follow.
 train_pipeline = [

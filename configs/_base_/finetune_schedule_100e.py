@@ -51,9 +51,10 @@ auto_scale_lr = dict(base_batch_size=1024)
 
 default_hooks = dict(
     checkpoint=dict(
-        type='CheckpointHook',
+        type='sbam_mm.CheckpointHook',
         interval=1,
         max_keep_ckpts=1,
+        milestones=None,
         save_best='auto'))
 custom_hooks = _base_.custom_hooks + [
     dict(

@@ -12,8 +12,13 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
+    # Papers report what is half way, too: of 800 epochs 200, 400 and 600 stay
+    # beside the last three.
     checkpoint=dict(
-        type='sbam_mm.CheckpointHook', interval=1, max_keep_ckpts=3),
+        type='sbam_mm.CheckpointHook',
+        interval=1,
+        max_keep_ckpts=3,
+        milestones=4),
     sampler_seed=dict(type='DistSamplerSeedHook'))
 
 custom_hooks = [

@@ -72,6 +72,8 @@ knn_query = dict(
     data_prefix='test',
     pipeline=plain_pipeline)
 
+# Minutes long: the last checkpoints will do.
+default_hooks = dict(checkpoint=dict(milestones=None))
 custom_hooks = _base_.custom_hooks + [
     # A small bank and few queries: a curve to look at, not the final number.
     dict(

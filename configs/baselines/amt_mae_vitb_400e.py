@@ -4,12 +4,14 @@ Of 196 tokens 88 are hidden, 78 thrown away and 30 visible; the first 40
 epochs mask 75 % at random.
 
 Paper:    Liu et al., *Good Helper Is around You: Attention-driven Masked
-          Image Modeling*, AAAI 2023, Table 1, row MAE+AMT; ratios of section
-          4.1. The official code takes the upper left corner of the map
-          whatever the crop; here the map follows the crop, as the paper
-          says.
+          Image Modeling*, AAAI 2023, Table 1 and Fig. 4, MAE+AMT;
+          ratios of section Setup. The official code takes the upper left
+          corner of the map whatever the crop; here the map follows the crop,
+          as the paper says. Also in Choi et al., ECCV 2024, Table 2.
 Expected: 61.7 % linear probing and 82.8 % fine-tuning top-1 in the paper
-          (its random masking: 56.6 and 82.6). Not measured by this project.
+          (its random masking: 56.6 and 82.6), both on the class token:
+          configs/finetune/amt_vitb_100e.py and `--protocol linear`. Not
+          measured by this project.
 Cost:     below that of mae_vitb_400e.py, as 40 % of the tokens are thrown,
           and about 1 % for the maps, says the paper; not measured by this
           project.

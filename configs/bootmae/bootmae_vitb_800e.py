@@ -4,7 +4,7 @@ Paper:    Dong et al., Bootstrapped Masked Autoencoders for Vision BERT
           Pretraining, ECCV 2022; baseline of Choi et al., ECCV 2024, Table 1.
 Expected: 84.2 % fine-tuning top-1 and 66.1 % linear probe by BootMAE's
           authors; 84.1 fine-tuning in the SBAM paper, after 400 of 800
-          epochs. Not measured by this project.
+          epochs, `epoch_400.pth`. Not measured by this project.
 Cost:     16 V100 GPUs of 256 images in the original; not measured by this
           project.
 Command:  DATA_ROOT=/path/to/imagenet \

@@ -1,12 +1,11 @@
 """CMAE, ViT-B/16, 300 epochs of ImageNet-1K.
 
 Paper:    Huang et al., Contrastive Masked Autoencoders are Stronger Vision
-          Learners, 2022; baseline of Choi et al., ECCV 2024, Table 1.
+          Learners, 2022. The SBAM paper's baseline is cmae_vitb_800e.py.
 Expected: 83.8 % fine-tuning top-1 after 300 epochs by CMAE's authors, 84.7
-          after 1600. The SBAM paper has the same 83.8, but after 400 of 800
-          epochs on 8 GPUs, so at most one of them is this recipe's. A global
-          batch below 4096 costs accuracy, and the contrastive loss may rise
-          after the warm-up. Not measured by this project.
+          after 1600. A global batch below 4096 costs accuracy, and the
+          contrastive loss may rise after the warm-up. Not measured by this
+          project.
 Cost:     32 GPUs of 128 images in the original; not measured by this
           project.
 Command:  DATA_ROOT=/path/to/imagenet \

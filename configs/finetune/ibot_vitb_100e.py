@@ -2,7 +2,8 @@
 
 Paper:    Zhou et al., iBOT, ICLR 2022: layer decay 0.65, drop path 0.2, and
           the best of several learning rates; 1e-3 at a batch of 1024 is this
-          project's choice. The rest is MAE's.
+          project's choice. The rest is MAE's. Also for Choi et al., ECCV
+          2024, Table 1.
 Expected: 84.0 % top-1 from iBOT's ViT-B (the paper's number); not measured
           by this project.
 Cost:     not measured by this project.

@@ -1,7 +1,7 @@
 """Fine-tune ViT-B/16 on ImageNet-1K for 100 epochs, as MAE does.
 
 Paper:    He et al., MAE, CVPR 2022, appendix A.1 and Table 9.
-          Also the judge of Choi et al., ECCV 2024, Tables 1 and 2.
+          The SBAM paper's column has 50 epochs: sbam_vitb_50e.py.
 Expected: 83.6 % top-1 from MAE's 1600-epoch encoder (the official code's
           four seeds: 83.5 to 83.7); not measured by this project.
 Cost:     not measured by this project.

@@ -5,10 +5,10 @@ compares with one.
 
 Paper:    Choi et al., ECCV 2024, Table 3, a baseline there.
 Expected: not measured by this project.
-          The SBAM paper's 72.8 "ViT-B, fine-tuning" equals the k-NN
-          accuracy of AttMask's *ViT-S/16*, so metric and backbone of its
-          table are not certain: report k-NN and linear probe, and say
-          which.
+          The SBAM paper has 72.8 for iBoT (ViT-B, 100 epochs), its section
+          6.4, which equals the k-NN accuracy of AttMask's *ViT-S/16*: metric
+          and backbone of its table are not certain. Report k-NN and linear
+          probe, and say which.
 Cost:     not stated for 100 epochs; not measured by this project. 2 global
           and 10 local crops of an image are about 4 times the encoder's work
           on one whole image, the teacher's 2 more forward passes.

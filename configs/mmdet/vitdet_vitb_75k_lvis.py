@@ -1,6 +1,6 @@
 """ViTDet Mask R-CNN, ViT-B/16, 75k steps of LVIS v1: AMT's schedule.
 
-Paper:    AMT, AAAI 2023, Table 3: 75,000 iterations of 16 images in
+Paper:    Liu et al., AAAI 2023, Table 3: 75,000 iterations of 16 images in
           ViTDet's setting; the paper names no learning rate, here
           ViTDet's scaled from 64 images to 16.
 Expected: from 400 epochs of pre-training MAE 25.0 box and 24.2 mask AP, MAE

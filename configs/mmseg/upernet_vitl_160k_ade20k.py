@@ -1,6 +1,8 @@
 """UperNet with ViT-L/16 on ADE20K, 160k steps, MAE's recipe.
 
 Paper:    He et al., CVPR 2022, appendix A.4 and Table 5, UperNet with ViT-L.
+          Also for Choi et al., ECCV 2024, supplement Table 3, which names no
+          recipe of its own.
 Expected: 53.6 mIoU from MAE's 1600 epochs (the paper's number); SBAM from 800
           epochs 53.5, MAE from 800 epochs 52.7 (Choi et al., ECCV 2024,
           supplement, Table 3); not measured by this project.

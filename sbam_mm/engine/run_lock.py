@@ -114,6 +114,8 @@ class RunLock:
         # The file stays: another process may have opened it already, and a
         # deleted one would let a third in.
         self._write('')
+        # Also for children that inherited it and take a moment to end.
+        fcntl.flock(self._file, fcntl.LOCK_UN)
         self._file.close()
 
     def fileno(self) -> int:

@@ -9,51 +9,96 @@ from mmengine.dist import get_world_size
 from mmengine.logging import MMLogger, print_log
 from mmengine.runner import Runner
 
-from sbam_mm.config_files import read_config
+from sbam_mm.config_files import read_config, read_model_config
 from sbam_mm.datasets.transforms.any_channels import is_colour_transform
 from sbam_mm.engine.launch import prepare_launch, protect_run
+from sbam_mm.models.checkpoint import read_checkpoint
+from sbam_mm.models.stored_config import stored_options, stored_value
 
 from .encoders import EncoderRecipe
 from .image_sets import ImageSet
 from .processes import from_main
 from .protocols import eval_pipeline
 
-# Which published recipe fits an encoder, by its width.
+# The recipe that a method was published with, by type and width of the
+# encoder. Maskers are compared under one recipe, that of the method.
 CONFIGS = {
-    384: 'finetune/ibot_vits_200e.py',
-    768: 'finetune/vitb_100e.py',
-    1024: 'finetune/vitl_50e.py'
+    ('MAE', 768): 'finetune/vitb_100e.py',
+    ('MAE', 1024): 'finetune/vitl_50e.py',
+    ('BootMAE', 768): 'finetune/bootmae_vitb_100e.py',
+    ('CMAE', 768): 'finetune/cmae_vitb_100e.py',
+    ('GPAFeature', 768): 'finetune/gpa_vitb_100e.py',
+    ('SimMIM', 768): 'finetune/simmim_vitb_100e.py',
+    ('iBOT', 384): 'finetune/ibot_vits_200e.py',
+    ('iBOT', 768): 'finetune/ibot_vitb_100e.py',
 }
 SMALL = 'finetune/small.py'
 # Sides, in pixels, from which images are too large for it, and for memory.
 LARGE = 96
 
 
-def recipe_for(embed_dims: int, size: int) -> str:
-    """The fine-tuning config that fits an encoder.
+def recipe_for(embed_dims: int, size: int,
+               method: Optional[str] = None) -> str:
+    """The fine-tuning config that an encoder was published with.
 
     Args:
         embed_dims (int): Width of the encoder.
         size (int): Side of its images in pixels; below 96 it is that of
-            small images.
+            small images, whatever the method.
+        method (str, optional): How it was pre-trained, see
+            :func:`trained_by`. Defaults to None: not known.
 
     Returns:
         str: Path below ``configs``.
 
     Raises:
-        ValueError: If there is none for the width.
+        ValueError: If there is none for the method and the width, or the
+            method is not known.
 
     Example:
-        >>> recipe_for(768, 224), recipe_for(96, 32)
-        ('finetune/vitb_100e.py', 'finetune/small.py')
+        >>> recipe_for(768, 224, 'iBOT'), recipe_for(96, 32)
+        ('finetune/ibot_vitb_100e.py', 'finetune/small.py')
     """
     if size < LARGE:
         return SMALL
-    if embed_dims not in CONFIGS:
-        raise ValueError(
-            f'no fine-tuning recipe is known for an encoder {embed_dims} '
-            'wide; choose one with --set finetune.config=FILE.')
-    return CONFIGS[embed_dims]
+    config = CONFIGS.get((method or '', embed_dims))
+    if config is not None:
+        return config
+    widths = {width for _, width in CONFIGS}
+    known = sorted({f'configs/{path}' for (_, width), path in CONFIGS.items()
+                    if width == embed_dims})
+    named = f' ({", ".join(known)})' if known else ''
+    if embed_dims not in widths:
+        reason = (f'no fine-tuning recipe is known for an encoder '
+                  f'{embed_dims} wide')
+    elif method is None:
+        reason = ('the checkpoint does not say how it was pre-trained, and '
+                  'so not which fine-tuning recipe is its own')
+    else:
+        reason = (f'no fine-tuning recipe of {method} is known for an encoder '
+                  f'{embed_dims} wide')
+    raise ValueError(
+        f'{reason}; choose one with --set finetune.config=FILE{named}.')
+
+
+def trained_by(checkpoint: Union[str, Path],
+               config: Union[str, Path, None] = None) -> Optional[str]:
+    """The method that a checkpoint was pre-trained with.
+
+    Args:
+        checkpoint (str or Path): The config in it is read as data.
+        config (str or Path, optional): Of the pre-training, where the
+            checkpoint has none. Defaults to None.
+
+    Returns:
+        str: Type of the model, without its scope, such as "iBOT"; None where
+        neither says it.
+    """
+    stored = stored_options(read_checkpoint(str(checkpoint)), 'model')
+    found = stored_value(stored, 'type')
+    if not isinstance(found, str) and config is not None:
+        found = (read_model_config(config).get('model') or {}).get('type')
+    return found.rpartition('.')[2] if isinstance(found, str) else None
 
 
 def finetune_config(recipe: EncoderRecipe,
@@ -110,11 +155,14 @@ def finetune_config(recipe: EncoderRecipe,
                          'configs/finetune/.')
     hooks[0].update(checkpoint=str(checkpoint), branch=branch)
     classes = len(images.classes)
-    rate = cfg.model.backbone.get('drop_path_rate', 0.)
+    told = cfg.model.backbone
     # Replaced, not merged: the file's arch may have other keys.
-    cfg.model.backbone = dict(recipe.backbone, drop_path_rate=rate)
+    cfg.model.backbone = dict(
+        recipe.backbone, drop_path_rate=told.get('drop_path_rate', 0.))
     if recipe.backbone.get('out_type') == 'raw':
-        cfg.model.backbone.update(out_type='avg_featmap', final_norm=False)
+        cfg.model.backbone.update(
+            out_type=told.get('out_type', 'avg_featmap'),
+            final_norm=told.get('final_norm', False))
     else:
         cfg.model.neck = dict(type='GlobalAveragePooling')
     cfg.model.head.update(num_classes=classes, in_channels=embed_dims)

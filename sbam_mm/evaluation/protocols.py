@@ -105,8 +105,8 @@ class Finetune:
     """All parameters, through a config of ``configs/finetune``.
 
     Args:
-        config (str, optional): Its path. Defaults to None: by the width of
-            the encoder.
+        config (str, optional): Its path. Defaults to None: that of the
+            method that the checkpoint was pre-trained with.
         epochs (int, optional): Defaults to None, the config's.
         batch (int, optional): Of one process; the learning rate follows.
             Defaults to None, the config's.

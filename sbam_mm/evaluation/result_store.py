@@ -10,6 +10,8 @@ from .tables import markdown_table, write_results
 
 # What must not change between two calls that write to one folder.
 IDENTITY = ('checkpoint', 'data', 'encoder', 'seed')
+# Settings of which a protocol says itself what came of them.
+USED = ('batch', 'epochs', 'config')
 # What is known of a protocol at least.
 ENTRY = dict(settings=dict, top1=dict, versions=dict, seconds=float)
 
@@ -70,7 +72,8 @@ class ResultStore:
         if known is None:
             return False
         wanted = _plain(settings)
-        before = dict(known['settings'])
+        # Earlier files have as settings what was asked for.
+        before = dict(known.get('asked', known['settings']))
         if 'amp' in wanted:
             # Earlier files do not say it.
             before.setdefault('amp', False)
@@ -90,17 +93,22 @@ class ResultStore:
 
         Args:
             protocol (str): Its name.
-            settings (Mapping): What it was run with.
+            settings (Mapping): What it was asked to run with.
             found (Mapping): ``top1`` (per cent by name), a ``note`` for the
-                reader, and what else.
+                reader, and what else; ``batch``, ``epochs`` and ``config``
+                are what it was run with and written as settings.
             versions (Mapping): Of software and hardware.
             seconds (float): How long it took.
 
         Returns:
             list[Path]: The two files.
         """
+        used = {
+            name: found.get(name, value) if name in USED else value
+            for name, value in settings.items()
+        }
         self.content['protocols'][protocol] = _plain(
-            dict(settings=settings, **found, versions=versions,
+            dict(settings=used, asked=settings, **found, versions=versions,
                  seconds=round(seconds, 1)))
         return write_results(self.path, self.content, self.page())
 

@@ -3,7 +3,7 @@
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -60,6 +60,8 @@ class Subject:
             with it. Defaults to False.
         launcher (str): Who started the processes that share the work, as
             mmengine names it. Defaults to "none", one process.
+        method (str, optional): How the encoder was pre-trained, for the
+            recipe to fine-tune it with. Defaults to None: not known.
     """
     recipe: EncoderRecipe
     encoder: FrozenEncoder
@@ -72,6 +74,7 @@ class Subject:
     seed: int = 0
     restart: bool = False
     launcher: str = 'none'
+    method: Optional[str] = None
 
     def dataset(self, half: str, pipeline: List[dict]) -> Any:
         """A built data set; unreadable test images get a fixed stand-in."""
@@ -172,10 +175,11 @@ def tuning_config(subject: Subject, settings: Finetune) -> str:
     """Path of the config to fine-tune with.
 
     Raises:
-        ValueError: If none is named and none fits the encoder.
+        ValueError: If none is named and none is known to fit the encoder.
     """
     return settings.config or str(
-        subject.configs / recipe_for(_width(subject), subject.recipe.size))
+        subject.configs / recipe_for(_width(subject), subject.recipe.size,
+                                     subject.method))
 
 
 def run_finetune(subject: Subject, settings: Finetune,
@@ -229,7 +233,8 @@ def run_few_shot(subject: Subject, settings: FewShot,
     bank, labels = subject.features('train')
     queries, query_labels = subject.features('test')
     place = {path: i for i, (path, _) in enumerate(subject.images.train)}
-    found: Found = dict(top1={}, images={}, lists={}, curves={})
+    found: Found = dict(
+        top1={}, images={}, lists={}, curves={}, finetune_batch={})
     for path, few in zip(lists, chosen):
         rows = np.array([place[name] for name, _ in few.train])
         found['images'][path.stem] = len(rows)
@@ -245,6 +250,7 @@ def run_few_shot(subject: Subject, settings: FewShot,
                 f'few_shot/{path.stem}')
             found['top1'][f'{path.stem}, fine-tuned'] = tuned['top1']['last']
             found['curves'][path.stem] = tuned['curves']['finetune']
+            found['finetune_batch'][path.stem] = tuned['batch']
     return found
 
 

@@ -4,13 +4,23 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, Sequence, Tuple, Union
+from typing import (
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
-from sbam_mm.files import write_atomically
+from sbam_mm.files import read_json, write_atomically
 
 from .pimr import Run
 
 FINISHED = 'finished'
+FINETUNED = 'finetune_top1'
 COLUMNS = (
     'masker', 'ratio', 'seed', 'status', 'knn_top1', 'loss',
     'images_per_second', 'visible_tokens', 'mask_ratio', 'seconds', 'started',
@@ -40,7 +50,9 @@ def write_run_table(path: Union[str, Path],
 
 
 def read_runs(paths: Sequence[Union[str, Path]],
-              metric: str = 'knn_top1') -> Tuple[List[Run], List[str]]:
+              metric: str = 'knn_top1',
+              evaluation: Optional[str] = None
+              ) -> Tuple[List[Run], List[str]]:
     """Finished runs of one or several tables.
 
     A table needs the columns masker, ratio, seed and the metric; numbers
@@ -51,6 +63,10 @@ def read_runs(paths: Sequence[Union[str, Path]],
         paths (Sequence[str or Path]): CSV files.
         metric (str): Column with the performance, higher is better. Defaults
             to "knn_top1".
+        evaluation (str, optional): Folder below each run's ``work_dir`` where
+            ``tools/evaluate.py --protocol finetune`` has written its
+            results: the performance is their top-1 accuracy, in place of a
+            column. Defaults to None.
 
     Returns:
         tuple[list[Run], list[str]]: The runs, and a sentence about each that
@@ -70,7 +86,9 @@ def read_runs(paths: Sequence[Union[str, Path]],
     seen: Dict[tuple, str] = {}
     bases: Dict[str, Dict[str, str]] = {}
     for path in paths:
-        for number, row in _rows(path, metric):
+        if evaluation is not None:
+            metric = FINETUNED
+        for number, row in _rows(path, metric, evaluation):
             where = f'{path}, line {number}'
             masker = row['masker'].strip()
             ratio = _number(row['ratio'], 'ratio', where)
@@ -85,7 +103,7 @@ def read_runs(paths: Sequence[Union[str, Path]],
                 notes.append(f'Left out: {name} ({status}'
                              f'{": " + error.strip() if error else ""}).')
                 continue
-            if not (row[metric] or '').strip():
+            if not (row.get(metric) or '').strip():
                 notes.append(f'Left out: {name} has no {metric}.')
                 continue
             value = _number(row[metric], metric, where)
@@ -110,9 +128,10 @@ def read_runs(paths: Sequence[Union[str, Path]],
     return runs, notes
 
 
-def _rows(path: Union[str, Path],
-          metric: str) -> Iterable[Tuple[int, Dict[str, str]]]:
+def _rows(path: Union[str, Path], metric: str,
+          evaluation: Optional[str]) -> Iterable[Tuple[int, Dict[str, str]]]:
     """Lines of a table with their numbers."""
+    needed = 'work_dir' if evaluation is not None else metric
     try:
         text = Path(path).read_text(encoding='utf-8-sig')
     except OSError as error:
@@ -123,13 +142,25 @@ def _rows(path: Union[str, Path],
                          'tools/run_grid.py wrote.') from error
     table = csv.DictReader(io.StringIO(text))
     columns = table.fieldnames or []
-    lacking = [name for name in ('masker', 'ratio', 'seed', metric)
+    lacking = [name for name in ('masker', 'ratio', 'seed', needed)
                if name not in columns]
     if lacking:
         raise ValueError(
             f'{path} has no column {" and no ".join(map(repr, lacking))}; its '
             f'columns are {", ".join(columns) or "none"}.')
-    return [(table.line_num, row) for row in table]
+    rows = [(table.line_num, row) for row in table]
+    for _, row in rows if evaluation is not None else ():
+        row[metric] = _finetuned(Path(row['work_dir'], evaluation or ''))
+    return rows
+
+
+def _finetuned(folder: Path) -> str:
+    """Top-1 after fine-tuning, empty where it was not done."""
+    path = folder / 'results.json'
+    if not path.is_file():
+        return ''
+    found = read_json(path, protocols=dict)['protocols'].get('finetune', {})
+    return str(found.get('top1', {}).get('last', ''))
 
 
 def _number(text: Union[str, None], column: str, where: str) -> float:

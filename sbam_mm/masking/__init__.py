@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Which patches to hide. Knows nothing of any framework or model."""
-from .amt import AM, AMT
+from .amt import AM, AMT, RandomThrow
 from .attention import AttentionSalience, join_heads
 from .attmask import AttMask, HintTopK
 from .automae import Bump
@@ -42,7 +42,7 @@ __all__ = [
     'IncomingMasker', 'MILANMasker', 'MaskSomeViews', 'Masker',
     'MaskingContext', 'NoSalience', 'NoisyTopK', 'PartwiseSelection',
     'PredictedLoss', 'RandomMasker', 'RandomRatio', 'RandomRatioMasker',
-    'SBAM', 'SBM', 'ScheduledRatio', 'SemMAEMasker', 'Share', 'SoftToHard',
-    'StoredSalience', 'TokenMask', 'UniformMasker', 'UniformSelection',
-    'WeightedOrder', 'check_needs', 'join_heads'
+    'RandomThrow', 'SBAM', 'SBM', 'ScheduledRatio', 'SemMAEMasker', 'Share',
+    'SoftToHard', 'StoredSalience', 'TokenMask', 'UniformMasker',
+    'UniformSelection', 'WeightedOrder', 'check_needs', 'join_heads'
 ]

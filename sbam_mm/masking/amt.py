@@ -1,13 +1,20 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""AM and AMT: draw tokens by stored attention; mask some, throw some."""
+"""AM, AMT and its control: draw tokens; mask some, throw some."""
 from typing import Optional
 
 from sbam_mm.registry import MODELS
 
 from .maskers import Masker, RandomMasker
 from .ratio import FixedRatio
-from .salience import StoredSalience
+from .salience import NoSalience, StoredSalience
 from .selection import WeightedOrder
+
+
+def _check_room(name: str, ratio: float, throw: float) -> None:
+    if ratio + throw >= 1:
+        raise ValueError(
+            f'{name} masks {ratio} and throws {throw} of the tokens, which '
+            'leaves none visible; their sum must be below 1.')
 
 
 @MODELS.register_module()
@@ -50,10 +57,7 @@ class AMT(Masker):
                  warm_up_ratio: Optional[float] = 0.75,
                  rounding: str = 'ceil',
                  cell: int = 1):
-        if ratio + throw >= 1:
-            raise ValueError(
-                f'AMT masks {ratio} and throws {throw} of the tokens, which '
-                'leaves none visible; their sum must be below 1.')
+        _check_room('AMT', ratio, throw)
         warm_up = RandomMasker(
             ratio if warm_up_ratio is None else warm_up_ratio, cell=cell)
         super().__init__(
@@ -61,6 +65,47 @@ class AMT(Masker):
             FixedRatio(ratio, rounding),
             WeightedOrder(throw=throw, throw_last=throw_last),
             warm_up=warm_up,
+            cell=cell)
+
+
+@MODELS.register_module()
+class RandomThrow(Masker):
+    """Masks some tokens and throws others, all at random.
+
+    The control of AMT's Table 4, "MAE+Random T": it tells whether a gain
+    comes from attention or from seeing fewer tokens.
+
+    Source: Liu et al., AAAI 2023, Table 4.
+
+    Args:
+        ratio (float): Share of masked tokens. Defaults to 0.45.
+        throw (float): Share of thrown tokens. Defaults to 0.4.
+        rounding (str): Of the tokens that are not masked. Defaults to
+            "ceil", as in :class:`AMT`.
+        cell (int): See :class:`Masker`. Defaults to 1.
+
+    Raises:
+        ValueError: If no token would be left visible.
+
+    Example:
+        >>> import torch
+        >>> from sbam_mm.masking import MaskingContext
+        >>> context = MaskingContext(torch.zeros(2, 196, 4), grid=(14, 14))
+        >>> mask = RandomThrow()(context)
+        >>> mask.masked.sum(1).tolist(), mask.thrown.sum(1).tolist()
+        ([88, 88], [78, 78])
+    """
+
+    def __init__(self,
+                 ratio: float = 0.45,
+                 throw: float = 0.4,
+                 rounding: str = 'ceil',
+                 cell: int = 1):
+        _check_room('RandomThrow', ratio, throw)
+        super().__init__(
+            NoSalience(),
+            FixedRatio(ratio, rounding),
+            WeightedOrder(throw=throw),
             cell=cell)
 
 

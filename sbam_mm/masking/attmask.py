@@ -165,6 +165,8 @@ class AttMask(Masker):
         block (int): Whose attention. Defaults to -1, the last.
         show, show_max: Of the hints; see :class:`HintTopK`.
         cell (int): See :class:`Masker`; 2 in SimMIM. Defaults to 1.
+        rounding (str): Of the visible tokens. Defaults to "ceil": the
+            official code rounds the masked ones down.
 
     Example::
 
@@ -182,13 +184,13 @@ class AttMask(Masker):
                  block: int = -1,
                  show: Union[float, Tuple[float, float]] = (0.1, 0.5),
                  show_max: float = 0.1,
-                 cell: int = 1):
-        # The official code rounds the masked tokens down.
+                 cell: int = 1,
+                 rounding: str = 'ceil'):
         share: nn.Module
         if isinstance(ratio, (int, float)):
-            share = FixedRatio(ratio, 'ceil')
+            share = FixedRatio(ratio, rounding)
         else:
-            share = RandomRatio(*ratio, scope=scope, rounding='ceil')
+            share = RandomRatio(*ratio, scope=scope, rounding=rounding)
         super().__init__(
             AttentionSalience(block, source=source),
             share,

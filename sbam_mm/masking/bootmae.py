@@ -141,6 +141,8 @@ class BootMAEMasker(Masker):
 
     Args:
         ratio (float): Share of hidden tokens. Defaults to 0.75.
+        rounding (str): Of the visible tokens, "floor" or "ceil".
+            Defaults to "floor".
         **blocks: Options of :class:`BlocksAndTokens`; ``roll=3`` is the
             official code.
 
@@ -150,6 +152,9 @@ class BootMAEMasker(Masker):
         [147, 147]
     """
 
-    def __init__(self, ratio: float = 0.75, **blocks):
-        super().__init__(NoSalience(), FixedRatio(ratio),
+    def __init__(self,
+                 ratio: float = 0.75,
+                 rounding: str = 'floor',
+                 **blocks):
+        super().__init__(NoSalience(), FixedRatio(ratio, rounding),
                          BlocksAndTokens(**blocks))

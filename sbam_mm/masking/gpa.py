@@ -32,6 +32,8 @@ class GPA(Masker):
         soft (tuple[float, float]): See :class:`SoftToHard`.
         own_query (bool): Defaults to False: without the patch's own query.
         source (str): "teacher" or "self". Defaults to "teacher".
+        rounding (str): Of the visible tokens, "floor" or "ceil".
+            Defaults to "floor".
 
     Example::
 
@@ -50,7 +52,8 @@ class GPA(Masker):
                  hard: Tuple[float, float] = (0., 0.5),
                  soft: Tuple[float, float] = (0.5, 0.),
                  own_query: bool = False,
-                 source: str = 'teacher'):
+                 source: str = 'teacher',
+                 rounding: str = 'floor'):
         super().__init__(
             AttentionSalience(
                 block,
@@ -58,4 +61,5 @@ class GPA(Masker):
                 queries='all',
                 softmax=False,
                 own_query=own_query,
-                source=source), FixedRatio(ratio), SoftToHard(hard, soft))
+                source=source), FixedRatio(ratio, rounding),
+            SoftToHard(hard, soft))

@@ -20,11 +20,14 @@ class HPMMasker(Masker):
         start (float): Share of the masked patches chosen by their predicted
             loss at progress 0. Defaults to 0.
         end (float): At progress 1. Defaults to 0.5.
+        rounding (str): Of the visible tokens, "floor" or "ceil".
+            Defaults to "floor".
     """
 
     def __init__(self,
                  ratio: float = 0.75,
                  start: float = 0.,
-                 end: float = 0.5):
-        super().__init__(PredictedLoss(), FixedRatio(ratio),
+                 end: float = 0.5,
+                 rounding: str = 'floor'):
+        super().__init__(PredictedLoss(), FixedRatio(ratio, rounding),
                          EasyToHard(start, end))

@@ -176,11 +176,16 @@ class BlockMasker(Masker):
 
     Args:
         ratio (float): Share of hidden tokens. Defaults to 0.4, BEiT's.
+        rounding (str): Of the visible tokens, "floor" or "ceil".
+            Defaults to "floor".
         **blocks: Options of :class:`BlockSelection`.
     """
 
-    def __init__(self, ratio: float = 0.4, **blocks):
-        super().__init__(NoSalience(), FixedRatio(ratio),
+    def __init__(self,
+                 ratio: float = 0.4,
+                 rounding: str = 'floor',
+                 **blocks):
+        super().__init__(NoSalience(), FixedRatio(ratio, rounding),
                          BlockSelection(**blocks))
 
 

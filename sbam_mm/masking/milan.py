@@ -23,12 +23,15 @@ class MILANMasker(Masker):
         ratio (float): Masking ratio. Defaults to 0.75.
         source (str): "teacher" or "self". Defaults to "teacher".
         block (int): Whose class-token attention. Defaults to -1, the last.
+        rounding (str): Of the visible tokens, "floor" or "ceil".
+            Defaults to "floor".
     """
 
     def __init__(self,
                  ratio: float = 0.75,
                  source: str = 'teacher',
-                 block: int = -1):
+                 block: int = -1,
+                 rounding: str = 'floor'):
         super().__init__(
-            AttentionSalience(block, source=source), FixedRatio(ratio),
-            WeightedOrder(keep=True))
+            AttentionSalience(block, source=source),
+            FixedRatio(ratio, rounding), WeightedOrder(keep=True))

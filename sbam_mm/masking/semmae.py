@@ -205,6 +205,8 @@ class SemMAEMasker(Masker):
     Args:
         ratio (float): Masking ratio. Defaults to 0.75.
         power (float): See :class:`PartwiseSelection`. Defaults to 2.
+        rounding (str): Of the visible tokens, "floor" or "ceil".
+            Defaults to "floor".
 
     Example:
         >>> parts = torch.randint(0, 7, (2, 16)).byte()
@@ -215,6 +217,9 @@ class SemMAEMasker(Masker):
         [12, 12]
     """
 
-    def __init__(self, ratio: float = 0.75, power: float = 2.):
-        super().__init__(NoSalience(), FixedRatio(ratio),
+    def __init__(self,
+                 ratio: float = 0.75,
+                 power: float = 2.,
+                 rounding: str = 'floor'):
+        super().__init__(NoSalience(), FixedRatio(ratio, rounding),
                          PartwiseSelection(power))

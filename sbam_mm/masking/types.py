@@ -93,16 +93,15 @@ class TokenMask:
         """Scalars for the log, under names that mmengine does not sum up.
 
         Returns:
-            dict: ``mask_ratio``, ``mask_ratio_min``, ``mask_ratio_max`` (of
-            the ratios asked for), ``visible_tokens`` (mean per image),
-            where tokens are thrown, ``thrown_tokens`` and, where a threshold
-            was used, ``salient_fraction`` (mean share of tokens with S >
-            delta). No name contains "loss", so mmengine logs them and leaves
-            them out of the sum that is minimised.
+            dict: ``mask_ratio``, ``mask_ratio_min``, ``mask_ratio_max`` (the
+            share of an image's tokens that is masked: whole tokens, so at a
+            ratio of 0.9 it is 57 / 64 or 58 / 64), ``visible_tokens`` (mean
+            per image), where tokens are thrown, ``thrown_tokens`` and, where a
+            threshold was used, ``salient_fraction`` (mean share of tokens
+            with S > delta). No name contains "loss", so mmengine logs them
+            and leaves them out of the sum that is minimised.
         """
-        ratio = self.ratio
-        if ratio is None:
-            ratio = self.masked.float().mean(dim=1)
+        ratio = self.masked.float().mean(dim=1)
         stats = dict(
             mask_ratio=ratio.mean(),
             mask_ratio_min=ratio.min(),

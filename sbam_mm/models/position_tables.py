@@ -7,14 +7,12 @@ weights, in what PyTorch keeps of every module with a state dict; of older
 files the config in their ``meta`` is read, as data. Other projects' tables are
 square.
 """
-import ast
 import math
 from typing import (
     Any,
     Collection,
     Dict,
     FrozenSet,
-    Iterator,
     Mapping,
     NamedTuple,
     Optional,
@@ -23,6 +21,8 @@ from typing import (
 
 from mmpretrain.models.utils import resize_pos_embed, to_2tuple
 from torch import Tensor, nn
+
+from .stored_config import stored_options, stored_value
 
 Grid = Tuple[int, int]
 KEY = 'grid'
@@ -153,50 +153,29 @@ def stored_grids(checkpoint: Any) -> FrozenSet[Grid]:
             if isinstance(grid, (list, tuple)) and len(grid) == 2:
                 found.add((int(grid[0]), int(grid[1])))
     if not found and isinstance(checkpoint, Mapping):
-        grid = _grid_of_config(checkpoint.get('meta'))
+        grid = _grid_of_config(checkpoint)
         found |= {grid} if grid else set()
     return frozenset(found)
 
 
-def _grid_of_config(meta: Any) -> Optional[Grid]:
-    """The backbone's grid in a stored config, of which nothing is run."""
-    text = meta.get('cfg') if isinstance(meta, Mapping) else None
+def _grid_of_config(checkpoint: Any) -> Optional[Grid]:
+    """The backbone's grid in a stored config."""
+    options = stored_options(checkpoint, 'model', 'backbone')
+    if options is None:
+        return None
+    numbers = {
+        name: stored_value(options, name)
+        for name in ('img_size', 'patch_size', 'patch_sizes')
+        if name in options
+    }
     try:
-        tree = ast.parse(text) if isinstance(text, str) else ast.Module([], [])
-        backbone: Any = None
-        for node in tree.body:
-            if isinstance(node, ast.Assign) and any(
-                    isinstance(name, ast.Name) and name.id == 'model'
-                    for name in node.targets):
-                backbone = dict(_items(node.value)).get('backbone')
-        if backbone is None:
-            return None
-        options = dict(_items(backbone))
-        numbers = {
-            name: ast.literal_eval(options[name])
-            for name in ('img_size', 'patch_size', 'patch_sizes')
-            if name in options
-        }
         height, width = to_2tuple(numbers.get('img_size', 224))
         patch = (math.prod(numbers['patch_sizes'])
                  if 'patch_sizes' in numbers else numbers.get(
                      'patch_size', 16))
         return int(height) // int(patch), int(width) // int(patch)
-    except (SyntaxError, ValueError, TypeError, RecursionError,
-            ZeroDivisionError):
+    except (ValueError, TypeError, ZeroDivisionError):
         return None
-
-
-def _items(node: Any) -> Iterator[Tuple[str, Any]]:
-    """Names and nodes of ``dict(a=1)`` or ``{'a': 1}``."""
-    if isinstance(node, ast.Call):
-        for keyword in node.keywords:
-            if keyword.arg:
-                yield keyword.arg, keyword.value
-    elif isinstance(node, ast.Dict):
-        for key, value in zip(node.keys, node.values):
-            if isinstance(key, ast.Constant):
-                yield str(key.value), value
 
 
 def fit_tables(model: nn.Module,

@@ -170,16 +170,23 @@ def choose_maskers(names: Sequence[str],
             for config in map(masker_config, names)]
 
 
-def at_ratio(config: Mapping, ratio: float) -> dict:
+def at_ratio(config: Mapping,
+             ratio: float,
+             rounding: Optional[str] = None) -> dict:
     """Config of a masker at another base ratio.
 
     Where ``ratio +- delta_r`` would leave [0, 1), ``delta_r`` shrinks until
     it fits; where a masker throws tokens, it throws fewer until the 0.15 of
-    AMT's recipe stay visible.
+    AMT's recipe stay visible, and what masks before it has maps keeps the
+    same proportion of masked to visible tokens.
 
     Args:
         config (Mapping): Of a registered masker.
         ratio (float): Base ratio in [0, 1).
+        rounding (str, optional): Of the visible tokens, "floor" or "ceil",
+            the same for all maskers that are compared. Ratios that vary from
+            image to image (SBAM) have no common number and keep their own.
+            Defaults to None: the masker's own.
 
     Returns:
         dict: A config of its own.
@@ -201,7 +208,12 @@ def at_ratio(config: Mapping, ratio: float) -> dict:
     if isinstance(options.get('ratio'), Mapping):
         part = options['ratio'] = dict(options['ratio'])
     part['ratio'] = ratio
-    accepted = inspect.signature(MODELS.get(part['type'])).parameters
+    kind = MODELS.get(part['type'])
+    accepted = inspect.signature(kind).parameters
+    if rounding is not None and 'delta_r' not in accepted:
+        own = _default(kind, 'rounding')
+        if own is not None and part.get('rounding', own) != rounding:
+            part['rounding'] = rounding
     # How far an option may go at this ratio, a hundredth below 1 for the
     # upper end of delta_r, which is not in the range.
     room = dict(
@@ -209,7 +221,18 @@ def at_ratio(config: Mapping, ratio: float) -> dict:
     for name in room.keys() & accepted.keys():
         wanted = part.get(name, accepted[name].default)
         part[name] = min(wanted, round(max(0., room[name]), 6))
+    if _default(kind, 'warm_up_ratio') is not None:
+        part['warm_up_ratio'] = round(ratio / (1 - part.get('throw', 0.)), 6)
     return options
+
+
+def _default(kind: type, option: str) -> Any:
+    """Of an option, also where a type hands it to its parent; or None."""
+    for one in kind.__mro__:
+        known = inspect.signature(one).parameters
+        if option in known:
+            return known[option].default
+    return None
 
 
 def build_masker(config: Mapping, ratio: Optional[float] = None) -> nn.Module:

@@ -105,3 +105,81 @@ def test_the_best_one_too(config, tmp_path):
     assert 'best_1.pth' in runs[0]
     assert sorted(path.name for path in tmp_path.glob('best*')) == [
         'best_2.pth']
+
+
+def names(folder):
+    return sorted(path.name for path in folder.glob('*epoch*'))
+
+
+@pytest.mark.parametrize('milestones, kept', [
+    (3, ['epoch_2.pth', 'epoch_4.pth', 'epoch_6.pth']),
+    ([.5], ['epoch_3.pth', 'epoch_6.pth']),
+    ([1, 4], ['epoch_1.pth', 'epoch_4.pth', 'epoch_6.pth']),
+    (None, ['epoch_6.pth']),
+])
+def test_milestones_stay_also_when_the_run_is_resumed(
+        milestones, kept, tmp_path):
+    place = tmp_path / 'work'
+    config = small_config(
+        tmp_path / 'config.py', write_images(tmp_path / 'images'),
+        train_cfg__max_epochs=6, default_hooks__checkpoint__max_keep_ckpts=1,
+        default_hooks__checkpoint__milestones=milestones)
+    assert train(config, place).code == 0
+    assert names(place) == kept
+    # Again from the last one of the first half: the queue is its own.
+    for path in place.glob('*.pth'):
+        if int(path.stem.partition('_')[2]) > 3:
+            path.unlink()
+    assert train(config, place, '--resume').code == 0
+    assert names(place) == kept
+
+
+def test_a_milestone_in_the_queue_of_several_is_no_substitute(tmp_path):
+    """The last max_keep_ckpts stay, and milestones beside them."""
+    path = small_config(
+        tmp_path / 'config.py', write_images(tmp_path / 'images'),
+        train_cfg__max_epochs=6, default_hooks__checkpoint__max_keep_ckpts=2,
+        default_hooks__checkpoint__milestones=[1, 3])
+    assert train(path, tmp_path / 'work').code == 0
+    assert names(tmp_path / 'work') == [
+        f'epoch_{epoch}.pth' for epoch in (1, 3, 5, 6)]
+
+
+def test_milestones_are_written_whatever_the_interval(tmp_path):
+    path = small_config(
+        tmp_path / 'config.py', write_images(tmp_path / 'images'),
+        train_cfg__max_epochs=4, default_hooks__checkpoint__interval=3,
+        default_hooks__checkpoint__max_keep_ckpts=1,
+        default_hooks__checkpoint__milestones=2)
+    assert train(path, tmp_path / 'work').code == 0
+    assert names(tmp_path / 'work') == ['epoch_2.pth', 'epoch_4.pth']
+    path = small_config(
+        tmp_path / 'iterations.py', tmp_path / 'images',
+        train_cfg__max_epochs=4, default_hooks__checkpoint__by_epoch=False,
+        default_hooks__checkpoint__interval=5,
+        default_hooks__checkpoint__max_keep_ckpts=1,
+        default_hooks__checkpoint__milestones=[.25, 6])
+    assert train(path, tmp_path / 'steps').code == 0
+    assert sorted(p.name for p in (tmp_path / 'steps').glob('*.pth')) == [
+        'iter_16.pth', 'iter_4.pth', 'iter_6.pth']
+
+
+def test_fewer_kept_than_before_spares_the_milestones(config, tmp_path):
+    place = tmp_path / 'work'
+    for keep in (4, 1):
+        path = small_config(
+            tmp_path / 'config.py', tmp_path / 'images',
+            train_cfg__max_epochs=5,
+            default_hooks__checkpoint__max_keep_ckpts=keep,
+            default_hooks__checkpoint__milestones=[2])
+        assert train(path, place, '--resume').code == 0
+        if keep == 4:
+            assert names(place) == [f'epoch_{n}.pth' for n in (2, 3, 4, 5)]
+            (place / 'epoch_5.pth').unlink()
+    assert names(place) == ['epoch_2.pth', 'epoch_5.pth']
+
+
+@pytest.mark.parametrize('milestones', [0, [0], [0.], [1.5], [-1]])
+def test_what_is_no_milestone_is_refused(milestones):
+    with pytest.raises(ValueError, match='milestones'):
+        checkpoint_hook.CheckpointHook(milestones=milestones)

@@ -5,15 +5,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
 from sbam_mm.evaluation.encoders import recipe_of
-from sbam_mm.evaluation.finetune import finetune_config, recipe_for
+from sbam_mm.evaluation.finetune import CONFIGS as METHODS
+from sbam_mm.evaluation.finetune import (
+    finetune_config,
+    recipe_for,
+    trained_by,
+)
 from sbam_mm.evaluation.image_sets import ImageSet
 
 pytestmark = pytest.mark.unit
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / 'configs'
 IMAGES = ImageSet(
     'toy', '/nowhere', ('a', 'b', 'c'),
     tuple((f'train/{i % 3}/{i}.png', i % 3) for i in range(300)),
@@ -71,15 +78,60 @@ def test_recipes_of_the_papers(tmp_path):
         assert cfg.model.head.loss.label_smooth_val == .1
 
 
-def test_recipe_by_width_and_size():
-    found = [recipe_for(width, size) for width, size in (
-        (384, 224), (768, 96), (1024, 224), (1280, 64), (96, 32))]
+def test_a_recipe_says_what_stands_for_an_image(tmp_path):
+    """AMT's: the class token behind the encoder's own norm."""
+    for name, pooled, norm in (('vitb_100e', 'avg_featmap', False),
+                               ('amt_vitb_100e', 'cls_token', True),
+                               ('amt_simmim_vitb_100e', 'cls_token', True)):
+        backbone = config(tmp_path, f'finetune/{name}.py').model.backbone
+        assert (backbone.out_type, backbone.final_norm) == (pooled, norm)
+
+
+def test_recipe_by_method_width_and_size():
+    found = [recipe_for(*asked) for asked in (
+        (384, 224, 'iBOT'), (768, 224, 'iBOT'), (768, 96, 'MAE'),
+        (1024, 224, 'MAE'), (768, 224, 'BootMAE'), (768, 224, 'CMAE'),
+        (768, 224, 'SimMIM'), (1280, 64, None), (96, 32, 'iBOT'))]
     assert found == [f'finetune/{name}.py' for name in (
-        'ibot_vits_200e', 'vitb_100e', 'vitl_50e', 'small', 'small')]
+        'ibot_vits_200e', 'ibot_vitb_100e', 'vitb_100e', 'vitl_50e',
+        'bootmae_vitb_100e', 'cmae_vitb_100e', 'simmim_vitb_100e', 'small',
+        'small')]
+    assert all((CONFIGS / path).is_file() for path in METHODS.values())
     # Neither ViT-H nor ViT-Ti has one.
     for width in (1280, 192):
         with pytest.raises(ValueError, match=f'encoder {width} wide; choose'):
-            recipe_for(width, 224)
+            recipe_for(width, 224, 'MAE')
+
+
+@pytest.mark.parametrize('method, told', [
+    (None, 'does not say how it was pre-trained'),
+    ('MAE', 'no fine-tuning recipe of MAE is known for an encoder 384'),
+    ('DINO', 'no fine-tuning recipe of DINO is known for an encoder 384'),
+])
+def test_what_is_not_known_is_asked_for(method, told):
+    with pytest.raises(ValueError, match=told) as caught:
+        recipe_for(384, 224, method)
+    assert '--set finetune.config=FILE (configs/finetune/ibot_vits_200e.py)' \
+        in str(caught.value)
+
+
+def test_a_checkpoint_says_how_it_was_trained(tmp_path):
+    own = ROOT / 'configs/ibot/ibot_vitb_100e.py'
+    text = Config.fromfile(own).pretty_text
+    for name, meta in (
+            ('ours', dict(cfg=text)), ('bare', {}),
+            ('strange', dict(cfg='model = dict(type=open("x"))')),
+            ('broken', dict(cfg='model = (')),
+            ('theirs', dict(cfg="model = {'type': 'mmpretrain.SimMIM'}"))):
+        torch.save(dict(meta=meta, state_dict={}), tmp_path / f'{name}.pth')
+    found = {name: trained_by(tmp_path / f'{name}.pth') for name in (
+        'ours', 'bare', 'strange', 'broken', 'theirs')}
+    assert found == dict(ours='iBOT', bare=None, strange=None, broken=None,
+                         theirs='SimMIM')
+    # The config it was trained with is second to what it says itself.
+    mae = ROOT / 'configs/sbam_mae_vitb_400e.py'
+    assert trained_by(tmp_path / 'bare.pth', mae) == 'MAE'
+    assert trained_by(tmp_path / 'ours.pth', mae) == 'iBOT'
 
 
 def test_only_small_images_are_kept_in_memory(tmp_path):

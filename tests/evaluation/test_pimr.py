@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """PIMR against tables worked out by hand, and the tables it is read from."""
+import json
 import math
 import statistics
 
@@ -207,3 +208,25 @@ def test_other_files_get_a_sentence(tmp_path, text, words):
         path.write_text(text)
     with pytest.raises(ValueError, match=words):
         read_runs([path])
+
+
+def test_performance_from_fine_tuning_each_run(tmp_path):
+    """What tools/evaluate.py left below every run, in place of a column."""
+    rows = []
+    for run in table():
+        folder = tmp_path / run.masker / f'ratio{run.ratio:g}'
+        (folder / 'tuned').mkdir(parents=True)
+        top1 = dict(last=run.performance, best=100.)
+        (folder / 'tuned/results.json').write_text(json.dumps(
+            dict(protocols=dict(finetune=dict(top1=top1)))))
+        rows.append(dict(masker=run.masker, ratio=run.ratio, seed=run.seed,
+                         status='finished', knn_top1=1, work_dir=str(folder)))
+    write_run_table(tmp_path / 'runs.csv', rows)
+    runs, notes = read_runs([tmp_path / 'runs.csv'], evaluation='tuned')
+    assert sorted(runs) == sorted(table()) and notes == []
+    # A run that was not fine-tuned is left out, with a sentence.
+    (tmp_path / 'sbm/ratio0.9/tuned/results.json').unlink()
+    runs, notes = read_runs([tmp_path / 'runs.csv'], evaluation='tuned')
+    assert len(runs) == 7
+    assert notes == [
+        'Left out: sbm at ratio 0.9 with seed 0 has no finetune_top1.']

@@ -26,6 +26,7 @@ from sbam_mm.masking import (
     NoisyTopK,
     RandomMasker,
     RandomRatioMasker,
+    RandomThrow,
     ScheduledRatio,
     SoftToHard,
     TokenMask,
@@ -67,6 +68,7 @@ MASKERS = {
     'amt': lambda ratio=0.75: AMT(ratio, throw=0.15),
     'amt-throw-last': lambda ratio=0.75: AMT(
         ratio, throw=0.15, throw_last=True),
+    'random-throw': lambda ratio=0.75: RandomThrow(ratio, throw=0.15),
     'attmask-high': lambda ratio=0.75: AttMask('high', ratio, probability=1.),
     'attmask-low': lambda ratio=0.75: AttMask('low', ratio, probability=1.),
     'attmask-hint': lambda ratio=0.75: AttMask('hint', ratio, probability=1.),
@@ -350,6 +352,24 @@ def test_parts_compose_in_a_config():
         SBM(0.6, noise=0.25, rounding='floor')(context, noise).masked)
 
 
+def test_random_throwing_takes_any_token():
+    """Masked, thrown and visible are equally likely for every token."""
+    torch.manual_seed(0)
+    mask = RandomThrow()(MaskingContext(torch.randn(2000, 20, 4), (4, 5)))
+    assert set(mask.masked.sum(1).tolist()) == {9}
+    assert set(mask.thrown.sum(1).tolist()) == {8}
+    for part, share in ((mask.masked, .45), (mask.thrown, .4),
+                        (mask.visible, .15)):
+        # Five standard errors of a share of 2000 draws.
+        assert (part.float().mean(0) - share).abs().max() < .056
+    with pytest.raises(ValueError, match='leaves none visible'):
+        RandomThrow(.6, .4)
+
+
+def small_images():
+    return MaskingContext(torch.randn(2, 64, 8), grid=(8, 8))
+
+
 def test_statistics():
     mask = TokenMask(
         torch.tensor([[True, True, False, True], [False, True, False,
@@ -361,6 +381,13 @@ def test_statistics():
         mask_ratio_max=0.75,
         visible_tokens=2.)
     assert not any('loss' in name for name in stats)
+    # The log says what was hidden, not what was asked for.
+    for rounding, visible in (('floor', 6), ('ceil', 7)):
+        mask = SBM(0.9, rounding=rounding)(small_images())
+        assert mask.ratio.tolist() == pytest.approx([.9] * 2)
+        stats = {k: v.item() for k, v in mask.statistics().items()}
+        assert stats['visible_tokens'] == visible
+        assert stats['mask_ratio'] == 1 - visible / 64
     assert 'salient_fraction' in SBAM()(images()).statistics()
 
 

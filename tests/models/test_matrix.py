@@ -39,6 +39,7 @@ MASKERS = {
     'attmask-teacher': dict(type='AttMask', ratio=0.75, probability=1.),
     'am': dict(type='AM'),
     'amt': dict(type='AMT'),
+    'random-throw': dict(type='RandomThrow'),
     'gpa': dict(type='GPA', block=1, head=2, **OWN),
     'gpa-teacher': dict(type='GPA', block=1, head=2),
     'hpm': dict(type='HPMMasker'),

@@ -109,10 +109,20 @@ def test_all_protocols_and_a_second_call(place, run):
     tuned = found['protocols']['finetune']['curves']['finetune']
     assert [point['epoch'] for point in tuned] == [1]
     assert tuned[0]['loss'] > 0
+    assert 'fine-tuning by' in second.stdout
+    assert 'small.py (for images below 96 pixels)' in second.stdout
+    # A sixteenth of the images, in place of ImageNet's batch.
+    linear = found['protocols']['linear']
+    assert (linear['settings']['batch'], linear['asked']['batch']) == (
+        5, 16384)
+    tuned = found['protocols']['finetune']['settings']
+    assert (tuned['batch'], tuned['epochs']) == (16, 1)
+    assert tuned['config'].endswith('small.py')
     few = place / 'out/few_shot/data_10percent_seed0.txt'
     assert len(few.read_text().splitlines()) == 8
     page = (place / 'out/results.md').read_text()
     assert page in second.stdout
+    assert 'batch 5,' in page and '16384' not in page
     # Dark and bright are easy, whatever the encoder.
     knn = found['protocols']['knn']['top1']
     assert min(knn.values()) > 90
@@ -175,6 +185,36 @@ def test_fine_tuning_of_an_unknown_width_stops_first(place, run, tmp_path):
         assert 'no fine-tuning recipe is known for an encoder 192 wide' in (
             done.stderr)
     assert not (tmp_path / 'out').exists()
+
+
+def test_the_recipe_is_the_one_of_the_method(place, run, tmp_path):
+    """A file that does not say how it was trained is asked about."""
+    encoder = recipe_of(arch=dict(
+        embed_dims=384, num_layers=1, num_heads=6, feedforward_channels=384),
+        patch=32, size=96).build()
+    state = {f'backbone.{k}': v for k, v in encoder.state_dict().items()}
+    config = tmp_path / 'one_block.py'
+    config.write_text(
+        "model = dict(type='sbam_mm.iBOT', backbone=dict(\n"
+        "    type='sbam_mm.MaskedViT', img_size=96, patch_size=32,\n"
+        '    arch=dict(embed_dims=384, num_layers=1, num_heads=6,\n'
+        '              feedforward_channels=384)))\n')
+    common = ('--config', config, *COMMON, '--protocol', 'finetune')
+    for name in ('iBOT', 'MAE'):
+        meta = dict(cfg=config.read_text().replace('iBOT', name))
+        path = tmp_path / f'{name}.pth'
+        torch.save(dict(state_dict=state, meta=meta), path)
+        done = run(path, *common, '--out', tmp_path / name, '--set',
+                   'finetune.epochs=1', 'finetune.batch=16', cwd=place)
+        if name == 'iBOT':
+            assert done.returncode == 0, done.stderr
+            assert ('ibot_vits_200e.py (the checkpoint was pre-trained by '
+                    'iBOT)') in done.stdout
+        else:
+            assert done.returncode == 2
+            assert 'no fine-tuning recipe of MAE is known for an encoder ' \
+                '384 wide' in done.stderr
+            assert not (tmp_path / name).exists()
 
 
 def test_official_file_and_sklearn(place):

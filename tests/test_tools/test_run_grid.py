@@ -14,6 +14,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from PIL import Image
 from tiny_configs import mae
@@ -21,10 +22,17 @@ from tiny_configs import mae
 from sbam_mm.engine.grid import Cell, Grid, config_hash, read_grid_file, shard
 from sbam_mm.engine.run_lock import RunLock
 from sbam_mm.engine.schedule import set_epochs
+from sbam_mm.masking import MaskingContext
+from sbam_mm.registry import MODELS
 from sbam_mm.visualization import (
     center_crop,
     photographs,
     read_scalars,
+)
+from sbam_mm.visualization.named_maskers import (
+    at_ratio,
+    masker_config,
+    masker_names,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,6 +111,48 @@ def project(tmp_path_factory):
         "config = 'tiny.py'\nmaskers = ['random', 'GPA']\nratios = [0.5]\n"
         'seeds = [0]\nepochs = 2\n')
     return folder
+
+
+@pytest.mark.parametrize('rounding, visible', [
+    ('floor', {.45: 35, .6: 25, .75: 16, .9: 6}),
+    ('ceil', {.45: 36, .6: 26, .75: 16, .9: 7}),
+])
+def test_all_maskers_of_a_grid_keep_the_same_number(rounding, visible):
+    names = ['random', 'sbm', 'incoming', 'block', 'automae']
+    grid = Grid(str(ROOT / SMALL), names, list(visible), [0],
+                rounding=rounding)
+    context = MaskingContext(torch.randn(2, 64, 8), grid=(8, 8))
+    for cell in grid.cells:
+        masker = MODELS.build(grid.run_config(cell).model.masker)
+        assert masker(context).num_visible == visible[cell.ratio], str(cell)
+
+
+def test_every_named_masker_takes_the_rounding_of_a_comparison():
+    for name, config in masker_names().items():
+        if name in ('uniform', 'grid'):  # their ratio is a lattice's
+            continue
+        for rounding in ('floor', 'ceil'):
+            masker = MODELS.build(at_ratio(config, .75, rounding))
+            # A ratio for each image has no number in common with others.
+            varies = name in ('sbam', 'sbam-batch', 'random-ratio')
+            assert masker.ratio.rounding == ('ceil' if varies else rounding)
+
+
+def test_what_masks_until_there_are_maps_has_the_ratio_of_the_cell():
+    am = MODELS.build(at_ratio(masker_config('am'), .9))
+    assert am.warm_up.ratio.ratio == .9
+    # Of the tokens that AMT does not throw, as many are masked.
+    amt = MODELS.build(at_ratio(masker_config('amt'), .45))
+    assert amt.warm_up.ratio.ratio == .75
+
+
+def test_a_grid_may_leave_each_masker_its_own_rounding(env):
+    path = ROOT / 'configs/grids/pimr_small.py'
+    args = [path, '--rounding', 'own']
+    env.setattr(sys, 'argv', ['run_grid', *map(str, args)])
+    assert run_grid.make_grid(run_grid.parse_args()).rounding is None
+    with pytest.raises(ValueError, match='"floor", "ceil" or None'):
+        Grid(str(ROOT / SMALL), ['random'], [.5], [0], rounding='round')
 
 
 @pytest.fixture

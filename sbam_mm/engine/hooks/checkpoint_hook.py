@@ -2,7 +2,7 @@
 """Checkpoints that are either complete or not there."""
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,26 +30,86 @@ class CheckpointHook(Base):
     is written as mmengine does.
 
     Args:
+        milestones (int or Sequence[int or float], optional): Checkpoints that
+            stay beside the last ``max_keep_ckpts``, and are written whatever
+            the ``interval``. A number n divides the training in n equal
+            parts, each of which ends with one; a float of a sequence is a
+            share of the training in (0, 1], an integer an epoch (an
+            iteration, with ``by_epoch=False``). Defaults to None: none.
         **kwargs: Of mmengine's ``CheckpointHook``.
+
+    Raises:
+        ValueError: If a milestone is not within a training.
 
     Example::
 
+        # Of 800 epochs 200, 400, 600 and 800 stay, and the last three.
         default_hooks = dict(
-            checkpoint=dict(type='sbam_mm.CheckpointHook', interval=1))
+            checkpoint=dict(
+                type='sbam_mm.CheckpointHook', interval=1, max_keep_ckpts=3,
+                milestones=4))
     """
+
+    def __init__(self,
+                 *args: Any,
+                 milestones: int | Sequence[int | float] | None = None,
+                 **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.milestones = _times(milestones)
+        self._steps: frozenset[int] = frozenset()
 
     def before_train(self, runner: Runner) -> None:
         """Remove what a process left that died while saving."""
+        total = runner.max_epochs if self.by_epoch else runner.max_iters
+        self._steps = frozenset(
+            time if isinstance(time, int) else max(1, round(time * total))
+            for time in self.milestones)
+        self._spare_surplus(runner)
         super().before_train(runner)
         if is_main_process() and self._is_local():
             for path in Path(self.out_dir).glob(f'.*{UNFINISHED}'):
                 _remove(path)
+
+    def _spare_surplus(self, runner: Runner) -> None:
+        """A resumed run that keeps fewer deletes no milestone either."""
+        info = runner.message_hub.runtime_info
+        kept = list(info.get('keep_ckpt_ids') or [])
+        surplus = max(0, len(kept) - self.max_keep_ckpts)
+        if self.max_keep_ckpts > 0 and surplus:
+            info['keep_ckpt_ids'] = [
+                step for number, step in enumerate(kept)
+                if number >= surplus or step not in self._steps
+            ]
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Also at milestones that the interval leaves out."""
+        super().after_train_epoch(runner)
+        if self.by_epoch:
+            self._save_milestone(runner, runner.epoch + 1)
+
+    def after_train_iter(self, runner: Runner, *args: Any,
+                         **kwargs: Any) -> None:
+        """Also at milestones that the interval leaves out."""
+        super().after_train_iter(runner, *args, **kwargs)
+        if not self.by_epoch:
+            self._save_milestone(runner, runner.iter + 1)
+
+    def _save_milestone(self, runner: Runner, step: int) -> None:
+        name = self.filename_tmpl.format(step)
+        saved = self.last_ckpt and Path(str(self.last_ckpt)).name == name
+        if step in self._steps and not saved:
+            self._save_checkpoint(runner)
 
     def _is_local(self) -> bool:
         return isinstance(self.file_backend, LocalBackend)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:
+        # Out of the queue a milestone is not deleted at its end.
+        if (self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids
+                and len(self.keep_ckpt_ids) == self.max_keep_ckpts
+                and self.keep_ckpt_ids[0] in self._steps):
+            self.keep_ckpt_ids.popleft()
         with self._nothing_is_lost(runner):
             super()._save_checkpoint_with_step(runner, step, meta)
 
@@ -92,6 +152,27 @@ class CheckpointHook(Base):
         finally:
             self.file_backend = backend
             del runner.save_checkpoint
+
+
+def _times(
+        milestones: int | Sequence[int | float] | None) -> list[int | float]:
+    """Shares of a training as floats, epochs or iterations as integers."""
+    if milestones is None:
+        return []
+    if isinstance(milestones, int):
+        if milestones < 1:
+            raise ValueError('milestones=n divides the training in n parts, '
+                             f'got {milestones}; use 1 or more, or None.')
+        return [part / milestones for part in range(1, milestones + 1)]
+    wrong = [
+        time for time in milestones
+        if not (time >= 1 if isinstance(time, int) else 0 < time <= 1)
+    ]
+    if wrong:
+        raise ValueError('milestones are shares of the training as floats in '
+                         '(0, 1] or epochs as integers from 1, got '
+                         f'{wrong[0]!r}.')
+    return list(milestones)
 
 
 class DeleteLater(LocalBackend):

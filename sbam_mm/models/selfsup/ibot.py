@@ -32,11 +32,12 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
     it is the logits of the mean projection, and no (B, L, 8192) tensor ever
     exists.
 
-    **What SBAM means here.** The papers do not say: SBAM's released code has
-    no iBOT. In this project salience is computed from the student's own
-    patch embeddings of each global view, as in MAE; the ratio of a view
-    ranges around iBOT's mean instead of MAE's, ``ratio=0.3, delta_r=0.2``,
-    iBOT's U(0.1, 0.5); and iBOT's rule that a view stays whole with
+    **What SBAM means here.** SBAM's paper has one ``delta_r=0.15`` and one
+    ``delta=0.1`` for all frameworks (section 6.5) and does not say more; its
+    released code has no iBOT. In this project salience is computed from the
+    student's own patch embeddings of each global view, as in MAE; the ratio
+    of a view ranges around the mean of iBOT's U(0.1, 0.5) instead of MAE's,
+    ``ratio=0.3``; and iBOT's rule that a view stays whole with
     probability 0.5 is kept by wrapping the masker in ``MaskSomeViews``
     (leave the wrapper out to mask every view). Embeddings of one image's two
     views differ, hence so do their masks and ratios.
@@ -60,7 +61,7 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
         ...     head=dict(type='sbam_mm.DINOHead', in_dim=192, out_dim=64),
         ...     masker=dict(
         ...         type='sbam_mm.MaskSomeViews',
-        ...         masker=dict(type='sbam_mm.SBAM', ratio=0.3, delta_r=0.2)))
+        ...         masker=dict(type='sbam_mm.SBAM', ratio=0.3, delta_r=0.15)))
         >>> crops = [torch.randn(2, 3, size, size) for size in (32, 32, 16)]
         >>> sorted(model.loss(crops))[:2]
         ['loss_cls', 'loss_patch']
