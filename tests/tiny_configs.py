@@ -178,11 +178,11 @@ METHODS = {
 }
 
 
-def frozen_teacher(model, folder):
+def frozen_teacher(model, folder, **size):
     """A teacher with random weights, from a file as users have it."""
     teacher = model.get('teacher') or {}
     if teacher.get('type') == 'sbam_mm.FrozenTeacher':
-        teacher.backbone.update(arch=ARCH, **SIZE)
+        teacher.backbone.update(arch=ARCH, **(size or SIZE))
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             vit = MODELS.build(teacher.backbone)
         path = folder / 'teacher.pth'

@@ -2,8 +2,9 @@
 
 The target is the paper's, DALL-E's visual tokens: DALLE_ENCODER names the
 tokenizer's weights. To train without them, on normalised pixels, which is not
-the paper's model: ``model.head=dict(_delete_=True, type='sbam_mm.PixelHead')``
-and ``model.neck.out_dims=768``. No stochastic depth, as in mmpretrain (the
+the paper's model, write in a config that has this one as its ``_base_``:
+``model = dict(head=dict(_delete_=True, type='sbam_mm.PixelHead'),
+neck=dict(out_dims=768))``. No stochastic depth, as in mmpretrain (the
 official base model has 0.1), so that maskers with a ratio per image compare.
 
 Paper:    Chen et al., Context Autoencoder for Self-Supervised Representation
