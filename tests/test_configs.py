@@ -95,3 +95,15 @@ def test_data_root_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv('DATA_ROOT', '/somewhere/imagenet')
     cfg = Config.fromfile(ROOT / 'configs/sbam_mae_vitl_800e.py')
     assert cfg.train_dataloader.dataset.data_root == '/somewhere/imagenet'
+
+
+@pytest.mark.parametrize('path', sorted(
+    (ROOT / 'configs/segment_bias').glob('*_distill_*.py')),
+    ids=lambda path: path.stem)
+def test_second_phase_takes_the_bias_of_the_first(path):
+    first = path.with_name(path.name.replace('_distill_', '_bias_'))
+    taught = Config.fromfile(path).model.teacher
+    assert f'work_dirs/{first.stem}/epoch_' in taught.checkpoint
+    learnt = Config.fromfile(first).model
+    learnt = learnt.get('teacher') or learnt
+    assert taught.backbone.segment_bias == learnt.backbone.segment_bias

@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .alignment import check_alignment
-from .crop import RandomResizedCrop
+from .crop import CenterCrop, RandomResizedCrop
 from .follow import (
     area_crop,
     flip_along,
@@ -16,7 +16,7 @@ from .multi_view import MultiView
 from .pixel_shift import PixelShift
 
 __all__ = [
-    'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
+    'CenterCrop', 'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
     'LoadRandomResizedCrop', 'LoadSegments', 'MultiView', 'PixelShift',
     'RandomResizedCrop', 'area_crop', 'attention_loaders', 'check_alignment',
     'flip_along', 'majority_crop', 'nearest_crop', 'read_label_map',

@@ -32,7 +32,7 @@ def check_pixels(encoder: nn.Module, neck: nn.Module,
     patch = getattr(head, 'patch_size', None)
     made = getattr(getattr(neck, 'head', None), 'out_features', None)
     projection = getattr(encoder.patch_embed, 'projection', None)
-    if None in (patch, made, projection):
+    if patch is None or made is None or projection is None:
         return
     wanted = patch**2 * projection.in_channels
     if made != wanted:
