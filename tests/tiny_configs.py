@@ -89,12 +89,17 @@ def bootmae(model):
     return torch.rand(2, 3, 32, 32), stored_maps()
 
 
-def convmae(model):
-    """ConvMAE with patches of 8 pixels."""
-    model.backbone.update(
+def conv_vit(backbone):
+    """ConvMAE's encoder."""
+    backbone.update(
         arch=dict(embed_dims=(8, 12, 24), depths=(1, 1, 2), num_heads=3),
         img_size=32,
         patch_sizes=(2, 2, 2))
+
+
+def convmae(model):
+    """ConvMAE with patches of 8 pixels."""
+    conv_vit(model.backbone)
     model.neck.update(
         embed_dim=24,
         decoder_embed_dim=16,
@@ -145,7 +150,10 @@ def self_distillation(model):
 
 def classifier(model):
     """Fine-tuning: the encoder with a linear head."""
-    model.backbone.update(arch=ARCH, **SIZE)
+    if model.backbone.type == 'sbam_mm.ConvViT':
+        conv_vit(model.backbone)
+    else:
+        model.backbone.update(arch=ARCH, **SIZE)
     model.head.update(in_channels=24, num_classes=5)
     model.data_preprocessor = dict(num_classes=5)
     samples = [DataSample().set_gt_label(label) for label in (1, 4)]
@@ -241,6 +249,8 @@ def tiny(cfg, folder):
     dalle_tokenizer(model, folder)
     if model.get('masker'):
         tiny_masker(model.masker)
+    if model.get('type') == 'sbam_mm.GPAFeature' and model.get('target'):
+        model.target.update(block=1, head=2)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         built = MODELS.build(model)
     built.init_weights()

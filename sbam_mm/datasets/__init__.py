@@ -9,6 +9,7 @@ from .sources import ImageSource, find_image_source
 from .stored_maps import DatasetMark, MapVersions, StoredMaps, save_maps
 from .torchvision_images import TorchvisionImages
 from .transforms import (
+    CenterCrop,
     LoadAttentionMap,
     LoadLabelMap,
     LoadPartMap,
@@ -21,8 +22,8 @@ from .transforms import (
 from .whole_steps import WholeSteps
 
 __all__ = [
-    'DatasetMark', 'EncodedImage', 'Felzenszwalb', 'ImageFolder',
-    'ImageSource', 'ImagesOnDevice', 'LoadAttentionMap', 'LoadLabelMap',
+    'CenterCrop', 'DatasetMark', 'EncodedImage', 'Felzenszwalb',
+    'ImageFolder', 'ImageSource', 'ImagesOnDevice', 'LoadAttentionMap', 'LoadLabelMap',
     'LoadPartMap', 'LoadRandomResizedCrop', 'LoadSegments', 'MapVersions',
     'MultiView', 'PixelShift', 'RandomResizedCrop', 'SAM', 'SegmentMaps',
     'SegmentWriter', 'StoredMaps', 'TorchvisionImages',
