@@ -18,6 +18,8 @@ from .selfsup import (
     DINO,
     HPM,
     MAE,
+    UMMAE,
+    BEiT,
     BootMAE,
     ConvMAE,
     DistilDINO,
@@ -33,12 +35,12 @@ from .selfsup import (
 from .teachers import FrozenTeacher, MomentumTeacher
 
 __all__ = [
-    'BootMAE', 'CAE', 'CMAE', 'ChannelPixelHead', 'ContextRegressor',
+    'BEiT', 'BootMAE', 'CAE', 'CMAE', 'ChannelPixelHead', 'ContextRegressor',
     'ConvMAE', 'ConvViT', 'DINO', 'DINOHead', 'DalleHead', 'DistilDINO',
     'DistilMAE', 'FrozenDINO', 'FrozenTeacher', 'GPAFeature', 'HPM',
     'InfoNCEHead', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder', 'MAEViT',
     'MFFViT', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT', 'MomentumTeacher',
     'PixelHead', 'Reconstruction', 'Regressor', 'SelfDistillation',
-    'SelfSupDataPreprocessor', 'SimMIM', 'iBOT', 'masked_mean', 'patchify',
+    'SelfSupDataPreprocessor', 'SimMIM', 'UMMAE', 'iBOT', 'masked_mean', 'patchify',
     'unpatchify'
 ]
