@@ -10,6 +10,7 @@ from .gpa import GPAFeature
 from .hpm import HPM
 from .ibot import iBOT
 from .mae import MAE, Reconstruction
+from .milan import MILAN
 from .segment_distillation import DistilDINO, DistilMAE, FrozenDINO
 from .self_distillation import SelfDistillation
 from .simmim import SimMIM
@@ -18,6 +19,6 @@ from .um_mae import UMMAE
 __all__ = [
     'BEiT', 'BootMAE', 'CAE', 'CMAE', 'ConvMAE', 'DINO', 'DistilDINO',
     'DistilMAE', 'FrozenDINO', 'GPAFeature', 'HPM', 'MAE',
-    'MaskedImageModel', 'Reconstruction', 'SelfDistillation', 'SimMIM',
+    'MILAN', 'MaskedImageModel', 'Reconstruction', 'SelfDistillation', 'SimMIM',
     'UMMAE', 'iBOT'
 ]
