@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from mmengine.registry import DefaultScope
 from mmpretrain.models import DALLEEncoder
+from mmpretrain.models.utils.clip_generator_helper import CLIP
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
@@ -168,9 +169,31 @@ def classifier(model):
     return batch['inputs'], batch['data_samples']
 
 
+def beit(model):
+    """BEiT: the tokenizer has 192 words."""
+    model.backbone.update(arch=ARCH, **SIZE)
+    model.neck.update(embed_dim=24, patch_size=8, out_dims=192)
+    images = torch.rand(2, 3, 32, 32)
+    return [images, torch.rand(2, 3, 32, 32)], stored_maps()
+
+
+def milan(model):
+    """MILAN: no head, and features of 20 numbers."""
+    model.backbone.update(arch=ARCH, **SIZE)
+    model.neck.update(
+        embed_dim=24,
+        decoder_embed_dim=16,
+        decoder_depth=1,
+        decoder_num_heads=2,
+        feature_dim=20,
+        **SIZE)
+    return torch.rand(2, 3, 32, 32), stored_maps()
+
+
 METHODS = {
     'ImageClassifier': classifier,
     'MAE': mae,
+    'sbam_mm.BEiT': beit,
     'sbam_mm.BootMAE': bootmae,
     'sbam_mm.CMAE': cmae,
     'sbam_mm.CAE': cae,
@@ -178,7 +201,9 @@ METHODS = {
     'sbam_mm.GPAFeature': mae,
     'sbam_mm.HPM': mae,
     'sbam_mm.MAE': mae,
+    'sbam_mm.MILAN': milan,
     'sbam_mm.SimMIM': simmim,
+    'sbam_mm.UMMAE': mae,
     'sbam_mm.DINO': self_distillation,
     'sbam_mm.DistilDINO': self_distillation,
     'sbam_mm.DistilMAE': mae,
@@ -214,6 +239,15 @@ def frozen_dino(model, folder):
         teacher.checkpoint = str(path)
 
 
+def clip_teacher(model, folder):
+    """CLIP with random weights, from a file as users have it."""
+    teacher = model.get('teacher') or {}
+    if teacher.get('type') == 'sbam_mm.CLIPTeacher':
+        path = folder / 'clip.pth.tar'
+        torch.save(CLIP(20, 32, 1, 64, 8, 5, 7, 64, 1, 1).state_dict(), path)
+        teacher.checkpoint = str(path)
+
+
 def dalle_tokenizer(model, folder):
     """A tokenizer with random weights, from a file as users have it."""
     head = model.get('head') or {}
@@ -246,6 +280,7 @@ def tiny(cfg, folder):
     batch = METHODS[model.type](model)
     frozen_teacher(model, folder)
     frozen_dino(model, folder)
+    clip_teacher(model, folder)
     dalle_tokenizer(model, folder)
     if model.get('masker'):
         tiny_masker(model.masker)
