@@ -11,9 +11,9 @@ Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
 Expected: 83.22 % fine-tuning top-1 (Table 1; MAE 82.23), 64.9 linear probing
           (Table 7; MAE 50.8), 34.5 box and 31.1 mask AP, 44.3 mIoU (Table 2)
           in the paper. Not measured by this project.
-Cost:     1.1 times the FLOPs of MAE by the paper's Table 9, which
-          tools/benchmarks/methods.py works out anew; the second decoder is not
-          in that number.
+Cost:     1.1 times the FLOPs of MAE by the paper's Table 9, 2.0 times in a
+          step as counted by tools/benchmarks/methods.py: the second decoder
+          takes as much as the first.
 Command:  DATA_ROOT=/path/to/imagenet TEACHER=mae_pretrain_vit_base.pth \
               tools/dist_train.sh configs/gpa/gpa_both_mae_vitb_200e.py 8
 """

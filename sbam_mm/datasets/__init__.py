@@ -22,11 +22,11 @@ from .transforms import (
 from .whole_steps import WholeSteps
 
 __all__ = [
-    'CenterCrop', 'DatasetMark', 'EncodedImage', 'Felzenszwalb',
-    'ImageFolder', 'ImageSource', 'ImagesOnDevice', 'LoadAttentionMap', 'LoadLabelMap',
+    'CenterCrop', 'DatasetMark', 'EncodedImage', 'Felzenszwalb', 'ImageFolder',
+    'ImageSource', 'ImagesOnDevice', 'LoadAttentionMap', 'LoadLabelMap',
     'LoadPartMap', 'LoadRandomResizedCrop', 'LoadSegments', 'MapVersions',
     'MultiView', 'PixelShift', 'RandomResizedCrop', 'SAM', 'SegmentMaps',
     'SegmentWriter', 'StoredMaps', 'TorchvisionImages',
-    'UnreadableImagesError', 'WholeSteps', 'decode_image',
-    'find_image_source', 'flat_collate', 'save_maps', 'whole_batch'
+    'UnreadableImagesError', 'WholeSteps', 'decode_image', 'find_image_source',
+    'flat_collate', 'save_maps', 'whole_batch'
 ]

@@ -138,7 +138,7 @@ class GuidedEncoder(FrozenEncoder):
     def pooled(self, images: Tensor, samples: List[Any],
                blocks: int) -> Tensor:
         vit: Any = self.backbone
-        segments = stored_map(
+        segments: Any = stored_map(
             samples, 'segment_map', vit.grid(images), images.device,
             'LoadSegments', who="the encoder's segment bias",
             highest=vit.segment_bias.max_segments)

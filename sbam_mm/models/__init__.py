@@ -44,12 +44,11 @@ from .teachers import FrozenTeacher, MomentumTeacher
 
 __all__ = [
     'BEiT', 'BootMAE', 'CAE', 'CLIPTeacher', 'CMAE', 'ChannelPixelHead',
-    'ContextRegressor',
-    'ConvMAE', 'ConvViT', 'DINO', 'DINOHead', 'DalleHead', 'DistilDINO',
-    'DistilMAE', 'FrozenDINO', 'FrozenTeacher', 'GPAFeature', 'HPM',
-    'InfoNCEHead', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder', 'MAEViT',
-    'MFFViT', 'MILAN', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT', 'MomentumTeacher',
-    'PixelHead', 'PromptDecoder', 'Reconstruction', 'Regressor', 'SelfDistillation',
-    'SelfSupDataPreprocessor', 'SimMIM', 'UMMAE', 'iBOT', 'masked_mean', 'patchify',
-    'unpatchify'
+    'ContextRegressor', 'ConvMAE', 'ConvViT', 'DINO', 'DINOHead', 'DalleHead',
+    'DistilDINO', 'DistilMAE', 'FrozenDINO', 'FrozenTeacher', 'GPAFeature',
+    'HPM', 'InfoNCEHead', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder',
+    'MAEViT', 'MFFViT', 'MILAN', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT',
+    'MomentumTeacher', 'PixelHead', 'PromptDecoder', 'Reconstruction',
+    'Regressor', 'SelfDistillation', 'SelfSupDataPreprocessor', 'SimMIM',
+    'UMMAE', 'iBOT', 'masked_mean', 'patchify', 'unpatchify'
 ]

@@ -18,7 +18,7 @@ from .um_mae import UMMAE
 
 __all__ = [
     'BEiT', 'BootMAE', 'CAE', 'CMAE', 'ConvMAE', 'DINO', 'DistilDINO',
-    'DistilMAE', 'FrozenDINO', 'GPAFeature', 'HPM', 'MAE',
-    'MILAN', 'MaskedImageModel', 'Reconstruction', 'SelfDistillation', 'SimMIM',
+    'DistilMAE', 'FrozenDINO', 'GPAFeature', 'HPM', 'MAE', 'MILAN',
+    'MaskedImageModel', 'Reconstruction', 'SelfDistillation', 'SimMIM',
     'UMMAE', 'iBOT'
 ]

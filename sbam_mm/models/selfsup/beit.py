@@ -50,9 +50,9 @@ class BEiT(SimMIM):
                  backbone: dict | nn.Module,
                  masker: dict | nn.Module | None = None,
                  **kwargs):
-        if masker is None:
-            masker = BlockMasker(75 / 196)
-        super().__init__(backbone, masker, **kwargs)
+        super().__init__(
+            backbone, BlockMasker(75 / 196) if masker is None else masker,
+            **kwargs)
 
     def init_weights(self) -> None:
         """SimMIM's, and a truncated normal for what reads the tokens."""

@@ -90,6 +90,7 @@ class MILAN(MAE):
         """
         tokens = self.backbone.embed(inputs)
         attend = self.backbone.guided(self.segments(inputs, data_samples))
+        assert isinstance(self.teacher, CLIPTeacher)
         look = self.teacher.look(inputs)
         token_mask = self.mask(
             tokens, inputs, data_samples, attend=attend, look=look)
