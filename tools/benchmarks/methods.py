@@ -2,7 +2,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """FLOPs, parameters and time per step of MAE, HPM and GPA on this machine.
 
-    python tools/benchmarks/methods.py --arch base --amp   # GPA's Table 9
+    python tools/benchmarks/methods.py --arch base --amp
     python tools/benchmarks/methods.py --arch tiny --size 64 --rounds 3
 
 Xi et al., GPA, ACM MM 2024, Table 9 gives FLOPs of 1.0, 1.3 and 1.1 times

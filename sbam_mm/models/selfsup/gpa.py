@@ -32,9 +32,9 @@ class GPAFeature(MAE):
     attention in one block and head: as it is (Eq. 7), or as a z-score over
     all patches of the image (the official code). A sum of logits over 195
     queries may be large, and this loss with it; the z-score is of MAE's size
-    whatever the teacher. Masker and target share the teacher's one pass. With ``GPA`` as the masker
-    it is the paper's full method, attention as a teacher and as a feature
-    (Table 1).
+    whatever the teacher. Masker and target share the teacher's one pass. With
+    ``GPA`` as the masker it is the paper's full method, attention as a
+    teacher and as a feature (Table 1).
 
     Paper and official code differ. The paper has a loss on masked patches
     only (Eq. 7) and adds it to MAE's (Eq. 8), but says that the two decoders
@@ -47,9 +47,9 @@ class GPAFeature(MAE):
       beginning with the pixels; Eq. 8 is then what two steps minimise
       together.
     - "code": the official code. Both losses in every step, attention on all
-      patches, as a z-score. The second decoder runs in the last quarter of the training
-      only; before, the mean channel of what enters the decoder blocks is the
-      prediction.
+      patches, as a z-score. The second decoder runs in the last quarter of
+      the training only; before, the mean channel of what enters the decoder
+      blocks is the prediction.
 
     In the last two there are steps in which a decoder takes no part, so
     distributed training wants ``find_unused_parameters=True`` in the config.
