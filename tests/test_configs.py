@@ -111,3 +111,15 @@ def test_dense_runs_drop_other_paths_on_every_rank(path):
     """They have no EpochSeedHook, which seeds ranks apart elsewhere."""
     cfg = Config.fromfile(path)
     assert cfg.randomness.diff_rank_seed
+
+
+@pytest.mark.parametrize('path', sorted(
+    (ROOT / 'configs/segment_bias').glob('*_distill_*.py')),
+    ids=lambda path: path.stem)
+def test_second_phase_takes_the_bias_of_the_first(path):
+    first = path.with_name(path.name.replace('_distill_', '_bias_'))
+    taught = Config.fromfile(path).model.teacher
+    assert f'work_dirs/{first.stem}/epoch_' in taught.checkpoint
+    learnt = Config.fromfile(first).model
+    learnt = learnt.get('teacher') or learnt
+    assert taught.backbone.segment_bias == learnt.backbone.segment_bias

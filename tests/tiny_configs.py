@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from mmengine.registry import DefaultScope
 from mmpretrain.models import DALLEEncoder
+from mmpretrain.models.utils.clip_generator_helper import CLIP
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
@@ -89,12 +90,17 @@ def bootmae(model):
     return torch.rand(2, 3, 32, 32), stored_maps()
 
 
-def convmae(model):
-    """ConvMAE with patches of 8 pixels."""
-    model.backbone.update(
+def conv_vit(backbone):
+    """ConvMAE's encoder."""
+    backbone.update(
         arch=dict(embed_dims=(8, 12, 24), depths=(1, 1, 2), num_heads=3),
         img_size=32,
         patch_sizes=(2, 2, 2))
+
+
+def convmae(model):
+    """ConvMAE with patches of 8 pixels."""
+    conv_vit(model.backbone)
     model.neck.update(
         embed_dim=24,
         decoder_embed_dim=16,
@@ -145,7 +151,10 @@ def self_distillation(model):
 
 def classifier(model):
     """Fine-tuning: the encoder with a linear head."""
-    model.backbone.update(arch=ARCH, **SIZE)
+    if model.backbone.type == 'sbam_mm.ConvViT':
+        conv_vit(model.backbone)
+    else:
+        model.backbone.update(arch=ARCH, **SIZE)
     model.head.update(in_channels=24, num_classes=5)
     model.data_preprocessor = dict(num_classes=5)
     samples = [DataSample().set_gt_label(label) for label in (1, 4)]
@@ -160,9 +169,31 @@ def classifier(model):
     return batch['inputs'], batch['data_samples']
 
 
+def beit(model):
+    """BEiT: the tokenizer has 192 words."""
+    model.backbone.update(arch=ARCH, **SIZE)
+    model.neck.update(embed_dim=24, patch_size=8, out_dims=192)
+    images = torch.rand(2, 3, 32, 32)
+    return [images, torch.rand(2, 3, 32, 32)], stored_maps()
+
+
+def milan(model):
+    """MILAN: no head, and features of 20 numbers."""
+    model.backbone.update(arch=ARCH, **SIZE)
+    model.neck.update(
+        embed_dim=24,
+        decoder_embed_dim=16,
+        decoder_depth=1,
+        decoder_num_heads=2,
+        feature_dim=20,
+        **SIZE)
+    return torch.rand(2, 3, 32, 32), stored_maps()
+
+
 METHODS = {
     'ImageClassifier': classifier,
     'MAE': mae,
+    'sbam_mm.BEiT': beit,
     'sbam_mm.BootMAE': bootmae,
     'sbam_mm.CMAE': cmae,
     'sbam_mm.CAE': cae,
@@ -170,7 +201,9 @@ METHODS = {
     'sbam_mm.GPAFeature': mae,
     'sbam_mm.HPM': mae,
     'sbam_mm.MAE': mae,
+    'sbam_mm.MILAN': milan,
     'sbam_mm.SimMIM': simmim,
+    'sbam_mm.UMMAE': mae,
     'sbam_mm.DINO': self_distillation,
     'sbam_mm.DistilDINO': self_distillation,
     'sbam_mm.DistilMAE': mae,
@@ -178,11 +211,11 @@ METHODS = {
 }
 
 
-def frozen_teacher(model, folder):
+def frozen_teacher(model, folder, **size):
     """A teacher with random weights, from a file as users have it."""
     teacher = model.get('teacher') or {}
     if teacher.get('type') == 'sbam_mm.FrozenTeacher':
-        teacher.backbone.update(arch=ARCH, **SIZE)
+        teacher.backbone.update(arch=ARCH, **(size or SIZE))
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             vit = MODELS.build(teacher.backbone)
         path = folder / 'teacher.pth'
@@ -203,6 +236,15 @@ def frozen_dino(model, folder):
         path = folder / 'teacher.pth'
         torch.save({f'momentum_teacher.module.{k}': v
                     for k, v in branch.state_dict().items()}, path)
+        teacher.checkpoint = str(path)
+
+
+def clip_teacher(model, folder):
+    """CLIP with random weights, from a file as users have it."""
+    teacher = model.get('teacher') or {}
+    if teacher.get('type') == 'sbam_mm.CLIPTeacher':
+        path = folder / 'clip.pth.tar'
+        torch.save(CLIP(20, 32, 1, 64, 8, 5, 7, 64, 1, 1).state_dict(), path)
         teacher.checkpoint = str(path)
 
 
@@ -238,9 +280,12 @@ def tiny(cfg, folder):
     batch = METHODS[model.type](model)
     frozen_teacher(model, folder)
     frozen_dino(model, folder)
+    clip_teacher(model, folder)
     dalle_tokenizer(model, folder)
     if model.get('masker'):
         tiny_masker(model.masker)
+    if model.get('type') == 'sbam_mm.GPAFeature' and model.get('target'):
+        model.target.update(block=1, head=2)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         built = MODELS.build(model)
     built.init_weights()

@@ -37,9 +37,11 @@ import torch  # noqa: E402
 from mmengine.dist import get_world_size, is_main_process  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.runner import set_random_seed  # noqa: E402
+from torch import nn  # noqa: E402
 
 from sbam_mm.arguments import SEED, ToolParser, add_trust, device, whole  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
+from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.datasets.class_lists import CLASS_LISTS  # noqa: E402
 from sbam_mm.datasets.image_folder import image_endings  # noqa: E402
 from sbam_mm.engine.launch import (  # noqa: E402
@@ -56,7 +58,15 @@ from sbam_mm.evaluation.encoders import (  # noqa: E402
 )
 from sbam_mm.evaluation.feature_cache import FrozenEncoder  # noqa: E402
 from sbam_mm.evaluation.finetune import LARGE, trained_by  # noqa: E402
-from sbam_mm.evaluation.image_sets import read_image_set  # noqa: E402
+from sbam_mm.evaluation.guided import (  # noqa: E402
+    GuidedEncoder,
+    StoredSegments,
+    segment_options,
+)
+from sbam_mm.evaluation.image_sets import (  # noqa: E402
+    ImageSet,
+    read_image_set,
+)
 from sbam_mm.evaluation.protocols import (  # noqa: E402
     PROTOCOLS,
     Finetune,
@@ -103,6 +113,11 @@ def parse_args() -> argparse.Namespace:
         default='teacher',
         help='which encoder of DINO and iBOT (default: teacher)')
     parser.add_argument(
+        '--segments', nargs='+', metavar='FILE',
+        help='tell the encoder the segments of the images, from one file of '
+        'tools/generate_segments.py for the folder --data, or one for its '
+        'training images and one for its test images')
+    parser.add_argument(
         '--classes', help='only these classes: '
         f'{", ".join(CLASS_LISTS)}, or a file with one folder name a line')
     parser.add_argument(
@@ -145,11 +160,13 @@ def run(args: argparse.Namespace) -> List[Path]:
     settings = settings_of(names, args.set)
     # The cheap checks come first: nothing is written before they pass.
     mark = file_hash(args.checkpoint)
-    recipe = recipe_of(args.config, args.arch, args.patch, args.size)
+    recipe = recipe_of(args.config, args.arch, args.patch, args.size,
+                       guided=bool(args.segments))
     images = read_image_set(args.data, args.classes,
                             image_endings(**recipe.decoding))
     set_random_seed(args.seed)
     backbone = recipe.build()
+    segments = segments_of(args, images, backbone, settings)
     report = load_encoder(backbone, args.checkpoint, args.branch)
     facts = dict(
         checkpoint=dict(
@@ -163,6 +180,8 @@ def run(args: argparse.Namespace) -> List[Path]:
         encoder=dict(recipe.backbone, normalise=recipe.normalise,
                      **recipe.decoding),
         seed=args.seed)
+    if segments is not None:
+        facts['data']['segments'] = segments.mark
     store = ResultStore(args.out, facts)
     todo = [name for name in names
             if args.force
@@ -174,12 +193,13 @@ def run(args: argparse.Namespace) -> List[Path]:
         if name not in todo:
             say(f'{name}: finished before, skipped (--force runs it again)')
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    frozen = FrozenEncoder if segments is None else GuidedEncoder
     subject = Subject(
         recipe,
-        FrozenEncoder(backbone, recipe.preprocessor(), device,
-                      args.batch_size, args.workers, args.amp), images,
+        frozen(backbone, recipe.preprocessor(), device, args.batch_size,
+               args.workers, args.amp), images,
         args.checkpoint, mark, args.branch, Path(args.out), CONFIGS,
-        args.seed, args.force, args.launcher)
+        args.seed, args.force, args.launcher, segments=segments)
     tuning = settings.get('finetune', PROTOCOLS['finetune'])
     if any(name == 'finetune' or getattr(settings[name], 'finetune', False)
            for name in todo):
@@ -218,6 +238,23 @@ def reason_of(subject: Subject, tuning: Finetune) -> str:
     if subject.recipe.size < LARGE:
         return f'for images below {LARGE} pixels'
     return f'the checkpoint was pre-trained by {subject.method}'
+
+
+def segments_of(args: argparse.Namespace, images: ImageSet,
+                backbone: nn.Module, settings: dict) -> StoredSegments | None:
+    """The segments of the images, where --segments names them."""
+    if not args.segments:
+        return None
+    if any(name == 'finetune' or getattr(one, 'finetune', False)
+           for name, one in settings.items()):
+        raise ValueError(
+            '--segments is for protocols with a frozen encoder, and '
+            'fine-tuning trains one that is told none; leave finetune out, '
+            'and set fewshot.finetune=False.')
+    encoder: Any = backbone
+    return StoredSegments(
+        args.segments, images, encoder.patch_resolution[0],
+        segment_options(read_model_config(args.config)))
 
 
 def say(text: str) -> None:

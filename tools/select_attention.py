@@ -92,6 +92,10 @@ def parse_args() -> argparse.Namespace:
         '--own-query', action='store_true',
         help="count a patch's own query, as GPA's code does and its paper "
         'does not')
+    parser.add_argument(
+        '--class-query', action='store_true',
+        help="count the class token's query, as GPA's code does and its "
+        'paper does not')
     parser.add_argument('--batch-size', type=whole(1), default=16)
     parser.add_argument(
         '--device', type=device, default='cpu', help='default: cpu')
@@ -139,6 +143,11 @@ def masked_count(args: argparse.Namespace, length: int) -> int | None:
     return length - visible_count(length, args.ratio)
 
 
+def queries_of(args: argparse.Namespace) -> str:
+    """Whose queries are summed."""
+    return 'all' if args.class_query else 'patches'
+
+
 @torch.no_grad()
 def measure(args: argparse.Namespace, model: nn.Module, vit: nn.Module,
             pictures: List[np.ndarray], annotated: Tensor,
@@ -150,13 +159,15 @@ def measure(args: argparse.Namespace, model: nn.Module, vit: nn.Module,
         for i in range(0, len(pictures), args.batch_size)
     ]
     recall = torch.cat([
-        recall_of_heads(vit, inputs, wanted, number, args.own_query).cpu()
+        recall_of_heads(vit, inputs, wanted, number, args.own_query,
+                        queries_of(args)).cpu()
         for inputs, wanted in track(batches, 'Images', transient=True)
     ], dim=2)
     best = rank_heads(recall)[0]
     column = recall.shape[1] - 1 if best.head == 'sum' else int(best.head)
     scores = torch.cat([
-        head_scores(vit, inputs, best.block, args.own_query)[column].cpu()
+        head_scores(vit, inputs, best.block, args.own_query,
+                    queries_of(args))[column].cpu()
         for inputs, _ in batches
     ])
     return recall, best, column, scores
@@ -204,6 +215,10 @@ def run(args: argparse.Namespace) -> List[Path]:
         lines = [line.replace('own_query=False', 'own_query=True')
                  for line in lines]
         lines[1] = f'{lines[1][:-1]}, own_query=True)'
+    if args.class_query:
+        lines = [line.replace("queries='patches'", "queries='all'")
+                 for line in lines]
+        lines[1] = f"{lines[1][:-1]}, queries='all')"
     table = markdown_table(
         ['rank', 'block', 'head', 'recall'],
         [[str(rank), str(one.block), str(one.head),
@@ -225,6 +240,7 @@ def run(args: argparse.Namespace) -> List[Path]:
         looked_at=number,
         chance=chance,
         own_query=args.own_query,
+        queries=queries_of(args),
         config=lines,
         heads=[one._asdict() for one in ranked],
         versions=collect_versions())

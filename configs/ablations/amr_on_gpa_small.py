@@ -21,8 +21,9 @@ model = dict(
         salience=dict(
             type='sbam_mm.AttentionSalience',
             block=-1,
-            head=-1,
-            queries='all',
-            softmax=False),
+            head='last',
+            queries='patches',
+            softmax=False,
+            own_query=False),
         ratio=dict(type='sbam_mm.AdaptiveRatio', ratio=0.75, delta_r=0.15),
         selection=dict(type='sbam_mm.SoftToHard')))

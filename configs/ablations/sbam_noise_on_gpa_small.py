@@ -20,8 +20,8 @@ model = dict(
         type='sbam_mm.Masker',
         salience=dict(
             type='sbam_mm.AttentionSalience',
-            head=-1,
-            queries='all',
+            head='last',
+            queries='patches',
             softmax=False,
             own_query=False),
         ratio=dict(type='sbam_mm.FixedRatio', ratio=0.75),

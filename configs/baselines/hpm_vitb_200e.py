@@ -4,11 +4,11 @@ As in the official command: 2048 images per step and pixels that are not
 normalised (it does not pass --norm_pix_loss).
 
 Paper:    Wang et al., Hard Patches Mining for Masked Image Modeling, CVPR
-          2023.
+          2023; compared in Xi et al., GPA, ACM MM 2024, Tables 6, 7 and 9.
 Expected: 83.0 % fine-tuning top-1 by its README (MAE 82.2). Not measured by
           this project.
 Cost:     1.3 times the FLOPs of MAE by the GPA paper's Table 9, 1.5 by its
-          text; not measured by this project.
+          text, 2.4 times in a step as counted by tools/benchmarks/methods.py.
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/baselines/hpm_vitb_200e.py 8
 """

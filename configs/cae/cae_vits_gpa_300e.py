@@ -1,13 +1,12 @@
 """GPA as a teacher in CAE, ViT-S/16, at CAE's ratio of a half.
 
 The teacher is a pre-trained MAE ViT-B, here the official 1600-epoch weights;
-TEACHER names their file. 300 epochs are CAE's length; the paper's row is after
-50 and does not say at which ratio.
+TEACHER names their file. 300 epochs are CAE's length; the paper's row, after
+50, is cae_vits_gpa_50e.py. It does not say at which ratio.
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, Table 10, CAE-S.
-Expected: 38.5 % k-NN top-1 after 50 epochs in the paper (37.4 without GPA).
-          Not measured by this project.
+Paper:    none at this length; Xi et al., ACM MM 2024, in Chen et al., IJCV
+          2023.
+Expected: not measured by this project.
 Cost:     cae_vits_300e.py's and one pass of a ViT-B over all tokens; not
           measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet DALLE_ENCODER=dalle_encoder.pth \

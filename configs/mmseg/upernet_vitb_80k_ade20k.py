@@ -1,7 +1,7 @@
 """UperNet with ViT-B/16 on ADE20K, 80k steps: GPA's ablations.
 
-Paper:    GPA, section 4 and Table 2: 80k steps at 512 x 512 with mmseg; the
-          paper names no other setting, here MAE's.
+Paper:    Xi et al., GPA, ACM MM 2024, section 4 and Table 2: 80k steps at
+          512 x 512 with mmseg; it names no other setting, here MAE's.
 Expected: from 200 epochs of pre-training MAE 40.5, GPA as teacher 41.6, GPA
           with its features 44.3 mIoU (the paper's numbers; not measured by
           this project).

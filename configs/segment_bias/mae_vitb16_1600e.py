@@ -4,7 +4,7 @@ Batch and rates are those of the method on ImageNet-1K: the paper leaves them
 to a supplement that is not public.
 
 Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
-          Self-supervised Learning, BMVC 2024, Table 1.
+          Self-supervised Learning, BMVC 2024, Tables 1, 2, 4 and 5.
 Expected: 73.3 % linear probing, 64.8 / 78.5 / 88.1 % fine-tuned on 1 / 10 /
           100 % in the paper. Not measured by this project.
 Cost:     not stated; not measured by this project.

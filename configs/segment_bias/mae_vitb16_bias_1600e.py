@@ -5,10 +5,10 @@ to a supplement that is not public. How u_pos and u_neg start is not said
 either: at 0.
 
 Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
-          Self-supervised Learning, BMVC 2024, Tables 1 and 2.
-Expected: 76.0 % linear probing without maps in the paper (Table 2; MAE 73.3),
-          which is what evaluation does here; the 77.2 with maps cannot be
-          measured here. Not measured by this project.
+          Self-supervised Learning, BMVC 2024, Tables 1, 2 and 3.
+Expected: 77.2 % linear probing with maps in the paper (tools/evaluate.py
+          --segments) and 76.0 without (Table 2; MAE 73.3). Not measured by
+          this project.
 Cost:     not stated; not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet SEGMENTS=data/segments.npy \
           tools/dist_train.sh \

@@ -5,7 +5,7 @@ to a supplement that is not public. How u_pos and u_neg start is not said
 either: at 0.
 
 Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
-          Self-supervised Learning, BMVC 2024, Tables 1 and 2.
+          Self-supervised Learning, BMVC 2024, Table 1.
 Expected: not in the paper; the second phase gives 79.2 % linear probing (MAE
           76.9). Not measured by this project.
 Cost:     not stated; not measured by this project.

@@ -1,7 +1,7 @@
 """The bias is not learnt: +1 and -1.
 
-The second phase is mae_vitb16_distill_1600e.py with this segment_bias in
-model.teacher.backbone.
+The second phase is mae_vitb16_distill_fixed_1600e.py, after which the paper
+probes.
 
 Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
           Self-supervised Learning, BMVC 2024, Table 5.

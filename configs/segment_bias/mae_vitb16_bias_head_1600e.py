@@ -1,7 +1,7 @@
 """One u_pos and u_neg per head, the same in all layers.
 
-The second phase is mae_vitb16_distill_1600e.py with this segment_bias in
-model.teacher.backbone.
+The second phase is mae_vitb16_distill_head_1600e.py, after which the paper
+probes.
 
 Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
           Self-supervised Learning, BMVC 2024, Table 5.

@@ -9,6 +9,7 @@ from .sources import ImageSource, find_image_source
 from .stored_maps import DatasetMark, MapVersions, StoredMaps, save_maps
 from .torchvision_images import TorchvisionImages
 from .transforms import (
+    CenterCrop,
     LoadAttentionMap,
     LoadLabelMap,
     LoadPartMap,
@@ -23,7 +24,7 @@ from .transforms import (
 from .whole_steps import WholeSteps
 
 __all__ = [
-    'DatasetMark', 'EncodedImage', 'Felzenszwalb', 'ImageFolder',
+    'CenterCrop', 'DatasetMark', 'EncodedImage', 'Felzenszwalb', 'ImageFolder',
     'ImageSource', 'ImagesOnDevice', 'LoadAttentionMap', 'LoadLabelMap',
     'LoadPartMap', 'LoadRandomResizedCrop', 'LoadSegments', 'MapVersions',
     'MultiView', 'PixelShift', 'RandomResizedCrop', 'Resize', 'ResizeEdge',

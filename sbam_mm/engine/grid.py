@@ -15,6 +15,7 @@ from mmengine.config import Config
 from sbam_mm.config_files import read_config
 from sbam_mm.files import read_json
 from sbam_mm.registry import MODELS
+from sbam_mm.sentences import sentence_of
 from sbam_mm.visualization.named_maskers import (
     at_ratio,
     choose_maskers,
@@ -24,6 +25,7 @@ from sbam_mm.visualization.named_maskers import (
 from .config_checks import check_training
 from .launch import load_config
 from .schedule import set_epochs
+from .trial_build import check_buildable
 
 # Where a run lies and how it was started do not change what it computes.
 PLACE = ('work_dir', 'resume', 'launcher', 'experiment_name')
@@ -136,13 +138,19 @@ class Grid:
                 self._check(masker, ratio)
 
     def _check(self, masker: str, ratio: float) -> None:
-        """Some maskers have one ratio only."""
+        """Some maskers have one ratio only, or want what is not there."""
         try:
             MODELS.build(
                 at_ratio(self._configs[masker], ratio, self.rounding))
         except (TypeError, ValueError) as error:
             raise ValueError(f'{masker} cannot be run at ratio {ratio:g}: '
                              f'{error}') from error
+        try:
+            check_buildable(self.run_config(Cell(masker, ratio, 0)))
+        except Exception as error:
+            raise ValueError(
+                f'{masker} cannot be run with {self.config}: '
+                f'{sentence_of(error) or error}') from error
 
     @property
     def cells(self) -> list[Cell]:

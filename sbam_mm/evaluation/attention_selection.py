@@ -54,7 +54,7 @@ class HeadRecall(NamedTuple):
         return [
             f"salience=dict(type='sbam_mm.AttentionSalience', "
             f'source={source!r}, block={self.block}, head={self.head!r}, '
-            "queries='all', softmax=False, own_query=False)",
+            "queries='patches', softmax=False, own_query=False)",
             f"masker=dict(type='sbam_mm.GPA', block={self.block}, "
             f'head={self.head!r}{own})',
         ]
@@ -148,7 +148,8 @@ def patch_recall(scores: Tensor,
 def head_scores(vit: VisionTransformer,
                 inputs: Tensor,
                 block: int,
-                own_query: bool = False) -> Tensor:
+                own_query: bool = False,
+                queries: str = 'patches') -> Tensor:
     """GPA scores of all heads of a block, and of their sum.
 
     Args:
@@ -157,13 +158,15 @@ def head_scores(vit: VisionTransformer,
         block (int): From 0.
         own_query (bool): Whether a patch's own query counts. Defaults to
             False, as in the paper; see :class:`sbam_mm.masking.GPA`.
+        queries (str): "patches", as in the paper, or "all" with the class
+            token's. Defaults to "patches".
 
     Returns:
         Tensor: float32 (heads + 1, B, L), each image's scaled to [0, 1], the
         sum last.
     """
-    received = patch_attention(vit, input_tokens(vit, inputs), block, 'all',
-                               False, own_query)
+    received = patch_attention(vit, input_tokens(vit, inputs), block,
+                               queries, False, own_query)
     heads: List[Union[int, str]] = [*range(received.shape[1]), 'sum']
     return torch.stack([join_heads(received, head) for head in heads])
 
@@ -172,7 +175,8 @@ def recall_of_heads(vit: VisionTransformer,
                     inputs: Tensor,
                     annotated: Tensor,
                     num_masked: Optional[int] = None,
-                    own_query: bool = False) -> Tensor:
+                    own_query: bool = False,
+                    queries: str = 'patches') -> Tensor:
     """Recall of every head of every block, image by image.
 
     Args:
@@ -180,7 +184,7 @@ def recall_of_heads(vit: VisionTransformer,
         inputs (Tensor): Normalised images, (B, C, H, W).
         annotated (Tensor): Boolean (B, L); see :func:`annotated_patches`.
         num_masked (int, optional): See :func:`patch_recall`.
-        own_query (bool): See :func:`head_scores`. Defaults to False.
+        own_query, queries: See :func:`head_scores`.
 
     Returns:
         Tensor: float32 (blocks, heads + 1, B), the sum over heads last.
@@ -192,8 +196,9 @@ def recall_of_heads(vit: VisionTransformer,
         torch.Size([12, 4, 2])
     """
     return torch.stack([
-        patch_recall(head_scores(vit, inputs, block, own_query), annotated,
-                     num_masked) for block in range(len(vit.layers))
+        patch_recall(
+            head_scores(vit, inputs, block, own_query, queries), annotated,
+            num_masked) for block in range(len(vit.layers))
     ])
 
 

@@ -95,7 +95,8 @@ class EncoderRecipe:
 def recipe_of(config: Union[str, Path, Config, None] = None,
               arch: Union[str, dict] = 'base',
               patch: int = 16,
-              size: Optional[int] = None) -> EncoderRecipe:
+              size: Optional[int] = None,
+              guided: bool = False) -> EncoderRecipe:
     """The encoder of a pre-training config, or one by its measures.
 
     Ours and mmpretrain's masked ViTs become a plain ``VisionTransformer``
@@ -110,9 +111,12 @@ def recipe_of(config: Union[str, Path, Config, None] = None,
         patch (int): Pixels. Defaults to 16.
         size (int, optional): Pixels of an image's side. Defaults to None:
             the config's, or 224.
+        guided (bool): Keep the segment bias, for an encoder that is to be
+            told segments. Defaults to False.
 
     Raises:
-        ValueError: If the config is missing or has no backbone.
+        ValueError: If the config is missing or has no backbone, or no
+            segment bias to guide.
 
     Example:
         >>> recipe_of(arch='tiny', size=96).backbone['type']
@@ -150,6 +154,8 @@ def recipe_of(config: Union[str, Path, Config, None] = None,
         raise ValueError(f'--size {size} is no multiple of the patch size '
                          f'{patch}; give {max(1, round(size / patch)) * patch}'
                          ' or another one.')
+    if guided:
+        return EncoderRecipe(_guided(backbone), normalise, decoding)
     return EncoderRecipe(_plain(backbone), normalise, decoding)
 
 
@@ -181,6 +187,19 @@ def decoding_in(cfg: Config) -> Dict[str, Any]:
             for each in dataset['value_range']
         ]
     return found
+
+
+def _guided(backbone: Dict[str, Any]) -> Dict[str, Any]:
+    name = str(backbone['type']).rsplit('.', 1)[-1]
+    if name != 'MaskedViT' or backbone.get('segment_bias') is None:
+        raise ValueError(
+            'segments are for an encoder that was trained with them; give '
+            'the --config of a first phase, whose model.backbone is a '
+            'MaskedViT with segment_bias, or leave --segments out.')
+    kept = {key: value for key, value in backbone.items()
+            if key not in ('masker', 'init_cfg', 'frozen_stages')}
+    return dict(kept, type='sbam_mm.MaskedViT', out_type='raw',
+                final_norm=True)
 
 
 def _plain(backbone: Dict[str, Any]) -> Dict[str, Any]:

@@ -76,8 +76,19 @@ class FrozenEncoder:
                 with torch.autocast(
                         torch.device(self.device).type, torch.bfloat16,
                         enabled=self.amp):
-                    rows = pooled_tokens(self.backbone, images, blocks)
+                    rows = self.pooled(images, batch['data_samples'], blocks)
                 yield rows.float(), labels
+
+    def pooled(self, images: Tensor, samples: List[Any],
+               blocks: int) -> Tensor:
+        """What is kept of a batch; see :func:`pooled_tokens`.
+
+        Args:
+            images (Tensor): Normalised, (B, C, H, W).
+            samples (list[DataSample]): What comes with them.
+            blocks (int): Class tokens of so many last blocks.
+        """
+        return pooled_tokens(self.backbone, images, blocks)
 
 
 class DrawnPerImage(Dataset):

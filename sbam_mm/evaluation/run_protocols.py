@@ -17,6 +17,7 @@ from .encoders import EncoderRecipe, mark_of
 from .feature_cache import DrawnPerImage, FrozenEncoder, cached_features
 from .few_shot import few_of, read_few_shot_list, write_few_shot_list
 from .finetune import finetune, finetune_config, recipe_for
+from .guided import StoredSegments
 from .image_sets import ImageSet
 from .knn import knn_predict
 from .linear_heads import HeadSpec, Stream, cached_stream, train_heads
@@ -62,6 +63,8 @@ class Subject:
             mmengine names it. Defaults to "none", one process.
         method (str, optional): How the encoder was pre-trained, for the
             recipe to fine-tune it with. Defaults to None: not known.
+        segments (StoredSegments, optional): Which the encoder is told.
+            Defaults to None: none.
     """
     recipe: EncoderRecipe
     encoder: FrozenEncoder
@@ -75,9 +78,12 @@ class Subject:
     restart: bool = False
     launcher: str = 'none'
     method: Optional[str] = None
+    segments: Optional[StoredSegments] = None
 
     def dataset(self, half: str, pipeline: List[dict]) -> Any:
         """A built data set; unreadable test images get a fixed stand-in."""
+        if self.segments is not None:
+            pipeline = self.segments.follow(half, pipeline)
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             return DATASETS.build(
                 dict(
@@ -98,6 +104,8 @@ class Subject:
                 images=self.images.fingerprint,
                 # Not where it is empty, so that earlier files stay valid.
                 **self.recipe.decoding,
+                **({} if self.segments is None else dict(
+                    segments=self.segments.mark)),
                 half=half,
                 pipeline=pipeline,
                 amp=self.encoder.amp,

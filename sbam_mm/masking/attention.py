@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Salience from the attention of a trained or training encoder."""
+import warnings
 from typing import FrozenSet
 
 from torch import Tensor, nn
@@ -9,6 +10,8 @@ from sbam_mm.registry import MODELS
 from . import functional as F
 from .types import MaskingContext
 
+QUERIES = ('cls', 'patches', 'all')
+JOINED = ('last', 'mean', 'sum')
 # What a model provides under which name.
 PROVIDERS = {'self': 'attention', 'teacher': 'teacher_attention'}
 
@@ -26,16 +29,19 @@ class AttentionSalience(nn.Module):
             method with a momentum teacher has anyway. Defaults to "self".
         block (int): Which block, from 0; negative counts from the end.
             Defaults to -1, the last (AttMask, AMT); GPA uses 9 of 12.
-        head (int or str): One head, or "mean" or "sum" over heads. Defaults
-            to "mean" (AttMask); GPA uses head 11.
+        head (int or str): One head, from 0, or "last", or "mean" or "sum"
+            over heads. Defaults to "mean" (AttMask); GPA uses head 11.
+            Negative numbers count from the end; say "last" instead of -1,
+            which is the sum of all heads in GPA's Table 5.
         queries (str): Whose attention: "cls", the class token's (AttMask,
-            AMT), or "all", summed over every query, the class token's
-            included (GPA). Defaults to "cls".
+            AMT); "patches", summed over the queries of the patches (GPA's
+            paper); or "all", summed over every query, the class token's
+            included (GPA's code). Defaults to "cls".
         softmax (bool): Probabilities (AttMask), or logits before the softmax
             (GPA). Defaults to True.
-        own_query (bool): Whether the sum over all queries has the token's
-            own in it, as in GPA's code; Eq. 5 of its paper leaves it out.
-            Defaults to True.
+        own_query (bool): Whether a sum over queries has the token's own in
+            it, as in GPA's code; Eq. 5 of its paper leaves it out. Defaults
+            to True.
         normalize (str): "mean" scales the scores of an image to [0, 1] after
             heads are joined (AttMask, AMT's paper); "head" scales every head
             before (AMT's code). Defaults to "mean".
@@ -71,12 +77,18 @@ class AttentionSalience(nn.Module):
         if normalize not in ('mean', 'head'):
             raise ValueError(
                 f'normalize must be "mean" or "head", got {normalize!r}.')
-        if isinstance(head, str) and head not in ('mean', 'sum'):
+        if isinstance(head, str) and head not in JOINED:
+            raise ValueError(f'head must be a number from 0, "last", "mean" '
+                             f'or "sum", got {head!r}.')
+        if queries not in QUERIES:
             raise ValueError(
-                f'head must be a number, "mean" or "sum", got {head!r}.')
-        if queries not in ('cls', 'all'):
-            raise ValueError(
-                f'queries must be "cls" or "all", got {queries!r}.')
+                'queries must be "cls", "patches" or "all", got '
+                f'{queries!r}.')
+        if head == -1:
+            warnings.warn(
+                "head=-1 is the last head here and the sum of all heads in "
+                "GPA's paper; write head='last' or head='sum'.",
+                DeprecationWarning, stacklevel=2)
         self.block = block
         self.head = head
         self.queries = queries
@@ -97,9 +109,15 @@ class AttentionSalience(nn.Module):
                 f'source={self.source!r}')
 
     def forward(self, context: MaskingContext) -> Tensor:
-        received = context.ask(PROVIDERS[self.source], self.block,
-                               self.queries, self.softmax, self.own_query)
-        return join_heads(received, self.head, self.normalize)
+        return join_heads(self._received(context), self.head, self.normalize)
+
+    def unscaled(self, context: MaskingContext) -> Tensor:
+        """The scores as they are, without scaling to [0, 1], (B, L)."""
+        return one_head(self._received(context), self.head)
+
+    def _received(self, context: MaskingContext) -> Tensor:
+        return context.ask(PROVIDERS[self.source], self.block, self.queries,
+                           self.softmax, self.own_query)
 
 
 def join_heads(received: Tensor,
@@ -109,7 +127,7 @@ def join_heads(received: Tensor,
 
     Args:
         received (Tensor): (B, heads, L).
-        head (int or str): One head, "mean" or "sum". Defaults to "mean".
+        head (int or str): See :func:`one_head`. Defaults to "mean".
         normalize (str): Scale to [0, 1] the joined scores ("mean"), or every
             head before joining ("head"). Defaults to "mean".
 
@@ -127,14 +145,31 @@ def join_heads(received: Tensor,
     heads = received.shape[1]
     if normalize == 'head':
         received = F.min_max(received.flatten(0, 1)).unflatten(0, (-1, heads))
-    if head == 'mean':
-        scores = received.mean(dim=1)
-    elif head == 'sum':
-        scores = received.sum(dim=1)
-    else:
-        if not -heads <= int(head) < heads:
-            raise ValueError(
-                f'head {head} is asked for, but the block has heads 0 to '
-                f'{heads - 1}; change `salience.head`.')
-        scores = received[:, int(head)]
+    scores = one_head(received, head)
     return scores if normalize == 'head' else F.min_max(scores)
+
+
+def one_head(received: Tensor, head: int | str) -> Tensor:
+    """The attention of one head, or of all together.
+
+    Args:
+        received (Tensor): (B, heads, L).
+        head (int or str): One head, "last", or "mean" or "sum" over all.
+
+    Returns:
+        Tensor: (B, L).
+
+    Raises:
+        ValueError: If there is no such head.
+    """
+    if head == 'mean':
+        return received.mean(dim=1)
+    if head == 'sum':
+        return received.sum(dim=1)
+    heads = received.shape[1]
+    number = -1 if head == 'last' else int(head)
+    if not -heads <= number < heads:
+        raise ValueError(
+            f'head {head} is asked for, but the block has heads 0 to '
+            f'{heads - 1}; change `salience.head`.')
+    return received[:, number]

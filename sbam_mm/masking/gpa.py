@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """GPA: hide what all patches of a teacher attend to, from soft to hard."""
+import warnings
 from typing import Tuple
 
 from sbam_mm.registry import MODELS
@@ -14,26 +15,29 @@ from .schedule import SoftToHard
 class GPA(Masker):
     """Masking by global patch-wise attention.
 
-    The score of a patch is the sum over all queries of the logits q·k / √d
-    it receives in one head of one block of a teacher.
+    The score of a patch is the sum over the queries of all other patches of
+    the logits q·k / √d it receives in one head of one block of a teacher.
 
     Source: Xi et al., *Global Patch-wise Attention is Masterful Facilitator
     for Masked Image Modeling*, ACM MM 2024, Eq. 5 and 6. Where paper and
     official code differ the default follows the paper: the code's score has
-    the patch's own query in it (``own_query=True``), and its README starts
-    with ``soft=(0.3, 0)``.
+    the class token's query (``queries='all'``) and the patch's own
+    (``own_query=True``) in it, and its README starts with ``soft=(0.3, 0)``.
 
     Args:
         ratio (float): Masking ratio. Defaults to 0.75.
         block (int): Of the teacher. Defaults to 9 (of 12), which the paper
             found by few-shot selection (``tools/select_attention.py``).
-        head (int or str): Defaults to 11.
+        head (int or str): One from 0, "last", or "sum" or "mean" over all.
+            -1 is the paper's name of the sum (Table 5). Defaults to 11.
         hard (tuple[float, float]): See :class:`SoftToHard`.
         soft (tuple[float, float]): See :class:`SoftToHard`.
         own_query (bool): Defaults to False: without the patch's own query.
         source (str): "teacher" or "self". Defaults to "teacher".
         rounding (str): Of the visible tokens, "floor" or "ceil".
             Defaults to "floor".
+        queries (str): "patches", or "all" with the class token's. Defaults
+            to "patches".
 
     Example::
 
@@ -53,12 +57,19 @@ class GPA(Masker):
                  soft: Tuple[float, float] = (0.5, 0.),
                  own_query: bool = False,
                  source: str = 'teacher',
-                 rounding: str = 'floor'):
+                 rounding: str = 'floor',
+                 queries: str = 'patches'):
+        if head == -1:
+            warnings.warn(
+                "head=-1 is the sum of all heads here, as in GPA's paper "
+                "(Table 5); write head='sum', or head='last' for the last.",
+                DeprecationWarning, stacklevel=2)
+            head = 'sum'
         super().__init__(
             AttentionSalience(
                 block,
                 head,
-                queries='all',
+                queries=queries,
                 softmax=False,
                 own_query=own_query,
                 source=source), FixedRatio(ratio, rounding),

@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .backbones import ConvViT, Latent, MAEViT, MaskedBEiT, MaskedViT, MFFViT
 from .channels import SelfSupDataPreprocessor
+from .clip_teacher import CLIPTeacher
 from .heads import (
     ChannelPixelHead,
     DalleHead,
@@ -11,13 +12,22 @@ from .heads import (
     unpatchify,
 )
 from .losses import masked_mean
-from .necks import ContextRegressor, LinearDecoder, MAEDecoder, Regressor
+from .necks import (
+    ContextRegressor,
+    LinearDecoder,
+    MAEDecoder,
+    PromptDecoder,
+    Regressor,
+)
 from .selfsup import (
     CAE,
     CMAE,
     DINO,
     HPM,
     MAE,
+    MILAN,
+    UMMAE,
+    BEiT,
     BootMAE,
     ConvMAE,
     DistilDINO,
@@ -33,12 +43,12 @@ from .selfsup import (
 from .teachers import FrozenTeacher, MomentumTeacher
 
 __all__ = [
-    'BootMAE', 'CAE', 'CMAE', 'ChannelPixelHead', 'ContextRegressor',
-    'ConvMAE', 'ConvViT', 'DINO', 'DINOHead', 'DalleHead', 'DistilDINO',
-    'DistilMAE', 'FrozenDINO', 'FrozenTeacher', 'GPAFeature', 'HPM',
-    'InfoNCEHead', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder', 'MAEViT',
-    'MFFViT', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT', 'MomentumTeacher',
-    'PixelHead', 'Reconstruction', 'Regressor', 'SelfDistillation',
-    'SelfSupDataPreprocessor', 'SimMIM', 'iBOT', 'masked_mean', 'patchify',
-    'unpatchify'
+    'BEiT', 'BootMAE', 'CAE', 'CLIPTeacher', 'CMAE', 'ChannelPixelHead',
+    'ContextRegressor', 'ConvMAE', 'ConvViT', 'DINO', 'DINOHead', 'DalleHead',
+    'DistilDINO', 'DistilMAE', 'FrozenDINO', 'FrozenTeacher', 'GPAFeature',
+    'HPM', 'InfoNCEHead', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder',
+    'MAEViT', 'MFFViT', 'MILAN', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT',
+    'MomentumTeacher', 'PixelHead', 'PromptDecoder', 'Reconstruction',
+    'Regressor', 'SelfDistillation', 'SelfSupDataPreprocessor', 'SimMIM',
+    'UMMAE', 'iBOT', 'masked_mean', 'patchify', 'unpatchify'
 ]

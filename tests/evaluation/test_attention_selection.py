@@ -55,13 +55,15 @@ def point_at(vit, images, annotated, block, head):
 
 
 @pytest.mark.parametrize('block, head', [(0, 1), (1, 2)])
-@pytest.mark.parametrize('own_query', [False, True])
+@pytest.mark.parametrize('own_query, queries', [
+    (False, 'patches'), (True, 'all')], ids=['paper', 'code'])
 def test_the_head_that_points_at_objects_is_first(tiny_mae, objects, block,
-                                                  head, own_query):
+                                                  head, own_query, queries):
     images, annotated = objects
     vit = tiny_mae().eval().backbone
     point_at(vit, images, annotated, block, head)
-    recall = recall_of_heads(vit, images, annotated, own_query=own_query)
+    recall = recall_of_heads(
+        vit, images, annotated, own_query=own_query, queries=queries)
     assert recall.shape == (2, 4, 3)
     ranked = rank_heads(recall)
     assert ranked[0][:3] == (block, head, 1.)
@@ -82,7 +84,7 @@ def test_scores_are_those_gpa_masks_by(tiny_mae, objects):
             head_scores(model.backbone, images, 1)[column],
             masker(context).scores)
     logits = patch_attention(model.backbone, input_tokens(
-        model.backbone, images), 1, 'all', False, False)
+        model.backbone, images), 1, 'patches', False, False)
     order = head_scores(model.backbone, images, 1)[3].argsort(dim=1)
     assert torch.equal(order, logits.mean(dim=1).argsort(dim=1))
 

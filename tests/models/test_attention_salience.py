@@ -1,10 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Attention as a salience: official scores, explicit formulae, bad input."""
+from functools import partial
+
 import golden_files
 import pytest
 import torch
 
-from sbam_mm.masking import AttentionSalience, Masker
+from sbam_mm.masking import GPA, AttentionSalience, Masker, MaskingContext
+from sbam_mm.masking.attention import one_head
 from sbam_mm.models import MaskedViT
 
 pytestmark = pytest.mark.unit
@@ -38,6 +41,44 @@ def test_score_equals_gpa(case):
     raw = GOLDEN[f'raw{case}']
     torch.testing.assert_close(
         received[:, head], raw, rtol=1e-5, atol=1e-5 * raw.abs().max().item())
+
+
+def test_masker_scores_as_the_official_code(tiny_mae):
+    """With the class token's query and the patch's own in the sum."""
+    vit = teacher()
+    block, head = GOLDEN['block_and_head'][0].tolist()
+    raw = GOLDEN['raw0']
+    low, high = raw.aminmax(dim=1, keepdim=True)
+    context = MaskingContext(
+        vit.embed(GOLDEN['images']), vit.grid(GOLDEN['images']),
+        providers=dict(
+            attention=partial(vit.attention, vit.embed(GOLDEN['images']))))
+    code, paper = (
+        GPA(block=block, head=head, source='self', **options)
+        for options in (dict(queries='all', own_query=True), {}))
+    torch.testing.assert_close(
+        code.salience(context), (raw - low) / (high - low),
+        rtol=1e-4, atol=1e-5)
+    logits = explicit(vit, GOLDEN['images'], block)[:, head, 1:, 1:]
+    torch.testing.assert_close(
+        paper.salience.unscaled(context),
+        logits.sum(1) - logits.diagonal(dim1=1, dim2=2),
+        rtol=1e-4, atol=1e-4 * raw.abs().max().item())
+
+
+def test_the_last_head_and_all_of_them():
+    received = torch.tensor([[[1., 2., 4.], [4., 1., 2.], [7., 3., 8.]]])
+    assert one_head(received, 'last').tolist() == [[7., 3., 8.]]
+    assert one_head(received, 'sum').tolist() == [[12., 6., 14.]]
+    # -1 is all heads in the paper's Table 5, and the last one to Python.
+    with pytest.warns(DeprecationWarning, match="head='sum'"):
+        assert GPA(head=-1).salience.head == 'sum'
+    with pytest.warns(DeprecationWarning, match="head='last'"):
+        old = AttentionSalience(head=-1)
+    context = MaskingContext(
+        torch.zeros(1, 3, 2), (1, 3),
+        providers=dict(attention=lambda *_: received))
+    assert old(context)[0].tolist() == pytest.approx([.8, 0., 1.])
 
 
 def explicit(vit, images, block):

@@ -26,7 +26,7 @@ MASKERS = {
 }
 
 
-def build(masker='random', head=None, **options):
+def build(masker='random', head=None, out_dims=192, **options):
     torch.manual_seed(0)
     model = MODELS.build(
         dict(
@@ -40,7 +40,7 @@ def build(masker='random', head=None, **options):
                 num_heads=3,
                 regressor_depth=2,
                 decoder_depth=2,
-                out_dims=192),
+                out_dims=out_dims),
             head=head or dict(type='sbam_mm.PixelHead', patch_size=8),
             **options))
     model.init_weights()
@@ -273,6 +273,24 @@ def test_dalle_tokens_are_the_target(dalle):
     assert all(p.grad is None for p in model.head.parameters())
     with pytest.raises(ValueError, match='predicts no pixels'):
         model.reconstruct(images)
+
+
+def test_pixels_are_those_the_encoder_sees(dalle):
+    """Also where the pipeline makes a second picture, for a tokenizer."""
+    model = build()
+    images, small = torch.randn(3, 3, 32, 32), torch.rand(3, 3, 16, 16)
+    outs = []
+    for inputs in (images, [images, small]):
+        torch.manual_seed(5)
+        outs.append(model.loss(inputs))
+    assert torch.equal(outs[0]['loss'], outs[1]['loss'])
+    with pytest.raises(ValueError, match='wants a second picture'):
+        build(head=dalle[1]).loss(images)
+
+
+def test_pixels_want_their_number_of_values():
+    with pytest.raises(ValueError, match='set model.neck.out_dims=192'):
+        build(out_dims=8192)
 
 
 def test_tokenizer_must_be_there_and_whole(dalle, tmp_path):

@@ -6,6 +6,7 @@ import torch
 from mmengine.logging import MessageHub
 
 from sbam_mm.masking import TokenMask
+from sbam_mm.models.backbones.vit_attention import input_tokens
 from sbam_mm.models.losses import standardize
 from sbam_mm.registry import MODELS
 
@@ -21,7 +22,7 @@ TARGET = dict(
     type='sbam_mm.AttentionSalience',
     block=1,
     head=2,
-    queries='all',
+    queries='patches',
     softmax=False,
     own_query=False,
     source='teacher')
@@ -91,21 +92,23 @@ def test_trains_every_parameter_with_one_pass_of_the_teacher(options):
             assert p.grad is not None and torch.isfinite(p.grad).all(), name
 
 
-def test_eq_7():
-    """Mean over the masked of (F' - z-scored GPA)^2, written out."""
-    model, images = gpa(), torch.rand(3, 3, 32, 32)
+@pytest.mark.parametrize('scale', ['raw', 'z-score'])
+def test_eq_7(scale):
+    """Mean over the masked of (F' - GPA)^2, written out."""
+    model, images = gpa(target_scale=scale), torch.rand(3, 3, 32, 32)
     model.follow_student()
     masked = torch.rand(3, 16) < torch.tensor([.8, .5, .3])[:, None]
     masked[:, 0] = True
     mask = TokenMask(masked)
     tokens = model.backbone.embed(images)
     full = model.neck.arrange(model.backbone.encode(tokens, mask))
-    scores = model.target(model.context(tokens, images))
+    scores = model.target.unscaled(model.context(tokens, images))
     predicted = model.attention_decoder(full, mask)
     terms = []
     for p, s, m in zip(predicted, scores, masked):
-        z = (s - s.mean()) / (s.var() + 1e-6).sqrt()
-        terms.append((p - z)[m].square())
+        if scale == 'z-score':
+            s = (s - s.mean()) / (s.var() + 1e-6).sqrt()
+        terms.append((p - s)[m].square())
     torch.testing.assert_close(
         model.attention_loss(full, scores, mask, progress=0.),
         torch.cat(terms).mean(),
@@ -171,6 +174,29 @@ def test_target_is_the_official_score():
         standardize(raw, everything), expected, rtol=1e-3, atol=1e-3)
 
 
+def test_target_is_eq_5():
+    """Of the loss, too: the sum of the teacher's logits as it is."""
+    assert [gpa(variant=v).target_scale for v in (
+        'paper', 'alternate', 'code')] == ['raw', 'raw', 'z-score']
+    model, images = gpa(), torch.rand(2, 3, 32, 32)
+    model.follow_student()
+    vit = model.teacher.vit
+    x = vit.layers[0](input_tokens(vit, images))
+    layer = vit.layers[1]
+    qkv = layer.attn.qkv(layer.ln1(x)).unflatten(-1, (3, 3, 8))
+    q, k = qkv[:, 1:, 0, 2], qkv[:, 1:, 1, 2]  # head 2, no class token
+    logits = q @ k.transpose(1, 2) / 8**.5
+    expected = logits.sum(1) - logits.diagonal(dim1=1, dim2=2)
+    tokens = model.backbone.embed(images)
+    context = model.context(tokens, images)
+    torch.testing.assert_close(
+        model.target.unscaled(context), expected, rtol=1e-4, atol=1e-4)
+    low, high = expected.aminmax(dim=1, keepdim=True)
+    torch.testing.assert_close(
+        model.masker(context).scores, (expected - low) / (high - low),
+        rtol=1e-4, atol=1e-4)
+
+
 def test_weight():
     images = torch.rand(2, 3, 32, 32)
     found = {}
@@ -202,6 +228,7 @@ def test_teacher_moves_by_the_right_amount():
     (dict(masker=None, target=TARGET, teacher=None), 'add model.teacher='),
     (dict(target=dict(type='sbam_mm.NoSalience')), 'target goes by NoSal'),
     (dict(variant='both'), 'variant must be one of'),
+    (dict(target_scale='min-max'), 'target_scale must be one of'),
     (dict(neck=None), "set neck.type='sbam_mm.MAEDecoder'"),
 ])
 def test_bad_input_gets_a_sentence(change, words):

@@ -82,11 +82,12 @@ def test_any_vit_of_mmpretrain(kind, extra, own_query):
         patch_attention(vit, x, -1), matrix[:, :, 0, extra:])
     if not own_query:
         matrix = matrix - torch.diag_embed(matrix.diagonal(dim1=2, dim2=3))
-    torch.testing.assert_close(
-        patch_attention(vit, x, 1, 'all', own_query=own_query),
-        matrix.sum(2)[..., extra:],
-        rtol=1e-5,
-        atol=1e-6)
+    for queries, first in (('all', 0), ('patches', extra)):
+        torch.testing.assert_close(
+            patch_attention(vit, x, 1, queries, own_query=own_query),
+            matrix[:, :, first:].sum(2)[..., extra:],
+            rtol=1e-5,
+            atol=1e-6)
 
 
 def test_input_tokens_enter_the_vit(teacher_file):
@@ -100,18 +101,20 @@ def test_input_tokens_enter_the_vit(teacher_file):
 
 
 def test_own_query_of_logits(teacher_file):
-    """GPA's Eq. 5: the sum over i != m, against a loop."""
+    """The sum over i != m, with and without the class token (GPA's Eq. 5)."""
     _, vit = teacher_file
     x = input_tokens(vit, torch.randn(2, 3, 32, 32))
     layer = vit.layers[0]
     qkv = layer.attn.qkv(layer.ln1(x)).unflatten(-1, (3, 3, 8))
     q, k, _ = qkv.permute(2, 0, 3, 1, 4)
-    got = patch_attention(vit, x, 0, 'all', softmax=False, own_query=False)
-    for m in range(1, 17):
-        others = [i for i in range(17) if i != m]
-        expected = (q[:, :, others] @ k[:, :, m, :, None]).sum((2, 3)) / 8**.5
-        torch.testing.assert_close(
-            got[..., m - 1], expected, rtol=1e-4, atol=1e-3)
+    for queries, first in (('all', 0), ('patches', 1)):
+        got = patch_attention(vit, x, 0, queries, False, own_query=False)
+        for m in range(1, 17):
+            others = [i for i in range(first, 17) if i != m]
+            expected = (q[:, :, others] @ k[:, :, m, :, None]).sum(
+                (2, 3)) / 8**.5
+            torch.testing.assert_close(
+                got[..., m - 1], expected, rtol=1e-4, atol=1e-3)
 
 
 def test_frozen_teacher_decides_and_stays(tiny_mae, teacher_file):

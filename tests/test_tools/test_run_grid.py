@@ -41,7 +41,8 @@ SMALL = 'configs/small/mae_small.py'
 
 pytestmark = pytest.mark.integration
 
-# Ends the process of the training as the system does when memory is short.
+# Ends the process of the training as the system does when memory is short;
+# and a training that is built and cannot go on.
 HOOK = """
 import os, signal
 from mmengine.hooks import Hook
@@ -50,6 +51,10 @@ from mmengine.registry import HOOKS
 
 @HOOKS.register_module()
 class EndInEpoch(Hook):
+
+    def before_train(self, runner):
+        if type(runner.model.masker).__name__ == 'SBM':
+            raise ValueError('a sentence of a training.')
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if str(runner.epoch) == os.environ.get('END_IN_EPOCH'):
@@ -108,7 +113,7 @@ def project(tmp_path_factory):
     (folder / 'end_in_epoch.py').write_text(HOOK)
     (folder / 'empty.py').write_text('lr = 1')
     (folder / 'grid.py').write_text(
-        "config = 'tiny.py'\nmaskers = ['random', 'GPA']\nratios = [0.5]\n"
+        "config = 'tiny.py'\nmaskers = ['random', 'SBM']\nratios = [0.5]\n"
         'seeds = [0]\nepochs = 2\n')
     return folder
 
@@ -202,11 +207,9 @@ def test_failures_are_recorded_and_stop_nothing(life):
     assert code == 1 and '2 failed' in text
     assert tables[0]['random']['status'] == 'failed'
     assert 'SIGKILL' in tables[0]['random']['error']
-    assert tables[0]['gpa']['status'] == 'failed'
-    # The sentence with which the model is refused.
-    assert "GPA needs 'teacher_attention'" in tables[0]['gpa']['error']
-    assert '\n' not in tables[0]['gpa']['error']
-    assert tables[0]['gpa']['knn_top1'] == ''
+    assert tables[0]['sbm']['status'] == 'failed'
+    assert tables[0]['sbm']['error'] == 'a sentence of a training.'
+    assert tables[0]['sbm']['knn_top1'] == ''
 
 
 def test_goes_on_from_the_last_checkpoint(life):
@@ -226,7 +229,7 @@ def test_goes_on_from_the_last_checkpoint(life):
     assert float(row['seconds']) > float(tables[0]['random']['seconds'])
     assert row['started'] == tables[0]['random']['started']
     # The other masker's failure is still known.
-    assert tables[1]['gpa'] == tables[0]['gpa']
+    assert tables[1]['sbm'] == tables[0]['sbm']
 
 
 def test_the_row_says_what_was_run(life):
@@ -324,7 +327,7 @@ def test_pimr_of_a_real_table(life, env, capsys):
     out = capsys.readouterr().out
     assert 'random has one ratio: PIMR needs two.' in out
     assert 'There is one seed' in out
-    assert "Left out: gpa at ratio 0.5 with seed 0 (failed: " in out
+    assert "Left out: sbm at ratio 0.5 with seed 0 (failed: " in out
 
 
 def test_pimr_writes_table_numbers_and_picture(tmp_path, monkeypatch, capsys):
@@ -371,6 +374,12 @@ def test_pimr_of_another_file_is_a_sentence(tmp_path, monkeypatch, capsys):
     (['--ratios', '0'], 'a masking ratio is a share in (0, 1), got 0'),
     (['--seeds', '-1'], 'argument --seeds: a whole number from 0'),
     (['--maskers', 'uniform'], 'uniform cannot be run at ratio 0.5'),
+    (['--maskers', 'random,gpa'], "GPA needs 'teacher_attention'"),
+    (['--maskers', 'amt'], "AMT asks for 'attention_map', which the pipe"),
+    (['--maskers', 'amt', '--dry-run'], "dict(type='sbam_mm.LoadAttention"),
+    (['--cfg-options', 'model.neck.embed_dim=7'], 'not the width of the enc'),
+    (['--cfg-options', 'train_dataloader.dataset.pipeline.1.size=3'],
+     'size'),
     (['--shard', '3/2'], 'a shard is i/n with i from 1 to n, got 3/2'),
     (['--shard', 'one'], '--shard is I/N'),
     (['--config', 'none.py'], "the config 'none.py' does not exist"),

@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .alignment import check_alignment
 from .any_channels import Resize, ResizeEdge
-from .crop import RandomResizedCrop
+from .crop import CenterCrop, RandomResizedCrop
 from .follow import (
     area_crop,
     flip_along,
@@ -17,8 +17,9 @@ from .multi_view import MultiView
 from .pixel_shift import PixelShift
 
 __all__ = [
-    'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap', 'LoadRandomResizedCrop',
-    'LoadSegments', 'MultiView', 'PixelShift', 'RandomResizedCrop', 'Resize',
-    'ResizeEdge', 'area_crop', 'attention_loaders', 'check_alignment',
-    'flip_along', 'majority_crop', 'nearest_crop', 'read_label_map', 'seen_box'
+    'CenterCrop', 'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
+    'LoadRandomResizedCrop', 'LoadSegments', 'MultiView', 'PixelShift',
+    'RandomResizedCrop', 'Resize', 'ResizeEdge', 'area_crop', 'attention_loaders',
+    'check_alignment', 'flip_along', 'majority_crop', 'nearest_crop',
+    'read_label_map', 'seen_box'
 ]

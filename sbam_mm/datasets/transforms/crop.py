@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""A crop that says where it was made."""
+"""Crops that say where they were made."""
 import numpy as np
+from mmcv.transforms import CenterCrop as _CenterCrop
 from mmpretrain.datasets import RandomResizedCrop as _RandomResizedCrop
 
 from sbam_mm.registry import TRANSFORMS
@@ -66,4 +67,36 @@ class RandomResizedCrop(_RandomResizedCrop):
         top, left, rows, columns = self._params
         box = (left / width, top / height, (left + columns) / width,
                (top + rows) / height)
+        results['crop_box'] = nested_box(box, results)
+
+
+@TRANSFORMS.register_module()
+class CenterCrop(_CenterCrop):
+    """mmcv's ``CenterCrop``, whose crop maps can follow.
+
+    The same pixels; ``results['crop_box']`` as in
+    :class:`RandomResizedCrop`.
+
+    Args:
+        crop_size (int or tuple[int, int]): Width and height in pixels.
+
+    Example:
+        >>> image = np.zeros((40, 80, 3), np.uint8)
+        >>> CenterCrop(20)(dict(img=image))['crop_box']
+        (0.375, 0.25, 0.625, 0.75)
+    """
+
+    # Tells check_alignment that maps can follow.
+    records_box = True
+
+    def __init__(self, crop_size: int | tuple[int, int]):
+        super().__init__(crop_size)
+
+    def _crop_img(self, results: dict, bboxes: np.ndarray) -> None:
+        height, width = results['img'].shape[:2]
+        # The last pixel is in the box.
+        left, top, right, bottom = map(int, bboxes)
+        box = (left / width, top / height, (right + 1) / width,
+               (bottom + 1) / height)
+        super()._crop_img(results, bboxes)
         results['crop_box'] = nested_box(box, results)

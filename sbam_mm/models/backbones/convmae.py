@@ -394,7 +394,8 @@ class ConvViT(BaseBackbone):
         Args:
             tokens (Tensor): From :meth:`tokens`, (B, L, D).
             block (int): Which block, from 0; negative counts from the end.
-            queries (str): "all"; there is no class token. Defaults to "all".
+            queries (str): "all" or "patches", which are the same: there is
+                no class token. Defaults to "all".
             softmax (bool): Probabilities, or logits. Defaults to True.
             own_query (bool): See :func:`received_attention`.
                 Defaults to True.

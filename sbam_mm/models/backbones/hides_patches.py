@@ -310,7 +310,7 @@ class HidesPatches:
         Args:
             tokens (Tensor): From :meth:`embed`, (B, L, D).
             block (int): Which block, from 0; negative counts from the end.
-            queries (str): "cls" or "all". Defaults to "cls".
+            queries (str): "cls", "patches" or "all". Defaults to "cls".
             softmax (bool): Probabilities, or logits. Defaults to True.
             own_query (bool): See :func:`received_attention`.
                 Defaults to True.

@@ -97,7 +97,7 @@ def patch_attention(vit: VisionTransformer,
         vit (VisionTransformer): mmpretrain's, or a subclass.
         x (Tensor): From :func:`input_tokens`, (B, E + L, D).
         block (int): Which block, from 0; negative counts from the end.
-        queries (str): "cls" or "all". Defaults to "cls".
+        queries (str): "cls", "patches" or "all". Defaults to "cls".
         softmax (bool): Probabilities, or logits. Defaults to True.
         own_query (bool): See :func:`received_attention`. Defaults to True.
         attend (Sequence[SegmentRelation], optional): The segment bias of each
@@ -145,5 +145,5 @@ def block_attention(vit: VisionTransformer,
     if attend is not None:
         bias = attend[block].matrix() * layer.attn.head_dims**-0.5
     received = received_attention(layer.attn, layer.ln1(x), queries, softmax,
-                                  own_query, bias)
+                                  own_query, bias, vit.num_extra_tokens)
     return received[..., vit.num_extra_tokens:]

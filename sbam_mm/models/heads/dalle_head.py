@@ -41,6 +41,9 @@ class DalleHead(BaseModule):
         head = dict(type='sbam_mm.DalleHead', checkpoint='dalle_encoder.pth')
     """
 
+    # Of another size and scale than what the encoder sees.
+    second_picture = True
+
     def __init__(self,
                  checkpoint: str,
                  tokenizer: Optional[dict] = None,

@@ -2,10 +2,11 @@
 from .context_regressor import ContextRegressor
 from .linear_decoder import LinearDecoder
 from .mae_decoder import MAEDecoder
+from .prompt_decoder import PromptDecoder
 from .regressor import Regressor
 from .score_decoder import ScoreDecoder
 
 __all__ = [
-    'ContextRegressor', 'LinearDecoder', 'MAEDecoder', 'Regressor',
-    'ScoreDecoder'
+    'ContextRegressor', 'LinearDecoder', 'MAEDecoder', 'PromptDecoder',
+    'Regressor', 'ScoreDecoder'
 ]

@@ -1,5 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """SimMIM's decoder: one linear layer per patch."""
+from typing import Optional
+
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -25,6 +27,8 @@ class LinearDecoder(BaseModule):
         embed_dim (int): Width of the encoder. Defaults to 768.
         patch_size (int): Pixels. Defaults to 16.
         in_channels (int): Channels of the image. Defaults to 3.
+        out_dims (int, optional): Values to predict per patch where they are
+            no pixels, e.g. BEiT's 8192 visual tokens. Defaults to None.
 
     Example:
         >>> LinearDecoder(192, patch_size=8).decoder
@@ -34,9 +38,11 @@ class LinearDecoder(BaseModule):
     def __init__(self,
                  embed_dim: int = 768,
                  patch_size: int = 16,
-                 in_channels: int = 3):
+                 in_channels: int = 3,
+                 out_dims: Optional[int] = None):
         super().__init__()
-        self.decoder = nn.Linear(embed_dim, patch_size**2 * in_channels)
+        self.decoder = nn.Linear(
+            embed_dim, out_dims or patch_size**2 * in_channels)
 
     def forward(self, latent: Latent, token_mask: TokenMask) -> Tensor:
         """Predict every patch.

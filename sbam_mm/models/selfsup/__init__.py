@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .base import MaskedImageModel
+from .beit import BEiT
 from .bootmae import BootMAE
 from .cae import CAE
 from .cmae import CMAE
@@ -9,12 +10,15 @@ from .gpa import GPAFeature
 from .hpm import HPM
 from .ibot import iBOT
 from .mae import MAE, Reconstruction
+from .milan import MILAN
 from .segment_distillation import DistilDINO, DistilMAE, FrozenDINO
 from .self_distillation import SelfDistillation
 from .simmim import SimMIM
+from .um_mae import UMMAE
 
 __all__ = [
-    'BootMAE', 'CAE', 'CMAE', 'ConvMAE', 'DINO', 'DistilDINO', 'DistilMAE',
-    'FrozenDINO', 'GPAFeature', 'HPM', 'MAE', 'MaskedImageModel',
-    'Reconstruction', 'SelfDistillation', 'SimMIM', 'iBOT'
+    'BEiT', 'BootMAE', 'CAE', 'CMAE', 'ConvMAE', 'DINO', 'DistilDINO',
+    'DistilMAE', 'FrozenDINO', 'GPAFeature', 'HPM', 'MAE', 'MILAN',
+    'MaskedImageModel', 'Reconstruction', 'SelfDistillation', 'SimMIM',
+    'UMMAE', 'iBOT'
 ]

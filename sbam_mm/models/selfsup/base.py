@@ -2,7 +2,16 @@
 """What every masked-image-modelling method shares: a masker and its view."""
 from dataclasses import replace
 from functools import partial
-from typing import Callable, Dict, FrozenSet, Optional, Sequence, Tuple
+from typing import (
+    Callable,
+    Dict,
+    FrozenSet,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -96,6 +105,35 @@ def segments_for(encoder: nn.Module,
         return gather()
     maps = [ids for view in views if (ids := gather(view=view)) is not None]
     return torch.cat(maps) if maps else None
+
+
+def pictures_for(head: nn.Module, inputs: Union[Tensor, List[Tensor]]
+                 ) -> Tuple[Tensor, Tensor]:
+    """What a model sees of a batch, and what its head makes targets of.
+
+    Args:
+        head (nn.Module): Its ``second_picture`` says whether it wants a
+            picture of its own, as DALL-E's tokenizer does.
+        inputs (Tensor or list[Tensor]): Images (B, C, H, W), or these and
+            the second picture of each, which other heads do not look at.
+
+    Returns:
+        tuple[Tensor, Tensor]: Both of them images.
+
+    Raises:
+        ValueError: If the head wants a second picture and there is none.
+    """
+    wants = getattr(head, 'second_picture', False)
+    if isinstance(inputs, Tensor):
+        if wants:
+            raise ValueError(
+                f'{type(head).__name__} wants a second picture of every '
+                'image, but the pipeline makes one; put '
+                'RandomResizedCropAndInterpolationWithTwoPic into '
+                'train_pipeline and TwoNormDataPreprocessor into '
+                'data_preprocessor.')
+        return inputs, inputs
+    return inputs[0], inputs[1] if wants else inputs[0]
 
 
 def check_sizes(encoder: nn.Module, neck: Optional[nn.Module],

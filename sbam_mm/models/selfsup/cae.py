@@ -15,8 +15,30 @@ from sbam_mm.models.necks.context_regressor import Regression, num_masked
 from sbam_mm.models.teachers import MomentumTeacher
 from sbam_mm.registry import MODELS, build_part
 
-from .base import MaskedImageModel
+from .base import MaskedImageModel, pictures_for
 from .mae import Reconstruction
+
+
+def check_pixels(encoder: nn.Module, neck: nn.Module,
+                 head: nn.Module) -> None:
+    """Stop if pixels are the target and the neck makes another number.
+
+    Args:
+        encoder, neck, head (nn.Module): Parts of a CAE.
+
+    Raises:
+        ValueError: With the ``out_dims`` that fits.
+    """
+    patch = getattr(head, 'patch_size', None)
+    made = getattr(getattr(neck, 'head', None), 'out_features', None)
+    projection = getattr(encoder.patch_embed, 'projection', None)
+    if patch is None or made is None or projection is None:
+        return
+    wanted = patch**2 * projection.in_channels
+    if made != wanted:
+        raise ValueError(
+            f'neck.out_dims={made} is not the number of values in a patch of '
+            f'{patch} x {patch} pixels; set model.neck.out_dims={wanted}.')
 
 
 @MODELS.register_module()
@@ -55,7 +77,8 @@ class CAE(MaskedImageModel):
         **kwargs: Options of :class:`MaskedImageModel`.
 
     Raises:
-        ValueError: If ``target`` is no ``MomentumTeacher``.
+        ValueError: If ``target`` is no ``MomentumTeacher``, or pixels are to
+            be predicted with another number of values.
 
     Example:
         >>> model = CAE(
@@ -78,6 +101,7 @@ class CAE(MaskedImageModel):
                  target: dict | nn.Module | None = None,
                  **kwargs):
         super().__init__(backbone, **kwargs)
+        check_pixels(self.backbone, self.neck, self.head)
         self.align_weight = align_weight
         self.target: Optional[MomentumTeacher] = None
         if target is not None:
@@ -102,7 +126,8 @@ class CAE(MaskedImageModel):
 
         Args:
             inputs (Tensor or list[Tensor]): Normalised images, (B, C, H, W),
-                or these and the images the head wants as target.
+                or these and a second picture of each, see
+                :func:`pictures_for`.
             data_samples (list, optional): With stored maps, where the masker
                 asks for them.
 
@@ -110,8 +135,7 @@ class CAE(MaskedImageModel):
             dict[str, Tensor]: ``loss``; its parts ``reconstruction`` and
             ``alignment`` (weighted), and the mask's statistics, for the log.
         """
-        images, targets = (inputs, inputs) if isinstance(
-            inputs, Tensor) else inputs
+        images, targets = pictures_for(self.head, inputs)
         self.follow_student()
         tokens = self.backbone.embed(images)
         token_mask = self.mask(tokens, images, data_samples)

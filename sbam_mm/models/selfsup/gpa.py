@@ -19,6 +19,7 @@ from .base import REMEDIES
 from .mae import MAE
 
 VARIANTS = ('paper', 'alternate', 'code')
+SCALES = ('raw', 'z-score')
 # Share of the training after which the official code's second decoder runs.
 CODE_START = 0.75
 
@@ -27,11 +28,13 @@ CODE_START = 0.75
 class GPAFeature(MAE):
     """MAE with a second decoder that predicts global patch-wise attention.
 
-    The target is the score that the masker goes by, as a z-score over all
-    patches of the image: of the teacher's attention in one block and head.
-    Masker and target share the teacher's one pass. With ``GPA`` as the masker
-    it is the paper's full method, attention as a teacher and as a feature
-    (Table 1).
+    The target is the score that the masker goes by, of the teacher's
+    attention in one block and head: as it is (Eq. 7), or as a z-score over
+    all patches of the image (the official code). A sum of logits over 195
+    queries may be large, and this loss with it; the z-score is of MAE's size
+    whatever the teacher. Masker and target share the teacher's one pass. With
+    ``GPA`` as the masker it is the paper's full method, attention as a
+    teacher and as a feature (Table 1).
 
     Paper and official code differ. The paper has a loss on masked patches
     only (Eq. 7) and adds it to MAE's (Eq. 8), but says that the two decoders
@@ -44,9 +47,9 @@ class GPAFeature(MAE):
       beginning with the pixels; Eq. 8 is then what two steps minimise
       together.
     - "code": the official code. Both losses in every step, attention on all
-      patches. The second decoder runs in the last quarter of the training
-      only; before, the mean channel of what enters the decoder blocks is the
-      prediction.
+      patches, as a z-score. The second decoder runs in the last quarter of
+      the training only; before, the mean channel of what enters the decoder
+      blocks is the prediction.
 
     In the last two there are steps in which a decoder takes no part, so
     distributed training wants ``find_unused_parameters=True`` in the config.
@@ -61,6 +64,8 @@ class GPAFeature(MAE):
             Defaults to None: the masker's.
         variant (str): "paper", "alternate" or "code". Defaults to "paper".
         weight (float): Of the second loss. Defaults to 1, as in Eq. 8.
+        target_scale (str, optional): "raw" or "z-score". Defaults to None:
+            "z-score" in the variant "code", else "raw".
         **kwargs: Options of :class:`MAE`.
 
     Raises:
@@ -89,7 +94,13 @@ class GPAFeature(MAE):
                  target: dict | nn.Module | None = None,
                  variant: str = 'paper',
                  weight: float = 1.,
+                 target_scale: Optional[str] = None,
                  **kwargs):
+        if target_scale is None:
+            target_scale = 'z-score' if variant == 'code' else 'raw'
+        if target_scale not in SCALES:
+            raise ValueError(f'target_scale must be one of {SCALES}, got '
+                             f'{target_scale!r}.')
         if variant not in VARIANTS:
             raise ValueError(
                 f'variant must be one of {VARIANTS}, got {variant!r}.')
@@ -115,12 +126,13 @@ class GPAFeature(MAE):
                 f'{"masker" if target is None else "target"} goes by '
                 f"{type(goes_by).__name__}; use masker=dict(type='sbam_mm"
                 ".GPA') or set model.target=dict(type='sbam_mm."
-                "AttentionSalience', source='teacher', queries='all', "
-                'softmax=False).')
+                "AttentionSalience', source='teacher', queries='patches', "
+                'softmax=False, own_query=False).')
         check_needs(goes_by, self.provides, type(self).__name__, REMEDIES)
         self.target = goes_by
         self.variant = variant
         self.weight = weight
+        self.target_scale = target_scale
         self.attention_decoder = ScoreDecoder(self.neck)
 
     def loss(self,
@@ -151,7 +163,8 @@ class GPAFeature(MAE):
                                                   token_mask)
         if attention:
             losses['loss_attention'] = self.weight * self.attention_loss(
-                full, self.target(context), token_mask, context.progress)
+                full, self.target.unscaled(context), token_mask,
+                context.progress)
         return dict(**losses, **token_mask.statistics())
 
     def turns(self) -> Tuple[bool, bool]:
@@ -167,7 +180,7 @@ class GPAFeature(MAE):
 
         Args:
             full (Tensor): What enters the decoder blocks, (B, 1 + L, D).
-            scores (Tensor): The teacher's, (B, L).
+            scores (Tensor): The teacher's, not scaled, (B, L).
             token_mask (TokenMask): ``masked`` says which patches count, all
                 that are not thrown in the variant "code".
             progress (float): Of the training, in [0, 1].
@@ -182,6 +195,7 @@ class GPAFeature(MAE):
             predicted = full[:, 1:].float().mean(dim=-1)
         else:
             predicted = self.attention_decoder(full, token_mask)
-        everything = torch.ones_like(token_mask.masked)
-        error = predicted - standardize(scores, everything)
+        if self.target_scale == 'z-score':
+            scores = standardize(scores, torch.ones_like(token_mask.masked))
+        error = predicted - scores
         return masked_mean(error.square(), counted, self.head.reduction)

@@ -5,7 +5,7 @@ Source: Xie et al., *SimMIM: A Simple Framework for Masked Image Modeling*,
 CVPR 2022. The paper masks squares of 32 x 32 pixels, which is ``cell=2`` in a
 masker of 16 x 16 patches.
 """
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +59,7 @@ class SimMIM(MAE):
         tensor(4.)
     """
     in_place = True
-    no_weight_decay = ('cls_token', 'mask_token', 'pos_embed')
+    no_weight_decay: Tuple[str, ...] = ('cls_token', 'mask_token', 'pos_embed')
 
     def __init__(self,
                  backbone: dict | nn.Module,

@@ -1,0 +1,115 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Whether a training can be built, found out before it is started."""
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from torch import nn
+
+from sbam_mm.models.selfsup.base import STORED_MAPS, has_segment_bias
+from sbam_mm.registry import MODELS
+
+
+def check_buildable(cfg: Config) -> None:
+    """Build model and pipeline of a training once, and let them go.
+
+    The model is built without memory for its weights where its classes allow
+    it, so that the largest takes no more than a moment. No image is read.
+
+    Args:
+        cfg (Config): Of a pre-training.
+
+    Raises:
+        ValueError: If a part cannot be built, or the masker or the encoder
+            wants a map of every image that the pipeline does not make. The
+            errors of the parts pass as they are.
+
+    Example::
+
+        check_buildable(Config.fromfile('configs/small/amt_small.py'))
+    """
+    scope = cfg.get('default_scope', 'mmengine')
+    pipeline = pipeline_of(cfg.train_dataloader.get('dataset') or {})
+    with DefaultScope.overwrite_default_scope(scope), quiet():
+        model = build_without_weights(cfg)
+        Compose(pipeline)
+    check_maps(model, pipeline)
+
+
+def build_without_weights(cfg: Config) -> nn.Module:
+    """The model of a config, on the meta device or else on the CPU."""
+    options = cfg.model.to_dict()
+    # As the runner does.
+    if cfg.get('data_preprocessor'):
+        options.setdefault('data_preprocessor',
+                           cfg.data_preprocessor.to_dict())
+    try:
+        with torch.device('meta'):
+            return MODELS.build(options)
+    except (NotImplementedError, RuntimeError):
+        # What reads a value while it is built cannot do without one.
+        return MODELS.build(options)
+
+
+def check_maps(model: nn.Module, pipeline: list[dict]) -> None:
+    """Stop if a map of every image is wanted that the pipeline does not make.
+
+    Args:
+        model (nn.Module): Of any project.
+        pipeline (list[dict]): Of its training.
+
+    Raises:
+        ValueError: With the transform to add.
+    """
+    backbone = getattr(model, 'backbone', None)
+    masker = getattr(model, 'masker', None) or getattr(backbone, 'masker',
+                                                       None)
+    wanted = {name: type(masker).__name__
+              for name in getattr(masker, 'needs', ())}
+    if getattr(model, 'tells_segments', False) and has_segment_bias(backbone):
+        wanted['segment_map'] = "the encoder's segment bias"
+    made = set(handed_on(pipeline))
+    for name, who in wanted.items():
+        if name in STORED_MAPS and name not in made:
+            raise ValueError(
+                f'{who} asks for {name!r}, which the pipeline does not make; '
+                f"add dict(type='sbam_mm.{STORED_MAPS[name]}') before "
+                f"PackInputs and {name!r} to PackInputs' algorithm_keys.")
+
+
+def handed_on(pipeline: list[dict]) -> Iterator[str]:
+    """What ``PackInputs`` gives to the model beside images and labels."""
+    for step in pipeline:
+        yield from step.get('algorithm_keys') or ()
+
+
+def pipeline_of(dataset: dict) -> list[dict]:
+    """Of a data set, or of the first that wrappers hold."""
+    while 'pipeline' not in dataset:
+        inner = dataset.get('dataset') or dataset.get('datasets')
+        if not inner:
+            return []
+        dataset = inner[0] if isinstance(inner, (list, tuple)) else inner
+    return list(dataset['pipeline'])
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the lines of a training that begins."""
+    logger = MMLogger.get_current_instance()
+    level: Any = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # Weights copied to a tensor without memory.
+            warnings.simplefilter('ignore')
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,200 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""An encoder that is told the segments of the images it is judged on.
+
+Taguchi et al., *SAM Helps SSL*, BMVC 2024, Table 2: the first phase with
+mask-guided attention bias.
+"""
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple, Union
+
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from sbam_mm.datasets import ImageFolder
+from sbam_mm.datasets.segment_maps import SegmentMaps
+from sbam_mm.datasets.stored_maps import DatasetMark
+from sbam_mm.datasets.transforms.follow import MapLoader
+from sbam_mm.datasets.transforms.load_segments import LoadSegments
+from sbam_mm.models.backbones.vit_attention import input_tokens, run_whole
+from sbam_mm.models.stored_maps import stored_map
+
+from .feature_cache import FrozenEncoder
+from .image_sets import ImageSet
+
+# Crops that maps can follow, for those that tell nobody where they were made.
+FOLLOWED = {
+    'CenterCrop': 'sbam_mm.CenterCrop',
+    'RandomResizedCrop': 'sbam_mm.RandomResizedCrop',
+}
+
+
+class StoredSegments:
+    """The segments of a labelled image set, from one file or several.
+
+    Args:
+        files (Sequence[str]): By ``tools/generate_segments.py``: of the
+            whole folder of the image set, or of its folders of training and
+            test images.
+        images (ImageSet): Whose images they are.
+        grid (int): Patches per side.
+        options (dict): ``mode`` and ``max_masks`` of
+            :class:`~sbam_mm.datasets.LoadSegments`.
+
+    Raises:
+        ValueError: If a file is of other images, or an image of the set is
+            in none of them.
+    """
+
+    def __init__(self, files: Sequence[str], images: ImageSet, grid: int,
+                 options: Dict[str, Any]):
+        if images.source is not None:
+            raise ValueError(
+                f'segments belong to files of images, but {images.root} is '
+                f'{images.source} as torchvision keeps it; write its images '
+                'into class folders.')
+        self.loaders = [LoadSegments(name, grid, **options) for name in files]
+        rows: Dict[str, Tuple[int, int]] = {}
+        marks = []
+        for number, name in enumerate(files):
+            maps = SegmentMaps(name)
+            marks.append(maps.info.mark.fingerprint)
+            for row, path in enumerate(_images_of(maps, name, images)):
+                rows[path] = (number, row)
+        self.mark = ','.join(marks)
+        self.rows: Dict[str, List[Tuple[int, int]]] = {}
+        for half in ('train', 'test'):
+            paths = [str(Path(images.root) / path)
+                     for path, _ in getattr(images, half)]
+            lacking = [path for path in paths if path not in rows]
+            if lacking:
+                raise ValueError(
+                    f'{len(lacking)} of the {len(paths)} {half} images have '
+                    f'no segments in {", ".join(files)}, e.g. {lacking[0]}; '
+                    'make maps of them with tools/generate_segments.py and '
+                    'give all files to --segments.')
+            self.rows[half] = [rows[path] for path in paths]
+
+    def follow(self, half: str, pipeline: List[dict]) -> List[Any]:
+        """A pipeline after which a sample has its ``segment_map``.
+
+        Args:
+            half (str): "train" or "test".
+            pipeline (list[dict]): Ends with ``PackInputs``.
+        """
+        *steps, pack = [
+            dict(step, type=FOLLOWED.get(step['type'], step['type']))
+            for step in pipeline
+        ]
+        return [*steps, SegmentsOfSamples(self.loaders, self.rows[half]),
+                dict(pack, algorithm_keys=['segment_map'])]
+
+
+def _images_of(maps: SegmentMaps, name: str, images: ImageSet) -> List[str]:
+    """Paths of the images a file was made of, in the order of its rows."""
+    folders = [Path(images.root)]
+    folders += sorted({folders[0] / path.split('/')[0]
+                       for path, _ in (*images.train[:1], *images.test[:1])})
+    for folder in folders:
+        for classes in (None, images.classes):
+            if classes and folder == folders[0]:
+                continue
+            dataset = ImageFolder(str(folder), classes=classes)
+            mark = DatasetMark.of(dataset)
+            if mark.fingerprint == maps.info.mark.fingerprint:
+                return [str(dataset.get_data_info(row)['img_path'])
+                        for row in range(len(dataset))]
+    raise ValueError(
+        f'{name} holds the segments of {len(maps.maps)} images that are not '
+        f'those of {" or ".join(map(str, folders))}; make maps of these '
+        'folders with tools/generate_segments.py.')
+
+
+class SegmentsOfSamples(MapLoader):
+    """``LoadSegments`` for samples that are numbered in another order.
+
+    Args:
+        loaders (Sequence[LoadSegments]): One for each file.
+        rows (Sequence[tuple[int, int]]): File and row of each sample.
+    """
+
+    def __init__(self, loaders: Sequence[LoadSegments],
+                 rows: Sequence[Tuple[int, int]]):
+        self.loaders = list(loaders)
+        self.rows = torch.tensor(rows)
+
+    def transform(self, results: dict) -> dict:
+        """Add ``segment_map``; see :class:`LoadSegments`."""
+        file, row = self.rows[results['sample_idx']].tolist()
+        loader = self.loaders[file]
+        loader.aligned = self.aligned
+        found = loader.transform(dict(results, sample_idx=row))
+        return dict(results, segment_map=found['segment_map'])
+
+
+class GuidedEncoder(FrozenEncoder):
+    """A frozen encoder with segment bias, told the segments of its images."""
+
+    def pooled(self, images: Tensor, samples: List[Any],
+               blocks: int) -> Tensor:
+        vit: Any = self.backbone
+        segments: Any = stored_map(
+            samples, 'segment_map', vit.grid(images), images.device,
+            'LoadSegments', who="the encoder's segment bias",
+            highest=vit.segment_bias.max_segments)
+        return guided_tokens(vit, images, segments, blocks)
+
+
+def guided_tokens(vit: nn.Module, images: Tensor, segments: Tensor,
+                  blocks: int = 1) -> Tensor:
+    """As :func:`~sbam_mm.evaluation.pooling.pooled_tokens`, with segments.
+
+    Args:
+        vit (MaskedViT): With segment bias, in eval mode.
+        images (Tensor): Normalised, (B, C, H, W).
+        segments (Tensor): Ids of the patches, (B, L), 0 = unknown.
+        blocks (int): Class tokens of so many last blocks.
+
+    Returns:
+        Tensor: (B, blocks + 1, D).
+    """
+    encoder: Any = vit
+    attend = encoder.guided(segments)
+    x = input_tokens(encoder, images)
+    depth, done = len(encoder.layers), 0
+    if blocks > depth:
+        raise ValueError(f'the encoder has {depth} blocks, from which '
+                         f'{blocks} class tokens cannot be taken; use the '
+                         'last one: pooling "cls" or "avg".')
+    rows = []
+    for end in range(depth - blocks + 1, depth + 1):
+        x = run_whole(encoder, x, end, done, attend)
+        done = end
+        rows.append(encoder.ln1(x[:, 0]))
+    return torch.stack([*rows, encoder.ln1(x)[:, 1:].mean(1)], 1)
+
+
+def segment_options(config: Union[Config, dict]) -> Dict[str, Any]:
+    """How the training of a config brought segments to its patches.
+
+    Args:
+        config (Config): Its pipeline may have a ``LoadSegments``.
+
+    Returns:
+        dict: ``mode`` and ``max_masks``, where it says them.
+    """
+    found: List[dict] = []
+
+    def look(part: Any) -> None:
+        if isinstance(part, dict):
+            if str(part.get('type')).endswith('LoadSegments'):
+                found.append(part)
+            for inner in part.values():
+                look(inner)
+        elif isinstance(part, (list, tuple)):
+            for inner in part:
+                look(inner)
+
+    look((config.get('train_dataloader') or {}).get('dataset'))
+    return {key: found[0][key] for key in ('mode', 'max_masks')
+            if found and key in found[0]}

@@ -1,0 +1,150 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""CLIP's image encoder as a teacher: what it attends to, and its features."""
+from typing import Dict, NamedTuple, Tuple
+
+import torch
+from mmpretrain.models.utils.clip_generator_helper import VisionTransformer
+from torch import Tensor, nn
+
+from sbam_mm.registry import MODELS
+
+from .checkpoint import read_checkpoint, state_dict_of
+from .checkpoint_formats import listing
+
+PREFIX = 'visual.'
+
+
+class Look(NamedTuple):
+    """What CLIP makes of images.
+
+    Attributes:
+        features (Tensor): (B, 1 + L, D), class token first, projected into
+            the space that text shares.
+        attention (Tensor): Of the class token to the patches in the last
+            block, the mean of its heads, float32 (B, L).
+    """
+    features: Tensor
+    attention: Tensor
+
+
+@MODELS.register_module()
+class CLIPTeacher(nn.Module):
+    """CLIP's ViT, frozen; mmpretrain's module with OpenAI's weights.
+
+    It sees the student's images, normalised with ImageNet's mean and
+    deviation as mmpretrain's MILAN has it, not with CLIP's.
+
+    Source: Radford et al., *Learning Transferable Visual Models From Natural
+    Language Supervision*, ICML 2021; as MILAN's target, Hou et al., 2022.
+
+    Args:
+        checkpoint (str): Weights with OpenAI's names: mmpretrain's
+            ``clip_vit_base_16.pth.tar``, named in its MILAN config, or any
+            state dict of theirs. The text encoder is not used.
+
+    Raises:
+        ValueError: If the file is missing or no CLIP with a ViT.
+
+    Example::
+
+        model = dict(
+            type='sbam_mm.MILAN',
+            teacher=dict(
+                type='sbam_mm.CLIPTeacher',
+                checkpoint='clip_vit_base_16.pth.tar'))
+    """
+
+    def __init__(self, checkpoint: str):
+        super().__init__()
+        state = visual_weights(checkpoint)
+        width, _, patch, _ = state['conv1.weight'].shape
+        self.grid = round((len(state['positional_embedding']) - 1)**0.5)
+        self.patch_size = patch
+        self.visual = VisionTransformer(
+            input_resolution=patch * self.grid,
+            patch_size=patch,
+            width=width,
+            layers=len({key.split('.')[2] for key in state
+                        if key.startswith('transformer.resblocks.')}),
+            heads=width // 64,
+            output_dim=state['proj'].shape[1])
+        lacking = sorted(set(self.visual.state_dict()) - set(state))
+        if lacking:
+            raise ValueError(
+                f'{checkpoint} lacks {len(lacking)} weights of CLIP\'s image '
+                f'encoder ({listing(lacking)}); give a whole one.')
+        self.visual.load_state_dict(state)
+        self.requires_grad_(False)
+        self.train(False)
+
+    @property
+    def width(self) -> int:
+        """Of the features."""
+        return int(self.visual.output_dim)
+
+    def init_weights(self) -> None:
+        """Keeps what was loaded."""
+
+    def train(self, mode: bool = True) -> 'CLIPTeacher':
+        """Stays in eval mode."""
+        return super().train(False)
+
+    def follow(self, student: nn.Module) -> None:
+        """A frozen teacher follows nobody."""
+
+    @torch.no_grad()
+    def look(self, images: Tensor) -> Look:
+        """One pass over whole images.
+
+        Args:
+            images (Tensor): (B, 3, H, W).
+
+        Raises:
+            ValueError: If the images are of another size than CLIP's.
+        """
+        side = self.patch_size * self.grid
+        if tuple(images.shape[-2:]) != (side, side):
+            raise ValueError(
+                f'CLIP has positions for images of {side} pixels, these are '
+                f'{images.shape[-2]} x {images.shape[-1]}; train with '
+                f'{side}, or give another checkpoint.')
+        features, attention = self.visual(images)
+        return Look(features, attention[:, 0, 1:].float())
+
+    def attention(self,
+                  images: Tensor,
+                  grid: Tuple[int, int],
+                  block: int = -1,
+                  queries: str = 'cls',
+                  softmax: bool = True,
+                  own_query: bool = True) -> Tensor:
+        """What the class token attends to in the last block, (B, 1, L).
+
+        Raises:
+            ValueError: If another attention is asked for, which mmpretrain's
+                module does not keep.
+        """
+        check_question(block, queries, softmax)
+        return self.look(images).attention[:, None]
+
+
+def check_question(block: int, queries: str, softmax: bool) -> None:
+    """Stop unless CLIP's class token is asked, in its last block."""
+    if block != -1 or queries != 'cls' or not softmax:
+        raise ValueError(
+            "CLIPTeacher knows its class token's attention in the last block "
+            "alone; use masker=dict(type='sbam_mm.MILANMasker'), or a "
+            'FrozenTeacher.')
+
+
+def visual_weights(checkpoint: str) -> Dict[str, Tensor]:
+    """Weights of the image encoder, without their prefix, float32."""
+    state = state_dict_of(read_checkpoint(checkpoint),
+                          f'the checkpoint {checkpoint}')
+    found = {key[len(PREFIX):]: value.float()
+             for key, value in state.items() if key.startswith(PREFIX)}
+    if not {'proj', 'conv1.weight', 'positional_embedding'} <= found.keys():
+        raise ValueError(
+            f'{checkpoint} holds no CLIP with a ViT; give mmpretrain\'s '
+            'clip_vit_base_16.pth.tar, named in its MILAN config.')
+    return found

@@ -1,0 +1,53 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""MILAN's decoder: masked patches change, visible ones only prompt."""
+import torch
+from torch import Tensor
+
+from sbam_mm.masking import TokenMask
+from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.registry import MODELS
+
+from .mae_decoder import MAEDecoder
+
+
+@MODELS.register_module()
+class PromptDecoder(MAEDecoder):
+    """A decoder in which visible tokens stay as the encoder made them.
+
+    In every block the masked tokens ask, and the visible tokens answer
+    besides the masked ones; what enters as keys and values of the visible is
+    not normalised and not changed. The same as mmpretrain's
+    ``MILANPretrainDecoder``, whose parameters differ in their names, and for
+    any number of visible tokens per image.
+
+    Source: Hou et al., *MILAN: Masked Image Pretraining on Language Assisted
+    Representation*, 2022, section 3.2.
+
+    Args:
+        feature_dim (int): Width of what is predicted. Defaults to 512, that
+            of CLIP ViT-B/16.
+        **kwargs: Options of :class:`MAEDecoder`.
+    """
+
+    def __init__(self, feature_dim: int = 512, **kwargs):
+        super().__init__(predict_feature_dim=feature_dim, **kwargs)
+
+    def forward(self, latent: Latent, token_mask: TokenMask) -> Tensor:
+        """Predict a feature of every token.
+
+        Args:
+            latent (Latent): From the encoder.
+            token_mask (TokenMask): The mask it was encoded with.
+
+        Returns:
+            Tensor: (B, 1 + L, feature_dim), class token first.
+        """
+        full = self.arrange(latent)
+        masked = torch.nn.functional.pad(
+            token_mask.masked, (1, 0), value=False)[..., None]
+        for block in self.decoder_blocks:
+            asking = torch.where(masked, block.ln1(full), full)
+            changed = full + block.attn(asking)
+            changed = block.ffn(block.ln2(changed), identity=changed)
+            full = torch.where(masked, changed, full)
+        return self.decoder_pred(self.decoder_norm(full))

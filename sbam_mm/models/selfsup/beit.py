@@ -1,0 +1,97 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""BEiT: embed -> mask -> encode with mask tokens -> classify visual tokens.
+
+Source: Bao et al., *BEiT: BERT Pre-Training of Image Transformers*, ICLR
+2022, section 2.
+"""
+from typing import Dict, List, Optional, Union
+
+from torch import Tensor, nn
+
+from sbam_mm.masking import BlockMasker, TokenMask
+from sbam_mm.registry import MODELS
+
+from .base import pictures_for
+from .mae import Reconstruction
+from .simmim import SimMIM
+
+
+@MODELS.register_module()
+class BEiT(SimMIM):
+    """BEiT with any masker.
+
+    As SimMIM, a mask token stands in the encoder where patches are hidden,
+    so images are equally long whatever their ratio. What is predicted are
+    the visual tokens of DALL-E's tokenizer, from a second picture of half
+    the size. The same loss as mmpretrain's ``BEiT`` with ``BEiTV1Head`` for
+    the same mask and weights.
+
+    Args:
+        backbone (dict): ``MaskedBEiT``, the published ViT.
+        masker (dict): Any masker. Defaults to 75 of 196 patches in blocks,
+            as the official code; the paper says 40 %.
+        neck (dict): ``LinearDecoder`` with ``out_dims=8192``.
+        head (dict): ``DalleHead``.
+        **kwargs: Options of :class:`SimMIM`.
+
+    Example::
+
+        model = dict(
+            type='sbam_mm.BEiT',
+            backbone=dict(type='sbam_mm.MaskedBEiT', arch='base'),
+            masker=dict(type='sbam_mm.SBAM', ratio=0.4),
+            neck=dict(type='sbam_mm.LinearDecoder', out_dims=8192),
+            head=dict(
+                type='sbam_mm.DalleHead', checkpoint='dalle_encoder.pth'))
+    """
+    no_weight_decay = ('cls_token', 'pos_embed')
+
+    def __init__(self,
+                 backbone: dict | nn.Module,
+                 masker: dict | nn.Module | None = None,
+                 **kwargs):
+        super().__init__(
+            backbone, BlockMasker(75 / 196) if masker is None else masker,
+            **kwargs)
+
+    def init_weights(self) -> None:
+        """SimMIM's, and a truncated normal for what reads the tokens."""
+        super().init_weights()
+        for layer in self.neck.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.trunc_normal_(layer.weight, std=.02)
+                nn.init.zeros_(layer.bias)
+
+    def loss(self,
+             inputs: Union[Tensor, List[Tensor]],
+             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+        """One training step.
+
+        Args:
+            inputs (list[Tensor]): Normalised images (B, C, H, W) and the
+                second picture of each, see :func:`pictures_for`.
+            data_samples (list, optional): With stored maps, where the masker
+                or the encoder asks for them.
+
+        Returns:
+            dict[str, Tensor]: ``loss``, and the mask's statistics.
+        """
+        images, targets = pictures_for(self.head, inputs)
+        self.follow_student()
+        tokens = self.backbone.embed(images)
+        attend = self.backbone.guided(self.segments(images, data_samples))
+        token_mask = self.mask(tokens, images, data_samples, attend=attend)
+        latent = self.encode(tokens, token_mask, images, attend)
+        loss = self.head.loss(self.neck(latent, token_mask), targets,
+                              token_mask)
+        return dict(loss=loss, **token_mask.statistics())
+
+    def reconstruct(self,
+                    inputs: Tensor,
+                    token_mask: Optional[TokenMask] = None) -> Reconstruction:
+        """Pixels of hidden patches, where the head predicts any."""
+        if not hasattr(self.head, 'to_images'):
+            raise ValueError(
+                f'a BEiT with {type(self.head).__name__} predicts no pixels; '
+                "train one with head=dict(type='sbam_mm.PixelHead').")
+        return super().reconstruct(inputs, token_mask)

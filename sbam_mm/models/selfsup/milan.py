@@ -1,0 +1,122 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""MILAN: masks by CLIP's attention, and CLIP's features as the target.
+
+Source: Hou et al., *MILAN: Masked Image Pretraining on Language Assisted
+Representation*, 2022.
+"""
+from dataclasses import replace
+from typing import Dict, Optional
+
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
+
+from sbam_mm.masking import MILANMasker, TokenMask
+from sbam_mm.models.clip_teacher import CLIPTeacher, Look, check_question
+from sbam_mm.models.necks.prompt_decoder import PromptDecoder
+from sbam_mm.registry import MODELS
+
+from .base import throws
+from .mae import MAE, Reconstruction
+
+
+@MODELS.register_module()
+class MILAN(MAE):
+    """MILAN with any masker.
+
+    The loss is the squared distance of normalised features, 2 - 2 cos, over
+    all tokens, the class token and the visible ones included, as mmpretrain
+    has it. Masker and target share CLIP's one pass.
+
+    Args:
+        backbone (dict): ``MaskedViT`` with CLIP's patch size.
+        masker (dict): Any masker that asks for the last block's class token,
+            or nobody. Defaults to ``MILANMasker``.
+        neck (dict): ``PromptDecoder``.
+        teacher (dict): ``CLIPTeacher``.
+        **kwargs: Options of :class:`MAE`; there is no head.
+
+    Raises:
+        ValueError: If a part is of another kind, or the masker throws tokens.
+
+    Example::
+
+        model = dict(
+            type='sbam_mm.MILAN',
+            backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
+            neck=dict(type='sbam_mm.PromptDecoder', embed_dim=768),
+            teacher=dict(
+                type='sbam_mm.CLIPTeacher',
+                checkpoint='clip_vit_base_16.pth.tar'))
+    """
+
+    def __init__(self,
+                 backbone: dict | nn.Module,
+                 masker: dict | nn.Module | None = None,
+                 neck: dict | nn.Module | None = None,
+                 teacher: dict | nn.Module | None = None,
+                 **kwargs):
+        super().__init__(
+            backbone, MILANMasker() if masker is None else masker, neck=neck,
+            teacher=teacher, **kwargs)
+        if not isinstance(self.teacher, CLIPTeacher):
+            raise ValueError(
+                'MILAN predicts the features of CLIP; set model.teacher='
+                "dict(type='sbam_mm.CLIPTeacher', checkpoint=...).")
+        if not isinstance(self.neck, PromptDecoder):
+            raise ValueError("MILAN decodes with prompts; set neck.type="
+                             "'sbam_mm.PromptDecoder'.")
+        made = self.neck.decoder_pred.out_features
+        if made != self.teacher.width:
+            raise ValueError(
+                f'neck.feature_dim={made} is not the width of CLIP\'s '
+                f'features; set neck.feature_dim={self.teacher.width}.')
+        if throws(self.masker):
+            raise ValueError(
+                f'{type(self.masker).__name__} throws tokens away, and MILAN '
+                'predicts all; set throw=0, or choose another masker.')
+
+    def loss(self,
+             inputs: Tensor,
+             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+        """One training step.
+
+        Args:
+            inputs (Tensor): Normalised images, (B, C, H, W).
+            data_samples (list, optional): With stored maps, where the masker
+                or the encoder asks for them.
+
+        Returns:
+            dict[str, Tensor]: ``loss``, and the mask's statistics.
+        """
+        tokens = self.backbone.embed(inputs)
+        attend = self.backbone.guided(self.segments(inputs, data_samples))
+        assert isinstance(self.teacher, CLIPTeacher)
+        look = self.teacher.look(inputs)
+        token_mask = self.mask(
+            tokens, inputs, data_samples, attend=attend, look=look)
+        latent = self.encode(tokens, token_mask, inputs, attend)
+        prediction = self.neck(latent, token_mask)
+        cosine = cosine_similarity(prediction.float(), look.features.float(),
+                                   dim=-1)
+        return dict(loss=(2 - 2 * cosine).mean(), **token_mask.statistics())
+
+    def context(self, *args, look: Optional[Look] = None, **kwargs):
+        """As everywhere, from the teacher's pass where there was one."""
+        context = super().context(*args, **kwargs)
+        if look is None:
+            return context
+
+        def attention(block: int, queries: str, softmax: bool,
+                      own_query: bool) -> Tensor:
+            check_question(block, queries, softmax)
+            return look.attention[:, None]
+
+        return replace(context, providers={
+            **context.providers, 'teacher_attention': attention})
+
+    def reconstruct(self,
+                    inputs: Tensor,
+                    token_mask: Optional[TokenMask] = None) -> Reconstruction:
+        """There are no pixels to show."""
+        raise ValueError('MILAN predicts features of CLIP and no pixels; '
+                         'take a MAE for pictures.')
