@@ -27,6 +27,7 @@ CONFIGS = {
     ('MAE', 1024): 'finetune/vitl_50e.py',
     ('BootMAE', 768): 'finetune/bootmae_vitb_100e.py',
     ('CMAE', 768): 'finetune/cmae_vitb_100e.py',
+    ('ConvMAE', 384): 'finetune/convmae_small_100e.py',
     ('GPAFeature', 768): 'finetune/gpa_vitb_100e.py',
     ('SimMIM', 768): 'finetune/simmim_vitb_100e.py',
     ('iBOT', 384): 'finetune/ibot_vits_200e.py',

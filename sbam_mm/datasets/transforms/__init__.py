@@ -19,7 +19,7 @@ from .pixel_shift import PixelShift
 __all__ = [
     'CenterCrop', 'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
     'LoadRandomResizedCrop', 'LoadSegments', 'MultiView', 'PixelShift',
-    'RandomResizedCrop', 'Resize', 'ResizeEdge', 'area_crop', 'attention_loaders',
-    'check_alignment', 'flip_along', 'majority_crop', 'nearest_crop',
-    'read_label_map', 'seen_box'
+    'RandomResizedCrop', 'Resize', 'ResizeEdge', 'area_crop',
+    'attention_loaders', 'check_alignment', 'flip_along', 'majority_crop',
+    'nearest_crop', 'read_label_map', 'seen_box'
 ]
