@@ -198,7 +198,7 @@ def run(args: argparse.Namespace) -> List[Path]:
         frozen(backbone, recipe.preprocessor(), device, args.batch_size,
                args.workers, args.amp), images,
         args.checkpoint, mark, args.branch, Path(args.out), CONFIGS,
-        args.seed, args.force, args.launcher, segments)
+        args.seed, args.force, args.launcher, segments=segments)
     tuning = settings.get('finetune', PROTOCOLS['finetune'])
     if any(name == 'finetune' or getattr(settings[name], 'finetune', False)
            for name in todo):
