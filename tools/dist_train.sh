@@ -26,6 +26,18 @@ if ! [[ $GPUS =~ ^[1-9][0-9]*$ ]]; then
     exit 2
 fi
 NNODES=${NNODES:-1}
+for NAME in NNODES NODE_RANK PORT; do
+    VALUE=${!NAME:-0}
+    if ! [[ $VALUE =~ ^[0-9]+$ ]] || [ "$VALUE" -gt 65535 ]; then
+        echo "error: $NAME is '$VALUE'; give a whole number." >&2
+        exit 2
+    fi
+done
+if [ "${NODE_RANK:-0}" -ge "$NNODES" ]; then
+    echo "error: NODE_RANK is '${NODE_RANK:-0}' of NNODES $NNODES machines;" \
+        "they are numbered from 0." >&2
+    exit 2
+fi
 
 TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(dirname "$TOOLS")
@@ -36,6 +48,12 @@ if [ -z "${PYTHON:-}" ]; then
         [ -x "$ROOT/.venv/bin/python" ]; then
         PYTHON=$ROOT/.venv/bin/python
     fi
+fi
+
+if ! command -v "$PYTHON" >/dev/null; then
+    echo "error: the interpreter '$PYTHON' is not there; set PYTHON to one," \
+        "or call make install." >&2
+    exit 2
 fi
 
 if [ "$NNODES" = 1 ] && [ -z "${PORT:-}" ]; then

@@ -1,5 +1,9 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What the tools change in a config, without starting anything."""
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config
 
@@ -94,3 +98,21 @@ def test_more_processes_than_gpus(monkeypatch):
 
 def test_default_work_dir():
     assert launch.default_work_dir('configs/a/b.py') == 'work_dirs/b'
+
+
+@pytest.mark.parametrize('variables, words', [
+    (dict(NNODES='two'), "NNODES is 'two'"),
+    (dict(NNODES='0'), "NODE_RANK is '0' of NNODES 0"),
+    (dict(NNODES='2', NODE_RANK='2'), "NODE_RANK is '2' of NNODES 2"),
+    (dict(PORT='high'), "PORT is 'high'"),
+    (dict(PORT='70000'), "PORT is '70000'"),
+    (dict(PYTHON='/no/python'), "the interpreter '/no/python' is not there"),
+])
+def test_the_script_checks_its_variables(variables, words):
+    script = Path(launch.__file__).parents[2] / 'tools' / 'dist_train.sh'
+    ended = subprocess.run(
+        ['bash', str(script), 'config.py', '2'], capture_output=True,
+        text=True, env=dict(os.environ, **variables))
+    assert ended.returncode == 2
+    assert ended.stderr.startswith('error: ') and words in ended.stderr
+    assert ended.stderr.count('\n') == 1
