@@ -1,12 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Reading a config: a program if it is Python, data if it is YAML or JSON."""
 import os
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Iterator, Tuple, Union
+from typing import Any, Iterator, Set, Tuple, Union
 
 import yaml
 from mmengine.config import Config
-from mmengine.registry import registry as mmengine_registry
+from mmengine.registry import Registry
 
 from .safe_loading import use_safe_loading
 
@@ -97,13 +99,36 @@ def _read_data(path: str) -> Config:
                       ) from error
     if cfg.get('custom_imports'):
         raise NotData('asks for modules in custom_imports')
-    for key, value in _texts(cfg.to_dict()):
+    texts = list(_texts(cfg.to_dict()))
+    for key, value in texts:
         scope = value.rpartition('.')[0] if key == 'type' else value
         if scope and scope not in SCOPES:
             raise NotData(f'names {value!r} as its {key}')
-    # Otherwise mmengine imports what is not registered, by its name.
-    mmengine_registry.get_object_from_string = lambda name: None
+    # mmengine imports and calls what is not registered, by its full name.
+    known = _registered({value.split('.')[0] for _, value in texts})
+    for key, value in texts:
+        if key == 'type' and value.rpartition('.')[2] not in known:
+            raise NotData(f'names the type {value!r} that no registry knows')
     return cfg
+
+
+def _registered(used: Set[str]) -> Set[str]:
+    """All names in the registries of OpenMMLab's projects."""
+    modules = [
+        import_module(f'{scope}.registry')
+        for scope in {'mmengine', 'mmpretrain', 'sbam_mm', *used} & set(SCOPES)
+        if find_spec(scope) and find_spec(f'{scope}.registry')
+    ]
+    names: Set[str] = set()
+    # Not all of them are children of mmengine's.
+    todo = [one for module in modules for one in vars(module).values()
+            if isinstance(one, Registry)]
+    while todo:
+        registry = todo.pop()
+        registry.import_from_location()
+        names.update(registry.module_dict)
+        todo += registry.children.values()
+    return names
 
 
 def _bases(path: str) -> Iterator[str]:

@@ -136,6 +136,7 @@ def write_configs(folder: Path, mark: Path) -> dict:
         'bases.yaml': f'_base_: [./evil_module.py]\n{model}',
         'scope.yaml': f'{model}default_scope: evil_scope\n',
         'hook.yaml': hook % f'{{type: os.system, command: "touch {mark}"}}',
+        'bare.yaml': hook % '{type: evil_module}',
         'hook_scope.yaml': hook % '{type: evil_scope.X}',
         'load.yaml': hook % (f'{{type: mmengine.load, file: "{pickle_file}"'
                              ', file_format: pkl}'),
@@ -154,5 +155,5 @@ def write_configs(folder: Path, mark: Path) -> dict:
 
 CONFIGS = ('apply.yaml', 'new.yaml', 'name.yml', 'module.yml', 'imports.yaml',
            'base.yaml', 'bases.yaml', 'scope.yaml', 'hook.yaml',
-           'hook_scope.yaml', 'load.yaml', 'imports.json', 'base.json',
-           'hook.json')
+           'hook_scope.yaml', 'load.yaml', 'bare.yaml', 'imports.json',
+           'base.json', 'hook.json')

@@ -35,7 +35,7 @@ def numeric_options():
 
 
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize('cls, option, default', numeric_options())
+@pytest.mark.parametrize('cls, option, default', list(numeric_options()))
 def test_refused_at_build_time(cls, option, default, value):
     if isinstance(default, tuple):
         value = (default[0], value)

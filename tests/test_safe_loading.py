@@ -161,10 +161,12 @@ def test_yaml_and_json_are_data(name, tmp_path, mark, monkeypatch):
     assert 'evil_module' not in sys.modules
 
 
-def test_a_yaml_config_may_build_on_ours(tmp_path):
+@pytest.mark.parametrize('base', [
+    'small/sbam_small', 'finetune/vitb_100e', 'ibot/ibot_vitb_100e',
+    'mmseg/upernet_vitb_160k_ade20k'])
+def test_a_yaml_config_may_build_on_ours(base, tmp_path):
     path = tmp_path / 'mine.yaml'
-    path.write_text(f'_base_: {ROOT}/configs/small/sbam_small.py\n'
-                    'max_epochs: 7\n')
+    path.write_text(f'_base_: {ROOT}/configs/{base}.py\nmax_epochs: 7\n')
     assert read_config(path).max_epochs == 7
 
 
