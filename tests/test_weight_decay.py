@@ -39,6 +39,9 @@ DECAYED = {
     'sbam_mm.DINO': DINOS,
     'sbam_mm.iBOT': DINOS,
     'sbam_mm.DistilDINO': DINOS,
+    'sbam_mm.MILAN': TIMM,  # written on MAE's code, as the next one
+    'sbam_mm.UMMAE': TIMM,
+    'sbam_mm.BEiT': BEITS,
     'sbam_mm.BootMAE': BEITS,
     'sbam_mm.CAE': BEITS,
 }

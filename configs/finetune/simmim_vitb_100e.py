@@ -34,8 +34,12 @@ lr = 1.25e-3 * 2048 / 512
 min_lr = 2.5e-7 * 2048 / 512
 train_dataloader = dict(batch_size=256)
 auto_scale_lr = dict(base_batch_size=2048)
+# Relative positions are spared weight decay, as in the pre-training.
 optim_wrapper = dict(
-    optimizer=dict(lr=lr), clip_grad=dict(max_norm=5.0))
+    optimizer=dict(lr=lr),
+    clip_grad=dict(max_norm=5.0),
+    paramwise_cfg=dict(
+        custom_keys={'relative_position_bias_table': dict(decay_mult=0.)}))
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].update(start_factor=min_lr / lr, end=warmup_epochs)
 param_scheduler[1].update(

@@ -111,8 +111,9 @@ def test_recipe_by_method_width_and_size():
 def test_what_is_not_known_is_asked_for(method, told):
     with pytest.raises(ValueError, match=told) as caught:
         recipe_for(384, 224, method)
-    assert '--set finetune.config=FILE (configs/finetune/ibot_vits_200e.py)' \
-        in str(caught.value)
+    assert ('--set finetune.config=FILE (configs/finetune/'
+            'convmae_small_100e.py, configs/finetune/ibot_vits_200e.py)'
+            ) in str(caught.value)
 
 
 def test_a_checkpoint_says_how_it_was_trained(tmp_path):

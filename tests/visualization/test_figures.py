@@ -119,7 +119,8 @@ def test_stand_ins_are_the_own_attention(tiny_mae, images):
     model, pictures = tiny_mae(), list(images.values())
     tokens = model.backbone.embed(to_inputs(model, pictures))
     cls = model.backbone.attention(tokens, -1).mean(dim=1)
-    every = model.backbone.attention(tokens, 1, 'all', False, False)[:, 2]
+    every = model.backbone.attention(
+        tokens, 1, 'patches', False, False)[:, 2]
     for name, received, words in (
             ('amt', cls, 'in place of a stored map'),
             ('am', cls, 'in place of a stored map'),
