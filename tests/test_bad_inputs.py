@@ -89,7 +89,7 @@ COMMANDS = [
         'randomness.sead=3', 'trian_cfg.max_epochs=3', 'model=3',
         'model.x.y=3',
         'env_cfg.mp_cfg.mp_start_method=spoon', 'log_level=LOUD',
-        'load_from={place}/missing.pth', 'custom_imports.imports=[nothing]',
+        'custom_imports.imports=[nothing]',
     )),
     f'{TRAIN} --cfg-options model', f'{TRAIN} --cfg-options a=dict(b=1)',
     f'{TRAIN} --cfg-options a=[1,2', f'{TRAIN} --seed -1',

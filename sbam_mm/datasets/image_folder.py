@@ -8,7 +8,6 @@ from typing import Any
 
 import mmengine.fileio as fileio
 import numpy as np
-import torch
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
@@ -17,8 +16,9 @@ from rich.progress import track
 from sbam_mm.registry import DATASETS
 
 from .class_lists import CLASS_LISTS
-from .decoding import EncodedImage, decode_image, why_unreadable
+from .decoding import EncodedImage, decode_image
 from .levels import ValueRange, check_decoding
+from .read_counter import ReadCounter, UnreadableImagesError
 from .transforms.alignment import check_alignment
 from .transforms.any_channels import for_any_channels
 from .tree import (
@@ -30,15 +30,6 @@ from .tree import (
     read_regular_file,
     relative_images,
 )
-
-# Below this many files an unlucky start could stop a healthy run.
-_MIN_READS = 32
-
-_UNSEEN, _READABLE, _UNREADABLE = 0, 1, 2
-
-
-class UnreadableImagesError(RuntimeError):
-    """Too large a share of a data set's images cannot be decoded."""
 
 
 @DATASETS.register_module()
@@ -172,7 +163,6 @@ class ImageFolder(CustomDataset):
         self.backend_args = backend_args
         self._auto_label = with_label is None
         self._pixels: np.ndarray | None = None
-        self._reason = ''
         if not (data_root or data_prefix or ann_file):
             raise FileNotFoundError(_how_to('No image folder is set'))
         super().__init__(
@@ -358,10 +348,8 @@ class ImageFolder(CustomDataset):
         return subset
 
     def _prepare_reads(self) -> None:
-        # One byte a file in shared memory: it survives fork, spawn and
-        # persistent workers, and needs no lock, because two workers that read
-        # the same file write the same byte.
-        self._state = torch.zeros(len(self), dtype=torch.uint8).share_memory_()
+        self._reads = ReadCounter(
+            len(self), self.max_unreadable, self.img_prefix)
         self._pixels = None
         if self.cache:
             self._fill_cache()
@@ -380,7 +368,7 @@ class ImageFolder(CustomDataset):
                     f'fit into {self.cache_limit} GiB: set cache=False, or '
                     'raise cache_limit.')
             images.append(image)
-        self._check_share()
+        self._reads.check()
         # One buffer, so that a forked worker touches no reference count in
         # it, which would copy its pages.
         self._shapes = [None if i is None else i.shape for i in images]
@@ -396,7 +384,7 @@ class ImageFolder(CustomDataset):
     @property
     def num_unreadable(self) -> int:
         """int: Distinct files found unreadable, by any worker so far."""
-        return int((self._state == _UNREADABLE).sum())
+        return self._reads.count
 
     def prepare_data(self, idx: int) -> Any:
         """Decode image ``idx`` and send it through the pipeline.
@@ -418,7 +406,7 @@ class ImageFolder(CustomDataset):
             if not self.test_mode:
                 return None
             idx = (idx + 1) % len(self)
-        raise UnreadableImagesError(self._sentence())
+        raise UnreadableImagesError(self._reads.sentence())
 
     def _samples(self, info: dict) -> list | None:
         steps = self.pipeline.transforms
@@ -488,37 +476,10 @@ class ImageFolder(CustomDataset):
             raise
         # Broken files raise about anything out of a decoder.
         except Exception as error:
-            self._note_unreadable(index, path, error)
+            self._reads.unreadable(index, path, error)
             return None
-        self._state[index] = _READABLE
+        self._reads.readable(index)
         return made
-
-    def _note_unreadable(self, index: int, path: str,
-                         error: Exception) -> None:
-        if self._state[index] != _UNREADABLE:
-            self._state[index] = _UNREADABLE
-            reason = self._reason = why_unreadable(error, path)
-            print_log(
-                f'Skipped an unreadable image: {printable(path)} ({reason})',
-                logger='current',
-                level=logging.WARNING)
-        self._check_share()
-
-    def _check_share(self) -> None:
-        tried = int((self._state != _UNSEEN).sum())
-        if (tried >= min(_MIN_READS, len(self))
-                and self.num_unreadable > self.max_unreadable * tried):
-            raise UnreadableImagesError(self._sentence())
-
-    def _sentence(self) -> str:
-        tried = int((self._state != _UNSEEN).sum())
-        # Another process may have found the others.
-        last = f' (the last one: {self._reason})' if self._reason else ''
-        return (f'{self.num_unreadable} of the {tried} images tried in '
-                f'{self.img_prefix!r} cannot be read{last}, more than '
-                f'max_unreadable={self.max_unreadable} allows: repair or '
-                'remove the files named in the warnings above, or raise '
-                'max_unreadable.')
 
 
 def image_endings(channels: int = 3,
