@@ -1,11 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """One process per run."""
+import errno
 import fcntl
 import json
 import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
@@ -26,8 +28,8 @@ class RunLock:
     last process that has it open has ended, however it ended. Children that
     are started with ``pass_fds=(lock.fileno(), )`` hold it, too: a training
     whose parent was killed keeps its run. On a shared folder a lock of another
-    machine may be invisible; the holder therefore touches the file every ten
-    seconds, and who finds the name of another machine in it watches for that.
+    machine may be invisible, or locks unknown; the holder therefore touches
+    the file every ten seconds, and who finds a name in it watches for that.
 
     Args:
         path (str or Path): The file; its folder is made. It stays, empty,
@@ -66,13 +68,19 @@ class RunLock:
         return self
 
     def _take(self) -> None:
+        unseen = False
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise self._taken() from None
+        except OSError as error:
+            # Some network file systems know no locks.
+            if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP):
+                raise
+            unseen = True
         holder = self._holder()
-        if holder and holder.get('host') != socket.gethostname(
-        ) and self._is_touched():
+        unseen = unseen or holder.get('host') != socket.gethostname()
+        if holder and unseen and self._is_touched():
             raise self._taken()
         if holder:
             self.note = (f'{self._who()} has ended without finishing; its '
@@ -115,7 +123,8 @@ class RunLock:
         # deleted one would let a third in.
         self._write('')
         # Also for children that inherited it and take a moment to end.
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+        with suppress(OSError):
+            fcntl.flock(self._file, fcntl.LOCK_UN)
         self._file.close()
 
     def fileno(self) -> int:

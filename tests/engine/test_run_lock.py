@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A run has one process, whatever happens to the others."""
+import errno
 import json
 import os
 import signal
@@ -136,3 +137,24 @@ def test_a_forked_child_does_not_keep_the_lock(path):
             assert lock.note.startswith(f'process {pid} on ')
     finally:
         os.kill(int(path.with_name('pid').read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize('alive', [True, False])
+def test_a_file_system_without_locks(path, alive, monkeypatch):
+    """Signs of life decide, also between processes of one machine."""
+
+    def none(*args):
+        raise OSError(errno.ENOSYS, 'Function not implemented')
+
+    monkeypatch.setattr(run_lock.fcntl, 'flock', none)
+    monkeypatch.setattr(run_lock, 'PATIENCE', .5)
+    monkeypatch.setattr(run_lock, 'BEAT', .1 if alive else 60.)
+    with RunLock(path):
+        if alive:
+            with pytest.raises(RunIsTaken, match='is working on it'):
+                RunLock(path).__enter__()
+        else:
+            with RunLock(path) as lock:
+                assert 'taken over' in lock.note
+    with RunLock(path) as lock:
+        assert lock.note == ''

@@ -89,7 +89,7 @@ def identity(runner: Runner) -> dict[str, Any]:
     dataset = runner.train_dataloader.dataset
     try:
         image_list = DatasetMark.of(dataset).fingerprint
-    except (KeyError, AttributeError, TypeError):
+    except (KeyError, AttributeError, TypeError, IndexError):
         image_list = None  # of a data set whose images are no files
     content = runner.cfg.to_dict()
     wrapper = content.get('optim_wrapper') or {}
