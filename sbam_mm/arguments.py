@@ -91,7 +91,7 @@ def device(text: str) -> str:
     try:
         torch.empty(0, device=text)
     # torch tells of a wrong name, a missing driver and a missing device.
-    except (RuntimeError, AssertionError, NotImplementedError):
+    except (RuntimeError, AssertionError):
         raise argparse.ArgumentTypeError(
             f'this machine has no device {text!r}; cpu is always there, and '
             f'torch sees {torch.cuda.device_count()} of cuda') from None

@@ -37,7 +37,7 @@ def tool(main: Callable[[], None]) -> Callable[[], None]:
 
     @wraps(main)
     def started() -> None:
-        # Imported here, after a wrong command of a light tool has ended.
+        # Imported here, so that this module itself needs no torch.
         from .safe_loading import use_safe_loading
         use_safe_loading()
         run_or_explain(main)

@@ -17,14 +17,13 @@ from sbam_mm.registry import DATASETS
 
 from .class_lists import CLASS_LISTS
 from .decoding import EncodedImage, decode_image
+from .image_tree import LocalTree, RemoteTree
 from .levels import ValueRange, check_decoding
 from .read_counter import ReadCounter, UnreadableImagesError
 from .transforms.alignment import check_alignment
 from .transforms.any_channels import for_any_channels
 from .tree import (
     ENDINGS,
-    class_folders,
-    is_visible,
     path_text,
     printable,
     read_regular_file,
@@ -241,20 +240,16 @@ class ImageFolder(CustomDataset):
 
     def _find_samples(self) -> list:
         folder = self.img_prefix
-        if not self._is_local():
-            return self._find_remote()
-        names = class_folders(folder) if self.with_label else []
+        kind = LocalTree if self._is_local() else RemoteTree
+        tree = kind(folder, self.extensions)
+        names = tree.classes() if self.with_label else []
         if self._auto_label and self.with_label:
-            loose = relative_images(folder, self.extensions, deep=False)
-            self.with_label = bool(names) and not loose
+            self.with_label = bool(names) and not tree.loose()
         if not self.with_label:
-            samples: list = relative_images(folder, self.extensions)
+            samples: list = tree.images()
         else:
             numbers = self._numbers(names)
-            found = {
-                name: relative_images(osp.join(folder, name), self.extensions)
-                for name in sorted(numbers)
-            }
+            found = {name: tree.images(name) for name in sorted(numbers)}
             samples = [(f'{name}/{path}', numbers[name])
                        for name, paths in found.items() for path in paths]
             empty = [name for name, paths in found.items() if not paths]
@@ -294,41 +289,6 @@ class ImageFolder(CustomDataset):
                     f'{missing[0]!r}: name another folder, or other classes.')
         self.folder_to_idx = numbers
         return numbers
-
-    def _find_remote(self) -> list:
-        """As mmpretrain lists another storage; it has system folders too."""
-        backend = fileio.get_file_backend(
-            self.img_prefix, enable_singleton=True)
-
-        def listed(folder: str, **kind: bool) -> list[str]:
-            return sorted(
-                path for path in backend.list_dir_or_file(folder, **kind)
-                if is_visible(path))
-
-        def images(folder: str) -> list[str]:
-            return [
-                path for path in listed(
-                    folder, list_dir=False, list_file=True, recursive=True)
-                if self.is_valid_file(path)
-            ]
-
-        if self.with_label:
-            numbers = self._numbers(
-                listed(
-                    self.img_prefix, list_dir=True, list_file=False,
-                    recursive=False))
-            samples: list = [
-                (f'{name}/{path}', label)
-                for name, label in sorted(numbers.items())
-                for path in images(backend.join_path(self.img_prefix, name))
-            ]
-        else:
-            samples = images(self.img_prefix)
-        if not samples:
-            raise FileNotFoundError(
-                _how_to(f'The image folder {self.img_prefix!r} holds no '
-                        'image'))
-        return samples
 
     def full_init(self) -> None:
         """List the images and, with ``cache=True``, decode them."""

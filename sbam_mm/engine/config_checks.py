@@ -67,8 +67,7 @@ def check_training(cfg: Config) -> None:
         raise ValueError(unknown_option(
             'randomness', unknown[0], Runner.set_randomness))
     level = cfg.get('log_level', 'INFO')
-    if not isinstance(logging.getLevelName(level), (int, str)) or str(
-            logging.getLevelName(level)).startswith('Level '):
+    if str(logging.getLevelName(level)).startswith('Level '):  # unknown
         raise ValueError(f'log_level is one of INFO, WARNING and the like, '
                          f'got {level!r}.')
     if {'type', 'by_epoch'} <= (options.get('train_cfg') or {}).keys():

@@ -53,7 +53,7 @@ def build_without_weights(cfg: Config) -> nn.Module:
     try:
         with torch.device('meta'):
             return MODELS.build(options)
-    except (NotImplementedError, RuntimeError):
+    except RuntimeError:
         # What reads a value while it is built cannot do without one.
         return MODELS.build(options)
 

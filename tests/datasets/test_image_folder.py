@@ -3,12 +3,17 @@
 import io
 import multiprocessing
 import pickle
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from mmengine.dataset import default_collate, worker_init_fn
-from mmengine.fileio import BaseStorageBackend, register_backend
+from mmengine.fileio import (
+    BaseStorageBackend,
+    LocalBackend,
+    register_backend,
+)
 from PIL import Image
 from torch.utils.data import DataLoader
 
@@ -159,6 +164,31 @@ def test_images_of_a_data_base_need_no_folder(tmp_path, crop):
     assert dataset.get_gt_labels().tolist() == [0, 4]
     assert dataset[1]['inputs'].shape == (3, 16, 16)
     assert dataset.num_unreadable == 0
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize('flat', [False, True])
+def test_another_storage_is_listed_as_a_disk(tmp_path, flat):
+    """Classes, system folders and images without classes alike."""
+    register_backend('mirror', _Mirror, force=True)
+    folder = tmp_path / 'images'
+    if flat:
+        folder.mkdir()
+        (folder / '1.png').write_bytes(encoded(colours(1), 'png'))
+    else:
+        write_folder(folder)
+        shutil.copytree(folder / 'a', folder / '.ipynb_checkpoints')
+        (folder / 'a' / 'notes.txt').write_text('no image')
+    local = ImageFolder(data_root=str(folder))
+    remote = ImageFolder(
+        data_root=str(folder), backend_args=dict(backend='mirror'))
+    assert remote.with_label is local.with_label is (not flat)
+    assert [remote.get_data_info(i) for i in range(len(remote))] == [
+        local.get_data_info(i) for i in range(len(local))]
+
+
+class _Mirror(LocalBackend):
+    """A storage that only mmengine's interface knows."""
 
 
 class _Dictionary(BaseStorageBackend):

@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A resumed run is the run that was stopped, or says how it differs."""
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mmengine.dist import get_world_size
@@ -57,15 +57,18 @@ class SameRunHook(Hook):
     def before_save_checkpoint(self, runner: Runner,
                                checkpoint: dict) -> None:
         """Write down what run this is."""
+        checkpoint['meta'][KEY] = self._now(runner)
+
+    def _now(self, runner: Runner) -> dict[str, Any]:
         if self._identity is None:  # reads all paths, so only once
             self._identity = identity(runner)
-        checkpoint['meta'][KEY] = self._identity
+        return self._identity
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare, if this run is to go on from the checkpoint."""
         if not getattr(runner, '_resume', False):
             return
-        found = list(differences(runner, checkpoint))
+        found = list(differences(runner, checkpoint, self._now))
         if not found:
             return
         more = f' and {len(found) - SHOWN} more' if len(found) > SHOWN else ''
@@ -106,12 +109,15 @@ def identity(runner: Runner) -> dict[str, Any]:
                           if key in content})), default=str)))
 
 
-def differences(runner: Runner, checkpoint: Mapping) -> Iterator[str]:
+def differences(
+        runner: Runner, checkpoint: Mapping,
+        identify: Callable[[Runner], dict] = identity) -> Iterator[str]:
     """What is not as it was, a few words each.
 
     Args:
         runner (Runner): The run that is to go on.
         checkpoint (Mapping): As read from its file.
+        identify (Callable): See :func:`identity`.
     """
     lacking = [key for key in ('optimizer', 'message_hub')
                if key not in checkpoint]
@@ -120,7 +126,7 @@ def differences(runner: Runner, checkpoint: Mapping) -> Iterator[str]:
                '"best" ones of mmengine and converted ones')
         return
     meta = checkpoint.get('meta') or {}
-    now, before = identity(runner), meta.get(KEY)
+    now, before = identify(runner), meta.get(KEY)
     # A run without a seed in its config takes that of the checkpoint.
     wanted, seed = runner._randomness_cfg.get('seed'), meta.get('seed')
     if wanted is not None and seed not in (None, wanted):
