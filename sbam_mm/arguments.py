@@ -3,8 +3,9 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from math import nan
-from typing import Any, Callable, NoReturn
+from typing import Any, NoReturn
 
 import torch
 from mmengine.config import DictAction

@@ -4,9 +4,10 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, Callable, Dict, TypeVar
+from typing import Any, TypeVar
 
 from .sentences import sentence_of
 
@@ -15,7 +16,7 @@ Result = TypeVar('Result')
 USER_ERRORS = (ValueError, OSError)
 # A tool ends with it after its sentence; the launcher then adds nothing.
 FAILED = 2
-_place: Dict[str, str] = {}
+_place: dict[str, str] = {}
 
 
 def tool(main: Callable[[], None]) -> Callable[[], None]:

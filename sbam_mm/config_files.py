@@ -1,14 +1,17 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Reading a config: a program if it is Python, data if it is YAML or JSON."""
 import os
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Iterator, Set, Tuple, Union
+from typing import Any
 
 import yaml
 from mmengine.config import Config
 from mmengine.registry import Registry
+
+from sbam_mm.errors import UserError
 
 from .safe_loading import use_safe_loading
 
@@ -19,7 +22,7 @@ SCOPES = ('mmengine', 'mmcv', 'mmpretrain', 'mmseg', 'mmdet', 'sbam_mm')
 OWN_CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 
 
-def read_config(path: Union[str, Path], what: str = 'config') -> Config:
+def read_config(path: str | Path, what: str = 'config') -> Config:
     """Read a config file.
 
     A Python config is a program and runs. YAML and JSON are data: they make
@@ -33,43 +36,43 @@ def read_config(path: Union[str, Path], what: str = 'config') -> Config:
         Config: As mmengine reads it.
 
     Raises:
-        ValueError: If it is missing, of another kind, wants to run code from
+        UserError: If it is missing, of another kind, wants to run code from
             YAML or JSON, or raises an error itself.
     """
     path = str(path)
     if not os.path.isfile(path):
-        raise ValueError(
+        raise UserError(
             f'the {what} {path!r} does not exist; the recipes are in configs/ '
             'and paths are relative to the current directory.')
     if not path.endswith(SUFFIXES):
-        raise ValueError(f'the {what} {path} is none by its name; give a file '
-                         f'that ends in {", ".join(SUFFIXES)}.')
+        raise UserError(f'the {what} {path} is none by its name; give a file '
+                        f'that ends in {", ".join(SUFFIXES)}.')
     use_safe_loading()
     try:
         if path.endswith('.py'):
             return Config.fromfile(path)
         return _read_data(path)
     except NotData as error:
-        raise ValueError(
+        raise UserError(
             f'the {what} {path} {error}, which could run code; write it as a '
             'Python config if that is meant.') from error
     # SystemExit, too: a config is a program and may raise anything.
     except (Exception, SystemExit) as error:
-        raise ValueError(f'the {what} {path} cannot be read '
-                         f'({_reason(error)}); correct it.') from error
+        raise UserError(f'the {what} {path} cannot be read '
+                        f'({_reason(error)}); correct it.') from error
 
 
-def read_model_config(path: Union[str, Path]) -> Config:
+def read_model_config(path: str | Path) -> Config:
     """Read a config that has a model.
 
     Raises:
-        ValueError: If the file is missing, is no config, or has no model.
+        UserError: If the file is missing, is no config, or has no model.
     """
     config = read_config(path)
     model = config.get('model')
     if not isinstance(model, dict) or 'type' not in model:
-        raise ValueError(f'the config {path} has no model; give a config of '
-                         'a pre-training run.')
+        raise UserError(f'the config {path} has no model; give a config of '
+                        'a pre-training run.')
     return config
 
 
@@ -112,14 +115,14 @@ def _read_data(path: str) -> Config:
     return cfg
 
 
-def _registered(used: Set[str]) -> Set[str]:
+def _registered(used: set[str]) -> set[str]:
     """All names in the registries of OpenMMLab's projects."""
     modules = [
         import_module(f'{scope}.registry')
         for scope in {'mmengine', 'mmpretrain', 'sbam_mm', *used} & set(SCOPES)
         if find_spec(scope) and find_spec(f'{scope}.registry')
     ]
-    names: Set[str] = set()
+    names: set[str] = set()
     # Not all of them are children of mmengine's.
     todo = [one for module in modules for one in vars(module).values()
             if isinstance(one, Registry)]
@@ -143,7 +146,7 @@ def _bases(path: str) -> Iterator[str]:
     yield from [found] if isinstance(found, str) else found
 
 
-def _texts(value: Any) -> Iterator[Tuple[str, str]]:
+def _texts(value: Any) -> Iterator[tuple[str, str]]:
     """Every name in a config by which mmengine looks something up."""
     if isinstance(value, dict):
         for key, inner in value.items():

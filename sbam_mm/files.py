@@ -5,15 +5,18 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, Tuple, Union
+from typing import Any
 
 import numpy as np
 
+from sbam_mm.errors import UserError
+
 
 @contextmanager
-def replacing(path: Union[str, Path]) -> Iterator[str]:
+def replacing(path: str | Path) -> Iterator[str]:
     """A name to write to, which becomes ``path`` when all went well.
 
     Args:
@@ -42,7 +45,7 @@ def replacing(path: Union[str, Path]) -> Iterator[str]:
         raise
 
 
-def put_in_place(finished: Union[str, Path], path: Union[str, Path]) -> None:
+def put_in_place(finished: str | Path, path: str | Path) -> None:
     """Rename a finished file, once the disk has all of it.
 
     Without the flush, a power cut after the renaming may leave an empty file
@@ -75,8 +78,8 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def new_array(path: Union[str, Path], dtype: Any,
-              shape: Tuple[int, ...]) -> np.ndarray:
+def new_array(path: str | Path, dtype: Any,
+              shape: tuple[int, ...]) -> np.ndarray:
     """A ``.npy`` file of zeros, mapped into memory, all of it on the disk.
 
     Writing to a map of a file with holes ends the process with SIGBUS when
@@ -103,7 +106,7 @@ def new_array(path: Union[str, Path], dtype: Any,
     return array
 
 
-def write_atomically(path: Union[str, Path], content: bytes) -> None:
+def write_atomically(path: str | Path, content: bytes) -> None:
     """Write a file that is either complete or not there.
 
     Args:
@@ -114,7 +117,7 @@ def write_atomically(path: Union[str, Path], content: bytes) -> None:
         Path(name).write_bytes(content)
 
 
-def read_json(path: Union[str, Path], **kinds: Any) -> Dict[str, Any]:
+def read_json(path: str | Path, **kinds: Any) -> dict[str, Any]:
     """A JSON object that one of the tools has written.
 
     Args:
@@ -122,7 +125,7 @@ def read_json(path: Union[str, Path], **kinds: Any) -> Dict[str, Any]:
         **kinds (type or tuple[type]): What must be in it, and of what type.
 
     Raises:
-        ValueError: If it is damaged or of another shape, naming the file.
+        UserError: If it is damaged or of another shape, naming the file.
 
     Example::
 
@@ -131,15 +134,15 @@ def read_json(path: Union[str, Path], **kinds: Any) -> Dict[str, Any]:
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path} is damaged (no complete JSON file); copy it '
-                         'back, or delete it.') from error
+        raise UserError(f'{path} is damaged (no complete JSON file); copy it '
+                        'back, or delete it.') from error
     if not isinstance(content, dict):
-        raise ValueError(f'{path} is damaged (it holds a '
-                         f'{type(content).__name__} instead of an object); '
-                         'copy it back, or delete it.')
+        raise UserError(f'{path} is damaged (it holds a '
+                        f'{type(content).__name__} instead of an object); '
+                        'copy it back, or delete it.')
     for key, kind in kinds.items():
         if not isinstance(content.get(key), kind):
-            raise ValueError(
+            raise UserError(
                 f'{path} is damaged ({key!r} is {content.get(key)!r:.60}); '
                 'copy it back, or delete it.')
     return content

@@ -2,11 +2,14 @@
 """Options that are numbers are finite, or nothing is built."""
 import inspect
 import math
+from collections.abc import Iterator
 from functools import wraps
-from typing import Any, Iterator, Tuple
+from typing import Any
+
+from sbam_mm.errors import UserError
 
 
-def not_finite(value: Any, name: str) -> Iterator[Tuple[str, Any]]:
+def not_finite(value: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Numbers that are NaN or infinite, by the names of their options.
 
     Args:
@@ -48,7 +51,8 @@ def finite_options(cls: Any) -> Any:
         >>> Noise(float('inf'))
         Traceback (most recent call last):
         ...
-        ValueError: noise=inf of Noise is no finite number; set another.
+        sbam_mm.errors.UserError: noise=inf of Noise is no finite \
+number; set another.
     """
     init = vars(cls).get('__init__') if inspect.isclass(cls) else None
     if not inspect.isfunction(init):
@@ -68,7 +72,7 @@ def finite_options(cls: Any) -> Any:
             named = option if passed_on else {key: option}
             for name, value in (found for own, part in named.items()
                                 for found in not_finite(part, own)):
-                raise ValueError(
+                raise UserError(
                     f'{name}={value} of {cls.__name__} is no finite number; '
                     'set another.')
         init(self, *args, **kwargs)

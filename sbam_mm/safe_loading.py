@@ -13,7 +13,7 @@ import pickle
 import pickletools
 import re
 from pathlib import Path
-from typing import IO, Any, List, Optional, Union
+from typing import IO, Any
 
 import numpy as np
 import safetensors.torch
@@ -21,6 +21,8 @@ import torch
 import yaml
 from mmengine.fileio import get_local_path
 from mmengine.logging import HistoryBuffer
+
+from sbam_mm.errors import UserError
 
 from .switches import Switch
 
@@ -40,7 +42,7 @@ def _history_method(owner: type, name: str) -> Any:
     return getattr(owner, name)
 
 
-def allowed_types() -> List[Any]:
+def allowed_types() -> list[Any]:
     """What a checkpoint may hold beside what torch allows anyway.
 
     mmengine saves the log history along with the weights. Its own list has
@@ -59,7 +61,7 @@ def allowed_types() -> List[Any]:
 
 
 def read_checkpoint(path: str,
-                    trust_pickle: Optional[bool] = None,
+                    trust_pickle: bool | None = None,
                     map_location: Any = 'cpu') -> Any:
     """Read a checkpoint file without running code that is hidden in it.
 
@@ -75,7 +77,7 @@ def read_checkpoint(path: str,
         What was saved: with mmengine's Runner a dict with "state_dict".
 
     Raises:
-        ValueError: If the file is missing, is damaged, or holds other Python
+        UserError: If the file is missing, is damaged, or holds other Python
             objects than those of :func:`allowed_types`.
     """
     path = str(path)
@@ -85,8 +87,8 @@ def read_checkpoint(path: str,
                 return safetensors.torch.load_file(local)
             return load_pickled(local, trust_pickle, map_location)
     except FileNotFoundError as error:
-        raise ValueError(f'the checkpoint {path} does not exist; check the '
-                         'path.') from error
+        raise UserError(f'the checkpoint {path} does not exist; check the '
+                        'path.') from error
     except HoldsObjects as error:
         raise HoldsObjects(
             f'the checkpoint {path} holds Python objects beside weights that '
@@ -96,20 +98,20 @@ def read_checkpoint(path: str,
         ) from error
     except Exception as error:  # unpickling noise raises whatever it likes
         reason = (str(error).splitlines() or [''])[0].split('. ')[0]
-        raise ValueError(
+        raise UserError(
             f'{path} cannot be read as a checkpoint '
             f'({type(error).__name__}: {reason[:120]}); it is damaged or '
             'something else, so copy or download it again.') from error
 
 
-class HoldsObjects(ValueError):
+class HoldsObjects(UserError):
     """The file wants to make objects that could run code."""
 
 
-def load_pickled(file: Union[str, Path, IO[bytes]],
-                 trust: Optional[bool] = None,
+def load_pickled(file: str | Path | IO[bytes],
+                 trust: bool | None = None,
                  map_location: Any = None,
-                 mmap: Optional[bool] = None) -> Any:
+                 mmap: bool | None = None) -> Any:
     """``torch.load`` of weights and of what mmengine stores with them.
 
     The text of a config that a checkpoint may hold is dropped from
@@ -189,7 +191,7 @@ def use_safe_loading() -> None:
 
 def _mmengine_load(file: Any,
                    map_location: Any = None,
-                   weights_only: Optional[bool] = None) -> Any:
+                   weights_only: bool | None = None) -> Any:
     """In place of mmengine's ``_safe_torch_load``."""
     if isinstance(file, (str, os.PathLike)):
         return read_checkpoint(str(file), map_location=map_location)
@@ -203,7 +205,7 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
 def load_from_http(filename: str,
                    map_location: Any = None,
-                   model_dir: Optional[str] = None,
+                   model_dir: str | None = None,
                    progress: bool = False) -> Any:
     """In place of mmengine's loader of that name; keeps torch's cache."""
     from mmengine.dist import barrier, is_main_process
@@ -217,7 +219,7 @@ def load_from_http(filename: str,
             torch.hub.download_url_to_file(
                 filename, str(path), digest[1] if digest else None, progress)
         except (OSError, RuntimeError) as error:
-            raise ValueError(
+            raise UserError(
                 f'the checkpoint {filename} cannot be downloaded ({error}); '
                 'check the address, or give a file.') from error
     barrier()

@@ -6,10 +6,11 @@ import inspect
 import json
 import os
 import re
+from collections.abc import Iterable
 from difflib import get_close_matches
 from traceback import walk_tb
 from types import FrameType
-from typing import Any, Iterable, List, Optional
+from typing import Any
 
 PACKAGE = 'sbam_mm'
 # Where code lies whose messages are not for the user of a tool.
@@ -35,7 +36,7 @@ TROUBLE = {
 }
 
 
-def sentence_of(error: BaseException) -> Optional[str]:
+def sentence_of(error: BaseException) -> str | None:
     """The sentence for an error that the user can do something about.
 
     What this package says itself is passed on, also from a process that
@@ -70,7 +71,7 @@ the data again.
     return _of_config(error, frames)
 
 
-def _is_ours(error: BaseException, frames: List[FrameType]) -> bool:
+def _is_ours(error: BaseException, frames: list[FrameType]) -> bool:
     """Whether this package, a tool or a user's own module wrote it."""
     if type(error).__module__.split('.')[0] == PACKAGE:
         return True
@@ -91,7 +92,7 @@ def _is_raised(error: BaseException) -> bool:
         last.tb_frame.f_code.co_code[last.tb_lasti]] == 'RAISE_VARARGS'
 
 
-def _of_worker(error: BaseException) -> Optional[str]:
+def _of_worker(error: BaseException) -> str | None:
     """What a process that loads data raised is the text of its traceback."""
     message = str(error)
     files = re.findall(r'\n *File "(.+?)"', message)
@@ -108,7 +109,7 @@ def _of_worker(error: BaseException) -> Optional[str]:
     return _about_file(int(found[1]), found[2]) if found else None
 
 
-def _of_data(error: BaseException, frames: List[FrameType]) -> Optional[str]:
+def _of_data(error: BaseException, frames: list[FrameType]) -> str | None:
     """Annotation files and data sets that mmengine cannot take."""
     for frame in frames:
         if frame.f_code.co_name == '_serialize_data' and isinstance(
@@ -121,7 +122,7 @@ def _of_data(error: BaseException, frames: List[FrameType]) -> Optional[str]:
     return None
 
 
-def _of_file(error: BaseException) -> Optional[str]:
+def _of_file(error: BaseException) -> str | None:
     if not isinstance(error, OSError) or error.errno is None:
         return None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -134,7 +135,7 @@ def _of_file(error: BaseException) -> Optional[str]:
 
 
 def _of_array(error: BaseException,
-              frames: List[FrameType]) -> Optional[str]:
+              frames: list[FrameType]) -> str | None:
     """A ``.npy`` file that is none, or holds objects."""
     reads = [frame.f_locals.get('file') for frame in frames
              if frame.f_code.co_name == 'load'
@@ -161,7 +162,7 @@ def _about_file(number: int, path: str) -> str:
     return f'{path} {said}.'
 
 
-def _of_memory(error: BaseException) -> Optional[str]:
+def _of_memory(error: BaseException) -> str | None:
     message = str(error)
     if isinstance(error, MemoryError) or "can't allocate memory" in message:
         where = 'memory of this machine'
@@ -173,7 +174,7 @@ def _of_memory(error: BaseException) -> Optional[str]:
             '(and raise optim_wrapper.accumulative_counts), or --batch-size.')
 
 
-def _of_call(error: BaseException, frames: List[FrameType]) -> Optional[str]:
+def _of_call(error: BaseException, frames: list[FrameType]) -> str | None:
     """An option of the config that mmengine handed on to what has it not."""
     option = re.search(r"([\w.]+)\(\) got an unexpected keyword argument "
                        r"'(\w+)'", str(error))
@@ -190,7 +191,7 @@ def _of_call(error: BaseException, frames: List[FrameType]) -> Optional[str]:
 
 
 def _of_config(error: BaseException,
-               frames: List[FrameType]) -> Optional[str]:
+               frames: list[FrameType]) -> str | None:
     """An error in building what a config describes."""
     built = [frame for frame in frames
              if frame.f_code.co_name.startswith('build_')
@@ -247,9 +248,9 @@ def unknown_name(wanted: str, registry: Any) -> str:
             f'not known; {hint}')
 
 
-def _names(registry: Any, scope: str) -> List[str]:
+def _names(registry: Any, scope: str) -> list[str]:
     """What can be named: in one scope, or here and above."""
-    names: List[str] = []
+    names: list[str] = []
     root = registry
     while True:
         if not scope or root.scope == scope:

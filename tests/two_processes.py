@@ -1,7 +1,8 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Run a function in two gloo processes and hand back what each returns."""
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, List
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -22,7 +23,7 @@ def _member(rank: int, function: Callable, folder: Path, args: tuple) -> None:
     close_group()
 
 
-def run_two(function: Callable, folder: Path, *args: Any) -> List[Any]:
+def run_two(function: Callable, folder: Path, *args: Any) -> list[Any]:
     """Call ``function(rank, *args)`` in two processes of one group.
 
     Args:

@@ -12,6 +12,8 @@ levels that training sees. Images that cannot be read are named and left out.
 import argparse
 import warnings
 
+from sbam_mm.errors import UserError
+
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
@@ -77,7 +79,7 @@ def statistics(dataset: ImageFolder,
         pixels += len(values)
         images += 1
     if not images:
-        raise ValueError(
+        raise UserError(
             f'none of the {len(indices)} images can be read; the warnings '
             'above say why.')
     mean = total / pixels
@@ -91,18 +93,18 @@ def run(args: argparse.Namespace) -> str:
     """The lines of the config.
 
     Raises:
-        ValueError: With a sentence for the user.
+        UserError: With a sentence for the user.
     """
     if args.limit is not None and args.limit < 1:
-        raise ValueError(f'--limit {args.limit} leaves no image; give 1 or '
-                         'more.')
+        raise UserError(f'--limit {args.limit} leaves no image; give 1 or '
+                        'more.')
     dataset = ImageFolder(
         args.data, with_label=False, channels=args.channels,
         value_range=args.value_range)
     mean, deviation, images = statistics(dataset, args.limit)
     constant = np.flatnonzero(deviation == 0)
     if len(constant):
-        raise ValueError(
+        raise UserError(
             f'channel {constant[0]} has the same level {mean[constant[0]]:g} '
             f'in all {images} images, and nothing to normalise by: check '
             '--value-range, or leave the channel out of the files.')

@@ -14,7 +14,10 @@ import argparse
 import re
 import warnings
 from collections import OrderedDict
-from typing import Any, Collection, Mapping, Tuple
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sbam_mm.errors import UserError
 
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
@@ -72,11 +75,11 @@ def parse_args() -> argparse.Namespace:
 
 
 def grids_to_write(args: argparse.Namespace, checkpoint: Any,
-                   state: Mapping[str, Any]) -> Collection[Tuple[int, int]]:
+                   state: Mapping[str, Any]) -> Collection[tuple[int, int]]:
     """The grids that the new file's positions are made for.
 
     Raises:
-        ValueError: If ``--grid`` has not as many patches as they.
+        UserError: If ``--grid`` has not as many patches as they.
     """
     if args.grid is None:
         return sorted(stored_grids(checkpoint))
@@ -87,7 +90,7 @@ def grids_to_write(args: argparse.Namespace, checkpoint: Any,
         for extra in (0, 1, 2)
     }
     if min(args.grid) < 1 or rows * columns not in counts:
-        raise ValueError(
+        raise UserError(
             f'--grid {rows} {columns} has {rows * columns} patches, which are '
             f'not those of the positions in {args.source}; correct it.')
     return [(rows, columns)]
@@ -97,16 +100,16 @@ def convert(args: argparse.Namespace) -> str:
     """Do everything; returns what was done.
 
     Raises:
-        ValueError: With a sentence for the user; nothing was written then.
+        UserError: With a sentence for the user; nothing was written then.
     """
     if not args.target.endswith(SUFFIXES):
-        raise ValueError(f'{args.target} does not end in '
-                         f'{", ".join(SUFFIXES)}; choose one.')
+        raise UserError(f'{args.target} does not end in '
+                        f'{", ".join(SUFFIXES)}; choose one.')
     checkpoint = read_checkpoint(args.source)
     state = state_dict_of(checkpoint, args.source, args.branch)
     read = to_ours(state, args.source)
     if read.format is None:
-        raise ValueError(
+        raise UserError(
             f'{args.source} has key names of no known format: '
             f'{listing(list(state))}; known are '
             f'{", ".join(layout.title for layout in FORMATS.values())}.')

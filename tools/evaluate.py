@@ -28,7 +28,9 @@ import warnings
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, List
+from typing import Any
+
+from sbam_mm.errors import UserError
 
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
@@ -150,11 +152,11 @@ def parse_args() -> argparse.Namespace:
     return parse_launch_args(parser)
 
 
-def run(args: argparse.Namespace) -> List[Path]:
+def run(args: argparse.Namespace) -> list[Path]:
     """Run what is not finished; returns the files of the results.
 
     Raises:
-        ValueError: With a sentence for the user.
+        UserError: With a sentence for the user.
     """
     names = list(dict.fromkeys(args.protocol.split(',')))
     settings = settings_of(names, args.set)
@@ -247,7 +249,7 @@ def segments_of(args: argparse.Namespace, images: ImageSet,
         return None
     if any(name == 'finetune' or getattr(one, 'finetune', False)
            for name, one in settings.items()):
-        raise ValueError(
+        raise UserError(
             '--segments is for protocols with a frozen encoder, and '
             'fine-tuning trains one that is told none; leave finetune out, '
             'and set fewshot.finetune=False.')

@@ -26,7 +26,9 @@ import argparse
 import time
 import warnings
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any
+
+from sbam_mm.errors import UserError
 
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
@@ -105,7 +107,7 @@ def open_images(data: str, classes: str | None) -> Any:
     """The data set, without a pipeline.
 
     Raises:
-        ValueError: If a config has no data set that decodes images itself.
+        UserError: If a config has no data set that decodes images itself.
     """
     if not data.endswith('.py'):
         return ImageFolder(data, classes=classes)
@@ -116,7 +118,7 @@ def open_images(data: str, classes: str | None) -> Any:
         kind = part.get('type', 'nothing')
         found = DATASETS.get(kind) if isinstance(kind, str) else kind
         if not (isinstance(found, type) and issubclass(found, ImageFolder)):
-            raise ValueError(
+            raise UserError(
                 f'{data} trains on {getattr(kind, "__name__", kind)}, which '
                 'is no single folder of images; give that folder, or a config '
                 'whose train_dataloader.dataset is an sbam_mm.ImageFolder.')
@@ -127,17 +129,17 @@ def open_images(data: str, classes: str | None) -> Any:
         return DATASETS.build(part)
 
 
-def parse_shard(text: str) -> Tuple[int, int]:
+def parse_shard(text: str) -> tuple[int, int]:
     """``1/4`` as two numbers."""
     number, _, shards = text.partition('/')
     if not (number.isdecimal() and shards.isdecimal()):
-        raise ValueError(f'--shard {text} is no share of the images; give '
-                         'its number from 0 and their count, such as 0/4.')
+        raise UserError(f'--shard {text} is no share of the images; give '
+                        'its number from 0 and their count, such as 0/4.')
     return int(number), int(shards)
 
 
 def image_and_checksum(dataset: Any,
-                       index: int) -> Tuple[np.ndarray | None, int]:
+                       index: int) -> tuple[np.ndarray | None, int]:
     """An image, RGB, or None if it is unreadable, and its file's checksum."""
     from sbam_mm.visualization.pixels import as_picture
     info = dataset.prepare_data(index)
@@ -165,8 +167,8 @@ def generate(args: argparse.Namespace, dataset: Any) -> SegmentMaps | None:
     try:
         backend = BACKENDS[args.backend](**args.option)
     except TypeError as error:
-        raise ValueError(f'the back-end {args.backend} has no such option '
-                         f'({error}); see --help.') from error
+        raise UserError(f'the back-end {args.backend} has no such option '
+                        f'({error}); see --help.') from error
     details = dict(
         backend=args.backend,
         settings=backend.settings,
@@ -203,7 +205,7 @@ def verify(args: argparse.Namespace, dataset: Any) -> SegmentMaps:
     maps = SegmentMaps(args.out)
     mark = DatasetMark.of(dataset)
     if len(dataset) != len(maps.maps):
-        raise ValueError(
+        raise UserError(
             f'{args.out} has {len(maps.maps)} maps, but {args.data} has '
             f'{len(dataset)} images; make the maps again with --force, or '
             'name the images they were made of.')
@@ -231,7 +233,7 @@ def preview(args: argparse.Namespace, dataset: Any,
     """Eight images spread over the data set, and their segments."""
     from sbam_mm.visualization.output import picture_grid, save_figure
     from sbam_mm.visualization.segments import segments_over
-    rows: List[List] = [[], [], [], []]
+    rows: list[list] = [[], [], [], []]
     for place, index in enumerate(
             np.linspace(0, len(maps.maps) - 1, 8).astype(int)):
         image, _ = image_and_checksum(dataset, int(index))
@@ -251,7 +253,7 @@ def run(args: argparse.Namespace) -> None:
     """Do everything.
 
     Raises:
-        ValueError: With a sentence for the user.
+        UserError: With a sentence for the user.
     """
     dataset = open_images(args.data, args.classes)
     if args.verify:

@@ -15,8 +15,10 @@ random masks comes along for comparison.
 import argparse
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, List, Tuple
+
+from sbam_mm.errors import UserError
 
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
@@ -122,11 +124,11 @@ def parse_args() -> argparse.Namespace:
 
 
 Model = nn.Module
-Values = Dict[str, Dict[str, Tensor]]
+Values = dict[str, dict[str, Tensor]]
 
 
-def coverages(files: List[Path], annotations: str, size: Tuple[int, int],
-              patch: int, decoding: dict) -> Dict[Path, Tensor]:
+def coverages(files: list[Path], annotations: str, size: tuple[int, int],
+              patch: int, decoding: dict) -> dict[Path, Tensor]:
     """Objects of every image on the token grid, (1, L) each.
 
     All annotations are read before anything is computed, so that a missing
@@ -148,13 +150,13 @@ def coverages(files: List[Path], annotations: str, size: Tuple[int, int],
         if 0 < cover.sum() < cover.numel():
             found[file] = cover
     if not found:
-        raise ValueError(f'none of the {len(files)} images has an object and '
-                         f'a background in {annotations}; check that it '
-                         'belongs to them.')
+        raise UserError(f'none of the {len(files)} images has an object and '
+                        f'a background in {annotations}; check that it '
+                        'belongs to them.')
     return found
 
 
-def models(args: argparse.Namespace, config) -> Iterator[Tuple[Model, list]]:
+def models(args: argparse.Namespace, config) -> Iterator[tuple[Model, list]]:
     """Models to measure with, and the seeds of the draws for each."""
     seeds = list(range(args.seed, args.seed + args.seeds))
     # A checkpoint is one model; random weights are as many as there are.
@@ -166,11 +168,11 @@ def models(args: argparse.Namespace, config) -> Iterator[Tuple[Model, list]]:
         yield model.to(args.device), group
 
 
-def measure(model: Model, seeds: List[int], maskers: Dict[str, nn.Module],
-            covers: Dict[Path, Tensor], size: Tuple[int, int],
+def measure(model: Model, seeds: list[int], maskers: dict[str, nn.Module],
+            covers: dict[Path, Tensor], size: tuple[int, int],
             args: argparse.Namespace, decoding: dict) -> Values:
     """Metrics by masker and name, each (seeds, images)."""
-    found: Dict[str, Dict[str, List[Tensor]]] = {
+    found: dict[str, dict[str, list[Tensor]]] = {
         label: {name: [] for name in METRICS} for label in maskers
     }
     files = list(covers)
@@ -198,11 +200,11 @@ def measure(model: Model, seeds: List[int], maskers: Dict[str, nn.Module],
     }
 
 
-def run(args: argparse.Namespace) -> List[Path]:
+def run(args: argparse.Namespace) -> list[Path]:
     """Do everything; returns the files written.
 
     Raises:
-        ValueError: With a sentence for the user; nothing was written then.
+        UserError: With a sentence for the user; nothing was written then.
     """
     config = read_model_config(args.config) if args.config else None
     configured = config.model.get('masker') if config else None
@@ -214,7 +216,7 @@ def run(args: argparse.Namespace) -> List[Path]:
     decoding = decoding_in(config) if config else {}
     files = find_images(args.images, **decoding)[:args.limit]
 
-    runs: List[Values] = []
+    runs: list[Values] = []
     for model, seeds in models(args, config):
         if not runs:
             changes = fit_all(maskers, model)

@@ -19,7 +19,8 @@ import argparse
 import json
 import warnings
 from pathlib import Path
-from typing import List, Tuple
+
+from sbam_mm.errors import UserError
 
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
@@ -83,18 +84,18 @@ def cutter(options: dict) -> Felzenszwalb:
     try:
         return Felzenszwalb(**options)
     except TypeError:
-        raise ValueError(
+        raise UserError(
             f'--option {" ".join(options)} is unknown to Felzenszwalb; it '
             'takes side, scale, sigma and min_share.') from None
 
 
-def stored_segments(args: argparse.Namespace, shape: Tuple[int, ...],
-                    crop: Tuple[int, int],
-                    grid: Tuple[int, int]) -> np.ndarray:
+def stored_segments(args: argparse.Namespace, shape: tuple[int, ...],
+                    crop: tuple[int, int],
+                    grid: tuple[int, int]) -> np.ndarray:
     """What the file has of the centred crop of an image of such a shape."""
     maps = SegmentMaps(args.segments)
     if args.index is None or not 0 <= args.index < len(maps.maps):
-        raise ValueError(
+        raise UserError(
             f'--segments has the maps 0 to {len(maps.maps) - 1}; give the '
             'number of the image with --index.')
     maps.verify(args.index, args.image)
@@ -123,7 +124,7 @@ def attention_picture(args: argparse.Namespace,
     if layer is None:
         layer = layers
     if not 0 <= patch < patches or not 1 <= layer <= layers:
-        raise ValueError(
+        raise UserError(
             f'--patch {patch} --layer {layer} is not there; the encoder has '
             f'patches 0 to {patches - 1} and layers 1 to {layers}.')
     if args.segments:
@@ -132,7 +133,7 @@ def attention_picture(args: argparse.Namespace,
         found = id_map(cutter(args.option)(image), highest)
         ids = nearest_crop(found, WHOLE, grid)
     if ids.max() > highest:
-        raise ValueError(
+        raise UserError(
             f'{args.segments} has the segment {ids.max()} in this image, but '
             f"the model's max_segments is {highest}; give the file of its "
             'training.')
@@ -152,21 +153,21 @@ def attention_picture(args: argparse.Namespace,
 def guided_model(args: argparse.Namespace) -> BaseSelfSupervisor:
     """The model of the run, whose encoder takes segments."""
     if not args.config:
-        raise ValueError('--image wants the config of the run, too; give '
-                         '--config.')
+        raise UserError('--image wants the config of the run, too; give '
+                        '--config.')
     model, _ = model_from_config(args.config, args.checkpoint)
     if getattr(model.evaluated_encoder, 'segment_bias', None) is None:
-        raise ValueError(
+        raise UserError(
             f'the encoder of {args.config} takes no segments; give the config '
             'and checkpoint of a first phase.')
     return model
 
 
-def run(args: argparse.Namespace) -> List[Path]:
+def run(args: argparse.Namespace) -> list[Path]:
     """Do everything; returns the files written.
 
     Raises:
-        ValueError: With a sentence for the user.
+        UserError: With a sentence for the user.
     """
     written = []
     if args.image:

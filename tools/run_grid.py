@@ -24,6 +24,8 @@ import warnings
 from datetime import datetime, timezone
 from pathlib import Path
 
+from sbam_mm.errors import UserError
+
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
@@ -125,7 +127,7 @@ def make_grid(args: argparse.Namespace) -> Grid:
     lacking = [name for name in ('config', 'maskers', 'ratios', 'seeds')
                if name not in content]
     if lacking:
-        raise ValueError(
+        raise UserError(
             'the grid is not complete: give a grid file or '
             f'{" and ".join(f"--{name}" for name in lacking)}.')
     return Grid(**content)
@@ -172,8 +174,8 @@ class Driver:
         self.processes = args.processes
         part, _, parts = args.shard.partition('/')
         if not (part.isdecimal() and parts.isdecimal()):
-            raise ValueError('--shard is I/N, e.g. 1/4 for the first of four '
-                             f'parts, got {args.shard!r}.')
+            raise UserError('--shard is I/N, e.g. 1/4 for the first of four '
+                            f'parts, got {args.shard!r}.')
         self.cells = shard(grid.cells, int(part), int(parts))
         self.configs = {cell: grid.run_config(cell) for cell in self.cells}
         self.hashes = {
@@ -182,7 +184,7 @@ class Driver:
         for cell in self.cells:
             before = self.result(cell).get('config_hash')
             if before not in (None, self.hashes[cell]):
-                raise ValueError(
+                raise UserError(
                     f'{self.folder / cell.folder} holds a run of another '
                     f'configuration ({before}, now {self.hashes[cell]}); '
                     'choose another --work-dir or delete that folder.')

@@ -18,7 +18,8 @@ import argparse
 import sys
 import warnings
 from pathlib import Path
-from typing import List, Tuple
+
+from sbam_mm.errors import UserError
 
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
@@ -108,8 +109,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def annotated_images(
-        args: argparse.Namespace, size: Tuple[int, int], patch: int,
-        decoding: dict) -> Tuple[dict, Tensor]:
+        args: argparse.Namespace, size: tuple[int, int], patch: int,
+        decoding: dict) -> tuple[dict, Tensor]:
     """Pictures by name, as the model sees them, and annotated patches."""
     masks = read_object_masks(args.annotations)
     images, found = {}, []
@@ -127,8 +128,8 @@ def annotated_images(
         images[printable(file) if name in images else name] = center_crop(
             image, size)
     if not found:
-        raise ValueError(f'none of the {len(files)} images can be read; give '
-                         'others.')
+        raise UserError(f'none of the {len(files)} images can be read; give '
+                        'others.')
     coverage = token_coverage(found, size, patch)
     return images, annotated_patches(coverage, args.threshold, list(images))
 
@@ -138,8 +139,8 @@ def masked_count(args: argparse.Namespace, length: int) -> int | None:
     if args.top == 'annotated':
         return None
     if not 0 < args.ratio < 1:
-        raise ValueError(f'--ratio {args.ratio:g} is no masking ratio; give '
-                         'a share in (0, 1), e.g. 0.75.')
+        raise UserError(f'--ratio {args.ratio:g} is no masking ratio; give '
+                        'a share in (0, 1), e.g. 0.75.')
     return length - visible_count(length, args.ratio)
 
 
@@ -150,8 +151,8 @@ def queries_of(args: argparse.Namespace) -> str:
 
 @torch.no_grad()
 def measure(args: argparse.Namespace, model: nn.Module, vit: nn.Module,
-            pictures: List[np.ndarray], annotated: Tensor,
-            number: int | None) -> Tuple[Tensor, HeadRecall, int, Tensor]:
+            pictures: list[np.ndarray], annotated: Tensor,
+            number: int | None) -> tuple[Tensor, HeadRecall, int, Tensor]:
     """Recall of all heads, the best, its column, and its scores (B, L)."""
     batches = [
         (to_inputs(model, pictures[i:i + args.batch_size]),
@@ -173,11 +174,11 @@ def measure(args: argparse.Namespace, model: nn.Module, vit: nn.Module,
     return recall, best, column, scores
 
 
-def run(args: argparse.Namespace) -> List[Path]:
+def run(args: argparse.Namespace) -> list[Path]:
     """Do everything; returns the files written.
 
     Raises:
-        ValueError: With a sentence for the user; nothing was written then.
+        UserError: With a sentence for the user; nothing was written then.
     """
     if args.config:
         model, _ = model_from_config(args.config, args.checkpoint)

@@ -7,7 +7,6 @@
 The metrics are printed and written as JSON into the work directory.
 """
 import argparse
-from typing import List, Tuple
 
 from mmengine.config import Config
 
@@ -50,7 +49,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.custom_hooks = [*hooks, dict(type='sbam_mm.CheckpointKeysHook')]
 
 
-def prepare(args: argparse.Namespace) -> Tuple[Config, List[str]]:
+def prepare(args: argparse.Namespace) -> tuple[Config, list[str]]:
     """The config of the evaluation, and what was changed in it."""
     cfg = load_config(args.config, args.data_root, args.cfg_options)
     merge_args(cfg, args)

@@ -9,7 +9,6 @@ Stopped trainings go on with ``--resume``: the last checkpoint of the work
 directory is found, and optimizer, schedules and epoch with it.
 """
 import argparse
-from typing import List, Tuple
 
 import torch
 from mmengine.config import Config
@@ -106,7 +105,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
 
 
-def prepare(args: argparse.Namespace) -> Tuple[Config, List[str]]:
+def prepare(args: argparse.Namespace) -> tuple[Config, list[str]]:
     """The config of the training, and what was changed in it."""
     cfg = load_config(args.config, args.data_root, args.cfg_options)
     merge_args(cfg, args)

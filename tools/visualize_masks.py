@@ -15,7 +15,8 @@ import argparse
 import sys
 import warnings
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+
+from sbam_mm.errors import UserError
 
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
@@ -106,16 +107,16 @@ def parse_args() -> argparse.Namespace:
 
 
 def masker_configs(args: argparse.Namespace,
-                   configured: Optional[dict]) -> List[dict]:
+                   configured: dict | None) -> list[dict]:
     """The maskers asked for; the config's options go to its own masker."""
     if args.compare and args.masker:
-        raise ValueError('--masker and --compare exclude each other; put the '
-                         'masker into the list of --compare.')
+        raise UserError('--masker and --compare exclude each other; put the '
+                        'masker into the list of --compare.')
     names = args.compare or args.masker
     return choose_maskers(names.split(',') if names else [], configured)
 
 
-def base_ratios(args: argparse.Namespace, configs: List[dict]) -> tuple:
+def base_ratios(args: argparse.Namespace, configs: list[dict]) -> tuple:
     """The ratios asked for, or those that show most."""
     if args.ratios:
         return tuple(args.ratios)
@@ -123,7 +124,7 @@ def base_ratios(args: argparse.Namespace, configs: List[dict]) -> tuple:
     return (None, ) if args.compare or fixed else RATIOS
 
 
-def caption(maskers: Dict[str, nn.Module], changes: str,
+def caption(maskers: dict[str, nn.Module], changes: str,
             progress: float) -> str:
     """What the figure does not say by itself."""
     thrown = any(getattr(masker.selection, 'throw', 0.)
@@ -135,12 +136,12 @@ def caption(maskers: Dict[str, nn.Module], changes: str,
     return f'{text} {changes}'.strip()
 
 
-def named_images(args: argparse.Namespace, size: Tuple[int, int],
-                 decoding: dict) -> Dict[str, np.ndarray]:
+def named_images(args: argparse.Namespace, size: tuple[int, int],
+                 decoding: dict) -> dict[str, np.ndarray]:
     """The files of the command line, or photographs, cut to one size."""
     if args.images and args.photographs:
-        raise ValueError('--photographs are drawn where no image file is '
-                         'named; leave one of the two out.')
+        raise UserError('--photographs are drawn where no image file is '
+                        'named; leave one of the two out.')
     images = load_images(args.images, **decoding)
     if not images:
         chosen = args.photographs
@@ -152,11 +153,11 @@ def draw(args: argparse.Namespace) -> str:
     """Do everything; returns a sentence on the weights used.
 
     Raises:
-        ValueError: With a sentence for the user; nothing was written then.
+        UserError: With a sentence for the user; nothing was written then.
     """
     suffix = Path(args.out).suffix.lower()
     if suffix not in ('.png', '.html'):
-        raise ValueError(f'--out {args.out} must end in .png or .html.')
+        raise UserError(f'--out {args.out} must end in .png or .html.')
     configured = None
     if args.config:
         config = read_model_config(args.config)
@@ -175,8 +176,8 @@ def draw(args: argparse.Namespace) -> str:
     size = model.backbone.img_size
     if args.size is not None:
         if args.size < patch or args.size % patch:
-            raise ValueError(f'--size {args.size} is not a multiple of the '
-                             f'patch size {patch}; choose one.')
+            raise UserError(f'--size {args.size} is not a multiple of the '
+                            f'patch size {patch}; choose one.')
         size = (args.size, args.size)
     size = (int(size[0]), int(size[1]))
     weights = (f'weights of {Path(args.checkpoint).name}' if args.checkpoint

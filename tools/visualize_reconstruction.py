@@ -12,6 +12,8 @@ import argparse
 import warnings
 from pathlib import Path
 
+from sbam_mm.errors import UserError
+
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
@@ -55,19 +57,19 @@ def draw(args: argparse.Namespace) -> str:
     """Do everything; returns a sentence on how the checkpoint fitted.
 
     Raises:
-        ValueError: With a sentence for the user; nothing was written then.
+        UserError: With a sentence for the user; nothing was written then.
     """
     if Path(args.out).suffix.lower() != '.png':
-        raise ValueError(f'--out {args.out} must end in .png.')
+        raise UserError(f'--out {args.out} must end in .png.')
     config = read_model_config(args.config)
     model, report = model_from_config(config, args.checkpoint, args.seed)
     if not hasattr(model, 'reconstruct'):
-        raise ValueError(f'{type(model).__name__} predicts no pixels; give a '
-                         "config with model.type='sbam_mm.MAE'.")
+        raise UserError(f'{type(model).__name__} predicts no pixels; give a '
+                        "config with model.type='sbam_mm.MAE'.")
     if args.ratio is not None:
         if 'masker' not in config.model:
-            raise ValueError(f'{args.config} names no masker whose ratio '
-                             'could be set; leave --ratio out.')
+            raise UserError(f'{args.config} names no masker whose ratio '
+                            'could be set; leave --ratio out.')
         model.masker = build_masker(config.model.masker, args.ratio)
     images = load_images(args.images, **decoding_in(config))
     size = tuple(int(side) for side in model.backbone.img_size)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sbam_mm.errors import UserError
+
 
 def parts_of(dataset: Any) -> list[Any]:
     """The data sets inside wrappers and subsets, or the one itself."""
@@ -70,7 +72,7 @@ def numbers_in(bank: Any, query: Any) -> list[int] | None:
         gives no names.
 
     Raises:
-        ValueError: If the query has images of a class that the bank lacks.
+        UserError: If the query has images of a class that the bank lacks.
     """
     known, names = classes_of(bank), classes_of(query)
     if known is None or names is None or known == names:
@@ -80,7 +82,7 @@ def numbers_in(bank: Any, query: Any) -> list[int] | None:
     if lacking:
         lacking = sorted(set(lacking) & used_classes(query, len(names)))
     if lacking:
-        raise ValueError(
+        raise UserError(
             f'{len(lacking)} of the {len(names)} classes of the images to '
             f'classify, such as {names[lacking[0]]!r}, are not among the '
             f'{len(known)} classes of the bank ({listed(known)}): give both '
@@ -98,7 +100,7 @@ def check_same_numbers(train: Sequence[str] | None, dataset: Any,
         split (str): What to call them in a message.
 
     Raises:
-        ValueError: With the name of a class, if both have names.
+        UserError: With the name of a class, if both have names.
     """
     names = classes_of(dataset)
     if train is None or names is None or tuple(train) == names:
@@ -110,7 +112,7 @@ def check_same_numbers(train: Sequence[str] | None, dataset: Any,
     if not wrong:
         return
     odd = sorted(set(train) ^ set(names)) or [names[wrong[0]]]
-    raise ValueError(
+    raise UserError(
         f'the {split} images number their classes otherwise than the training '
         f'({listed(names)} instead of {listed(train)}): give both the same '
         f'class folders, of which {odd[0]!r} may be empty.')

@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Batches of data sets whose samples are more, or already batches."""
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from mmengine.dataset import default_collate
 

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from sbam_mm.errors import UserError
+
 from .levels import (
     ValueRange,
     channels_last,
@@ -102,7 +104,7 @@ def _decoded(content: bytes, channels: int,
         return np.asarray(file.convert('L'))[..., None]
     bands = len(file.getbands())
     if file.mode == 'P' or bands != channels:
-        raise ValueError(wrong_channels(str(bands), channels))
+        raise UserError(wrong_channels(str(bands), channels))
     return np.asarray(file)
 
 

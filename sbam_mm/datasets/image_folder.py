@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 from rich.progress import track
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import DATASETS
 
 from .class_lists import CLASS_LISTS
@@ -106,7 +107,7 @@ class ImageFolder(CustomDataset):
         FileNotFoundError: The folder is missing or holds no image, or folders
             of ``classes`` are missing.
         UnreadableImagesError: More than ``max_unreadable`` cannot be read.
-        ValueError: ``max_unreadable`` outside [0, 1], ``repeats`` below 1,
+        UserError: ``max_unreadable`` outside [0, 1], ``repeats`` below 1,
             no such ``channels`` or ``value_range``, a
             pipeline that asks for an image type which this data set does not
             decode to, or one whose stored maps cannot follow the image, see
@@ -145,11 +146,11 @@ class ImageFolder(CustomDataset):
                  backend_args: dict | None = None,
                  **kwargs) -> None:
         if not 0 <= max_unreadable <= 1:
-            raise ValueError(
+            raise UserError(
                 f'max_unreadable={max_unreadable} is not a share of the '
                 'images: give a number between 0 and 1.')
         if repeats < 1:
-            raise ValueError(
+            raise UserError(
                 f'repeats={repeats} is how many crops are made of an image: '
                 'give 1 or more.')
         check_decoding(channels, value_range)
@@ -484,7 +485,7 @@ def _without_loader(pipeline: Sequence) -> list[dict | Callable]:
         return steps
     if (options.get('color_type', 'color') != 'color'
             or options.get('to_float32', False)):
-        raise ValueError(
+        raise UserError(
             'ImageFolder decodes images itself, to uint8: remove color_type '
             'and to_float32 from LoadImageFromFile, set channels of '
             'ImageFolder, and convert the image in a later transform.')

@@ -22,6 +22,8 @@ import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
 
+from sbam_mm.errors import UserError
+
 # A pair, or a pair for every channel.
 ValueRange = Sequence[Any]
 
@@ -41,11 +43,11 @@ def check_decoding(channels: int, value_range: ValueRange | None) -> None:
             channel.
 
     Raises:
-        ValueError: If there is no channel, or a range is none.
+        UserError: If there is no channel, or a range is none.
     """
     if type(channels) is not int or channels < 1:
-        raise ValueError(f'channels={channels!r} is no number of channels: '
-                         'give 3 for colour images, or 1, 4 ...')
+        raise UserError(f'channels={channels!r} is no number of channels: '
+                        'give 3 for colour images, or 1, 4 ...')
     if value_range is None:
         return
     try:
@@ -56,7 +58,7 @@ def check_decoding(channels: int, value_range: ValueRange | None) -> None:
     except (TypeError, ValueError):
         good = False
     if not good:
-        raise ValueError(
+        raise UserError(
             f'value_range={value_range!r} is no range of pixel values: give '
             'two numbers (low, high), the values that become black and white, '
             f'or {channels} such pairs, one for each channel.')
@@ -75,7 +77,7 @@ def to_levels(values: np.ndarray,
         np.ndarray: uint8 (H, W, C), never falling where values rise.
 
     Raises:
-        ValueError: If values are not finite, are complex, or have no known
+        UserError: If values are not finite, are complex, or have no known
             range.
 
     Example:
@@ -89,12 +91,12 @@ def to_levels(values: np.ndarray,
     if kind == np.bool_:
         return values.astype(np.uint8) * 255
     if kind.kind not in 'uif':
-        raise ValueError(f'its pixels are {kind}, which have no brightness')
+        raise UserError(f'its pixels are {kind}, which have no brightness')
     if kind.kind == 'f' and not np.isfinite(values).all():
-        raise ValueError('some of its pixels are NaN or infinite')
+        raise UserError('some of its pixels are NaN or infinite')
     if value_range is None:
         if (kind.kind, kind.itemsize) != ('u', 2):
-            raise ValueError(
+            raise UserError(
                 f'its pixels are {kind} from {values.min():g} to '
                 f'{values.max():g}, and which of them are black and white is '
                 'not known: set value_range=(low, high) of the data set')
@@ -134,7 +136,7 @@ def channels_last(values: np.ndarray, channels: int,
         np.ndarray: (H, W, C).
 
     Raises:
-        ValueError: If the array is no image of so many channels.
+        UserError: If the array is no image of so many channels.
 
     Example:
         >>> channels_last(np.zeros((4, 30, 20)), 4).shape
@@ -160,11 +162,11 @@ def channels_last(values: np.ndarray, channels: int,
                 2] == channels + 1:
             values = values[..., :channels]
     if values.ndim != 3 or values.shape[2] not in (1, channels):
-        raise ValueError(wrong_channels(str(shape), channels))
+        raise UserError(wrong_channels(str(shape), channels))
     if values.shape[2] == channels:
         return values
     if channels != 3:
-        raise ValueError(wrong_channels(str(shape), channels))
+        raise UserError(wrong_channels(str(shape), channels))
     return values.repeat(3, axis=2)
 
 
@@ -179,7 +181,7 @@ def read_numpy(content: bytes) -> np.ndarray | None:
     """The array of a ``.npy`` file; None of any other file.
 
     Raises:
-        ValueError: If it is cut short, or holds objects.
+        UserError: If it is cut short, or holds objects.
     """
     if content[:6] != _NUMPY:
         return None
@@ -212,12 +214,12 @@ def read_tiff(content: bytes,
             end = max(map(sum, zip(page.dataoffsets, page.databytecounts)),
                       default=0)
             if end > len(content):
-                raise ValueError('it is cut short')
+                raise UserError('it is cut short')
         try:
             values = series.asarray()
         except ValueError as error:
             if 'imagecodecs' in str(error):
-                raise ValueError(
+                raise UserError(
                     'its compression needs the package imagecodecs: pip '
                     'install imagecodecs, or write it without compression'
                 ) from error

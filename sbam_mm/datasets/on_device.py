@@ -1,13 +1,15 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Small images kept and augmented where they are trained on."""
 import math
-from typing import Any, NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.device import get_device
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import DATASETS
 
 # Filters and their reach in pixels, as Pillow has them.
@@ -185,7 +187,7 @@ class ImagesOnDevice(Dataset):
             to 8.
 
     Raises:
-        ValueError: Unknown interpolation, images of different sizes, or, with
+        UserError: Unknown interpolation, images of different sizes, or, with
             the first batch, ``num_workers`` above 0.
         MemoryError: If the images take more than ``limit``.
 
@@ -215,8 +217,8 @@ class ImagesOnDevice(Dataset):
                  device: str | None = None,
                  limit: float = 8.) -> None:
         if interpolation not in FILTERS:
-            raise ValueError(f'interpolation={interpolation!r} is unknown '
-                             'here; choose "bicubic" or "bilinear".')
+            raise UserError(f'interpolation={interpolation!r} is unknown '
+                            'here; choose "bicubic" or "bilinear".')
         if isinstance(images, dict):
             images = DATASETS.build(images)
         self.metainfo = getattr(images, 'metainfo', {})
@@ -245,7 +247,7 @@ class ImagesOnDevice(Dataset):
             ``data_samples``, None.
         """
         if get_worker_info() is not None:
-            raise ValueError(
+            raise UserError(
                 'ImagesOnDevice makes its batches in the main process; set '
                 'num_workers=0 and persistent_workers=False in the loader.')
         number = len(indices)
@@ -275,7 +277,7 @@ def _gather(images: Any, limit: float) -> Tensor:
             continue
         image = torch.from_numpy(sample['img'].copy()).permute(2, 0, 1)
         if made and image.shape != made[0].shape:
-            raise ValueError(
+            raise UserError(
                 f'ImagesOnDevice needs images of one size, but image {index} '
                 f'has {tuple(image.shape[1:])} pixels and others '
                 f'{tuple(made[0].shape[1:])}; use ImageFolder with cache=True '

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from sbam_mm.errors import UserError
+
 from .stored_maps import StoredMaps
 from .tree import read_regular_file
 
@@ -49,26 +51,26 @@ class SegmentMaps(StoredMaps):
             without checksums.
 
     Raises:
-        ValueError: If there is no such file, it is damaged, or it holds no
+        UserError: If there is no such file, it is damaged, or it holds no
             ids.
     """
 
     def __init__(self, path: str | Path):
         if not Path(path).is_file():
-            raise ValueError(
+            raise UserError(
                 f'there are no segment maps {str(path)!r}; make them with '
                 'tools/generate_segments.py DATA --out FILE, or correct the '
                 'path (the environment variable SEGMENTS in our configs).')
         super().__init__(path)
         if self.maps.dtype != np.uint8:
-            raise ValueError(
+            raise UserError(
                 f'{str(path)!r} holds {self.maps.dtype}, not ids of segments; '
                 'store them as uint8, 0 for no mask, 1 to 255 for masks.')
         self.checksums: np.ndarray | None = None
         if checksums_path(path).is_file():
             self.checksums = np.load(checksums_path(path), mmap_mode='r')
             if self.checksums.shape != (len(self.maps), ):
-                raise ValueError(
+                raise UserError(
                     f'{checksums_path(path).name} has the shape '
                     f'{self.checksums.shape}, but there are {len(self.maps)} '
                     'maps; make the maps again with '
@@ -91,7 +93,7 @@ class SegmentMaps(StoredMaps):
             images that are not files.
 
         Raises:
-            ValueError: If it is another image.
+            UserError: If it is another image.
         """
         if self.checksums is None:
             return False
@@ -100,7 +102,7 @@ class SegmentMaps(StoredMaps):
         except (FileNotFoundError, NotADirectoryError):
             return False
         if checksum(content) != self.checksums[index]:
-            raise ValueError(
+            raise UserError(
                 f'the segment map {index} in {str(self.path)!r} was made of '
                 f'another image than {str(img_path)!r}, as the checksum says; '
                 'make the maps again with tools/generate_segments.py --force, '

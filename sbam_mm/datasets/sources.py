@@ -26,6 +26,7 @@ from pathlib import Path
 from PIL import Image
 from rich.progress import track
 
+from sbam_mm.errors import UserError
 from sbam_mm.files import read_json
 
 from .tree import class_folders, image_files, read_regular_file
@@ -101,7 +102,7 @@ def find_image_source(data: str | None = None,
 
     Raises:
         FileNotFoundError: ``data`` is no such folder.
-        ValueError: The class folders of its two halves differ.
+        UserError: The class folders of its two halves differ.
         SourceUnavailable: No source could be reached.
 
     Example::
@@ -150,7 +151,7 @@ def read_image_source(root: str) -> ImageSource:
 
     Raises:
         FileNotFoundError: A part of the layout is missing.
-        ValueError: Training and test classes differ.
+        UserError: Training and test classes differ.
 
     Example::
 
@@ -168,7 +169,7 @@ def read_image_source(root: str) -> ImageSource:
                 'folder.')
     train, test = (class_folders(folder / half) for half in halves)
     if train != test:
-        raise ValueError(
+        raise UserError(
             f'The class folders of {str(folder)!r} differ, '
             f'{sorted(set(train) ^ set(test))[0]!r} being in one of '
             f'{halves[0]} and {halves[1]} only: give both the same classes.')
@@ -188,7 +189,7 @@ def read_image_source(root: str) -> ImageSource:
         except Exception:
             continue  # the data set skips it as well, and says so
     if not sides:
-        raise ValueError(
+        raise UserError(
             f'None of the images sampled from {str(folder / "train")!r} can '
             'be read: check that the files are images.')
     size = int(statistics.median(sides))
@@ -197,8 +198,8 @@ def read_image_source(root: str) -> ImageSource:
              if record.is_file() else {})
     # Runs lie in folders of this name, which must not lead elsewhere.
     if not re.fullmatch(r'\w[\w.-]*', known.get('name', 'data')):
-        raise ValueError(f'{record} names the images {known["name"]!r}; '
-                         'correct it to letters, digits, dots and dashes.')
+        raise UserError(f'{record} names the images {known["name"]!r}; '
+                        'correct it to letters, digits, dots and dashes.')
     return ImageSource(
         name=known.get('name', folder.name),
         root=str(folder),

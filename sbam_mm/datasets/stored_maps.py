@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from sbam_mm.errors import UserError
 from sbam_mm.files import new_array, read_json
 
 from .tree import path_bytes
@@ -36,12 +37,12 @@ def innermost(dataset: Any) -> Any:
         BaseDataset: The one that gives every sample its ``sample_idx``.
 
     Raises:
-        ValueError: If several data sets are joined, whose ``sample_idx``
+        UserError: If several data sets are joined, whose ``sample_idx``
             would collide.
     """
     while True:
         if hasattr(dataset, 'datasets'):
-            raise ValueError(
+            raise UserError(
                 f'maps are stored by sample_idx, which the data sets in a '
                 f'{type(dataset).__name__} count each from 0; put their '
                 'images into one folder or annotation file.')
@@ -120,8 +121,8 @@ class MapInfo:
         try:
             mark = DatasetMark(**content['mark'])
         except TypeError as error:
-            raise ValueError(f'{path} is damaged (mark); delete it and its '
-                             'maps, which are then made anew.') from error
+            raise UserError(f'{path} is damaged (mark); delete it and its '
+                            'maps, which are then made anew.') from error
         return cls(
             tuple(content['grid']), mark, content['made_by'],
             content.get('epoch'), content.get('details'))
@@ -181,7 +182,7 @@ class MapWriter:
         """Put the maps (n, h, w) of images ``start`` to ``start + n``."""
         rows = np.ascontiguousarray(maps, dtype=self.dtype)
         if rows.shape[1:] != self.info.grid:
-            raise ValueError(
+            raise UserError(
                 f'maps of {rows.shape[1:]} do not fit into a file of maps of '
                 f'{self.info.grid}; resize them, or give their grid.')
         header = np.load(self.partial, mmap_mode='r').offset
@@ -211,7 +212,7 @@ def save_maps(path: str | Path,
         made_by (str): What made them, for people who find the file.
 
     Raises:
-        ValueError: If there is not one map per image.
+        UserError: If there is not one map per image.
 
     Example::
 
@@ -220,7 +221,7 @@ def save_maps(path: str | Path,
     """
     mark = DatasetMark.of(dataset)
     if maps.ndim != 3 or len(maps) != mark.images:
-        raise ValueError(
+        raise UserError(
             f'{mark.images} images want maps of the shape ({mark.images}, h, '
             f'w), got {maps.shape}; give one map per image, in the order of '
             'the data set.')
@@ -242,7 +243,7 @@ class StoredMaps:
             only the images that come by are compared.
 
     Raises:
-        ValueError: If there is no such file, it is damaged, its maps have
+        UserError: If there is no such file, it is damaged, its maps have
             another grid, or it belongs to another list of images.
     """
 
@@ -254,7 +255,7 @@ class StoredMaps:
         described = self.path.with_suffix('.json')
         for file in (self.path, described):
             if not file.is_file():
-                raise ValueError(
+                raise UserError(
                     f'there is no map file {str(file)!r}; correct the path, '
                     'or write maps with sbam_mm.datasets.save_maps.')
         try:
@@ -262,17 +263,17 @@ class StoredMaps:
             # Still mapped; only without memmap's slower indexing.
             self.maps = np.asarray(np.load(self.path, mmap_mode='r'))
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
+            raise UserError(
                 f'the map file {str(self.path)!r} is damaged; delete it and '
                 f'{described.name}, and make the maps again.') from error
         if self.maps.shape != (self.info.mark.images, *self.info.grid):
-            raise ValueError(
+            raise UserError(
                 f'the map file {str(self.path)!r} has the shape '
                 f'{self.maps.shape}, but {described.name} describes '
                 f'{self.info.mark.images} maps of {self.info.grid}; delete '
                 'both and make the maps again.')
         if grid is not None and self.info.grid != tuple(grid):
-            raise ValueError(
+            raise UserError(
                 f'the map file {str(self.path)!r} has maps of '
                 f'{self.info.grid}, but {tuple(grid)} are asked for; delete '
                 'it to make new ones, or go back to the image and patch size '
@@ -281,8 +282,8 @@ class StoredMaps:
             raise self._changed(f'{self.info.mark.images} images then, '
                                 f'{mark.images} now')
 
-    def _changed(self, how: str) -> ValueError:
-        return ValueError(
+    def _changed(self, how: str) -> UserError:
+        return UserError(
             f'the data set changed since the maps in {str(self.path)!r} were '
             f'written ({how}); delete the file to make new ones, or bring '
             'back the images it was made with.')
@@ -300,7 +301,7 @@ class StoredMaps:
             np.ndarray: (h, w) as stored, read-only.
 
         Raises:
-            ValueError: If it is not the image that the map was made for.
+            UserError: If it is not the image that the map was made for.
         """
         if index >= len(self.maps):
             raise self._changed(

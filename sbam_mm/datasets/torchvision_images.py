@@ -1,12 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """CIFAR and STL-10 from the files that torchvision keeps."""
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 import mmengine.fileio as fileio
 import numpy as np
 from torchvision import datasets
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import DATASETS
 
 from .image_folder import ImageFolder
@@ -50,7 +52,7 @@ class TorchvisionImages(ImageFolder):
         **kwargs: Of :class:`ImageFolder`.
 
     Raises:
-        ValueError: Unknown name or half, or a list that names images which
+        UserError: Unknown name or half, or a list that names images which
             are not there.
         FileNotFoundError: torchvision finds no such data set there.
 
@@ -70,11 +72,11 @@ class TorchvisionImages(ImageFolder):
                  pipeline: Sequence = (),
                  **kwargs: Any) -> None:
         if name not in FOLDERS or half not in HALVES:
-            raise ValueError(
+            raise UserError(
                 f'there are no {half!r} images of {name!r}; choose one of '
                 f'{", ".join(FOLDERS)} and of {", ".join(HALVES)}.')
         if kwargs.get('channels', 3) != 3:
-            raise ValueError(
+            raise UserError(
                 f'{name} is of colour images: leave out channels, or set the '
                 "model's in_channels=3.")
         self.name, self.half = name, half
@@ -97,7 +99,7 @@ class TorchvisionImages(ImageFolder):
                     self.ann_file)).rstrip('\n').split('\n'):
                 path, label = line.rsplit(' ', 1)
                 if known.get(path) != int(label):
-                    raise ValueError(
+                    raise UserError(
                         f'{self.ann_file} lists {path!r} as class {label}, '
                         f'which {self.name} in {self.img_prefix!r} does not '
                         'have; make the list from this data set.')

@@ -5,6 +5,7 @@ from itertools import islice
 
 from torch.utils.data import BatchSampler, Sampler
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import DATA_SAMPLERS
 
 
@@ -25,7 +26,7 @@ class WholeSteps(BatchSampler):
             Defaults to False.
 
     Raises:
-        ValueError: If ``accumulative_counts`` is below 1.
+        UserError: If ``accumulative_counts`` is below 1.
 
     Example:
         >>> list(WholeSteps(range(7), batch_size=2, accumulative_counts=3))
@@ -38,7 +39,7 @@ class WholeSteps(BatchSampler):
                  accumulative_counts: int,
                  drop_last: bool = False):
         if accumulative_counts < 1:
-            raise ValueError(
+            raise UserError(
                 f'WholeSteps(accumulative_counts={accumulative_counts}) makes '
                 'no step; give the number of optim_wrapper.')
         super().__init__(sampler, batch_size, drop_last)

@@ -7,11 +7,12 @@ random weights. Here every parameter of the backbone comes from the file, or
 the run stops with one sentence.
 """
 import re
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.models.checkpoint import (
     LoadReport,
     check_keys,
@@ -28,7 +29,7 @@ LEFT_BEHIND = (r'mask_token$', r'ln[12]\.', r'(cls|dist)_token$',
 
 
 def encoder_weights(checkpoint: Any,
-                    name: str = 'the checkpoint') -> Dict[str, Tensor]:
+                    name: str = 'the checkpoint') -> dict[str, Tensor]:
     """The encoder in a checkpoint, in mmpretrain's names without a prefix.
 
     Args:
@@ -41,7 +42,7 @@ def encoder_weights(checkpoint: Any,
         dict[str, Tensor]: For example "layers.0.ln1.weight".
 
     Raises:
-        ValueError: If there is no encoder.
+        UserError: If there is no encoder.
 
     Example:
         >>> import torch
@@ -58,7 +59,7 @@ def encoder_weights(checkpoint: Any,
         for key, value in state.items() if key.startswith(prefix)
     }
     if not encoder:
-        raise ValueError(
+        raise UserError(
             f'{name} has no encoder: none of its {len(state)} keys '
             f'({listing(list(state))}) belongs to a ViT; give a pre-training '
             'checkpoint of ours or of mmpretrain, or an official one of MAE, '
@@ -68,7 +69,7 @@ def encoder_weights(checkpoint: Any,
 
 def load_encoder(backbone: nn.Module,
                  path: str,
-                 begins_anew: Tuple[str, ...] = ()) -> LoadReport:
+                 begins_anew: tuple[str, ...] = ()) -> LoadReport:
     """Load a pre-trained encoder into a backbone, whole or not at all.
 
     Position embeddings are resized to the backbone's images.
@@ -86,7 +87,7 @@ def load_encoder(backbone: nn.Module,
         begin anew.
 
     Raises:
-        ValueError: If the file has no encoder, a key of the backbone is not
+        UserError: If the file has no encoder, a key of the backbone is not
             in the file, a key of the encoder has no place in the backbone
             (class token, final norm and mask token aside), or shapes differ.
 
@@ -115,13 +116,13 @@ def load_encoder(backbone: nn.Module,
     ]
     lacking = [key for key in report.missing if key not in added]
     if lacking:
-        raise ValueError(
+        raise UserError(
             f'{path} lacks {len(lacking)} of the {len(own) - len(added)} '
             f'weights that {type(backbone).__name__} takes from it: '
             f'{listing(lacking)}; give the checkpoint of a whole encoder, or '
             'build the backbone with the architecture it was trained with.')
     if report.unexpected:
-        raise ValueError(
+        raise UserError(
             f'{path} has {len(report.unexpected)} weights that '
             f'{type(backbone).__name__} has no place for: '
             f'{listing(report.unexpected)}; build the backbone with the '
@@ -136,7 +137,7 @@ class FromEncoder:
     Goes before mmpretrain's class in the list of bases. ``begins_anew``
     names what the class adds to an encoder.
     """
-    begins_anew: Tuple[str, ...] = ()
+    begins_anew: tuple[str, ...] = ()
     init_cfg: Any
     is_init: bool
 
@@ -144,7 +145,7 @@ class FromEncoder:
         """Start from a checkpoint, whole, or from random weights.
 
         Raises:
-            ValueError: See :func:`load_encoder`; also if the name of the
+            UserError: See :func:`load_encoder`; also if the name of the
                 checkpoint is empty, or options other than "checkpoint" are
                 given.
         """
@@ -154,14 +155,14 @@ class FromEncoder:
             return
         path = str(cfg.get('checkpoint') or '')
         if not path:
-            raise ValueError(
+            raise UserError(
                 'the backbone has no checkpoint to start from; give it with '
                 '--cfg-options model.backbone.init_cfg.checkpoint=FILE or '
                 'the environment variable CHECKPOINT, or set '
                 'model.backbone.init_cfg=None to train from random weights.')
-        unknown: List[str] = sorted(set(cfg) - {'type', 'checkpoint'})
+        unknown: list[str] = sorted(set(cfg) - {'type', 'checkpoint'})
         if unknown:
-            raise ValueError(
+            raise UserError(
                 f'init_cfg has {", ".join(unknown)}, which has no effect '
                 'here: prefixes and formats are recognised; remove it.')
         # What begins anew needs its random start first.

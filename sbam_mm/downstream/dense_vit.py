@@ -1,11 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Pre-trained ViTs as backbones of semantic segmentation."""
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 from mmpretrain.models import BEiTViT, VisionTransformer
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import PackedLayout, beit_layer_cfgs, relative_block
 from sbam_mm.models.backbones.hides_patches import WIDTHS, check_tiles
 from sbam_mm.models.backbones.vit_attention import input_tokens
@@ -13,7 +14,7 @@ from sbam_mm.registry import MODELS
 
 from .checkpoints import FromEncoder
 
-InitCfg = Optional[Union[dict, List[dict]]]
+InitCfg = dict | list[dict] | None
 
 
 @MODELS.register_module()
@@ -36,7 +37,7 @@ class DenseViT(FromEncoder, VisionTransformer):
         **kwargs: Other options of mmpretrain's ``VisionTransformer``.
 
     Raises:
-        ValueError: If patches do not tile ``img_size``, or the checkpoint
+        UserError: If patches do not tile ``img_size``, or the checkpoint
             does not fit.
 
     Example:
@@ -48,8 +49,8 @@ class DenseViT(FromEncoder, VisionTransformer):
     arch_zoo = {**VisionTransformer.arch_zoo, **WIDTHS}
 
     def __init__(self,
-                 arch: Union[str, dict] = 'base',
-                 img_size: Union[int, Tuple[int, int]] = 512,
+                 arch: str | dict = 'base',
+                 img_size: int | tuple[int, int] = 512,
                  patch_size: int = 16,
                  out_indices: Sequence[int] = (3, 5, 7, 11),
                  init_cfg: InitCfg = None,
@@ -92,7 +93,7 @@ class RelativeViT(FromEncoder, BEiTViT):
         **kwargs: Other options of mmpretrain's ``BEiTViT``.
 
     Raises:
-        ValueError: If patches do not tile ``img_size``, images of another
+        UserError: If patches do not tile ``img_size``, images of another
             size come, or the checkpoint does not fit.
 
     Example:
@@ -106,8 +107,8 @@ class RelativeViT(FromEncoder, BEiTViT):
                    r'\.gamma_[12]$')
 
     def __init__(self,
-                 arch: Union[str, dict] = 'base',
-                 img_size: Union[int, Tuple[int, int]] = 512,
+                 arch: str | dict = 'base',
+                 img_size: int | tuple[int, int] = 512,
                  patch_size: int = 16,
                  out_indices: Sequence[int] = (3, 5, 7, 11),
                  layer_scale_init_value: float = 1.,
@@ -140,7 +141,7 @@ class RelativeViT(FromEncoder, BEiTViT):
         for layer in self.layers:
             nn.init.zeros_(layer.attn.relative_position_bias_table)
 
-    def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Maps of features.
 
         Args:
@@ -165,7 +166,7 @@ class RelativeViT(FromEncoder, BEiTViT):
         """Stop if the tables of relative positions are of another size."""
         size = tuple(images.shape[-2:])
         if size != tuple(self.img_size):
-            raise ValueError(
+            raise UserError(
                 f'images of {size[0]} x {size[1]} pixels came to a backbone '
                 f'whose tables of relative positions are made for '
                 f'{self.img_size[0]} x {self.img_size[1]}; crop or pad to '

@@ -1,12 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """ViTDet's simple feature pyramid."""
-from typing import List, Optional, Tuple, Union
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmpretrain.models.utils import LayerNorm2d
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 EPS = 1e-6
@@ -30,7 +30,7 @@ class SimpleFPN(BaseModule):
         init_cfg (dict, optional): Defaults to None.
 
     Raises:
-        ValueError: If ``num_outs`` is neither 4 nor 5.
+        UserError: If ``num_outs`` is neither 4 nor 5.
 
     Example:
         >>> import torch
@@ -43,15 +43,15 @@ class SimpleFPN(BaseModule):
                  in_channels: int,
                  out_channels: int = 256,
                  num_outs: int = 5,
-                 init_cfg: Optional[Union[dict, List[dict]]] = None):
+                 init_cfg: dict | list[dict] | None = None):
         super().__init__(init_cfg)
         if num_outs not in (4, 5):
-            raise ValueError(
+            raise UserError(
                 f'the pyramid has 4 levels, or 5 with a pooled one, got '
                 f'num_outs={num_outs}.')
         self.num_outs = num_outs
         half, quarter = in_channels // 2, in_channels // 4
-        scales: Tuple[List[nn.Module], ...] = (
+        scales: tuple[list[nn.Module], ...] = (
             [
                 nn.ConvTranspose2d(in_channels, half, 2, stride=2),
                 LayerNorm2d(half, eps=EPS),
@@ -73,7 +73,7 @@ class SimpleFPN(BaseModule):
             for scale, channels in zip(scales, (
                 quarter, half, in_channels, in_channels)))
 
-    def forward(self, maps: Tuple[Tensor, ...]) -> Tuple[Tensor, ...]:
+    def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The levels of the pyramid, the finest first.
 
         Args:

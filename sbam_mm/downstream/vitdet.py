@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """ViTDet's backbone, with mmpretrain's key names."""
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +10,7 @@ from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     attention_dropout,
     decomposed_attention,
@@ -22,7 +24,7 @@ from .checkpoints import FromEncoder
 
 
 def placed_attention(attn: nn.Module, x: Tensor,
-                     grid: Tuple[int, int]) -> Tensor:
+                     grid: tuple[int, int]) -> Tensor:
     """Run an mmpretrain ``MultiheadAttention`` with relative positions.
 
     Args:
@@ -85,7 +87,7 @@ class ViTDet(FromEncoder, VisionTransformer):
         **kwargs: Other options of mmpretrain's ``VisionTransformer``.
 
     Raises:
-        ValueError: If patches do not tile an image, a global block does not
+        UserError: If patches do not tile an image, a global block does not
             exist, a class token meets windows, or the checkpoint does not
             fit.
 
@@ -99,20 +101,20 @@ class ViTDet(FromEncoder, VisionTransformer):
     begins_anew = (r'\.attn\.rel_pos_[hw]$', )
 
     def __init__(self,
-                 arch: Union[str, dict] = 'base',
-                 img_size: Union[int, Tuple[int, int]] = 224,
+                 arch: str | dict = 'base',
+                 img_size: int | tuple[int, int] = 224,
                  patch_size: int = 16,
                  window_size: int = 14,
-                 global_blocks: Optional[Sequence[int]] = None,
+                 global_blocks: Sequence[int] | None = None,
                  rel_pos_size: int = 64,
                  drop_path_rate: float = 0.,
                  with_cls_token: bool = False,
                  with_cp: bool = False,
-                 init_cfg: Optional[Union[dict, List[dict]]] = None,
+                 init_cfg: dict | list[dict] | None = None,
                  **kwargs: Any):
         check_tiles(img_size, patch_size)
         if with_cls_token and window_size:
-            raise ValueError(
+            raise UserError(
                 'a class token belongs to no window; set '
                 'with_cls_token=False, or window_size=0.')
         super().__init__(
@@ -129,7 +131,7 @@ class ViTDet(FromEncoder, VisionTransformer):
         if global_blocks is None:
             global_blocks = [depth * part // 4 - 1 for part in range(1, 5)]
         if not set(global_blocks) <= set(range(depth)):
-            raise ValueError(
+            raise UserError(
                 f'global_blocks={list(global_blocks)} names blocks that do '
                 f'not exist; the backbone has 0 to {depth - 1}.')
         self.patch_size = patch_size
@@ -147,7 +149,7 @@ class ViTDet(FromEncoder, VisionTransformer):
                         name,
                         nn.Parameter(torch.zeros(rows, layer.attn.head_dims)))
 
-    def forward(self, images: Tensor) -> Tuple[Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor]:
         """The map of the last block.
 
         Args:
@@ -157,7 +159,7 @@ class ViTDet(FromEncoder, VisionTransformer):
             tuple[Tensor]: One of (B, D, H / patch, W / patch).
 
         Raises:
-            ValueError: If patches do not tile the images.
+            UserError: If patches do not tile the images.
         """
         check_tiles((images.shape[-2], images.shape[-1]), self.patch_size)
         x, grid = self.patch_embed(images)
@@ -176,7 +178,7 @@ class ViTDet(FromEncoder, VisionTransformer):
         return (cells.transpose(1, 2).unflatten(2, grid).contiguous(), )
 
     @staticmethod
-    def block(layer: nn.Module, x: Tensor, grid: Tuple[int, int],
+    def block(layer: nn.Module, x: Tensor, grid: tuple[int, int],
               window: int) -> Tensor:
         """One transformer block on (B, E + H * W, D), within windows or not.
 

@@ -2,7 +2,8 @@
 """What is wrong with a training config, said before anything is built."""
 import logging
 import multiprocessing
-from typing import Any, Iterator, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import (
@@ -16,11 +17,12 @@ from mmengine.registry import (
 from mmengine.runner import Runner
 from torch.nn.utils import clip_grad_norm_
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 from sbam_mm.sentences import options_of, unknown_name, unknown_option
 
 # Where a config names something that mmengine reports badly.
-NAMED: Tuple[Tuple[str, Registry], ...] = (
+NAMED: tuple[tuple[str, Registry], ...] = (
     ('optim_wrapper', OPTIM_WRAPPERS),
     ('optim_wrapper.optimizer', OPTIMIZERS),
     ('train_dataloader.collate_fn', FUNCTIONS),
@@ -42,7 +44,7 @@ def check_training(cfg: Config) -> None:
         cfg (Config): Of a training, of any OpenMMLab project.
 
     Raises:
-        ValueError: One sentence with the option and what it should be.
+        UserError: One sentence with the option and what it should be.
 
     Example::
 
@@ -52,36 +54,36 @@ def check_training(cfg: Config) -> None:
     for name in ('model', 'train_dataloader', 'optim_wrapper', 'train_cfg'):
         part = options.get(name)
         if part is not None and not isinstance(part, dict):
-            raise ValueError(f'{name} is {part!r} in the config; it is a '
-                             'dict of options.')
+            raise UserError(f'{name} is {part!r} in the config; it is a '
+                            'dict of options.')
     for path, low in COUNTS.items():
         value = _at(options, path)
         if value is not None and (isinstance(value, bool)
                                   or not isinstance(value, int)
                                   or value < low):
-            raise ValueError(f'{path} is a whole number from {low}, got '
-                             f'{value!r}.')
+            raise UserError(f'{path} is a whole number from {low}, got '
+                            f'{value!r}.')
     unknown = [key for key in cfg.get('randomness') or {}
                if key not in options_of(Runner.set_randomness)]
     if unknown:
-        raise ValueError(unknown_option(
+        raise UserError(unknown_option(
             'randomness', unknown[0], Runner.set_randomness))
     level = cfg.get('log_level', 'INFO')
     if str(logging.getLevelName(level)).startswith('Level '):  # unknown
-        raise ValueError(f'log_level is one of INFO, WARNING and the like, '
-                         f'got {level!r}.')
+        raise UserError(f'log_level is one of INFO, WARNING and the like, '
+                        f'got {level!r}.')
     if {'type', 'by_epoch'} <= (options.get('train_cfg') or {}).keys():
-        raise ValueError('train_cfg has both type and by_epoch, which say the '
-                         'same; leave one of them out.')
+        raise UserError('train_cfg has both type and by_epoch, which say the '
+                        'same; leave one of them out.')
     for key in _at(options, 'optim_wrapper.clip_grad') or {}:
         if key not in ('type', *options_of(clip_grad_norm_)):
-            raise ValueError(unknown_option(
+            raise UserError(unknown_option(
                 'optim_wrapper.clip_grad', key, clip_grad_norm_))
     methods = multiprocessing.get_all_start_methods()
     start = _at(options, 'env_cfg.mp_cfg.mp_start_method')
     if start not in (None, *methods):
-        raise ValueError('env_cfg.mp_cfg.mp_start_method is one of '
-                         f'{", ".join(methods)}, got {start!r}.')
+        raise UserError('env_cfg.mp_cfg.mp_start_method is one of '
+                        f'{", ".join(methods)}, got {start!r}.')
     with DefaultScope.overwrite_default_scope(
             cfg.get('default_scope', 'mmengine')):
         for path, registry in NAMED:
@@ -89,7 +91,7 @@ def check_training(cfg: Config) -> None:
             if isinstance(wanted, str):
                 with registry.switch_scope_and_registry(None) as found:
                     if found.get(wanted) is None:
-                        raise ValueError(unknown_name(wanted, found))
+                        raise UserError(unknown_name(wanted, found))
         for number, one in enumerate(_schedulers(options)):
             with PARAM_SCHEDULERS.switch_scope_and_registry(None) as found:
                 check_scheduler(one, f'param_scheduler.{number}', found)
@@ -113,20 +115,20 @@ def check_scheduler(options: dict, place: str, registry: Registry) -> None:
         registry (Registry): That knows the schedules.
 
     Raises:
-        ValueError: One sentence.
+        UserError: One sentence.
     """
     made = registry.get(options['type'])
     if made is None:
-        raise ValueError(unknown_name(options['type'], registry))
+        raise UserError(unknown_name(options['type'], registry))
     known = [*options_of(made), 'type', '_scope_', 'convert_to_iter_based',
              'epoch_length']
     for option in options:
         if option not in known:
-            raise ValueError(unknown_option(options['type'], option, made))
+            raise UserError(unknown_option(options['type'], option, made))
     begin, end = options.get('begin', 0), options.get('end')
     if end is not None and not 0 <= begin < end:
-        raise ValueError(f'{place} lasts from {begin} to {end}; let it end '
-                         'after it begins.')
+        raise UserError(f'{place} lasts from {begin} to {end}; let it end '
+                        'after it begins.')
 
 
 def check_options(model: Any) -> None:
@@ -136,7 +138,7 @@ def check_options(model: Any) -> None:
         model (dict): Of a config.
 
     Raises:
-        ValueError: With the nearest option that there is.
+        UserError: With the nearest option that there is.
     """
     for part in _parts(model):
         scope, _, name = str(part['type']).rpartition('.')
@@ -144,7 +146,7 @@ def check_options(model: Any) -> None:
         known = list(options_of(made)) if made else []
         for option in part:
             if known and option not in (*known, 'type', '_scope_'):
-                raise ValueError(unknown_option(name, option, made))
+                raise UserError(unknown_option(name, option, made))
 
 
 def _parts(value: Any) -> Iterator[dict]:

@@ -1,8 +1,8 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Folders and annotation files of segmentation and detection, looked for."""
 import os.path as osp
+from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Iterator
 
 from mmengine.config import Config
 

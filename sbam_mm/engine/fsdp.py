@@ -12,6 +12,7 @@ from mmengine.optim import BaseOptimWrapper
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import STRATEGIES
 
 FULL_ON_CPU = dict(
@@ -45,7 +46,7 @@ class FSDPStrategy(Base):
         **kwargs: Of mmengine's ``FSDPStrategy``.
 
     Raises:
-        ValueError: At build time, for an ``auto_wrap_policy`` or for
+        UserError: At build time, for an ``auto_wrap_policy`` or for
             ``clip_grad``, which would see a shard's norm.
 
     Example::
@@ -61,7 +62,7 @@ class FSDPStrategy(Base):
                  **kwargs) -> None:
         model_wrapper = dict(model_wrapper or {})
         if model_wrapper.get('auto_wrap_policy') is not None:
-            raise ValueError(
+            raise UserError(
                 'sbam_mm.FSDPStrategy shards the model as one unit, because '
                 'maskers and packed sequences run single parts of it: leave '
                 'strategy.model_wrapper.auto_wrap_policy out.')
@@ -95,7 +96,7 @@ class FSDPStrategy(Base):
                             ) -> BaseOptimWrapper:
         """See mmengine; stops if gradients are to be clipped."""
         if isinstance(optim_wrapper, dict) and optim_wrapper.get('clip_grad'):
-            raise ValueError(
+            raise UserError(
                 'optim_wrapper.clip_grad would clip each shard by its own '
                 'norm: set optim_wrapper.clip_grad=None to train with '
                 'sbam_mm.FSDPStrategy.')

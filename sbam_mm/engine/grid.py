@@ -13,6 +13,7 @@ from typing import Any
 from mmengine.config import Config
 
 from sbam_mm.config_files import read_config
+from sbam_mm.errors import UserError
 from sbam_mm.files import read_json
 from sbam_mm.registry import MODELS
 from sbam_mm.sentences import sentence_of
@@ -82,7 +83,7 @@ class Grid:
             None leaves each its own. Defaults to "floor".
 
     Raises:
-        ValueError: If anything in it cannot be run, e.g. an unknown masker, a
+        UserError: If anything in it cannot be run, e.g. an unknown masker, a
             ratio that a masker cannot have, or a config without masker.
 
     Example::
@@ -105,28 +106,28 @@ class Grid:
         for name, values in (('masker', self.maskers), ('ratio', self.ratios),
                              ('seed', self.seeds)):
             if not values:
-                raise ValueError(f'the grid has no {name}; give at least one.')
+                raise UserError(f'the grid has no {name}; give at least one.')
             if len(set(values)) < len(values):
-                raise ValueError(f'the grid has a {name} twice: '
-                                 f'{", ".join(map(str, values))}; leave one '
-                                 'out.')
+                raise UserError(f'the grid has a {name} twice: '
+                                f'{", ".join(map(str, values))}; leave one '
+                                'out.')
         for ratio in self.ratios:
             if not 0 < ratio < 1:
-                raise ValueError('a masking ratio is a share in (0, 1), got '
-                                 f'{ratio:g}; MAE uses 0.75.')
+                raise UserError('a masking ratio is a share in (0, 1), got '
+                                f'{ratio:g}; MAE uses 0.75.')
         if any(seed < 0 for seed in self.seeds):
-            raise ValueError('seeds are whole numbers from 0, got '
-                             f'{", ".join(map(str, self.seeds))}.')
+            raise UserError('seeds are whole numbers from 0, got '
+                            f'{", ".join(map(str, self.seeds))}.')
         if self.rounding not in ('floor', 'ceil', None):
-            raise ValueError('the rounding of a grid is "floor", "ceil" or '
-                             f'None (each masker its own), got '
-                             f'{self.rounding!r}.')
+            raise UserError('the rounding of a grid is "floor", "ceil" or '
+                            f'None (each masker its own), got '
+                            f'{self.rounding!r}.')
         with redirect_stdout(StringIO()):  # mmengine tells of DATA_ROOT
             self._base = load_config(self.config, self.data_root,
                                      dict(self.cfg_options))
         if self._base.get('train_dataloader') is None:
-            raise ValueError(f'the config {self.config} has no '
-                             'train_dataloader; use one of a pre-training.')
+            raise UserError(f'the config {self.config} has no '
+                            'train_dataloader; use one of a pre-training.')
         check_training(self._base)
         if self.epochs is not None:
             set_epochs(self._base, self.epochs)
@@ -143,12 +144,12 @@ class Grid:
             MODELS.build(
                 at_ratio(self._configs[masker], ratio, self.rounding))
         except (TypeError, ValueError) as error:
-            raise ValueError(f'{masker} cannot be run at ratio {ratio:g}: '
-                             f'{error}') from error
+            raise UserError(f'{masker} cannot be run at ratio {ratio:g}: '
+                            f'{error}') from error
         try:
             check_buildable(self.run_config(Cell(masker, ratio, 0)))
         except Exception as error:
-            raise ValueError(
+            raise UserError(
                 f'{masker} cannot be run with {self.config}: '
                 f'{sentence_of(error) or error}') from error
 
@@ -168,8 +169,8 @@ class Grid:
             if masker:
                 # Around it, what leaves some views whole.
                 return masker if masker.get('masker') else part
-        raise ValueError(f'the config {self.config} has no model.masker to '
-                         'replace; use one whose masker is a part of it.')
+        raise UserError(f'the config {self.config} has no model.masker to '
+                        'replace; use one whose masker is a part of it.')
 
     def run_config(self, cell: Cell) -> Config:
         """The config of one run, without work_dir.
@@ -226,7 +227,7 @@ def read_grid_file(path: str | Path) -> dict[str, Any]:
         dict: Arguments of :class:`Grid` that the file sets.
 
     Raises:
-        ValueError: If the file is missing or is no grid.
+        UserError: If the file is missing or is no grid.
 
     Example::
 
@@ -239,8 +240,8 @@ def read_grid_file(path: str | Path) -> dict[str, Any]:
              'data_root', 'rounding')
     found = {name: content[name] for name in names if name in content}
     if 'config' not in found:
-        raise ValueError(f'{path} is no grid: it has no config; give a file '
-                         'like configs/grids/pimr_small.py.')
+        raise UserError(f'{path} is no grid: it has no config; give a file '
+                        'like configs/grids/pimr_small.py.')
     found['config'] = str((path.parent / found['config']).resolve())
     return found
 
@@ -257,7 +258,7 @@ def shard(cells: list[Cell], part: int, parts: int) -> list[Cell]:
         list[Cell]: All machines together have each run once.
 
     Raises:
-        ValueError: If ``part`` is not in 1 ... ``parts``.
+        UserError: If ``part`` is not in 1 ... ``parts``.
 
     Example:
         >>> cells = [Cell('sbam', 0.75, seed) for seed in range(3)]
@@ -265,8 +266,8 @@ def shard(cells: list[Cell], part: int, parts: int) -> list[Cell]:
         [0, 2]
     """
     if not 1 <= part <= parts:
-        raise ValueError(f'a shard is i/n with i from 1 to n, got '
-                         f'{part}/{parts}; the first of four is 1/4.')
+        raise UserError(f'a shard is i/n with i from 1 to n, got '
+                        f'{part}/{parts}; the first of four is 1/4.')
     return cells[part - 1::parts]
 
 
@@ -274,7 +275,7 @@ def read_result(path: Path) -> dict[str, Any]:
     """What is known of one run.
 
     Raises:
-        ValueError: If the file is damaged.
+        UserError: If the file is damaged.
     """
     return read_json(
         path,

@@ -7,15 +7,15 @@ saving leaves empty, or naming half a file.
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional, Tuple, Union
 
+from sbam_mm.errors import UserError
 from sbam_mm.safe_loading import HoldsObjects, load_pickled, read_checkpoint
 
 # Without optimizer: mmengine's best one so far.
 NO_RESUME = ('best_', '.')
 
 
-class AllDamaged(ValueError):
+class AllDamaged(UserError):
     """There are checkpoints, and none of them can be read."""
 
 
@@ -27,11 +27,11 @@ class LastCheckpoint:
         path (str, optional): None if the folder has no checkpoint.
         note (str): For the log, if newer files are damaged; else "".
     """
-    path: Optional[str]
+    path: str | None
     note: str = ''
 
 
-def last_checkpoint(folder: Union[str, Path]) -> LastCheckpoint:
+def last_checkpoint(folder: str | Path) -> LastCheckpoint:
     """Look for the newest checkpoint that can be read from start to end.
 
     "Newest" goes by the time in the checkpoint, which copying a folder leaves
@@ -44,8 +44,8 @@ def last_checkpoint(folder: Union[str, Path]) -> LastCheckpoint:
         AllDamaged: If there are checkpoints and none can be read.
         HoldsObjects: If one of them holds objects that could run code.
     """
-    found: List[Tuple[str, int, Path]] = []
-    broken: List[str] = []
+    found: list[tuple[str, int, Path]] = []
+    broken: list[str] = []
     for path in sorted(Path(folder).glob('*.pth')):
         if path.name.startswith(NO_RESUME) or not path.is_file():
             continue
@@ -72,7 +72,7 @@ def last_checkpoint(folder: Union[str, Path]) -> LastCheckpoint:
     return LastCheckpoint(None)
 
 
-def _saved(path: Path) -> Optional[Tuple[str, int]]:
+def _saved(path: Path) -> tuple[str, int] | None:
     """When a checkpoint was made, by the clock and by iterations.
 
     None of a file that is no checkpoint of a run, such as bare weights.

@@ -27,6 +27,7 @@ from mmengine.runner import Runner
 from sbam_mm.arguments import KeyValues, ToolParser, add_trust
 from sbam_mm.config_files import read_config
 from sbam_mm.datasets.tree import printable
+from sbam_mm.errors import UserError
 
 from .last_checkpoint import last_checkpoint
 from .orphans import end_with_launcher
@@ -34,7 +35,7 @@ from .run_lock import RunLock
 from .schedule import whole_steps
 
 
-class LaunchError(ValueError):
+class LaunchError(UserError):
     """A wrong command line; the message is one sentence for the user."""
 
 

@@ -12,12 +12,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
+from sbam_mm.errors import UserError
+
 # Seconds between two signs of life, and without one until a holder on another
 # machine counts as dead.
 BEAT, PATIENCE = 10., 45.
 
 
-class RunIsTaken(ValueError):
+class RunIsTaken(UserError):
     """Another process has the run; the message is a sentence for the user."""
 
 

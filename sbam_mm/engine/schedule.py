@@ -8,6 +8,8 @@ from mmengine._strategy import BaseStrategy
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from sbam_mm.errors import UserError
+
 # Their first value stays behind where they have no second one.
 WARM_UP = ('start_factor', 'factor')
 
@@ -28,7 +30,7 @@ def set_epochs(cfg: Config,
             least; mmengine refuses empty ones. Defaults to None.
 
     Raises:
-        ValueError: If the config does not count in epochs, or ``epochs`` is
+        UserError: If the config does not count in epochs, or ``epochs`` is
             below 1.
 
     Example:
@@ -44,11 +46,11 @@ def set_epochs(cfg: Config,
     """
     before = cfg.get('train_cfg', {}).get('max_epochs')
     if not before:
-        raise ValueError('the config has no train_cfg.max_epochs, so its '
-                         'number of epochs cannot be changed; choose a '
-                         'config that trains by epochs.')
+        raise UserError('the config has no train_cfg.max_epochs, so its '
+                        'number of epochs cannot be changed; choose a '
+                        'config that trains by epochs.')
     if epochs < 1:
-        raise ValueError(f'a training has at least 1 epoch, got {epochs}.')
+        raise UserError(f'a training has at least 1 epoch, got {epochs}.')
 
     def scaled(time: float) -> float:
         moved = time * epochs / before
@@ -115,7 +117,7 @@ def fit_schedule(schedulers: Any, iterations: int) -> tuple[Any, list[str]]:
         tuple: The schedulers, and a sentence for each that was left out.
 
     Raises:
-        ValueError: If there are no iterations.
+        UserError: If there are no iterations.
 
     Example:
         >>> fitted, notes = fit_schedule([
@@ -136,7 +138,7 @@ def fit_schedule(schedulers: Any, iterations: int) -> tuple[Any, list[str]]:
     parts = [copy.deepcopy(part) if isinstance(part, dict) else part
              for part in parts]
     if iterations < 1:
-        raise ValueError(
+        raise UserError(
             'the training set makes no batch, so there is nothing to train '
             'with: it has fewer images than a step of the optimizer; lower '
             'train_dataloader.batch_size or optim_wrapper.'

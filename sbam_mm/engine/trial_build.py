@@ -13,6 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.models.selfsup.base import STORED_MAPS, has_segment_bias
 from sbam_mm.registry import MODELS
 
@@ -27,7 +28,7 @@ def check_buildable(cfg: Config) -> None:
         cfg (Config): Of a pre-training.
 
     Raises:
-        ValueError: If a part cannot be built, or the masker or the encoder
+        UserError: If a part cannot be built, or the masker or the encoder
             wants a map of every image that the pipeline does not make. The
             errors of the parts pass as they are.
 
@@ -66,7 +67,7 @@ def check_maps(model: nn.Module, pipeline: list[dict]) -> None:
         pipeline (list[dict]): Of its training.
 
     Raises:
-        ValueError: With the transform to add.
+        UserError: With the transform to add.
     """
     backbone = getattr(model, 'backbone', None)
     masker = getattr(model, 'masker', None) or getattr(backbone, 'masker',
@@ -78,7 +79,7 @@ def check_maps(model: nn.Module, pipeline: list[dict]) -> None:
     made = set(handed_on(pipeline))
     for name, who in wanted.items():
         if name in STORED_MAPS and name not in made:
-            raise ValueError(
+            raise UserError(
                 f'{who} asks for {name!r}, which the pipeline does not make; '
                 f"add dict(type='sbam_mm.{STORED_MAPS[name]}') before "
                 f"PackInputs and {name!r} to PackInputs' algorithm_keys.")

@@ -8,13 +8,15 @@ by the recall of the annotated patches among the patches it would mask, and
 the best one guides the masks. The paper found block 9, head 11 of MAE's
 ViT-B with 10 and with 50 images (Table 5).
 """
+from collections.abc import Sequence
 from math import sqrt
-from typing import List, NamedTuple, Optional, Sequence, Union
+from typing import NamedTuple
 
 import torch
 from mmpretrain.models import VisionTransformer
 from torch import Tensor
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import join_heads
 from sbam_mm.models.backbones.vit_attention import (
     input_tokens,
@@ -33,11 +35,11 @@ class HeadRecall(NamedTuple):
         error (float): Its standard error; not a number for one image.
     """
     block: int
-    head: Union[int, str]
+    head: int | str
     recall: float
     error: float
 
-    def config_lines(self, source: str = 'teacher') -> List[str]:
+    def config_lines(self, source: str = 'teacher') -> list[str]:
         """What to write into a config to mask by this attention.
 
         Args:
@@ -62,7 +64,7 @@ class HeadRecall(NamedTuple):
 
 def annotated_patches(coverage: Tensor,
                       threshold: float = 0.5,
-                      names: Optional[Sequence[str]] = None) -> Tensor:
+                      names: Sequence[str] | None = None) -> Tensor:
     """The patches that count as annotated.
 
     Args:
@@ -78,25 +80,25 @@ def annotated_patches(coverage: Tensor,
         Tensor: Boolean (B, L).
 
     Raises:
-        ValueError: If an image has no annotated patch, or nothing else.
+        UserError: If an image has no annotated patch, or nothing else.
 
     Example:
         >>> annotated_patches(torch.tensor([[0., .4, .5, 1.]])).tolist()
         [[False, False, True, True]]
     """
     if not 0 < threshold <= 1:
-        raise ValueError('threshold is a share of a patch in (0, 1], got '
-                         f'{threshold:g}; half is 0.5.')
+        raise UserError('threshold is a share of a patch in (0, 1], got '
+                        f'{threshold:g}; half is 0.5.')
     annotated = coverage >= threshold
     for i, count in enumerate(annotated.sum(dim=1).tolist()):
         name = f'image {i}' if names is None else names[i]
         if not count:
-            raise ValueError(
+            raise UserError(
                 f'the annotation of {name} is empty: no patch is covered '
                 f'to {threshold:g} (at most {coverage[i].max():.2g}); draw '
                 'more of the object or lower the threshold.')
         if count == coverage.shape[1]:
-            raise ValueError(
+            raise UserError(
                 f'the annotation of {name} is all of it, which every head '
                 'recalls; leave the image out.')
     return annotated
@@ -104,7 +106,7 @@ def annotated_patches(coverage: Tensor,
 
 def patch_recall(scores: Tensor,
                  annotated: Tensor,
-                 num_masked: Optional[int] = None) -> Tensor:
+                 num_masked: int | None = None) -> Tensor:
     r"""Share of the annotated patches among the k highest scores.
 
     .. math:: m = |\mathrm{top}_k(S) \cap M_h| / |M_h|
@@ -122,7 +124,7 @@ def patch_recall(scores: Tensor,
         Tensor: float32 (..., B) in [0, 1].
 
     Raises:
-        ValueError: If k is not between 1 and L.
+        UserError: If k is not between 1 and L.
 
     Example:
         >>> S = torch.tensor([[.9, .8, .1, .2]])
@@ -132,11 +134,11 @@ def patch_recall(scores: Tensor,
     """
     length = annotated.shape[1]
     wanted = annotated.sum(dim=1)
-    count: Union[int, Tensor] = wanted[:, None]
+    count: int | Tensor = wanted[:, None]
     if num_masked is not None:
         if not 1 <= num_masked <= length:
-            raise ValueError(f'num_masked is a number of the {length} '
-                             f'patches, got {num_masked}.')
+            raise UserError(f'num_masked is a number of the {length} '
+                            f'patches, got {num_masked}.')
         count = num_masked
     order = scores.argsort(dim=-1, descending=True, stable=True)
     found = annotated.expand_as(scores).gather(-1, order)
@@ -167,14 +169,14 @@ def head_scores(vit: VisionTransformer,
     """
     received = patch_attention(vit, input_tokens(vit, inputs), block,
                                queries, False, own_query)
-    heads: List[Union[int, str]] = [*range(received.shape[1]), 'sum']
+    heads: list[int | str] = [*range(received.shape[1]), 'sum']
     return torch.stack([join_heads(received, head) for head in heads])
 
 
 def recall_of_heads(vit: VisionTransformer,
                     inputs: Tensor,
                     annotated: Tensor,
-                    num_masked: Optional[int] = None,
+                    num_masked: int | None = None,
                     own_query: bool = False,
                     queries: str = 'patches') -> Tensor:
     """Recall of every head of every block, image by image.
@@ -202,7 +204,7 @@ def recall_of_heads(vit: VisionTransformer,
     ])
 
 
-def rank_heads(recall: Tensor) -> List[HeadRecall]:
+def rank_heads(recall: Tensor) -> list[HeadRecall]:
     """Heads by mean recall, the best first.
 
     Args:

@@ -4,9 +4,10 @@ import hashlib
 import inspect
 import json
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Sequence, Union
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -15,6 +16,7 @@ from mmpretrain.models import BEiTViT, VisionTransformer
 from torch import Tensor, nn
 
 from sbam_mm.config_files import read_model_config
+from sbam_mm.errors import UserError
 from sbam_mm.models.backbones import MaskedViT
 from sbam_mm.models.checkpoint import (
     LoadReport,
@@ -51,9 +53,9 @@ class EncoderRecipe:
             :class:`sbam_mm.datasets.ImageFolder`, as far as they are not the
             usual ones. Defaults to none.
     """
-    backbone: Dict[str, Any]
-    normalise: Dict[str, Any]
-    decoding: Dict[str, Any] = field(default_factory=dict)
+    backbone: dict[str, Any]
+    normalise: dict[str, Any]
+    decoding: dict[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -66,7 +68,7 @@ class EncoderRecipe:
         sides = self.backbone.get('img_size', 224)
         if 'BEiT' in self.backbone['type'] and sides not in (
                 self.size, [self.size] * 2, (self.size, self.size)):
-            raise ValueError(
+            raise UserError(
                 f'the encoder has relative positions for images of {sides} '
                 'pixels, and evaluation shows it squares; give one that was '
                 'trained with square images.')
@@ -78,7 +80,7 @@ class EncoderRecipe:
             try:
                 backbone = MODELS.build(dict(self.backbone))
             except (AssertionError, TypeError, KeyError) as error:
-                raise ValueError(
+                raise UserError(
                     'the encoder cannot be built from '
                     f'{self.backbone} ({error}); correct --arch, or the '
                     'backbone of the config.') from error
@@ -92,10 +94,10 @@ class EncoderRecipe:
             dict(type='sbam_mm.SelfSupDataPreprocessor', **self.normalise))
 
 
-def recipe_of(config: Union[str, Path, Config, None] = None,
-              arch: Union[str, dict] = 'base',
+def recipe_of(config: str | Path | Config | None = None,
+              arch: str | dict = 'base',
               patch: int = 16,
-              size: Optional[int] = None,
+              size: int | None = None,
               guided: bool = False) -> EncoderRecipe:
     """The encoder of a pre-training config, or one by its measures.
 
@@ -115,26 +117,26 @@ def recipe_of(config: Union[str, Path, Config, None] = None,
             told segments. Defaults to False.
 
     Raises:
-        ValueError: If the config is missing or has no backbone, or no
+        UserError: If the config is missing or has no backbone, or no
             segment bias to guide.
 
     Example:
         >>> recipe_of(arch='tiny', size=96).backbone['type']
         'mmpretrain.VisionTransformer'
     """
-    decoding: Dict[str, Any] = {}
+    decoding: dict[str, Any] = {}
     if config is None:
-        backbone: Dict[str, Any] = dict(
+        backbone: dict[str, Any] = dict(
             type='MaskedViT', arch=arch, img_size=size or 224,
             patch_size=patch)
-        normalise: Dict[str, Any] = dict(IMAGENET)
+        normalise: dict[str, Any] = dict(IMAGENET)
     else:
         cfg = (config if isinstance(config, Config) else
                read_model_config(config))
         model: Any = cfg.get('model') or {}
         if 'type' not in (model.get('backbone') or {}):
-            raise ValueError(f'the config {cfg.filename} has no '
-                             'model.backbone; give a pre-training config.')
+            raise UserError(f'the config {cfg.filename} has no '
+                            'model.backbone; give a pre-training config.')
         backbone = dict(model.backbone)
         if size:
             patch = backbone.get('patch_size', patch)
@@ -146,20 +148,20 @@ def recipe_of(config: Union[str, Path, Config, None] = None,
         decoding = decoding_in(cfg)
         channels = decoding.get('channels', 3)
         if len(normalise['mean']) not in (1, channels):
-            raise ValueError(
+            raise UserError(
                 f'the config {cfg.filename} is of images of {channels} '
                 f'channels and has {len(normalise["mean"])} means; correct '
                 'data_preprocessor.')
     if size and isinstance(patch, int) and size % patch:
-        raise ValueError(f'--size {size} is no multiple of the patch size '
-                         f'{patch}; give {max(1, round(size / patch)) * patch}'
-                         ' or another one.')
+        raise UserError(f'--size {size} is no multiple of the patch size '
+                        f'{patch}; give {max(1, round(size / patch)) * patch}'
+                        ' or another one.')
     if guided:
         return EncoderRecipe(_guided(backbone), normalise, decoding)
     return EncoderRecipe(_plain(backbone), normalise, decoding)
 
 
-def decoding_in(cfg: Config) -> Dict[str, Any]:
+def decoding_in(cfg: Config) -> dict[str, Any]:
     """How the images of a pre-training config are decoded.
 
     Args:
@@ -173,7 +175,7 @@ def decoding_in(cfg: Config) -> Dict[str, Any]:
         >>> decoding_in(Config(dict(model=dict(backbone=dict(in_channels=4)))))
         {'channels': 4}
     """
-    found: Dict[str, Any] = {}
+    found: dict[str, Any] = {}
     backbone = (cfg.get('model') or {}).get('backbone') or {}
     channels = backbone.get('in_channels', 3)
     if channels != 3:
@@ -189,10 +191,10 @@ def decoding_in(cfg: Config) -> Dict[str, Any]:
     return found
 
 
-def _guided(backbone: Dict[str, Any]) -> Dict[str, Any]:
+def _guided(backbone: dict[str, Any]) -> dict[str, Any]:
     name = str(backbone['type']).rsplit('.', 1)[-1]
     if name != 'MaskedViT' or backbone.get('segment_bias') is None:
-        raise ValueError(
+        raise UserError(
             'segments are for an encoder that was trained with them; give '
             'the --config of a first phase, whose model.backbone is a '
             'MaskedViT with segment_bias, or leave --segments out.')
@@ -202,7 +204,7 @@ def _guided(backbone: Dict[str, Any]) -> Dict[str, Any]:
                 final_norm=True)
 
 
-def _plain(backbone: Dict[str, Any]) -> Dict[str, Any]:
+def _plain(backbone: dict[str, Any]) -> dict[str, Any]:
     name = backbone['type'].rsplit('.', 1)[-1]
     kind = PLAIN.get(name)
     if kind is None:
@@ -247,7 +249,7 @@ def load_encoder(backbone: nn.Module,
         LoadReport: Nothing is missing but what is new.
 
     Raises:
-        ValueError: If a parameter has no weights in the file; both lists of
+        UserError: If a parameter has no weights in the file; both lists of
             keys are in the sentence.
     """
     checkpoint = read_checkpoint(path)
@@ -259,7 +261,7 @@ def load_encoder(backbone: nn.Module,
     lacking = [key for key in report.missing
                if not key.startswith(tuple(new) or ('\0', ))]
     if lacking:
-        raise ValueError(
+        raise UserError(
             f'{name} lacks {len(lacking)} of the '
             f'{len(backbone.state_dict())} parameters of the encoder '
             f'({listing(lacking)}) and has others '
@@ -271,7 +273,7 @@ def load_encoder(backbone: nn.Module,
 
 def encoder_state(checkpoint: Any,
                   name: str = 'the checkpoint',
-                  branch: str = 'teacher') -> Dict[str, Tensor]:
+                  branch: str = 'teacher') -> dict[str, Tensor]:
     """Weights of a checkpoint, those of the branch asked for.
 
     Args:
@@ -281,7 +283,7 @@ def encoder_state(checkpoint: Any,
             it is taken. Defaults to "teacher".
 
     Raises:
-        ValueError: If there are no weights, or the branch is unknown.
+        UserError: If there are no weights, or the branch is unknown.
     """
     state = state_dict_of(checkpoint, name, branch)
     if branch == 'teacher' and any(key.startswith(TEACHER) for key in state):
@@ -292,15 +294,15 @@ def encoder_state(checkpoint: Any,
     return state
 
 
-def file_hash(path: Union[str, Path]) -> str:
+def file_hash(path: str | Path) -> str:
     """SHA-256 of a file.
 
     Raises:
-        ValueError: If it does not exist.
+        UserError: If it does not exist.
     """
     if not Path(path).is_file():
-        raise ValueError(f'the checkpoint {path} does not exist; check the '
-                         'path.')
+        raise UserError(f'the checkpoint {path} does not exist; check the '
+                        'path.')
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         while piece := file.read(1 << 20):

@@ -1,9 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Frozen features of a data set, computed once and mapped from disk."""
 import sys
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Generator, Iterator, List, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from sbam_mm.errors import UserError
 from sbam_mm.files import new_array, replacing
 
 from .features import evaluating
@@ -20,7 +22,7 @@ from .pooling import pooled_tokens
 from .processes import from_main, gathered, own_pieces, pieces
 
 # Features (b, R, D) float16 and labels (b,) of a batch.
-Batch = Tuple[np.ndarray, np.ndarray]
+Batch = tuple[np.ndarray, np.ndarray]
 
 
 class FrozenEncoder:
@@ -50,9 +52,9 @@ class FrozenEncoder:
         self.amp = amp
 
     @torch.no_grad()
-    def batches(self, dataset: Dataset, groups: Sequence[List[int]],
+    def batches(self, dataset: Dataset, groups: Sequence[list[int]],
                 blocks: int = 1
-                ) -> Generator[Tuple[Tensor, Tensor], None, None]:
+                ) -> Generator[tuple[Tensor, Tensor], None, None]:
         """Pooled tokens (b, R, D) float32 and labels (b,), batch by batch.
 
         Args:
@@ -79,7 +81,7 @@ class FrozenEncoder:
                     rows = self.pooled(images, batch['data_samples'], blocks)
                 yield rows.float(), labels
 
-    def pooled(self, images: Tensor, samples: List[Any],
+    def pooled(self, images: Tensor, samples: list[Any],
                blocks: int) -> Tensor:
         """What is kept of a batch; see :func:`pooled_tokens`.
 
@@ -123,9 +125,9 @@ class DrawnPerImage(Dataset):
         return self.dataset[index]
 
 
-def cached_features(folder: Union[str, Path], key: str,
+def cached_features(folder: str | Path, key: str,
                     encoder: FrozenEncoder, dataset: Dataset,
-                    blocks: int = 1) -> Tuple[np.ndarray, Tensor]:
+                    blocks: int = 1) -> tuple[np.ndarray, Tensor]:
     """Features from a file, which is made if it is not there.
 
     Several processes share the batches, and rank 0 writes; all have to call
@@ -143,7 +145,7 @@ def cached_features(folder: Union[str, Path], key: str,
         and labels (N,). ImageNet-1K with ViT-B and one block takes 4 GB.
 
     Raises:
-        ValueError: If a feature is not finite in half precision.
+        UserError: If a feature is not finite in half precision.
     """
     features = Path(folder) / f'{key}.npy'
     labels = Path(folder) / f'{key}.labels.npy'
@@ -161,7 +163,7 @@ def cached_features(folder: Union[str, Path], key: str,
 
 
 def _rounds(encoder: FrozenEncoder, dataset: Dataset,
-            blocks: int) -> Iterator[List[Batch]]:
+            blocks: int) -> Iterator[list[Batch]]:
     """Batch by batch, as many at a time as there are processes."""
     rank, world = get_dist_info()
     total: int = len(dataset)  # type: ignore[arg-type]
@@ -169,11 +171,11 @@ def _rounds(encoder: FrozenEncoder, dataset: Dataset,
     groups = [list(own) for own in own_pieces(total, encoder.batch_size)]
     with closing(encoder.batches(dataset, groups, blocks)) as stream:
 
-        def encode() -> List[Batch]:
+        def encode() -> list[Batch]:
             rows, labels = next(stream)
             half = rows.half()
             if not half.isfinite().all():
-                raise ValueError(
+                raise UserError(
                     'the features contain numbers that are not finite in '
                     'half precision, so the model has diverged; evaluate an '
                     'earlier checkpoint.')
@@ -185,7 +187,7 @@ def _rounds(encoder: FrozenEncoder, dataset: Dataset,
 
 
 def _write(features: Path, labels: Path, total: int,
-           rounds: Iterator[List[Batch]], batch_size: int) -> None:
+           rounds: Iterator[list[Batch]], batch_size: int) -> None:
     steps = -(-total // (batch_size * get_dist_info()[1]))
     with replacing(features) as name, replacing(labels) as label_name:
         known = np.empty(total, np.int64)

@@ -12,6 +12,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers.compiled import plain_layers
 
 FEATURES = ('avg', 'cls', 'pixels')
@@ -56,7 +57,7 @@ def extract_features(model: nn.Module,
         on the CPU.
 
     Raises:
-        ValueError: Unknown ``feature``, samples without labels, no data
+        UserError: Unknown ``feature``, samples without labels, no data
             preprocessor, or a backbone that returns something else.
 
     Example::
@@ -64,7 +65,7 @@ def extract_features(model: nn.Module,
         features, labels = extract_features(mae, dataset, 'cls')
     """
     if feature not in FEATURES:
-        raise ValueError(
+        raise UserError(
             f'feature={feature!r} is unknown: choose one of {FEATURES}.')
     if is_model_wrapper(model):
         model = model.module
@@ -72,7 +73,7 @@ def extract_features(model: nn.Module,
     backbone = getattr(model, 'evaluated_encoder', backbone)
     preprocess = data_preprocessor or getattr(model, 'data_preprocessor', None)
     if preprocess is None:
-        raise ValueError(
+        raise UserError(
             f'{type(model).__name__} has no data_preprocessor: pass the '
             "pre-training model's as data_preprocessor, so that images are "
             'normalised alike.')
@@ -140,19 +141,19 @@ def _pool(backbone: nn.Module, images: Tensor, feature: str) -> Tensor:
     if out.ndim == 4 and feature == 'avg':
         return out.mean((2, 3))
     if out.ndim != 3:
-        raise ValueError(
+        raise UserError(
             f'{name} returns {tuple(out.shape)}, from which {feature!r} '
             "features cannot be taken: set backbone.out_type='raw'.")
     extra = getattr(backbone, 'num_extra_tokens', 1)
     if feature == 'cls' and not extra:
-        raise ValueError(
+        raise UserError(
             f"{name} has no class token: use feature='avg'.")
     return out[:, 0] if feature == 'cls' else out[:, extra:].mean(1)
 
 
 def _label(sample) -> int:
     if 'gt_label' not in sample:
-        raise ValueError(
+        raise UserError(
             'The images have no labels: use class folders (train/<class>/), '
             'or with_label=True if images lie beside them.')
     return int(sample.gt_label)

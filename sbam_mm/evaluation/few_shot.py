@@ -7,18 +7,19 @@ version of every library makes the same lists, the list of 1 % is part of that
 of 10 %, and removing a class changes no other.
 """
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from math import floor
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple, Union
 
 from sbam_mm.datasets.tree import path_bytes, path_text
+from sbam_mm.errors import UserError
 from sbam_mm.files import write_atomically
 
 from .image_sets import ImageSet
 
 
-def few_shot_list(images: ImageSet, share: float, seed: int = 0) -> List[str]:
+def few_shot_list(images: ImageSet, share: float, seed: int = 0) -> list[str]:
     """A share of the training images of every class, at least one.
 
     Args:
@@ -32,7 +33,7 @@ def few_shot_list(images: ImageSet, share: float, seed: int = 0) -> List[str]:
         sorted.
 
     Raises:
-        ValueError: If the share is outside (0, 1].
+        UserError: If the share is outside (0, 1].
 
     Example:
         >>> images = ImageSet('toy', '/', ('cat', 'dog'), tuple(
@@ -42,9 +43,9 @@ def few_shot_list(images: ImageSet, share: float, seed: int = 0) -> List[str]:
         ['cat/15.png', 'cat/18.png', 'dog/10.png', 'dog/7.png']
     """
     if not 0 < share <= 1:
-        raise ValueError(f'share={share} is no share of the training images; '
-                         'give a number in (0, 1], such as 0.01.')
-    by_class: Dict[int, List[str]] = {}
+        raise UserError(f'share={share} is no share of the training images; '
+                        'give a number in (0, 1], such as 0.01.')
+    by_class: dict[int, list[str]] = {}
     for path, label in images.train:
         by_class.setdefault(label, []).append(
             path.removeprefix(f'{images.train_folder}/'))
@@ -59,7 +60,7 @@ def few_shot_list(images: ImageSet, share: float, seed: int = 0) -> List[str]:
 
 
 def write_few_shot_list(images: ImageSet, share: float, seed: int,
-                        folder: Union[str, Path]) -> Path:
+                        folder: str | Path) -> Path:
     """Write :func:`few_shot_list` to a text file, one path a line.
 
     Args:
@@ -79,7 +80,7 @@ def write_few_shot_list(images: ImageSet, share: float, seed: int,
     return file
 
 
-def read_few_shot_list(path: Union[str, Path]) -> List[str]:
+def read_few_shot_list(path: str | Path) -> list[str]:
     """Paths from a text file, one a line.
 
     Args:
@@ -90,7 +91,7 @@ def read_few_shot_list(path: Union[str, Path]) -> List[str]:
         list[str]: For :func:`few_of`.
 
     Raises:
-        ValueError: If there is no such file.
+        UserError: If there is no such file.
 
     Example:
         >>> import tempfile
@@ -100,8 +101,8 @@ def read_few_shot_list(path: Union[str, Path]) -> List[str]:
         ['cat/1.png']
     """
     if not Path(path).is_file():
-        raise ValueError(f'the few-shot list {path} does not exist; correct '
-                         'fewshot.lists.')
+        raise UserError(f'the few-shot list {path} does not exist; correct '
+                        'fewshot.lists.')
     lines = path_text(Path(path).read_bytes()).split('\n')
     return [line.strip() for line in lines if line.strip()]
 
@@ -116,9 +117,9 @@ def few_of(images: ImageSet, paths: Sequence[str]) -> ImageSet:
             ImageNet have them, are enough where they are unique.
 
     Raises:
-        ValueError: If a listed image is missing, or a class has none.
+        UserError: If a listed image is missing, or a class has none.
     """
-    known: Dict[str, Tuple[str, int]] = {}
+    known: dict[str, tuple[str, int]] = {}
     twice = set()
     for sample in images.train:
         inner = sample[0].removeprefix(f'{images.train_folder}/')
@@ -128,19 +129,19 @@ def few_of(images: ImageSet, paths: Sequence[str]) -> ImageSet:
             twice.add(name)
     unclear = sorted(twice.intersection(paths))
     if unclear:
-        raise ValueError(
+        raise UserError(
             f'{len(unclear)} of the {len(paths)} listed names, e.g. '
             f'{unclear[0]!r}, are those of several training images; list '
             'them with their folders, <class>/<file>.')
     missing = [path for path in paths if path not in known]
     if missing:
-        raise ValueError(
+        raise UserError(
             f'{len(missing)} of the {len(paths)} listed images are not among '
             f'the training images of {images.root}, e.g. {missing[0]!r}; give '
             'the list of this data set.')
     train = tuple(sorted({known[path] for path in paths}))
     if len({label for _, label in train}) < len(images.classes):
-        raise ValueError(
+        raise UserError(
             f'the list of {len(paths)} images leaves classes without any; '
             'list at least one of each.')
     return replace(images, train=train)

@@ -1,8 +1,9 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Fine-tuning through mmpretrain's classifier and mmengine's runner."""
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import get_world_size
@@ -12,6 +13,7 @@ from mmengine.runner import Runner
 from sbam_mm.config_files import read_config, read_model_config
 from sbam_mm.datasets.transforms.any_channels import is_colour_transform
 from sbam_mm.engine.launch import prepare_launch, protect_run
+from sbam_mm.errors import UserError
 from sbam_mm.models.checkpoint import read_checkpoint
 from sbam_mm.models.stored_config import stored_options, stored_value
 
@@ -39,7 +41,7 @@ LARGE = 96
 
 
 def recipe_for(embed_dims: int, size: int,
-               method: Optional[str] = None) -> str:
+               method: str | None = None) -> str:
     """The fine-tuning config that an encoder was published with.
 
     Args:
@@ -53,7 +55,7 @@ def recipe_for(embed_dims: int, size: int,
         str: Path below ``configs``.
 
     Raises:
-        ValueError: If there is none for the method and the width, or the
+        UserError: If there is none for the method and the width, or the
             method is not known.
 
     Example:
@@ -78,12 +80,12 @@ def recipe_for(embed_dims: int, size: int,
     else:
         reason = (f'no fine-tuning recipe of {method} is known for an encoder '
                   f'{embed_dims} wide')
-    raise ValueError(
+    raise UserError(
         f'{reason}; choose one with --set finetune.config=FILE{named}.')
 
 
-def trained_by(checkpoint: Union[str, Path],
-               config: Union[str, Path, None] = None) -> Optional[str]:
+def trained_by(checkpoint: str | Path,
+               config: str | Path | None = None) -> str | None:
     """The method that a checkpoint was pre-trained with.
 
     Args:
@@ -105,15 +107,15 @@ def trained_by(checkpoint: Union[str, Path],
 def finetune_config(recipe: EncoderRecipe,
                     images: ImageSet,
                     checkpoint: str,
-                    work_dir: Union[str, Path],
-                    config: Union[str, Path],
+                    work_dir: str | Path,
+                    config: str | Path,
                     embed_dims: int,
                     branch: str = 'teacher',
-                    epochs: Optional[int] = None,
-                    batch_size: Optional[int] = None,
-                    num_workers: Optional[int] = None,
+                    epochs: int | None = None,
+                    batch_size: int | None = None,
+                    num_workers: int | None = None,
                     seed: int = 0,
-                    options: Optional[Mapping[str, Any]] = None,
+                    options: Mapping[str, Any] | None = None,
                     launcher: str = 'none') -> Config:
     """A fine-tuning config for one encoder and one image set.
 
@@ -145,15 +147,15 @@ def finetune_config(recipe: EncoderRecipe,
         Config: For ``Runner.from_cfg``.
 
     Raises:
-        ValueError: If the file is missing or no fine-tuning config.
+        UserError: If the file is missing or no fine-tuning config.
     """
     cfg = read_config(config, 'fine-tuning config')
     hooks = [hook for hook in cfg.get('custom_hooks', [])
              if 'LoadEncoderHook' in hook['type']]
     if not hooks or cfg.get('model', {}).get('type') != 'ImageClassifier':
-        raise ValueError(f'{config} fine-tunes no encoder; give a config with '
-                         'an ImageClassifier and a LoadEncoderHook, as in '
-                         'configs/finetune/.')
+        raise UserError(f'{config} fine-tunes no encoder; give a config with '
+                        'an ImageClassifier and a LoadEncoderHook, as in '
+                        'configs/finetune/.')
     hooks[0].update(checkpoint=str(checkpoint), branch=branch)
     classes = len(images.classes)
     told = cfg.model.backbone
@@ -234,7 +236,7 @@ def _stretch(cfg: Config, epochs: int, steps: int) -> None:
     cfg.train_cfg.max_epochs = epochs
 
 
-def finetune(cfg: Config) -> List[Dict[str, float]]:
+def finetune(cfg: Config) -> list[dict[str, float]]:
     """Run, or go on with, a fine-tuning; in all processes, if several.
 
     Args:
@@ -245,7 +247,7 @@ def finetune(cfg: Config) -> List[Dict[str, float]]:
         on the test images in per cent.
 
     Raises:
-        ValueError: If the checkpoint does not fit the encoder.
+        UserError: If the checkpoint does not fit the encoder.
     """
     runner = Runner.from_cfg(cfg)
     MMLogger.get_current_instance().setLevel(logging.INFO)
@@ -253,10 +255,10 @@ def finetune(cfg: Config) -> List[Dict[str, float]]:
     return from_main(lambda: _curve(cfg.work_dir))
 
 
-def _curve(work_dir: str) -> List[Dict[str, float]]:
+def _curve(work_dir: str) -> list[dict[str, float]]:
     from sbam_mm.visualization.curves import read_scalars
-    curve: List[Dict[str, float]] = []
-    losses: List[float] = []
+    curve: list[dict[str, float]] = []
+    losses: list[float] = []
     for record in read_scalars(work_dir):
         if 'loss' in record:
             losses.append(record['loss'])

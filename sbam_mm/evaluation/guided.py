@@ -4,8 +4,9 @@
 Taguchi et al., *SAM Helps SSL*, BMVC 2024, Table 2: the first phase with
 mask-guided attention bias.
 """
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple, Union
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -16,6 +17,7 @@ from sbam_mm.datasets.segment_maps import SegmentMaps
 from sbam_mm.datasets.stored_maps import DatasetMark
 from sbam_mm.datasets.transforms.follow import MapLoader
 from sbam_mm.datasets.transforms.load_segments import LoadSegments
+from sbam_mm.errors import UserError
 from sbam_mm.models.backbones.vit_attention import input_tokens, run_whole
 from sbam_mm.models.stored_maps import stored_map
 
@@ -42,19 +44,19 @@ class StoredSegments:
             :class:`~sbam_mm.datasets.LoadSegments`.
 
     Raises:
-        ValueError: If a file is of other images, or an image of the set is
+        UserError: If a file is of other images, or an image of the set is
             in none of them.
     """
 
     def __init__(self, files: Sequence[str], images: ImageSet, grid: int,
-                 options: Dict[str, Any]):
+                 options: dict[str, Any]):
         if images.source is not None:
-            raise ValueError(
+            raise UserError(
                 f'segments belong to files of images, but {images.root} is '
                 f'{images.source} as torchvision keeps it; write its images '
                 'into class folders.')
         self.loaders = [LoadSegments(name, grid, **options) for name in files]
-        rows: Dict[str, Tuple[int, int]] = {}
+        rows: dict[str, tuple[int, int]] = {}
         marks = []
         for number, name in enumerate(files):
             maps = SegmentMaps(name)
@@ -62,20 +64,20 @@ class StoredSegments:
             for row, path in enumerate(_images_of(maps, name, images)):
                 rows[path] = (number, row)
         self.mark = ','.join(marks)
-        self.rows: Dict[str, List[Tuple[int, int]]] = {}
+        self.rows: dict[str, list[tuple[int, int]]] = {}
         for half in ('train', 'test'):
             paths = [str(Path(images.root) / path)
                      for path, _ in getattr(images, half)]
             lacking = [path for path in paths if path not in rows]
             if lacking:
-                raise ValueError(
+                raise UserError(
                     f'{len(lacking)} of the {len(paths)} {half} images have '
                     f'no segments in {", ".join(files)}, e.g. {lacking[0]}; '
                     'make maps of them with tools/generate_segments.py and '
                     'give all files to --segments.')
             self.rows[half] = [rows[path] for path in paths]
 
-    def follow(self, half: str, pipeline: List[dict]) -> List[Any]:
+    def follow(self, half: str, pipeline: list[dict]) -> list[Any]:
         """A pipeline after which a sample has its ``segment_map``.
 
         Args:
@@ -90,7 +92,7 @@ class StoredSegments:
                 dict(pack, algorithm_keys=['segment_map'])]
 
 
-def _images_of(maps: SegmentMaps, name: str, images: ImageSet) -> List[str]:
+def _images_of(maps: SegmentMaps, name: str, images: ImageSet) -> list[str]:
     """Paths of the images a file was made of, in the order of its rows."""
     folders = [Path(images.root)]
     folders += sorted({folders[0] / path.split('/')[0]
@@ -104,7 +106,7 @@ def _images_of(maps: SegmentMaps, name: str, images: ImageSet) -> List[str]:
             if mark.fingerprint == maps.info.mark.fingerprint:
                 return [str(dataset.get_data_info(row)['img_path'])
                         for row in range(len(dataset))]
-    raise ValueError(
+    raise UserError(
         f'{name} holds the segments of {len(maps.maps)} images that are not '
         f'those of {" or ".join(map(str, folders))}; make maps of these '
         'folders with tools/generate_segments.py.')
@@ -119,7 +121,7 @@ class SegmentsOfSamples(MapLoader):
     """
 
     def __init__(self, loaders: Sequence[LoadSegments],
-                 rows: Sequence[Tuple[int, int]]):
+                 rows: Sequence[tuple[int, int]]):
         self.loaders = list(loaders)
         self.rows = torch.tensor(rows)
 
@@ -135,7 +137,7 @@ class SegmentsOfSamples(MapLoader):
 class GuidedEncoder(FrozenEncoder):
     """A frozen encoder with segment bias, told the segments of its images."""
 
-    def pooled(self, images: Tensor, samples: List[Any],
+    def pooled(self, images: Tensor, samples: list[Any],
                blocks: int) -> Tensor:
         vit: Any = self.backbone
         segments: Any = stored_map(
@@ -163,9 +165,9 @@ def guided_tokens(vit: nn.Module, images: Tensor, segments: Tensor,
     x = input_tokens(encoder, images)
     depth, done = len(encoder.layers), 0
     if blocks > depth:
-        raise ValueError(f'the encoder has {depth} blocks, from which '
-                         f'{blocks} class tokens cannot be taken; use the '
-                         'last one: pooling "cls" or "avg".')
+        raise UserError(f'the encoder has {depth} blocks, from which '
+                        f'{blocks} class tokens cannot be taken; use the '
+                        'last one: pooling "cls" or "avg".')
     rows = []
     for end in range(depth - blocks + 1, depth + 1):
         x = run_whole(encoder, x, end, done, attend)
@@ -174,7 +176,7 @@ def guided_tokens(vit: nn.Module, images: Tensor, segments: Tensor,
     return torch.stack([*rows, encoder.ln1(x)[:, 1:].mean(1)], 1)
 
 
-def segment_options(config: Union[Config, dict]) -> Dict[str, Any]:
+def segment_options(config: Config | dict) -> dict[str, Any]:
     """How the training of a config brought segments to its patches.
 
     Args:
@@ -183,7 +185,7 @@ def segment_options(config: Union[Config, dict]) -> Dict[str, Any]:
     Returns:
         dict: ``mode`` and ``max_masks``, where it says them.
     """
-    found: List[dict] = []
+    found: list[dict] = []
 
     def look(part: Any) -> None:
         if isinstance(part, dict):

@@ -6,9 +6,10 @@ it is distributed, and CIFAR-10, CIFAR-100 and STL-10 as torchvision keeps
 them.
 """
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 from sbam_mm.datasets.class_lists import CLASS_LISTS
 from sbam_mm.datasets.torchvision_images import (
@@ -23,10 +24,11 @@ from sbam_mm.datasets.tree import (
     image_files,
     path_bytes,
 )
+from sbam_mm.errors import UserError
 from sbam_mm.files import write_atomically
 
 # A path below the root, and a label.
-Samples = Tuple[Tuple[str, int], ...]
+Samples = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,10 @@ class ImageSet:
     """
     name: str
     root: str
-    classes: Tuple[str, ...]
+    classes: tuple[str, ...]
     train: Samples
     test: Samples
-    source: Optional[str] = None
+    source: str | None = None
     train_folder: str = 'train'
 
     @property
@@ -60,8 +62,8 @@ class ImageSet:
             digest.update(path_bytes(f'{path} {label}\n'))
         return digest.hexdigest()
 
-    def dataset(self, half: str, pipeline: List[dict],
-                folder: Union[str, Path], **decoding: Any) -> dict:
+    def dataset(self, half: str, pipeline: list[dict],
+                folder: str | Path, **decoding: Any) -> dict:
         """The config of a data set; the list of its images is written.
 
         Args:
@@ -96,11 +98,11 @@ class ImageSet:
             classes (Sequence[str]): E.g. the hundred of ImageNet-100.
 
         Raises:
-            ValueError: Of a class that there is not.
+            UserError: Of a class that there is not.
         """
         unknown = [name for name in classes if name not in self.classes]
         if unknown:
-            raise ValueError(
+            raise UserError(
                 f'{len(unknown)} of the {len(classes)} classes asked for are '
                 f'not in {self.root}, e.g. {unknown[0]!r}; correct the list, '
                 'or give the whole data set.')
@@ -119,8 +121,8 @@ class ImageSet:
             test=keep(self.test))
 
 
-def read_image_set(root: Union[str, Path],
-                   classes: Union[str, Path, None] = None,
+def read_image_set(root: str | Path,
+                   classes: str | Path | None = None,
                    endings: Sequence[str] = ENDINGS) -> ImageSet:
     """Recognise a labelled image set by its files.
 
@@ -141,7 +143,7 @@ def read_image_set(root: Union[str, Path],
         ImageSet: Every class has training images, and there are test images.
 
     Raises:
-        ValueError: No such layout, a class without images, an empty half,
+        UserError: No such layout, a class without images, an empty half,
             or halves of different classes.
 
     Example::
@@ -151,8 +153,8 @@ def read_image_set(root: Union[str, Path],
     """
     folder = Path(root).expanduser().resolve()
     if not folder.is_dir():
-        raise ValueError(f'the data folder {folder} does not exist; correct '
-                         '--data.')
+        raise UserError(f'the data folder {folder} does not exist; correct '
+                        '--data.')
     is_tiny = (folder / 'val' / 'val_annotations.txt').is_file()
     images = _torchvision(folder) or (
         _tiny_imagenet(folder) if is_tiny else
@@ -165,7 +167,7 @@ def read_image_set(root: Union[str, Path],
     return images
 
 
-def _torchvision(folder: Path) -> Optional[ImageSet]:
+def _torchvision(folder: Path) -> ImageSet | None:
     for name, inside in FOLDERS.items():
         root = folder.parent if folder.name == inside else folder
         if not (root / inside).is_dir():
@@ -190,7 +192,7 @@ def _tiny_imagenet(folder: Path) -> ImageSet:
     for line in table.read_text().splitlines():
         file, name = line.split('\t')[:2]
         if name not in number:
-            raise ValueError(
+            raise UserError(
                 f'{table} has an image of class {name!r}, for which there is '
                 f'no folder in {folder / "train"}; unpack Tiny ImageNet '
                 'again.')
@@ -206,13 +208,13 @@ def _class_folders(folder: Path, endings: Sequence[str]) -> ImageSet:
     names, others = (class_folders(folder / half) for half in halves)
     for half, found in zip(halves, (names, others)):
         if not found:
-            raise ValueError(
+            raise UserError(
                 f'{folder / half} is not a folder of class folders; arrange '
                 f'the images as {folder}/train/<class>/ and '
                 f'{folder}/test/<class>/ (or val).')
     if names != others:
         odd = sorted(set(names) ^ set(others))
-        raise ValueError(
+        raise UserError(
             f'{len(names)} classes are in {folder / halves[0]} and '
             f'{len(others)} in {folder / halves[1]}, e.g. {odd[0]!r} only in '
             'one of them; give both the same classes.')
@@ -231,33 +233,33 @@ def _labelled(folder: Path, half: str, names: Iterable[str],
 
 def _check(images: ImageSet) -> None:
     if not images.test:
-        raise ValueError(
+        raise UserError(
             f'{images.root} holds no test image of its classes, or of those '
             'asked for; fill their folders, or give another folder.')
-    counts: Dict[int, int] = {}
+    counts: dict[int, int] = {}
     for _, label in images.train:
         counts[label] = counts.get(label, 0) + 1
     empty = [name for i, name in enumerate(images.classes)
              if i not in counts]
     if empty:
-        raise ValueError(
+        raise UserError(
             f'{len(empty)} of the {len(images.classes)} classes in '
             f'{images.root} have no training image, e.g. {empty[0]!r}; fill '
             'or remove their folders.')
     if len(images.classes) < 2:
-        raise ValueError(f'{images.root} has a single class, so there is '
-                         'nothing to tell apart; give at least two.')
+        raise UserError(f'{images.root} has a single class, so there is '
+                        'nothing to tell apart; give at least two.')
 
 
-def _read_classes(path: Path, known: Sequence[str]) -> List[str]:
+def _read_classes(path: Path, known: Sequence[str]) -> list[str]:
     if not path.is_file():
-        raise ValueError(
+        raise UserError(
             f'the list of classes {path} does not exist; correct its path, or '
             f'take a known list ({", ".join(CLASS_LISTS)}).')
     lines = [line.strip() for line in path.read_text().splitlines()]
     names = [line if line in known else line.split()[0]
              for line in lines if line and not line.startswith('#')]
     if len(set(names)) < 2:
-        raise ValueError(f'{path} names {len(set(names))} classes; name at '
-                         'least two, one a line.')
+        raise UserError(f'{path} names {len(set(names))} classes; name at '
+                        'least two, one a line.')
     return names

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from sbam_mm.errors import UserError
+
 KS = (10, 20, 100, 200)
 
 
@@ -35,7 +37,7 @@ def knn_predict(bank: Tensor,
         dict[int, Tensor]: For each k the predicted classes (M,).
 
     Raises:
-        ValueError: k outside 1 to N, or features that are not finite.
+        UserError: k outside 1 to N, or features that are not finite.
 
     Examples:
         >>> bank = torch.tensor([[1., 0.], [0., 1.]])
@@ -44,11 +46,11 @@ def knn_predict(bank: Tensor,
     """
     k = sorted(set(k))
     if not k or k[0] < 1 or k[-1] > len(bank):
-        raise ValueError(
+        raise UserError(
             f'k={k} does not fit a bank of {len(bank)} features: give numbers '
             f'from 1 to {len(bank)}, or a larger bank.')
     if not (bank.isfinite().all() and queries.isfinite().all()):
-        raise ValueError(
+        raise UserError(
             'The features contain NaN or infinity, so the model has diverged: '
             'evaluate an earlier checkpoint.')
     bank, queries = normalize(bank.float()), normalize(queries.float())
@@ -87,7 +89,7 @@ def knn_top1(bank: Tensor,
         dict[int, float]: For each k the accuracy in per cent.
 
     Raises:
-        ValueError: As :func:`knn_predict`.
+        UserError: As :func:`knn_predict`.
 
     Example::
 

@@ -1,8 +1,9 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Many linear classifiers on the same frozen features, in one pass."""
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +12,12 @@ from mmengine.dist import all_reduce, get_dist_info, get_world_size
 from mmpretrain.engine.optimizers import LARS
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
+
 from .pooling import pool
 from .processes import own_pieces, own_steps
 
-Batches = Iterator[Tuple[Tensor, Tensor]]
+Batches = Iterator[tuple[Tensor, Tensor]]
 # Rows of features (b, R, D) and labels (b,) of an epoch, shuffled; of several
 # processes each has its own share of every step.
 Stream = Callable[[int], Batches]
@@ -49,19 +52,19 @@ class HeadResult:
             and top-5 on the test images in per cent.
     """
     spec: HeadSpec
-    curve: List[Dict[str, float]] = field(default_factory=list)
+    curve: list[dict[str, float]] = field(default_factory=list)
 
 
 def train_heads(specs: Sequence[HeadSpec],
                 train: Stream,
-                test: Tuple[Any, Tensor],
+                test: tuple[Any, Tensor],
                 num_classes: int,
                 steps: int,
                 batch: int,
                 epochs: int,
                 warm_up: float = 0.,
                 seed: int = 0,
-                device: str = 'cpu') -> List[HeadResult]:
+                device: str = 'cpu') -> list[HeadResult]:
     """Train classifiers together; each as if it were trained alone.
 
     They share features and order but no parameter, and all start from the
@@ -96,13 +99,13 @@ def train_heads(specs: Sequence[HeadSpec],
         list[HeadResult]: In the order of the specs.
 
     Raises:
-        ValueError: If the stream has other than ``steps`` steps, or a step
+        UserError: If the stream has other than ``steps`` steps, or a step
             has fewer images than there are processes.
     """
     rank, world = get_dist_info()
     if batch < world:
-        raise ValueError(f'{world} processes cannot share a step of {batch} '
-                         f'images; start at most {batch}.')
+        raise UserError(f'{world} processes cannot share a step of {batch} '
+                        f'images; start at most {batch}.')
     share = len(range(rank, batch, world))
     rows = torch.as_tensor(np.asarray(test[0][:1]))
     heads = [_head(spec, rows, num_classes, seed).to(device)
@@ -133,7 +136,7 @@ def train_heads(specs: Sequence[HeadSpec],
                 losses[i] += loss.detach()
             step += 1
         if step != (epoch + 1) * steps:
-            raise ValueError(
+            raise UserError(
                 f'an epoch had {step - epoch * steps} steps of {batch} '
                 f'images where {steps} were expected; give a batch size that '
                 'the training images fill.')
@@ -169,8 +172,8 @@ def cached_stream(features: np.ndarray, labels: Tensor, batch: int,
 
 @torch.no_grad()
 def accuracies(specs: Sequence[HeadSpec], heads: Sequence[nn.Module],
-               test: Tuple[Any, Tensor],
-               device: str = 'cpu') -> List[Tuple[float, float]]:
+               test: tuple[Any, Tensor],
+               device: str = 'cpu') -> list[tuple[float, float]]:
     """Top-1 and top-5 of each head in per cent; processes share the images.
 
     Args:
@@ -247,8 +250,8 @@ def _optimizer(spec: HeadSpec, head: nn.Module) -> torch.optim.Optimizer:
     if spec.optimizer == 'sgd':
         return torch.optim.SGD(head.parameters(), spec.lr, momentum=.9)
     if spec.optimizer != 'lars':
-        raise ValueError(f'optimizer {spec.optimizer!r} is unknown; choose '
-                         '"sgd" or "lars".')
+        raise UserError(f'optimizer {spec.optimizer!r} is unknown; choose '
+                        '"sgd" or "lars".')
     matrices = [p for p in head.parameters() if p.ndim > 1]
     vectors = [p for p in head.parameters() if p.ndim <= 1]
     return LARS([dict(params=matrices),
@@ -265,8 +268,8 @@ def _factor(step: int, total: int, warm_up: float) -> float:
 
 def _steps(batches: Batches, size: int) -> Batches:
     """Cut and join batches to ``size`` images; the rest is dropped."""
-    rows: List[Tensor] = []
-    labels: List[Tensor] = []
+    rows: list[Tensor] = []
+    labels: list[Tensor] = []
     held = 0
     for features, classes in batches:
         while len(features):

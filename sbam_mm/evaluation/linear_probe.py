@@ -6,6 +6,8 @@ import warnings
 from mmengine.logging import print_log
 from torch import Tensor
 
+from sbam_mm.errors import UserError
+
 PROTOCOL = ('Linear probe: frozen features of the un-augmented images, '
             'standardised by the training set, multinomial logistic '
             'regression (scikit-learn, L-BFGS, L2 with C={c:g}), top-1 on '
@@ -37,7 +39,7 @@ def linear_probe(train: Tensor,
         float: Accuracy in per cent.
 
     Raises:
-        ValueError: Fewer than two classes, or features that are not finite.
+        UserError: Fewer than two classes, or features that are not finite.
 
     Example::
 
@@ -45,11 +47,11 @@ def linear_probe(train: Tensor,
                      *extract_features(mae, test))
     """
     if train_labels.unique().numel() < 2:
-        raise ValueError(
+        raise UserError(
             'A linear probe needs at least two classes: give training images '
             'of more than one class folder.')
     if not (train.isfinite().all() and test.isfinite().all()):
-        raise ValueError(
+        raise UserError(
             'The features contain NaN or infinity, so the model has diverged: '
             'evaluate an earlier checkpoint.')
     # A second of every start, of which a training needs nothing.

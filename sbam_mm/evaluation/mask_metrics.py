@@ -15,11 +15,12 @@ a part of the patch, :math:`0.05 < o_l < 0.95` before the threshold; and
 :math:`i_l = 1` inside, :math:`o_l \ge 0.95`.
 """
 from math import sqrt
-from typing import Dict, NamedTuple, Optional
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
 
 # A patch that objects cover to less than this is outside, to more than the
@@ -60,8 +61,8 @@ def boundary_tokens(coverage: Tensor) -> Tensor:
 
 def mask_metrics(token_mask: TokenMask,
                  coverage: Tensor,
-                 threshold: Optional[float] = None,
-                 delta: float = 0.1) -> Dict[str, Tensor]:
+                 threshold: float | None = None,
+                 delta: float = 0.1) -> dict[str, Tensor]:
     r"""Compare masks and scores with objects, image by image.
 
     Args:
@@ -98,7 +99,7 @@ def mask_metrics(token_mask: TokenMask,
           above 0 where salience is higher at boundaries.
 
     Raises:
-        ValueError: If the sizes differ, or a coverage or threshold is
+        UserError: If the sizes differ, or a coverage or threshold is
             outside [0, 1].
 
     Example:
@@ -112,16 +113,16 @@ def mask_metrics(token_mask: TokenMask,
     """
     masked = token_mask.masked
     if coverage.shape != masked.shape:
-        raise ValueError(
+        raise UserError(
             f'the coverage {tuple(coverage.shape)} must have the shape of '
             f'the masks {tuple(masked.shape)}; average objects over the '
             "model's own grid.")
     if coverage.min() < 0 or coverage.max() > 1:
-        raise ValueError('coverage is a share of a patch in [0, 1], got '
-                         f'{coverage.min():g} to {coverage.max():g}.')
+        raise UserError('coverage is a share of a patch in [0, 1], got '
+                        f'{coverage.min():g} to {coverage.max():g}.')
     if threshold is not None and not 0 < threshold <= 1:
-        raise ValueError('threshold is a share of a patch in (0, 1], got '
-                         f'{threshold:g}; half is 0.5.')
+        raise UserError('threshold is a share of a patch in (0, 1], got '
+                        f'{threshold:g}; half is 0.5.')
     cover = coverage.float().to(masked.device)
     boundary = boundary_tokens(cover)
     inside = (cover >= 1 - MARGIN).float()

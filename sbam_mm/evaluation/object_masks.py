@@ -1,8 +1,9 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Where objects are: PNG masks, COCO files and boxes, on pixels and tokens."""
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Protocol, Sequence, Tuple, Union
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -10,15 +11,16 @@ from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
 from sbam_mm.datasets.tree import image_files
+from sbam_mm.errors import UserError
 
-Size = Tuple[int, int]
+Size = tuple[int, int]
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff')
 
 
 class ObjectMasks(Protocol):
     """Anything that knows the objects of an image by its file name."""
 
-    def __call__(self, image: Union[str, Path], size: Size) -> np.ndarray:
+    def __call__(self, image: str | Path, size: Size) -> np.ndarray:
         """Boolean (H, W), True on any object.
 
         Args:
@@ -26,11 +28,11 @@ class ObjectMasks(Protocol):
             size (tuple[int, int]): Its height and width.
 
         Raises:
-            ValueError: If nothing is known of it, or for another size.
+            UserError: If nothing is known of it, or for another size.
         """
 
 
-def decode_counts(text: str) -> List[int]:
+def decode_counts(text: str) -> list[int]:
     """Run lengths from the letters COCO packs them into.
 
     Six bits per letter, from "0" on: five of a number, the lowest first, and
@@ -47,7 +49,7 @@ def decode_counts(text: str) -> List[int]:
         >>> decode_counts('52203')
         [5, 2, 2, 2, 5]
     """
-    counts: List[int] = []
+    counts: list[int] = []
     value, shift = 0, 0
     for letter in text:
         bits = ord(letter) - 48
@@ -73,7 +75,7 @@ def rle_mask(rle: Mapping[str, Any]) -> np.ndarray:
         np.ndarray: Boolean (H, W).
 
     Raises:
-        ValueError: If the runs do not fill the size.
+        UserError: If the runs do not fill the size.
 
     Example:
         >>> rle_mask(dict(size=[2, 3], counts=[1, 3, 2])).astype(int).tolist()
@@ -85,7 +87,7 @@ def rle_mask(rle: Mapping[str, Any]) -> np.ndarray:
         counts = decode_counts(text)
     height, width = rle['size']
     if sum(counts) != height * width or min(counts, default=0) < 0:
-        raise ValueError(
+        raise UserError(
             f'the runs of a segmentation fill {sum(counts)} pixels of '
             f'{height} x {width}; the annotation file is damaged.')
     values = np.arange(len(counts)) % 2 == 1
@@ -144,10 +146,10 @@ def _segment_mask(annotation: Mapping[str, Any], size: Size) -> np.ndarray:
     return box_mask(annotation['bbox'], size)
 
 
-def _check_size(found: Tuple[int, ...], size: Size, image: Union[str, Path],
+def _check_size(found: tuple[int, ...], size: Size, image: str | Path,
                 path: Path) -> None:
     if tuple(found) != tuple(size):
-        raise ValueError(
+        raise UserError(
             f'{image} has {size[0]} x {size[1]} pixels, but its objects in '
             f'{path} are drawn on {found[0]} x {found[1]}; give the '
             'annotation of the same file.')
@@ -163,7 +165,7 @@ class CocoMasks:
             an image, crowds included, make one mask.
 
     Raises:
-        ValueError: If the file is missing, or something else.
+        UserError: If the file is missing, or something else.
 
     Example::
 
@@ -171,23 +173,23 @@ class CocoMasks:
         mask = masks('val2017/000000000139.jpg', (426, 640))
     """
 
-    def __init__(self, path: Union[str, Path]):
+    def __init__(self, path: str | Path):
         self.path = Path(path)
         try:
             content = json.loads(self.path.read_text(encoding='utf-8'))
         except FileNotFoundError as error:
-            raise ValueError(f'the annotations {path} do not exist; check '
-                             'the path.') from error
+            raise UserError(f'the annotations {path} do not exist; check '
+                            'the path.') from error
         except (OSError, ValueError) as error:
-            raise ValueError(f'the annotations {path} cannot be read as '
-                             'JSON; give a COCO file, boxes, or a folder of '
-                             'PNG masks.') from error
-        self.sizes: Dict[str, Size] = {}
-        self.objects: Dict[str, List[dict]] = {}
+            raise UserError(f'the annotations {path} cannot be read as '
+                            'JSON; give a COCO file, boxes, or a folder of '
+                            'PNG masks.') from error
+        self.sizes: dict[str, Size] = {}
+        self.objects: dict[str, list[dict]] = {}
         try:
             self._index(content)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(
+            raise UserError(
                 f'the annotations {path} lack "images" and "annotations" of '
                 'a COCO file and are no boxes {"photo.jpg": [[x, y, width, '
                 'height]]} either; correct them.') from error
@@ -208,12 +210,12 @@ class CocoMasks:
         for annotation in content['annotations']:
             self.objects[names[annotation['image_id']]].append(annotation)
 
-    def __call__(self, image: Union[str, Path], size: Size) -> np.ndarray:
+    def __call__(self, image: str | Path, size: Size) -> np.ndarray:
         """See :class:`ObjectMasks`."""
         name = Path(image).name
         if name not in self.objects:
-            raise ValueError(f'there is no annotation for {image} in '
-                             f'{self.path}; add one or leave the image out.')
+            raise UserError(f'there is no annotation for {image} in '
+                            f'{self.path}; add one or leave the image out.')
         _check_size(self.sizes.get(name, size), size, image, self.path)
         mask = np.zeros(size, dtype=bool)
         for annotation in self.objects[name]:
@@ -237,29 +239,29 @@ class PngMasks:
         mask = masks('photos/cat.jpg', (480, 640))
     """
 
-    def __init__(self, path: Union[str, Path]):
+    def __init__(self, path: str | Path):
         self.path = Path(path)
 
-    def __call__(self, image: Union[str, Path], size: Size) -> np.ndarray:
+    def __call__(self, image: str | Path, size: Size) -> np.ndarray:
         """See :class:`ObjectMasks`."""
         path = self.path / f'{Path(image).stem}.png'
         if not path.is_file():
-            raise ValueError(f'there is no annotation for {image}: {path} '
-                             'does not exist; draw one or leave the image '
-                             'out.')
+            raise UserError(f'there is no annotation for {image}: {path} '
+                            'does not exist; draw one or leave the image '
+                            'out.')
         try:
             with Image.open(path) as file:
                 opaque = dict(LA='L', PA='RGB', RGBA='RGB').get(file.mode)
                 pixels = np.asarray(file.convert(opaque) if opaque else file)
         except Exception as error:  # Pillow raises many kinds
-            raise ValueError(f'the mask {path} cannot be read; it is damaged '
-                             'or no PNG, so draw it again.') from error
+            raise UserError(f'the mask {path} cannot be read; it is damaged '
+                            'or no PNG, so draw it again.') from error
         mask = np.asarray(np.atleast_3d(pixels != 0).any(axis=2))
         _check_size(mask.shape, size, image, path)
         return mask
 
 
-def read_object_masks(path: Union[str, Path]) -> ObjectMasks:
+def read_object_masks(path: str | Path) -> ObjectMasks:
     """Annotations of either kind.
 
     Args:
@@ -269,13 +271,13 @@ def read_object_masks(path: Union[str, Path]) -> ObjectMasks:
         ObjectMasks: :class:`PngMasks` or :class:`CocoMasks`.
 
     Raises:
-        ValueError: If the file is missing or something else.
+        UserError: If the file is missing or something else.
     """
     return PngMasks(path) if Path(path).is_dir() else CocoMasks(path)
 
 
-def find_images(paths: Sequence[Union[str, Path]],
-                **decoding: Any) -> List[Path]:
+def find_images(paths: Sequence[str | Path],
+                **decoding: Any) -> list[Path]:
     """Image files, and those in folders.
 
     Args:
@@ -288,9 +290,9 @@ def find_images(paths: Sequence[Union[str, Path]],
         list[Path]: Those of a folder in the order of their names.
 
     Raises:
-        ValueError: If a path does not exist, or nothing is found.
+        UserError: If a path does not exist, or nothing is found.
     """
-    files: List[Path] = []
+    files: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
             files += image_files(
@@ -298,11 +300,11 @@ def find_images(paths: Sequence[Union[str, Path]],
         elif path.is_file():
             files.append(path)
         else:
-            raise ValueError(f'{path} does not exist; give image files or a '
-                             'folder of them.')
+            raise UserError(f'{path} does not exist; give image files or a '
+                            'folder of them.')
     if not files:
-        raise ValueError(f'{paths[0]} has no images '
-                         f'({", ".join(SUFFIXES)}); give another folder.')
+        raise UserError(f'{paths[0]} has no images '
+                        f'({", ".join(SUFFIXES)}); give another folder.')
     return files
 
 

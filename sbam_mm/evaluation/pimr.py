@@ -20,8 +20,11 @@ PIMR forgets how wide the range is: a method that loses 0.1 points and one that
 loses 10 both have a PIMR of 0 at their worst ratio. Tables should therefore
 have the range (``Curve.spread``) beside it.
 """
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Sequence
+from typing import NamedTuple
+
+from sbam_mm.errors import UserError
 
 NAN = float('nan')
 
@@ -61,7 +64,7 @@ class Point(NamedTuple):
         global_pimr_std (float): Its spread.
     """
     ratio: float
-    values: Dict[int, float]
+    values: dict[int, float]
     mean: float
     std: float
     pimr: float
@@ -76,7 +79,7 @@ class Curve(NamedTuple):
     Args:
         points (list[Point]): From the lowest ratio to the highest.
     """
-    points: List[Point]
+    points: list[Point]
 
     @property
     def spread(self) -> float:
@@ -86,7 +89,7 @@ class Curve(NamedTuple):
 
 
 def relative(performance: Mapping[float, float],
-             observed: Iterable[float]) -> Dict[float, float]:
+             observed: Iterable[float]) -> dict[float, float]:
     """Performances as a share of the way from the lowest to the highest.
 
     Args:
@@ -109,7 +112,7 @@ def relative(performance: Mapping[float, float],
     }
 
 
-def pimr(performance: Mapping[float, float]) -> Dict[float, float]:
+def pimr(performance: Mapping[float, float]) -> dict[float, float]:
     """Performance Improvement over Masking Ratio of one method, Eq. 5.
 
     Args:
@@ -129,7 +132,7 @@ def pimr(performance: Mapping[float, float]) -> Dict[float, float]:
 
 def global_pimr(
     performance: Mapping[str, Mapping[float, float]]
-) -> Dict[str, Dict[float, float]]:
+) -> dict[str, dict[float, float]]:
     """PIMR with the range over all methods under comparison, Eq. 6.
 
     Args:
@@ -151,7 +154,7 @@ def global_pimr(
     }
 
 
-def curves(runs: Sequence[Run]) -> Dict[str, Curve]:
+def curves(runs: Sequence[Run]) -> dict[str, Curve]:
     """Performance, PIMR and Global PIMR of every method from its runs.
 
     Seeds are averaged first: Eq. 5 and 6 are those of the mean performance,
@@ -165,7 +168,7 @@ def curves(runs: Sequence[Run]) -> Dict[str, Curve]:
         dict[str, Curve]: By method, in the order of their first runs.
 
     Raises:
-        ValueError: If there is no run, or two of the same method, ratio and
+        UserError: If there is no run, or two of the same method, ratio and
             seed.
 
     Example:
@@ -176,14 +179,14 @@ def curves(runs: Sequence[Run]) -> Dict[str, Curve]:
         (81.0, 0.0, 0.35, 1.0)
     """
     if not runs:
-        raise ValueError('there is no finished run with a number; finish the '
-                         'grid or choose another column as metric.')
-    table: Dict[str, Dict[float, Dict[int, float]]] = {}
+        raise UserError('there is no finished run with a number; finish the '
+                        'grid or choose another column as metric.')
+    table: dict[str, dict[float, dict[int, float]]] = {}
     for run in runs:
         seeds = table.setdefault(run.masker, {}).setdefault(run.ratio, {})
         if run.seed in seeds:
-            raise ValueError(f'{run.masker} at ratio {run.ratio:g} with seed '
-                             f'{run.seed} is there twice; leave one out.')
+            raise UserError(f'{run.masker} at ratio {run.ratio:g} with seed '
+                            f'{run.seed} is there twice; leave one out.')
         seeds[run.seed] = run.performance
     means = {
         masker: {ratio: mean(table[masker][ratio].values())
@@ -214,7 +217,7 @@ def _scaled(std: float, observed: Iterable[float]) -> float:
     return std / width if width else NAN
 
 
-def gaps(found: Mapping[str, Curve]) -> List[str]:
+def gaps(found: Mapping[str, Curve]) -> list[str]:
     """What a reader must know before comparing: a sentence each.
 
     Args:

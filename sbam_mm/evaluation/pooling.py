@@ -1,14 +1,16 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """One vector per image from a ViT's tokens, in all the ways papers use."""
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
+
 # Rows of what `pooled_tokens` returns, joined to one vector: the class token
 # of the last block or the last four (DINO's n_last_blocks), the mean of the
 # patch tokens, or both (DINO's avgpool).
-POOLINGS: Dict[str, slice] = {
+POOLINGS: dict[str, slice] = {
     'cls': slice(-2, -1),
     'avg': slice(-1, None),
     'cls+avg': slice(-2, None),
@@ -17,16 +19,16 @@ POOLINGS: Dict[str, slice] = {
 }
 
 
-def blocks_for(poolings: List[str]) -> int:
+def blocks_for(poolings: list[str]) -> int:
     """How many last blocks the poolings look at: 1 or 4.
 
     Raises:
-        ValueError: For an unknown pooling.
+        UserError: For an unknown pooling.
     """
     unknown = [name for name in poolings if name not in POOLINGS]
     if unknown or not poolings:
-        raise ValueError(f'pooling {", ".join(unknown) or "of none"} is '
-                         f'unknown; choose from {", ".join(POOLINGS)}.')
+        raise UserError(f'pooling {", ".join(unknown) or "of none"} is '
+                        f'unknown; choose from {", ".join(POOLINGS)}.')
     return 4 if any(name.startswith('4') for name in poolings) else 1
 
 
@@ -47,7 +49,7 @@ def pooled_tokens(backbone: nn.Module, images: Tensor,
         (B, 1, D), the mean alone.
 
     Raises:
-        ValueError: If a backbone without class token or with fewer blocks
+        UserError: If a backbone without class token or with fewer blocks
             should give more.
 
     Example:
@@ -56,15 +58,15 @@ def pooled_tokens(backbone: nn.Module, images: Tensor,
         >>> pooled_tokens(vit, torch.randn(2, 3, 32, 32), blocks=4).shape
         torch.Size([2, 5, 192])
     """
-    kept: List[Tensor] = []
+    kept: list[Tensor] = []
     name = type(backbone).__name__
     layers = getattr(backbone, 'layers', ())
     if blocks - 1 >= max(len(layers), 1):
-        raise ValueError(f'{name} has {len(layers)} blocks, from which '
-                         f'{blocks} class tokens cannot be taken; use the '
-                         'last one: pooling "cls" or "avg".')
+        raise UserError(f'{name} has {len(layers)} blocks, from which '
+                        f'{blocks} class tokens cannot be taken; use the '
+                        'last one: pooling "cls" or "avg".')
 
-    def keep(module: nn.Module, inputs: Tuple, output: Tensor) -> None:
+    def keep(module: nn.Module, inputs: tuple, output: Tensor) -> None:
         kept.append(output[:, 0])
 
     hooks = [layer.register_forward_hook(keep)
@@ -82,8 +84,8 @@ def pooled_tokens(backbone: nn.Module, images: Tensor,
         extra = getattr(backbone, 'num_extra_tokens', 1)
     if not extra:
         if blocks > 1:
-            raise ValueError(f'{name} has no class token, so class tokens of '
-                             f'{blocks} blocks cannot be taken; use "avg".')
+            raise UserError(f'{name} has no class token, so class tokens of '
+                            f'{blocks} blocks cannot be taken; use "avg".')
         return out.mean(1, keepdim=True)
     norm: Any = getattr(backbone, 'ln1', nn.Identity())
     rows = [*(norm(token) for token in kept), out[:, 0],
@@ -102,7 +104,7 @@ def pool(rows: Tensor, pooling: str) -> Tensor:
         Tensor: (B, D), or with several rows joined (B, n D).
 
     Raises:
-        ValueError: If the rows lack what is asked for.
+        UserError: If the rows lack what is asked for.
 
     Example:
         >>> pool(torch.tensor([[[1., 2.], [3., 4.]]]), 'cls+avg')
@@ -110,6 +112,6 @@ def pool(rows: Tensor, pooling: str) -> Tensor:
     """
     chosen = POOLINGS[pooling]
     if -(chosen.start or 0) > rows.shape[1]:
-        raise ValueError(f'the encoder has no class token, so pooling '
-                         f'{pooling!r} is not possible; use "avg".')
+        raise UserError(f'the encoder has no class token, so pooling '
+                        f'{pooling!r} is not possible; use "avg".')
     return rows[:, chosen].flatten(1)

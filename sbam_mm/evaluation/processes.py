@@ -5,7 +5,8 @@ Work is shared out in whole pieces (batches, chunks of queries), each of which
 is computed as one process alone would compute it; so the numbers do not
 depend on how many there are.
 """
-from typing import Callable, Iterator, List, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 from mmengine.dist import (
@@ -15,11 +16,12 @@ from mmengine.dist import (
 )
 
 from sbam_mm.cli import USER_ERRORS
+from sbam_mm.errors import UserError
 
 Found = TypeVar('Found')
 
 
-def pieces(total: int, size: int) -> List[range]:
+def pieces(total: int, size: int) -> list[range]:
     """The numbers 0 to ``total - 1`` in pieces of ``size``; the last is less.
 
     Piece i belongs to the process of rank i modulo their number.
@@ -36,7 +38,7 @@ def pieces(total: int, size: int) -> List[range]:
             for start in range(0, total, size)]
 
 
-def own_pieces(total: int, size: int) -> List[range]:
+def own_pieces(total: int, size: int) -> list[range]:
     """Those of :func:`pieces` that this process works on; may be none.
 
     Args:
@@ -79,7 +81,7 @@ def own_steps(count: int, batch: int, seed: int,
         yield np.sort(order[start:start + batch])[rank::world]
 
 
-def gathered(work: Callable[[], Found]) -> List[Found]:
+def gathered(work: Callable[[], Found]) -> list[Found]:
     """What each process's work returns; all have to call this.
 
     Args:
@@ -89,7 +91,7 @@ def gathered(work: Callable[[], Found]) -> List[Found]:
         list: One result per process, the same list in all of them.
 
     Raises:
-        ValueError: In all processes, if the work of one cannot be done.
+        UserError: In all processes, if the work of one cannot be done.
 
     Example:
         >>> gathered(lambda: 7)
@@ -105,7 +107,7 @@ def gathered(work: Callable[[], Found]) -> List[Found]:
     parts = all_gather_object((result, sentence))
     for _, sentence in parts:
         if sentence:
-            raise ValueError(sentence)
+            raise UserError(sentence)
     return [result for result, _ in parts]
 
 
@@ -116,7 +118,7 @@ def from_main(work: Callable[[], Found]) -> Found:
         work (Callable): Called in rank 0 only.
 
     Raises:
-        ValueError: In all processes, if rank 0 cannot do the work.
+        UserError: In all processes, if rank 0 cannot do the work.
 
     Example:
         >>> from_main(lambda: 7)
@@ -134,5 +136,5 @@ def from_main(work: Callable[[], Found]) -> Found:
     broadcast_object_list(told)
     result, sentence = told[0]
     if sentence:
-        raise ValueError(sentence)
+        raise UserError(sentence)
     return result  # type: ignore[return-value]

@@ -1,10 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What is fixed about an evaluation before it starts: its settings."""
 import ast
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from math import inf
 from pathlib import Path
-from typing import Any, Collection, Dict, List, Optional, Sequence, Tuple
+from typing import Any
+
+from sbam_mm.errors import UserError
 
 from .knn import KS
 from .pooling import POOLINGS, blocks_for
@@ -17,15 +20,15 @@ RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2,
 def _above_zero(name: str, *values: float) -> None:
     for value in values:
         if not 0 < value < inf:
-            raise ValueError(f'{name} has no meaning with {value}; give '
-                             'a number above 0.')
+            raise UserError(f'{name} has no meaning with {value}; give '
+                            'a number above 0.')
 
 
 def _one_of(name: str, known: Collection[str], *values: str) -> None:
     for value in values:
         if value not in known:
-            raise ValueError(f'{name} {value!r} is unknown; choose from '
-                             f'{", ".join(known)}.')
+            raise UserError(f'{name} {value!r} is unknown; choose from '
+                            f'{", ".join(known)}.')
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class KNN:
         k (tuple[int, ...]): Neighbours. Defaults to (10, 20, 100, 200).
         temperature (float): Defaults to 0.07.
     """
-    k: Tuple[int, ...] = KS
+    k: tuple[int, ...] = KS
     temperature: float = 0.07
 
     def __post_init__(self) -> None:
@@ -68,8 +71,8 @@ class Linear:
     def __post_init__(self) -> None:
         _above_zero('linear.base_lr', self.base_lr)
         if not 0 <= self.warm_up < inf:
-            raise ValueError(f'linear.warm_up={self.warm_up} is no number of '
-                             'epochs; give 0 or more.')
+            raise UserError(f'linear.warm_up={self.warm_up} is no number of '
+                            'epochs; give 0 or more.')
         _one_of('linear.pooling', POOLINGS, self.pooling)
 
 
@@ -91,8 +94,8 @@ class Sweep:
     """
     epochs: int = 100
     batch: int = 1024
-    rates: Tuple[float, ...] = RATES
-    poolings: Tuple[str, ...] = ('cls', '4cls', 'cls+avg')
+    rates: tuple[float, ...] = RATES
+    poolings: tuple[str, ...] = ('cls', '4cls', 'cls+avg')
     augment: bool = True
 
     def __post_init__(self) -> None:
@@ -111,9 +114,9 @@ class Finetune:
         batch (int, optional): Of one process; the learning rate follows.
             Defaults to None, the config's.
     """
-    config: Optional[str] = None
-    epochs: Optional[int] = None
-    batch: Optional[int] = None
+    config: str | None = None
+    epochs: int | None = None
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,8 @@ class FewShot:
         finetune (bool): Also fine-tune, with the settings of the protocol
             "finetune". Defaults to False.
     """
-    shares: Tuple[float, ...] = (0.01, 0.1)
-    lists: Tuple[str, ...] = ()
+    shares: tuple[float, ...] = (0.01, 0.1)
+    lists: tuple[str, ...] = ()
     list_seed: int = 0
     pooling: str = 'cls'
     c: float = 0.1
@@ -141,7 +144,7 @@ class FewShot:
     def __post_init__(self) -> None:
         for share in self.shares:
             if not 0 < share <= 1:
-                raise ValueError(
+                raise UserError(
                     f'fewshot.shares has {share}, which is no share of the '
                     'training images; give numbers in (0, 1], such as 0.01.')
         _above_zero('fewshot.c', self.c)
@@ -152,13 +155,13 @@ class FewShot:
         names = [Path(path).stem for path in self.lists]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
-            raise ValueError(
+            raise UserError(
                 f'fewshot.lists has {names.count(twice[0])} files named '
                 f'{twice[0]!r}, by which their results are told apart; '
                 'rename one.')
 
 
-PROTOCOLS: Dict[str, Any] = {
+PROTOCOLS: dict[str, Any] = {
     'knn': KNN(),
     'linear': Linear(),
     'linear-sweep': Sweep(),
@@ -168,7 +171,7 @@ PROTOCOLS: Dict[str, Any] = {
 
 
 def settings_of(protocols: Sequence[str],
-                changes: Sequence[str] = ()) -> Dict[str, Any]:
+                changes: Sequence[str] = ()) -> dict[str, Any]:
     """The settings of some protocols, with changes from a command line.
 
     Args:
@@ -181,7 +184,7 @@ def settings_of(protocols: Sequence[str],
         where they are changed for "fewshot".
 
     Raises:
-        ValueError: For a protocol, setting or value that is unknown or has
+        UserError: For a protocol, setting or value that is unknown or has
             no meaning, or for a change of what is not asked for.
 
     Example:
@@ -190,15 +193,15 @@ def settings_of(protocols: Sequence[str],
     """
     unknown = [name for name in protocols if name not in PROTOCOLS]
     if unknown or not protocols:
-        raise ValueError(f'protocol {", ".join(map(repr, unknown)) or "none"} '
-                         f'is unknown; choose from {", ".join(PROTOCOLS)}.')
+        raise UserError(f'protocol {", ".join(map(repr, unknown)) or "none"} '
+                        f'is unknown; choose from {", ".join(PROTOCOLS)}.')
     chosen = {name: PROTOCOLS[name] for name in protocols}
     for change in changes:
         name, _, text = change.partition('=')
         protocol, _, key = name.partition('.')
         if protocol not in PROTOCOLS:
-            raise ValueError(f'--set {change} names no protocol; write e.g. '
-                             'linear.epochs=2.')
+            raise UserError(f'--set {change} names no protocol; write e.g. '
+                            'linear.epochs=2.')
         known = chosen.get(protocol, PROTOCOLS[protocol])
         chosen[protocol] = replace(known, **{
             key: _value(known, key, text, change)})
@@ -207,17 +210,17 @@ def settings_of(protocols: Sequence[str],
         protocol = change.partition('.')[0]
         if protocol not in protocols and not (
                 tunes and protocol == 'finetune'):
-            raise ValueError(f'--set {change} changes nothing without '
-                             f'{protocol}; add it to --protocol, or leave '
-                             'the setting out.')
+            raise UserError(f'--set {change} changes nothing without '
+                            f'{protocol}; add it to --protocol, or leave '
+                            'the setting out.')
     return chosen
 
 
 def _value(settings: Any, key: str, text: str, change: str) -> Any:
     names = [field.name for field in fields(settings)]
     if key not in names:
-        raise ValueError(f'--set {change} is not possible; '
-                         f'{type(settings).__name__} has {", ".join(names)}.')
+        raise UserError(f'--set {change} is not possible; '
+                        f'{type(settings).__name__} has {", ".join(names)}.')
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -235,8 +238,8 @@ def _value(settings: Any, key: str, text: str, change: str) -> Any:
     if good and key in ('epochs', 'batch', 'k'):
         good = min(value if isinstance(value, tuple) else (value, )) >= 1
     if not good:
-        raise ValueError(f'--set {change} has a value of the wrong kind; '
-                         f'the default is {default!r}.')
+        raise UserError(f'--set {change} has a value of the wrong kind; '
+                        f'the default is {default!r}.')
     return value
 
 
@@ -246,7 +249,7 @@ def _is(value: Any, kind: type) -> bool:
     return type(value) is kind
 
 
-def eval_pipeline(size: int) -> List[dict]:
+def eval_pipeline(size: int) -> list[dict]:
     """How images are judged: the shorter side 256 / 224 of the size, centre.
 
     Images for encoders of less than 96 pixels are resized as a whole.
@@ -274,7 +277,7 @@ def eval_pipeline(size: int) -> List[dict]:
     ]
 
 
-def probe_pipeline(size: int) -> List[dict]:
+def probe_pipeline(size: int) -> list[dict]:
     """How images are augmented for a linear probe: crops and flips.
 
     Args:

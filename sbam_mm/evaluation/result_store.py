@@ -1,9 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What an evaluation found, in one file that a later call goes on with."""
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Union
+from typing import Any
 
+from sbam_mm.errors import UserError
 from sbam_mm.files import read_json
 
 from .tables import markdown_table, write_results
@@ -26,7 +28,7 @@ class ResultStore:
             of this evaluation, as JSON can hold them.
 
     Raises:
-        ValueError: If the folder has results of another checkpoint, other
+        UserError: If the folder has results of another checkpoint, other
             data, another encoder or another seed, or a damaged file.
 
     Example:
@@ -39,21 +41,21 @@ class ResultStore:
         True
     """
 
-    def __init__(self, folder: Union[str, Path], facts: Mapping[str, Any]):
+    def __init__(self, folder: str | Path, facts: Mapping[str, Any]):
         self.path = Path(folder) / 'results.json'
-        self.content: Dict[str, Any] = dict(_plain(facts), protocols={})
+        self.content: dict[str, Any] = dict(_plain(facts), protocols={})
         if not self.path.is_file():
             return
         known = read_json(self.path, protocols=dict)
         for name, one in known['protocols'].items():
             if not (isinstance(one, dict) and ENTRY.items() <= {
                     key: type(value) for key, value in one.items()}.items()):
-                raise ValueError(
+                raise UserError(
                     f'{self.path} is damaged (what it says of {name}); '
                     'delete it, or give another --out.')
         for key in IDENTITY:
             if known.get(key) != self.content[key]:
-                raise ValueError(
+                raise UserError(
                     f'{self.path} has results of another {key}; give another '
                     '--out.')
         self.content['protocols'] = known['protocols']
@@ -66,7 +68,7 @@ class ResultStore:
             settings (Mapping): What it shall run with.
 
         Raises:
-            ValueError: If it is finished with other settings.
+            UserError: If it is finished with other settings.
         """
         known = self.content['protocols'].get(protocol)
         if known is None:
@@ -80,7 +82,7 @@ class ResultStore:
         if before != wanted:
             changed = [key for key in wanted
                        if before.get(key) != wanted[key]]
-            raise ValueError(
+            raise UserError(
                 f'{self.path} has results of {protocol} with other settings '
                 f'({", ".join(changed)}); add --force to replace them, or '
                 'give another --out.')
@@ -88,7 +90,7 @@ class ResultStore:
 
     def add(self, protocol: str, settings: Mapping[str, Any],
             found: Mapping[str, Any], versions: Mapping[str, str],
-            seconds: float) -> List[Path]:
+            seconds: float) -> list[Path]:
         """Put a finished protocol into both files.
 
         Args:

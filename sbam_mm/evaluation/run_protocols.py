@@ -1,9 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The image-level protocols, each from a frozen encoder to its numbers."""
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.registry import DefaultScope
 from torch import Tensor
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import DATASETS
 
 from .encoders import EncoderRecipe, mark_of
@@ -35,7 +37,7 @@ from .protocols import (
 )
 
 # What is written down: numbers in per cent by name, and curves by name.
-Found = Dict[str, Any]
+Found = dict[str, Any]
 # Queries times bank images that are compared at once.
 SIMILARITIES = 2**27
 # Steps times rate of LARS; the published probe has 7020 * 6.4. On 10,000
@@ -77,10 +79,10 @@ class Subject:
     seed: int = 0
     restart: bool = False
     launcher: str = 'none'
-    method: Optional[str] = None
-    segments: Optional[StoredSegments] = None
+    method: str | None = None
+    segments: StoredSegments | None = None
 
-    def dataset(self, half: str, pipeline: List[dict]) -> Any:
+    def dataset(self, half: str, pipeline: list[dict]) -> Any:
         """A built data set; unreadable test images get a fixed stand-in."""
         if self.segments is not None:
             pipeline = self.segments.follow(half, pipeline)
@@ -92,7 +94,7 @@ class Subject:
                     test_mode=True))
 
     def features(self, half: str, blocks: int = 1
-                 ) -> Tuple[np.ndarray, Tensor]:
+                 ) -> tuple[np.ndarray, Tensor]:
         """Stored features of one half: (N, R, D) float16 and labels (N,)."""
         pipeline = eval_pipeline(self.recipe.size)
         key = mark_of(
@@ -124,11 +126,11 @@ def run_knn(subject: Subject, settings: KNN) -> Found:
     queries, labels = subject.features('test')
     ks = [k for k in settings.k if k <= len(bank_labels)]
     if not ks:
-        raise ValueError(
+        raise UserError(
             f'knn wants {min(settings.k)} or more neighbours of '
             f'{len(bank_labels)} training images; set knn.k to fewer.')
     device = subject.encoder.device
-    top1: Dict[str, float] = {}
+    top1: dict[str, float] = {}
     chunk = max(1, min(1024, SIMILARITIES // len(bank_labels)))
     own = np.array([i for piece in own_pieces(len(labels), chunk)
                     for i in piece], np.int64)
@@ -152,9 +154,9 @@ def run_linear(subject: Subject, settings: Linear) -> Found:
     """MAE's linear probing, one classifier."""
     batch = _batch(settings.batch, subject.images)
     if batch < 2:
-        raise ValueError('linear normalises over the images of a step, of '
-                         f'which {len(subject.images.train)} training images '
-                         'give one; take linear-sweep, or more images.')
+        raise UserError('linear normalises over the images of a step, of '
+                        f'which {len(subject.images.train)} training images '
+                        'give one; take linear-sweep, or more images.')
     rate = settings.base_lr * batch / 256
     found = _probe(
         subject, [HeadSpec(rate, settings.pooling, 'lars', True)],
@@ -183,7 +185,7 @@ def tuning_config(subject: Subject, settings: Finetune) -> str:
     """Path of the config to fine-tune with.
 
     Raises:
-        ValueError: If none is named and none is known to fit the encoder.
+        UserError: If none is named and none is known to fit the encoder.
     """
     return settings.config or str(
         subject.configs / recipe_for(_width(subject), subject.recipe.size,
@@ -216,8 +218,8 @@ def run_finetune(subject: Subject, settings: Finetune,
         launcher=subject.launcher)
     curve = finetune(cfg)
     if not curve:
-        raise ValueError(f'{cfg.work_dir} was trained before, but has no '
-                         'results; delete it to fine-tune again.')
+        raise UserError(f'{cfg.work_dir} was trained before, but has no '
+                        'results; delete it to fine-tune again.')
     return dict(
         top1=dict(last=curve[-1]['top1'],
                   best=max(point['top1'] for point in curve)),
@@ -262,7 +264,7 @@ def run_few_shot(subject: Subject, settings: FewShot,
     return found
 
 
-def _probe(subject: Subject, specs: List[HeadSpec], augment: bool, batch: int,
+def _probe(subject: Subject, specs: list[HeadSpec], augment: bool, batch: int,
            epochs: int, warm_up: float) -> Found:
     blocks = blocks_for([spec.pooling for spec in specs])
     test = subject.features('test', blocks)
@@ -317,7 +319,7 @@ def _width(subject: Subject) -> int:
     return int(subject.encoder.backbone.embed_dims)
 
 
-RUN: Dict[str, Callable[[Subject, Any], Found]] = {
+RUN: dict[str, Callable[[Subject, Any], Found]] = {
     'knn': run_knn,
     'linear': run_linear,
     'linear-sweep': run_sweep,

@@ -3,18 +3,10 @@
 import csv
 import io
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import (
-    Dict,
-    Iterable,
-    List,
-    Mapping,
-    Optional,
-    Sequence,
-    Tuple,
-    Union,
-)
 
+from sbam_mm.errors import UserError
 from sbam_mm.files import read_json, write_atomically
 
 from .pimr import Run
@@ -28,7 +20,7 @@ COLUMNS = (
     'work_dir', 'error')
 
 
-def write_run_table(path: Union[str, Path],
+def write_run_table(path: str | Path,
                     rows: Iterable[Mapping]) -> None:
     """Write the CSV, complete or not at all.
 
@@ -49,10 +41,10 @@ def write_run_table(path: Union[str, Path],
     write_atomically(path, text.getvalue().encode())
 
 
-def read_runs(paths: Sequence[Union[str, Path]],
+def read_runs(paths: Sequence[str | Path],
               metric: str = 'knn_top1',
-              evaluation: Optional[str] = None
-              ) -> Tuple[List[Run], List[str]]:
+              evaluation: str | None = None
+              ) -> tuple[list[Run], list[str]]:
     """Finished runs of one or several tables.
 
     A table needs the columns masker, ratio, seed and the metric; numbers
@@ -73,7 +65,7 @@ def read_runs(paths: Sequence[Union[str, Path]],
         was left out or cannot be compared without a thought.
 
     Raises:
-        ValueError: If a file is missing or is not such a table, a number is
+        UserError: If a file is missing or is not such a table, a number is
             none, a run is there twice, or runs of one masker differ in more
             than ratio and seed (``base_hash``).
 
@@ -81,10 +73,10 @@ def read_runs(paths: Sequence[Union[str, Path]],
 
         runs, notes = read_runs(['work_dirs/pimr_small/runs.csv'])
     """
-    runs: List[Run] = []
-    notes: List[str] = []
-    seen: Dict[tuple, str] = {}
-    bases: Dict[str, Dict[str, str]] = {}
+    runs: list[Run] = []
+    notes: list[str] = []
+    seen: dict[tuple, str] = {}
+    bases: dict[str, dict[str, str]] = {}
     for path in paths:
         if evaluation is not None:
             metric = FINETUNED
@@ -94,8 +86,8 @@ def read_runs(paths: Sequence[Union[str, Path]],
             ratio = _number(row['ratio'], 'ratio', where)
             seed = int(_number(row['seed'], 'seed', where))
             if not 0 < ratio < 1:
-                raise ValueError(f'{where}: a masking ratio is a share in '
-                                 f'(0, 1), got {ratio:g}; correct it.')
+                raise UserError(f'{where}: a masking ratio is a share in '
+                                f'(0, 1), got {ratio:g}; correct it.')
             name = f'{masker} at ratio {ratio:g} with seed {seed}'
             status = (row.get('status') or FINISHED).strip()
             if status != FINISHED:
@@ -109,8 +101,8 @@ def read_runs(paths: Sequence[Union[str, Path]],
             value = _number(row[metric], metric, where)
             key = masker, ratio, seed
             if key in seen:
-                raise ValueError(f'{name} is there twice ({seen[key]} and '
-                                 f'{where}); leave one out.')
+                raise UserError(f'{name} is there twice ({seen[key]} and '
+                                f'{where}); leave one out.')
             seen[key] = where
             base = (row.get('base_hash') or '').strip()
             if base:
@@ -118,7 +110,7 @@ def read_runs(paths: Sequence[Union[str, Path]],
             runs.append(Run(masker, ratio, seed, value))
     for masker, found in bases.items():
         if len(found) > 1:
-            raise ValueError(
+            raise UserError(
                 f'runs of {masker} differ in more than ratio and seed '
                 f'(base_hash of {" and ".join(found.values())}); give tables '
                 'of the same configuration.')
@@ -128,24 +120,24 @@ def read_runs(paths: Sequence[Union[str, Path]],
     return runs, notes
 
 
-def _rows(path: Union[str, Path], metric: str,
-          evaluation: Optional[str]) -> Iterable[Tuple[int, Dict[str, str]]]:
+def _rows(path: str | Path, metric: str,
+          evaluation: str | None) -> Iterable[tuple[int, dict[str, str]]]:
     """Lines of a table with their numbers."""
     needed = 'work_dir' if evaluation is not None else metric
     try:
         text = Path(path).read_text(encoding='utf-8-sig')
     except OSError as error:
-        raise ValueError(f'{path} cannot be read ({error.strerror}); give the '
-                         'CSV file that tools/run_grid.py wrote.') from error
+        raise UserError(f'{path} cannot be read ({error.strerror}); give the '
+                        'CSV file that tools/run_grid.py wrote.') from error
     except UnicodeDecodeError as error:
-        raise ValueError(f'{path} is no text; give the CSV file that '
-                         'tools/run_grid.py wrote.') from error
+        raise UserError(f'{path} is no text; give the CSV file that '
+                        'tools/run_grid.py wrote.') from error
     table = csv.DictReader(io.StringIO(text))
     columns = table.fieldnames or []
     lacking = [name for name in ('masker', 'ratio', 'seed', needed)
                if name not in columns]
     if lacking:
-        raise ValueError(
+        raise UserError(
             f'{path} has no column {" and no ".join(map(repr, lacking))}; its '
             f'columns are {", ".join(columns) or "none"}.')
     rows = [(table.line_num, row) for row in table]
@@ -163,12 +155,12 @@ def _finetuned(folder: Path) -> str:
     return str(found.get('top1', {}).get('last', ''))
 
 
-def _number(text: Union[str, None], column: str, where: str) -> float:
+def _number(text: str | None, column: str, where: str) -> float:
     try:
         value = float(text or '')
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f'{where}: {column} is {text!r}, which is no number; '
-                         'correct it.')
+        raise UserError(f'{where}: {column} is {text!r}, which is no number; '
+                        'correct it.')
     return value

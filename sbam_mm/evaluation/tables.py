@@ -2,8 +2,9 @@
 """Results as a JSON file and, beside it, a table for people."""
 import json
 import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Iterable, List, Sequence, Union
+from typing import Any
 
 from sbam_mm.files import write_atomically
 
@@ -28,7 +29,7 @@ def markdown_table(header: Sequence[str],
     lines = [list(header), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*lines)]
 
-    def line(cells: List[str]) -> str:
+    def line(cells: list[str]) -> str:
         padded = [cells[0].ljust(widths[0])] + [
             cell.rjust(width) for cell, width in zip(cells[1:], widths[1:])
         ]
@@ -70,7 +71,7 @@ def no_nan(value: Any) -> Any:
     return value
 
 
-def result_files(out: Union[str, Path], *endings: str) -> List[Path]:
+def result_files(out: str | Path, *endings: str) -> list[Path]:
     """Names of result files that lie side by side.
 
     Args:
@@ -91,8 +92,8 @@ def result_files(out: Union[str, Path], *endings: str) -> List[Path]:
     return [path.with_name(path.name + ending) for ending in endings]
 
 
-def write_results(out: Union[str, Path], results: dict,
-                  page: str) -> List[Path]:
+def write_results(out: str | Path, results: dict,
+                  page: str) -> list[Path]:
     """Write ``results`` as JSON and ``page`` as Markdown.
 
     Args:

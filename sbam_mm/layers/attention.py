@@ -4,13 +4,14 @@
 The parameters, their names and their initialisation stay mmpretrain's; only
 the way attention is carried out is chosen here, in one place.
 """
-from typing import Callable, Optional, Sequence, Tuple
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.exact import is_exact
 
 from .checkpointing import recomputable
@@ -52,12 +53,12 @@ def check_paths(layer: nn.Module, x: Tensor) -> None:
         x (Tensor): Its input: (T, D) is a packed sequence.
 
     Raises:
-        ValueError: If the layer drops paths of a packed sequence.
+        UserError: If the layer drops paths of a packed sequence.
     """
     if layer.training and x.dim() == 2 and any(
             path.drop_prob > 0 for path in layer.modules()
             if isinstance(path, DropPath)):
-        raise ValueError(
+        raise UserError(
             'stochastic depth would drop single tokens of a sequence of '
             'images that keep different numbers of them; set '
             'backbone.drop_path_rate=0, or take a masker with one ratio for '
@@ -109,7 +110,7 @@ def grouped_attention(q: Tensor,
                       k: Tensor,
                       v: Tensor,
                       layout: PackedLayout,
-                      bias: Optional[Tensor] = None,
+                      bias: Tensor | None = None,
                       dropout: float = 0.) -> Tensor:
     """The exact fallback: one dense call for each length that occurs.
 
@@ -152,7 +153,7 @@ def bias_of_pairs(bias: Tensor, places: Tensor) -> Tensor:
     return pairs.transpose(0, 1)
 
 
-def project_qkv(attn: nn.Module, x: Tensor) -> Tuple[Tensor, ...]:
+def project_qkv(attn: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
     """Queries, keys and values of an mmpretrain attention layer.
 
     Args:
@@ -202,7 +203,7 @@ def received_attention(attn: nn.Module,
                        queries: str = 'cls',
                        softmax: bool = True,
                        own_query: bool = True,
-                       bias: Optional[Tensor] = None,
+                       bias: Tensor | None = None,
                        extra_tokens: int = 1) -> Tensor:
     """How much attention every token receives, without the attention matrix.
 
@@ -257,7 +258,7 @@ def received_attention(attn: nn.Module,
 
 def transformer_block(layer: nn.Module,
                       x: Tensor,
-                      layout: Optional[PackedLayout] = None,
+                      layout: PackedLayout | None = None,
                       attend: Attend = packed_attention) -> Tensor:
     """Run an mmpretrain ``TransformerEncoderLayer``.
 
@@ -303,7 +304,7 @@ def relative_block(layer: nn.Module, packed: Tensor, layout: PackedLayout,
         Tensor: (T, D).
     """
 
-    def add(x: Tensor, branch: Tensor, gamma: Optional[Tensor]) -> Tensor:
+    def add(x: Tensor, branch: Tensor, gamma: Tensor | None) -> Tensor:
         if gamma is not None:
             branch = gamma * branch
         return x + layer.drop_path(branch)
@@ -324,8 +325,8 @@ def relative_block(layer: nn.Module, packed: Tensor, layout: PackedLayout,
 def run_blocks(layers: nn.ModuleList,
                packed: Tensor,
                layout: PackedLayout,
-               bias: Optional[Tensor] = None,
-               attend: Optional[Sequence[Attend]] = None) -> Tensor:
+               bias: Tensor | None = None,
+               attend: Sequence[Attend] | None = None) -> Tensor:
     """Run transformer layers on packed tokens, dense when they allow it.
 
     Images of equal length are a dense batch already: a view, no copy.

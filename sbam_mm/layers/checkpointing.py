@@ -4,8 +4,9 @@
 A block keeps what enters it and computes the rest again in the backward
 pass (Chen et al., *Training Deep Nets with Sublinear Memory Cost*, 2016).
 """
+from collections.abc import Callable, Iterable
 from functools import cache, wraps
-from typing import Any, Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn

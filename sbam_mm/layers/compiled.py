@@ -2,7 +2,6 @@
 """Transformer layers compiled for batches and for packed sequences."""
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import List
 
 from mmcv.cnn.bricks import DropPath
 from mmpretrain.models.backbones.vision_transformer import (
@@ -11,7 +10,7 @@ from mmpretrain.models.backbones.vision_transformer import (
 from torch import nn
 
 
-def compile_layers(model: nn.Module, **options) -> List[nn.Module]:
+def compile_layers(model: nn.Module, **options) -> list[nn.Module]:
     """Compile mmpretrain's transformer layers of a model, in place.
 
     A layer that gets a dense batch is compiled as a whole. On a packed

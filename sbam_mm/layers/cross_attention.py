@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Attention of one set of tokens to another, of any width."""
-from typing import Optional
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,7 +32,7 @@ class CrossAttention(nn.Module):
     def forward(self,
                 x: Tensor,
                 memory: Tensor,
-                keep: Optional[Tensor] = None) -> Tensor:
+                keep: Tensor | None = None) -> Tensor:
         """Attend.
 
         Args:

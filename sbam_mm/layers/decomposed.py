@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Attention with decomposed relative positions, in a fused kernel."""
-from typing import Tuple
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +35,7 @@ def decomposed_attention(q: Tensor,
                          v: Tensor,
                          table_h: Tensor,
                          table_w: Tensor,
-                         grid: Tuple[int, int],
+                         grid: tuple[int, int],
                          dropout: float = 0.) -> Tensor:
     """Softmax of q k / sqrt(C) plus q R of the vertical and horizontal offset.
 

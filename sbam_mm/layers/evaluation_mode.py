@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What is dropped in training, kept for a while."""
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator
 
 from mmcv.cnn.bricks import DropPath
 from torch import nn

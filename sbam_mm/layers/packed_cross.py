@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Attention of packed queries with dense keys."""
-from typing import Optional
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +13,7 @@ def packed_cross_attention(q: Tensor,
                            k: Tensor,
                            v: Tensor,
                            layout: PackedLayout,
-                           keep: Optional[Tensor] = None,
+                           keep: Tensor | None = None,
                            dropout: float = 0.) -> Tensor:
     """Attention of every query with the keys of its own image.
 

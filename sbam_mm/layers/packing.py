@@ -5,9 +5,10 @@ The kept tokens of all images stand one after another in a flat tensor
 (T, D). Everything that works token by token (norms, linear layers) runs on
 it as it is; only attention has to know where an image ends.
 """
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import groupby
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch
 from mmengine.utils import digit_version
@@ -68,14 +69,13 @@ class PackedLayout:
 
     def __init__(self,
                  keep: Tensor,
-                 count: Optional[int] = None,
-                 counted: Optional[Tuple[List[int],
-                                         Optional[Tensor]]] = None):
+                 count: int | None = None,
+                 counted: tuple[list[int], Tensor | None] | None = None):
         batch_size, width = keep.shape
         self.shape = (batch_size, width)
-        order: Optional[Tensor] = None
+        order: Tensor | None = None
         if count is not None:
-            self.lengths: List[int] = [count] * batch_size
+            self.lengths: list[int] = [count] * batch_size
         elif counted is not None:
             self.lengths, order = counted
         else:
@@ -134,14 +134,14 @@ class PackedLayout:
         return ends.int().to(self.index.device, non_blocking=True)
 
     @cached_property
-    def groups(self) -> List[Group]:
+    def groups(self) -> list[Group]:
         # The lengths are sorted, so equal ones are neighbours.
         return [
             Group(len(list(images)), length)
             for length, images in groupby(self.lengths)
         ]
 
-    def slices(self) -> Iterator[Tuple[slice, Group]]:
+    def slices(self) -> Iterator[tuple[slice, Group]]:
         """Which of the packed tokens each group has."""
         begin = 0
         for group in self.groups:

@@ -1,12 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Fixed sine-cosine position embedding."""
-from typing import Tuple
 
 from mmpretrain.models.utils import build_2d_sincos_position_embedding
 from torch import Tensor
 
+from sbam_mm.errors import UserError
 
-def sincos_position(grid: Tuple[int, int], dim: int) -> Tensor:
+
+def sincos_position(grid: tuple[int, int], dim: int) -> Tensor:
     """mmpretrain's 2D sine-cosine table with a row of zeros for the class.
 
     It equals the official MAE's after swapping the two channel halves, so
@@ -20,7 +21,7 @@ def sincos_position(grid: Tuple[int, int], dim: int) -> Tensor:
         Tensor: float32 (1, 1 + h * w, dim), row by row over the grid.
     """
     if dim % 4:
-        raise ValueError(
+        raise UserError(
             f'a 2D sine-cosine embedding wants channels divisible by 4, got '
             f'{dim}; change embed_dims.')
     # mmpretrain runs over the width first; handing over (w, h) makes it run

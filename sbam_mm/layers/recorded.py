@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Attention that keeps its maps, where they are to be learnt or looked at."""
-from typing import List, Optional
 
 import torch
 import torch.nn.functional as F
@@ -33,9 +32,9 @@ class RecordedAttention:
         [(1, 1, 1, 1), (1, 1, 2, 2)]
     """
 
-    def __init__(self, relation: Optional[SegmentRelation] = None):
+    def __init__(self, relation: SegmentRelation | None = None):
         self.relation = relation
-        self.maps: List[Tensor] = []
+        self.maps: list[Tensor] = []
 
     def __call__(self,
                  q: Tensor,

@@ -4,12 +4,15 @@
 Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
 Self-supervised Learning*, BMVC 2024, section 3.2.
 """
+from collections.abc import Mapping, Sequence
 from inspect import signature
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from sbam_mm.errors import UserError
 
 from .attention import packed_attention
 from .packing import PackedLayout
@@ -36,10 +39,10 @@ class Segments:
         ids = ids.long()
         self.ids = F.pad(ids.where(ids <= count, 0), (1, 0))
         self.count = count
-        self._layout: Optional[PackedLayout] = None
-        self._packed: Optional[Tensor] = None
-        self._marks: Optional[Tensor] = None
-        self._blocks: Optional[SegmentBlocks] = None
+        self._layout: PackedLayout | None = None
+        self._packed: Tensor | None = None
+        self._marks: Tensor | None = None
+        self._blocks: SegmentBlocks | None = None
 
     def packed(self, layout: PackedLayout) -> Tensor:
         """Ids of the kept tokens, int64 (T,)."""
@@ -108,7 +111,7 @@ class SegmentRelation:
         """Attend within images: three of (T, heads, d) -> (T, heads, d)."""
         if self.flex:
             if dropout:
-                raise ValueError(
+                raise UserError(
                     "kernel='flex' drops no attention; set "
                     "segment_bias.kernel='sdpa', or attn_drop_rate=0.")
             return flex_segment_attention(q, k, v, self.u_pos, self.u_neg,
@@ -129,7 +132,7 @@ class SegmentRelation:
         v = F.pad(v, (0, width + spare - channels))
         return packed_attention(q, k, v, layout, dropout)[..., :channels]
 
-    def matrix(self, ids: Optional[Tensor] = None) -> Tensor:
+    def matrix(self, ids: Tensor | None = None) -> Tensor:
         """Eq. 4, not divided by anything: float32 (B, heads, n, n).
 
         Args:
@@ -167,7 +170,7 @@ class SegmentBias(nn.Module):
             FlexAttention, on CUDA only. Defaults to "sdpa".
 
     Raises:
-        ValueError: If an option is unknown or has no such value.
+        UserError: If an option is unknown or has no such value.
 
     Example:
         >>> bias = SegmentBias(num_layers=12, num_heads=3, init=(.5, -.5))
@@ -186,31 +189,31 @@ class SegmentBias(nn.Module):
                  num_heads: int,
                  sharing: str = 'head_and_layer',
                  relations: Sequence[str] = RELATIONS,
-                 init: Tuple[float, float] = (0., 0.),
+                 init: tuple[float, float] = (0., 0.),
                  max_segments: int = 5,
                  kernel: str = 'sdpa'):
         super().__init__()
         if sharing not in SHARINGS or kernel not in KERNELS:
-            raise ValueError(
+            raise UserError(
                 f'sharing={sharing!r}, kernel={kernel!r} are no options of '
                 f'segment_bias; choose one of {", ".join(SHARINGS)} and of '
                 f'{", ".join(KERNELS)}.')
         if (isinstance(relations, str) or not relations
                 or set(relations) - set(RELATIONS)):
-            raise ValueError(
+            raise UserError(
                 f'relations={relations!r} are not those of segments; give a '
                 f'list of one or both of {", ".join(RELATIONS)}.')
         if not _is_pair(init):
-            raise ValueError(
+            raise UserError(
                 f'init={init!r} does not say where u_pos and u_neg start; '
                 'give segment_bias.init two numbers, such as (0., 0.).')
         if not isinstance(max_segments, int) or max_segments < 1:
-            raise ValueError(
+            raise UserError(
                 f'max_segments={max_segments!r} leaves no segments; give '
                 "segment_bias.max_segments the paper's 5, or the --max-masks "
                 'of the maps.')
         if kernel == 'flex' and not flex_available():
-            raise ValueError(
+            raise UserError(
                 "kernel='flex' wants CUDA and torch 2.6 or newer; set "
                 "segment_bias.kernel='sdpa'.")
         shape = dict(
@@ -239,16 +242,16 @@ class SegmentBias(nn.Module):
             options (Mapping[str, Any]): The other arguments.
 
         Raises:
-            ValueError: If there is no such argument.
+            UserError: If there is no such argument.
         """
         known = list(signature(cls).parameters)[2:]
         if not isinstance(options, Mapping) or set(options) - set(known):
-            raise ValueError(
+            raise UserError(
                 f'segment_bias={options!r} is not understood; give a dict of '
                 f'some of {", ".join(known)}, or dict() for the defaults.')
         return cls(num_layers, num_heads, **options)
 
-    def forward(self, ids: Tensor) -> List[SegmentRelation]:
+    def forward(self, ids: Tensor) -> list[SegmentRelation]:
         """How each layer attends to tokens of these segments.
 
         Args:

@@ -1,7 +1,8 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The segment bias as FlexAttention's modification of the scores."""
+from collections.abc import Callable
 from functools import cache, cached_property
-from typing import Any, Callable, Optional
+from typing import Any
 
 import torch
 from mmengine.utils import digit_version
@@ -54,7 +55,7 @@ class SegmentBlocks:
         return x.unflatten(0, (self.rows, -1)).transpose(1, 2)
 
     @cached_property
-    def mask(self) -> Optional[Any]:
+    def mask(self) -> Any | None:
         """Which tokens are of one image; None where rows are images."""
         if self.rows == self.layout.batch_size:
             return None

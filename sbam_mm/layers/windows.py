@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Windows of a map of tokens."""
-from typing import Tuple
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,7 +31,7 @@ def to_windows(x: Tensor, size: int) -> Tensor:
     return x.transpose(2, 3).flatten(0, 2)
 
 
-def from_windows(windows: Tensor, shape: Tuple[int, int]) -> Tensor:
+def from_windows(windows: Tensor, shape: tuple[int, int]) -> Tensor:
     """Put windows together again and cut the padding off.
 
     Args:

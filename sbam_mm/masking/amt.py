@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """AM, AMT and its control: draw tokens; mask some, throw some."""
-from typing import Optional
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 from .maskers import Masker, RandomMasker
@@ -12,7 +12,7 @@ from .selection import WeightedOrder
 
 def _check_room(name: str, ratio: float, throw: float) -> None:
     if ratio + throw >= 1:
-        raise ValueError(
+        raise UserError(
             f'{name} masks {ratio} and throws {throw} of the tokens, which '
             'leaves none visible; their sum must be below 1.')
 
@@ -54,7 +54,7 @@ class AMT(Masker):
                  ratio: float = 0.45,
                  throw: float = 0.4,
                  throw_last: bool = False,
-                 warm_up_ratio: Optional[float] = 0.75,
+                 warm_up_ratio: float | None = 0.75,
                  rounding: str = 'ceil',
                  cell: int = 1):
         _check_room('AMT', ratio, throw)
@@ -85,7 +85,7 @@ class RandomThrow(Masker):
         cell (int): See :class:`Masker`. Defaults to 1.
 
     Raises:
-        ValueError: If no token would be left visible.
+        UserError: If no token would be left visible.
 
     Example:
         >>> import torch

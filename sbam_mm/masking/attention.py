@@ -1,10 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Salience from the attention of a trained or training encoder."""
 import warnings
-from typing import FrozenSet
 
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 from . import functional as F
@@ -72,16 +72,16 @@ class AttentionSalience(nn.Module):
                  source: str = 'self'):
         super().__init__()
         if source not in PROVIDERS:
-            raise ValueError(
+            raise UserError(
                 f'source must be "self" or "teacher", got {source!r}.')
         if normalize not in ('mean', 'head'):
-            raise ValueError(
+            raise UserError(
                 f'normalize must be "mean" or "head", got {normalize!r}.')
         if isinstance(head, str) and head not in JOINED:
-            raise ValueError(f'head must be a number from 0, "last", "mean" '
-                             f'or "sum", got {head!r}.')
+            raise UserError(f'head must be a number from 0, "last", "mean" '
+                            f'or "sum", got {head!r}.')
         if queries not in QUERIES:
-            raise ValueError(
+            raise UserError(
                 'queries must be "cls", "patches" or "all", got '
                 f'{queries!r}.')
         if head == -1:
@@ -98,7 +98,7 @@ class AttentionSalience(nn.Module):
         self.source = source
 
     @property
-    def needs(self) -> FrozenSet[str]:
+    def needs(self) -> frozenset[str]:
         """What the model must provide."""
         return frozenset({PROVIDERS[self.source]})
 
@@ -135,7 +135,7 @@ def join_heads(received: Tensor,
         Tensor: (B, L) in [0, 1].
 
     Raises:
-        ValueError: If there is no such head.
+        UserError: If there is no such head.
 
     Example:
         >>> import torch
@@ -160,7 +160,7 @@ def one_head(received: Tensor, head: int | str) -> Tensor:
         Tensor: (B, L).
 
     Raises:
-        ValueError: If there is no such head.
+        UserError: If there is no such head.
     """
     if head == 'mean':
         return received.mean(dim=1)
@@ -169,7 +169,7 @@ def one_head(received: Tensor, head: int | str) -> Tensor:
     heads = received.shape[1]
     number = -1 if head == 'last' else int(head)
     if not -heads <= number < heads:
-        raise ValueError(
+        raise UserError(
             f'head {head} is asked for, but the block has heads 0 to '
             f'{heads - 1}; change `salience.head`.')
     return received[:, number]

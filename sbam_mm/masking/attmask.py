@@ -1,10 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """AttMask: hide what a class token attends to, perhaps show hints."""
-from typing import Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 from . import functional as F
@@ -58,18 +58,18 @@ class HintTopK(nn.Module):
     def __init__(self,
                  mode: str = 'high',
                  probability: float = 1.,
-                 show: Union[float, Tuple[float, float]] = (0.1, 0.5),
+                 show: float | tuple[float, float] = (0.1, 0.5),
                  show_max: float = 0.1):
         super().__init__()
         if mode not in MODES:
-            raise ValueError(f'mode must be one of {MODES}, got {mode!r}.')
+            raise UserError(f'mode must be one of {MODES}, got {mode!r}.')
         if not 0 < probability <= 1:
-            raise ValueError(
+            raise UserError(
                 'probability is that of an image to be masked, in (0, 1], got '
                 f'{probability}; AttMask uses 0.5.')
         bounds = (show, show) if isinstance(show, (int, float)) else show
         if not 0 <= bounds[0] <= bounds[1] <= 1 or not 0 <= show_max <= 1:
-            raise ValueError(
+            raise UserError(
                 'hints want shares 0 <= show <= 1 (one, or low and high) and '
                 f'0 <= show_max <= 1, got {show} and {show_max}.')
         self.mode = mode
@@ -94,11 +94,11 @@ class HintTopK(nn.Module):
 
     def forward(self,
                 scores: Tensor,
-                num_visible: Union[int, Tensor],
-                context: Optional[MaskingContext] = None,
-                noise: Optional[Tensor] = None,
-                exponential: Optional[Tensor] = None,
-                image_draws: Optional[Tensor] = None) -> Choice:
+                num_visible: int | Tensor,
+                context: MaskingContext | None = None,
+                noise: Tensor | None = None,
+                exponential: Tensor | None = None,
+                image_draws: Tensor | None = None) -> Choice:
         """Choose.
 
         Args:
@@ -177,12 +177,12 @@ class AttMask(Masker):
 
     def __init__(self,
                  mode: str = 'high',
-                 ratio: Union[float, Tuple[float, float]] = (0.1, 0.5),
+                 ratio: float | tuple[float, float] = (0.1, 0.5),
                  scope: str = 'batch',
                  probability: float = 0.5,
                  source: str = 'teacher',
                  block: int = -1,
-                 show: Union[float, Tuple[float, float]] = (0.1, 0.5),
+                 show: float | tuple[float, float] = (0.1, 0.5),
                  show_max: float = 0.1,
                  cell: int = 1,
                  rounding: str = 'ceil'):

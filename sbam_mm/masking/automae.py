@@ -1,9 +1,9 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """AutoMAE's bump: salient tokens get a head start in random masking."""
-from typing import Optional, Union
 
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 from . import functional as F
@@ -38,7 +38,7 @@ class Bump(nn.Module):
     def __init__(self, top: float = 0.25, bump: float = 0.5):
         super().__init__()
         if not 0 <= top <= 1 or bump < 0:
-            raise ValueError(
+            raise UserError(
                 'top is a share of the tokens in [0, 1] and bump is not '
                 f'negative, got {top} and {bump}; AutoMAE uses 0.25 and 0.5.')
         self.top = top
@@ -49,9 +49,9 @@ class Bump(nn.Module):
 
     def forward(self,
                 scores: Tensor,
-                num_visible: Union[int, Tensor],
-                context: Optional[MaskingContext] = None,
-                noise: Optional[Tensor] = None) -> Choice:
+                num_visible: int | Tensor,
+                context: MaskingContext | None = None,
+                noise: Tensor | None = None) -> Choice:
         """Choose.
 
         Args:

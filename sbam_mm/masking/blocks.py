@@ -5,10 +5,12 @@ Source: Bao et al., *BEiT: BERT Pre-Training of Image Transformers*, ICLR
 2022, Algorithm 1; iBOT and BootMAE use it with other bounds.
 """
 from math import exp, inf, log
-from typing import Optional, Protocol, Tuple
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from sbam_mm.errors import UserError
 
 
 class Draws(Protocol):
@@ -24,7 +26,7 @@ class Draws(Protocol):
 class TorchDraws:
     """Random numbers from torch's CPU generator, which `seed` controls."""
 
-    def __init__(self, generator: Optional[torch.Generator] = None):
+    def __init__(self, generator: torch.Generator | None = None):
         self.generator = generator
 
     def uniform(self, low: float, high: float) -> float:
@@ -40,17 +42,17 @@ def check_search(min_aspect: float, attempts: int = 1) -> None:
     """Stop if no rectangle can be drawn.
 
     Raises:
-        ValueError: If the aspect ratio is not in (0, 1], or nothing is tried.
+        UserError: If the aspect ratio is not in (0, 1], or nothing is tried.
     """
     if not 0 < min_aspect <= 1:
-        raise ValueError(f'min_aspect is the flattest shape of a rectangle, '
-                         f'in (0, 1], got {min_aspect}; BEiT uses 0.3.')
+        raise UserError(f'min_aspect is the flattest shape of a rectangle, '
+                        f'in (0, 1], got {min_aspect}; BEiT uses 0.3.')
     if attempts < 1:
-        raise ValueError(f'attempts={attempts} draws no rectangle; BEiT '
-                         'tries 10.')
+        raise UserError(f'attempts={attempts} draws no rectangle; BEiT '
+                        'tries 10.')
 
 
-def block_mask(grid: Tuple[int, int],
+def block_mask(grid: tuple[int, int],
                target: float,
                draws: Draws,
                min_area: float = 16,

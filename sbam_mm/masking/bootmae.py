@@ -1,10 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """BootMAE's masks: rectangles, and single tokens beside them."""
-from typing import Optional, Sequence, Union
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 from . import functional as F
@@ -20,7 +21,7 @@ from .types import MaskingContext
 LONG_SEARCH = 1000
 
 
-def rolled_top(key: Tensor, num_visible: Union[int, Tensor],
+def rolled_top(key: Tensor, num_visible: int | Tensor,
                roll: int = 0) -> Tensor:
     """Hide the tokens with the highest keys, except for the ``roll`` highest.
 
@@ -66,7 +67,7 @@ class BlocksAndTokens(nn.Module):
             of it.
 
     Raises:
-        ValueError: If the share or the areas make no sense.
+        UserError: If the share or the areas make no sense.
     """
     uniform = True
 
@@ -78,16 +79,16 @@ class BlocksAndTokens(nn.Module):
                  roll: int = 0):
         super().__init__()
         if not 0 <= share <= 1:
-            raise ValueError(f'share is the part of the hidden tokens that '
-                             f'rectangles cover, in [0, 1], got {share}; '
-                             'BootMAE uses 120 / 147.')
+            raise UserError(f'share is the part of the hidden tokens that '
+                            f'rectangles cover, in [0, 1], got {share}; '
+                            'BootMAE uses 120 / 147.')
         if not 1 <= min_area <= max_area:
-            raise ValueError('rectangles want 1 <= min_area <= max_area, got '
-                             f'{min_area} and {max_area}.')
+            raise UserError('rectangles want 1 <= min_area <= max_area, got '
+                            f'{min_area} and {max_area}.')
         check_search(min_aspect)
         if roll < 0:
-            raise ValueError(f'roll counts tokens that are shown again and '
-                             f'cannot be {roll}; 0 shows none.')
+            raise UserError(f'roll counts tokens that are shown again and '
+                            f'cannot be {roll}; 0 shows none.')
         self.share = share
         self.min_area = min_area
         self.max_area = max_area
@@ -101,9 +102,9 @@ class BlocksAndTokens(nn.Module):
 
     def forward(self,
                 scores: Tensor,
-                num_visible: Union[int, Tensor],
+                num_visible: int | Tensor,
                 context: MaskingContext,
-                noise: Optional[Tensor] = None) -> Choice:
+                noise: Tensor | None = None) -> Choice:
         """Choose; ``noise`` (B, L) decides among tokens outside blocks."""
         counts = torch.as_tensor(num_visible).expand(len(scores)).tolist()
         blocks = self.rectangles(context, counts).to(scores.device)

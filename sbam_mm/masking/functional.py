@@ -9,17 +9,18 @@ Revisiting Token Dynamics for Enhanced Pre-training*, ECCV 2024.
 """
 from fractions import Fraction
 from math import ceil, floor
-from typing import Optional, Tuple, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sbam_mm.errors import UserError
+
 ROUNDINGS = ('ceil', 'floor')
 
 
 def affinity(tokens: Tensor,
-             scale: Optional[float] = None,
+             scale: float | None = None,
              normalize: bool = False) -> Tensor:
     """Affinity of every token with every other, x xᵀ.
 
@@ -76,9 +77,9 @@ def incoming_weight(logits: Tensor) -> Tensor:
 
 @torch.no_grad()
 def chunked_outgoing_weight(tokens: Tensor,
-                            scale: Optional[float] = None,
+                            scale: float | None = None,
                             normalize: bool = False,
-                            chunk: Optional[int] = None) -> Tensor:
+                            chunk: int | None = None) -> Tensor:
     """:func:`outgoing_weight` of :func:`affinity`, never holding L x L.
 
     A row of the softmax needs that row's logits only, so a few queries at a
@@ -150,7 +151,7 @@ def exact_fraction(value: float) -> Fraction:
 
 
 def visible_count(num_tokens: int,
-                  ratio: Union[float, Fraction],
+                  ratio: float | Fraction,
                   rounding: str = 'floor') -> int:
     """Tokens that stay visible at a masking ratio, L (1 - r).
 
@@ -180,7 +181,7 @@ def order_to_rank(order: Tensor) -> Tensor:
                                             positions.expand_as(order))
 
 
-def hide_top(key: Tensor, num_visible: Union[int, Tensor]) -> Tensor:
+def hide_top(key: Tensor, num_visible: int | Tensor) -> Tensor:
     """Hide the tokens with the highest keys.
 
     "Sort ascending and select the top K" of section 3: the K lowest stay.
@@ -199,7 +200,7 @@ def hide_top(key: Tensor, num_visible: Union[int, Tensor]) -> Tensor:
     return rank >= num_visible
 
 
-def share_count(count: Union[int, Tensor], share: float) -> Tensor:
+def share_count(count: int | Tensor, share: float) -> Tensor:
     """Whole tokens in a share of ``count`` tokens, int(count * share).
 
     A millionth is added first: 0.3 of 10 tokens are 3, not the 2 that a
@@ -275,7 +276,7 @@ def top_rank(scores: Tensor, noise: Tensor) -> Tensor:
     return order_to_rank(shuffled.gather(1, order))
 
 
-def pool_cells(values: Tensor, grid: Tuple[int, int], cell: int) -> Tensor:
+def pool_cells(values: Tensor, grid: tuple[int, int], cell: int) -> Tensor:
     """Average over squares of tokens.
 
     Args:
@@ -287,11 +288,11 @@ def pool_cells(values: Tensor, grid: Tuple[int, int], cell: int) -> Tensor:
         Tensor: (B, L / cell^2, D), row by row over the squares.
 
     Raises:
-        ValueError: If squares do not tile the grid.
+        UserError: If squares do not tile the grid.
     """
     height, width = grid
     if height % cell or width % cell:
-        raise ValueError(
+        raise UserError(
             f'squares of {cell} x {cell} tokens do not tile a grid of '
             f'{height} x {width}; choose an image size that is a multiple of '
             f'{cell} patches, or cell=1.')
@@ -300,7 +301,7 @@ def pool_cells(values: Tensor, grid: Tuple[int, int], cell: int) -> Tensor:
     return squares.mean(dim=(2, 4)).flatten(1, 2)
 
 
-def spread_cells(state: Tensor, grid: Tuple[int, int], cell: int) -> Tensor:
+def spread_cells(state: Tensor, grid: tuple[int, int], cell: int) -> Tensor:
     """Give every token the value of its square.
 
     Args:

@@ -1,7 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """GPA: hide what all patches of a teacher attend to, from soft to hard."""
 import warnings
-from typing import Tuple
 
 from sbam_mm.registry import MODELS
 
@@ -53,8 +52,8 @@ class GPA(Masker):
                  ratio: float = 0.75,
                  block: int = 9,
                  head: int | str = 11,
-                 hard: Tuple[float, float] = (0., 0.5),
-                 soft: Tuple[float, float] = (0.5, 0.),
+                 hard: tuple[float, float] = (0., 0.5),
+                 soft: tuple[float, float] = (0.5, 0.),
                  own_query: bool = False,
                  source: str = 'teacher',
                  rounding: str = 'floor',

@@ -5,11 +5,12 @@ Read :meth:`Masker.forward` first: it is the whole method in four lines. The
 classes below it only choose the three parts.
 """
 from dataclasses import replace
-from typing import FrozenSet, Optional, Union
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS, build_part
 
 from . import functional as F
@@ -20,7 +21,7 @@ from .shapes import BlockSelection, GridSelection, UniformSelection
 from .types import MaskingContext, TokenMask
 from .varied_ratio import RandomRatio
 
-Part = Union[dict, nn.Module]
+Part: TypeAlias = dict | nn.Module
 
 
 @MODELS.register_module()
@@ -56,11 +57,11 @@ class Masker(nn.Module):
                  ratio: Part,
                  selection: Part,
                  start_epoch: int = 0,
-                 warm_up: Optional[Part] = None,
+                 warm_up: Part | None = None,
                  cell: int = 1):
         super().__init__()
         if cell < 1 or start_epoch < 0:
-            raise ValueError(
+            raise UserError(
                 f'cell={cell} and start_epoch={start_epoch} of a masker count '
                 'tokens, from 1, and epochs, from 0; correct them.')
         self.salience = build_part(salience)
@@ -68,14 +69,14 @@ class Masker(nn.Module):
         self.selection = build_part(selection)
         self.start_epoch = start_epoch
         self.cell = cell
-        self.warm_up: Optional[Masker] = None
+        self.warm_up: Masker | None = None
         if warm_up is not None:
             self.warm_up = build_part(warm_up)
         elif start_epoch or hasattr(self.salience, 'ready'):
             self.warm_up = RandomMasker(self.ratio.ratio, cell=cell)
 
     @property
-    def needs(self) -> FrozenSet[str]:
+    def needs(self) -> frozenset[str]:
         """What the masker asks of the model beyond the patch tokens."""
         parts = (self.salience, self.ratio, self.selection, self.warm_up)
         return frozenset().union(
@@ -98,7 +99,7 @@ class Masker(nn.Module):
     @torch.no_grad()
     def forward(self,
                 context: MaskingContext,
-                noise: Optional[Tensor] = None) -> TokenMask:
+                noise: Tensor | None = None) -> TokenMask:
         """Mask a batch.
 
         Args:
@@ -122,7 +123,7 @@ class Masker(nn.Module):
     def _mask_cells(self,
                     scores: Tensor,
                     context: MaskingContext,
-                    noise: Optional[Tensor] = None) -> TokenMask:
+                    noise: Tensor | None = None) -> TokenMask:
         """As :meth:`forward`, from the scores of squares of tokens."""
         cells = F.pool_cells(scores[..., None], context.grid, self.cell)
         cells = cells[..., 0]
@@ -208,9 +209,9 @@ class UniformMasker(Masker):
 
     def __init__(self, ratio: float = 0.75):
         if ratio != 0.75:
-            raise ValueError(f'UniformMasker hides three of four tokens and '
-                             f'cannot hide {ratio}; leave the ratio at 0.75 '
-                             'or choose another masker.')
+            raise UserError(f'UniformMasker hides three of four tokens and '
+                            f'cannot hide {ratio}; leave the ratio at 0.75 '
+                            'or choose another masker.')
         super().__init__(NoSalience(), FixedRatio(ratio), UniformSelection())
 
 
@@ -230,15 +231,15 @@ class GridMasker(Masker):
         4
     """
 
-    def __init__(self, stride: int = 2, ratio: Optional[float] = None):
+    def __init__(self, stride: int = 2, ratio: float | None = None):
         selection = GridSelection(stride)
         hidden = 1 - 1 / stride**2
         # Users write 0.89 for the 8/9 of a stride of 3.
         if ratio is not None and abs(ratio - hidden) > 0.005:
-            raise ValueError(f'GridMasker with stride={stride} hides '
-                             f'{hidden:.3g} of the tokens and cannot hide '
-                             f'{ratio}; leave the ratio out or choose the '
-                             'stride k with the ratio 1 - 1/k^2.')
+            raise UserError(f'GridMasker with stride={stride} hides '
+                            f'{hidden:.3g} of the tokens and cannot hide '
+                            f'{ratio}; leave the ratio out or choose the '
+                            'stride k with the ratio 1 - 1/k^2.')
         super().__init__(NoSalience(), FixedRatio(hidden), selection)
 
 
@@ -275,7 +276,7 @@ class RandomRatioMasker(Masker):
                  rounding: str = 'ceil',
                  cell: int = 1):
         if delta_r < 0 or ratio - delta_r < 0 or ratio + delta_r >= 1:
-            raise ValueError(
+            raise UserError(
                 f'ratio {ratio} +- delta_r {delta_r} leaves [0, 1); choose '
                 'delta_r smaller than both ratio and 1 - ratio.')
         super().__init__(
@@ -307,7 +308,7 @@ class SBM(Masker):
                  noise: float = 0.5,
                  rounding: str = 'ceil',
                  start_epoch: int = 0,
-                 salience: Optional[dict] = None,
+                 salience: dict | None = None,
                  cell: int = 1):
         super().__init__(
             AffinitySalience(**(salience or {})),
@@ -359,9 +360,9 @@ class SBAM(Masker):
                  noise: float = 0.5,
                  rounding: str = 'ceil',
                  min_visible: int = 1,
-                 max_visible: Optional[int] = None,
+                 max_visible: int | None = None,
                  start_epoch: int = 0,
-                 salience: Optional[dict] = None,
+                 salience: dict | None = None,
                  cell: int = 1):
         super().__init__(
             AffinitySalience(**(salience or {})),
@@ -380,6 +381,6 @@ class IncomingMasker(SBM):
         **kwargs: Options of :class:`SBM`.
     """
 
-    def __init__(self, salience: Optional[dict] = None, **kwargs):
+    def __init__(self, salience: dict | None = None, **kwargs):
         super().__init__(
             salience=dict(salience or {}, direction='incoming'), **kwargs)

@@ -8,11 +8,12 @@ file has the ratios of the papers; those that vary without regard to salience
 are in ``varied_ratio.py``.
 """
 from fractions import Fraction
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 from . import functional as F
@@ -28,9 +29,9 @@ class Share(NamedTuple):
         ratio (Tensor): The masking ratio asked for, float32 (B,).
         salient (Tensor, optional): Share of tokens with S > delta, (B,).
     """
-    num_visible: Union[int, Tensor]
+    num_visible: int | Tensor
     ratio: Tensor
-    salient: Optional[Tensor] = None
+    salient: Tensor | None = None
 
 
 @MODELS.register_module()
@@ -51,11 +52,11 @@ class FixedRatio(nn.Module):
     def __init__(self, ratio: float = 0.75, rounding: str = 'floor'):
         super().__init__()
         if not 0 <= ratio < 1:
-            raise ValueError(
+            raise UserError(
                 f'a masking ratio is a share in [0, 1), got {ratio}; MAE uses '
                 '0.75.')
         if rounding not in F.ROUNDINGS:
-            raise ValueError(
+            raise UserError(
                 f'rounding must be one of {F.ROUNDINGS}, got {rounding!r}.')
         self.ratio = ratio
         self.rounding = rounding
@@ -65,7 +66,7 @@ class FixedRatio(nn.Module):
 
     def forward(self,
                 scores: Tensor,
-                context: Optional[MaskingContext] = None) -> Share:
+                context: MaskingContext | None = None) -> Share:
         batch_size, num_tokens = scores.shape
         return Share(
             F.visible_count(num_tokens, self.ratio, self.rounding),
@@ -112,20 +113,20 @@ class AdaptiveRatio(nn.Module):
                  scope: str = 'sample',
                  rounding: str = 'ceil',
                  min_visible: int = 1,
-                 max_visible: Optional[int] = None):
+                 max_visible: int | None = None):
         super().__init__()
         if delta_r < 0 or ratio - delta_r < 0 or ratio + delta_r >= 1:
-            raise ValueError(
+            raise UserError(
                 f'ratio {ratio} +- delta_r {delta_r} leaves [0, 1); choose '
                 'delta_r smaller than both ratio and 1 - ratio.')
         if scope not in ('sample', 'batch'):
-            raise ValueError(
+            raise UserError(
                 f'scope must be "sample" or "batch", got {scope!r}.')
         if rounding not in (*F.ROUNDINGS, 'float32'):
-            raise ValueError(f'rounding must be "ceil", "floor" or "float32", '
-                             f'got {rounding!r}.')
+            raise UserError(f'rounding must be "ceil", "floor" or "float32", '
+                            f'got {rounding!r}.')
         if min_visible < 1 or (max_visible or min_visible) < min_visible:
-            raise ValueError(
+            raise UserError(
                 'visible tokens want 1 <= min_visible <= max_visible, got '
                 f'{min_visible} and {max_visible}.')
         self.ratio = ratio
@@ -149,7 +150,7 @@ class AdaptiveRatio(nn.Module):
 
     def forward(self,
                 scores: Tensor,
-                context: Optional[MaskingContext] = None) -> Share:
+                context: MaskingContext | None = None) -> Share:
         batch_size, num_tokens = scores.shape
         num_salient = (scores > self.delta).sum(dim=1)
         salient = num_salient / num_tokens

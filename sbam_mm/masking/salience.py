@@ -6,10 +6,10 @@ A salience is called with a :class:`MaskingContext` and returns scores
 beyond the tokens; ``ready``, where there is one, says whether it has scores
 yet.
 """
-from typing import FrozenSet
 
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.exact import is_exact
 from sbam_mm.registry import MODELS
 
@@ -24,7 +24,7 @@ LONG = 2048
 @MODELS.register_module()
 class NoSalience(nn.Module):
     """No preference: every token scores 0, so the noise alone decides."""
-    needs: FrozenSet[str] = frozenset()
+    needs: frozenset[str] = frozenset()
 
     def forward(self, context: MaskingContext) -> Tensor:
         return context.tokens.new_zeros(
@@ -75,17 +75,17 @@ class AffinitySalience(nn.Module):
                  position: bool = True):
         super().__init__()
         if direction not in ('outgoing', 'incoming'):
-            raise ValueError('direction must be "outgoing" or "incoming", '
-                             f'got {direction!r}.')
+            raise UserError('direction must be "outgoing" or "incoming", '
+                            f'got {direction!r}.')
         if isinstance(scale, str) and scale != 'sqrt_d':
-            raise ValueError(
+            raise UserError(
                 f'scale must be a number, "sqrt_d" or None, got {scale!r}.')
         if layer < 0:
-            raise ValueError(f'layer counts encoder blocks and cannot be '
-                             f'{layer}; 0 means at the input.')
+            raise UserError(f'layer counts encoder blocks and cannot be '
+                            f'{layer}; 0 means at the input.')
         if layer and not position:
-            raise ValueError('position=False is defined at the input only; '
-                             'set layer=0 or position=True.')
+            raise UserError('position=False is defined at the input only; '
+                            'set layer=0 or position=True.')
         self.direction = direction
         self.layer = layer
         self.scale = scale
@@ -93,7 +93,7 @@ class AffinitySalience(nn.Module):
         self.position = position
 
     @property
-    def needs(self) -> FrozenSet[str]:
+    def needs(self) -> frozenset[str]:
         needs = {'layer_tokens'} if self.layer else set()
         return frozenset(needs if self.position else needs | {'position'})
 
@@ -145,7 +145,7 @@ class StoredSalience(nn.Module):
         self.key = key
 
     @property
-    def needs(self) -> FrozenSet[str]:
+    def needs(self) -> frozenset[str]:
         return frozenset({self.key})
 
     def extra_repr(self) -> str:
@@ -166,7 +166,7 @@ class PredictedLoss(nn.Module):
     Returns:
         Tensor: float32 (B, L), scaled to [0, 1] for each image.
     """
-    needs: FrozenSet[str] = frozenset({'predicted_loss'})
+    needs: frozenset[str] = frozenset({'predicted_loss'})
 
     def forward(self, context: MaskingContext) -> Tensor:
         return F.min_max(context.ask('predicted_loss').float())

@@ -1,10 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Selections that change over the training: how firmly scores decide."""
-from typing import Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 from . import functional as F
@@ -12,7 +12,7 @@ from .selection import Choice, one_count, token_noise
 from .types import MaskingContext
 
 
-def between(bounds: Tuple[float, float], progress: float) -> float:
+def between(bounds: tuple[float, float], progress: float) -> float:
     """The value at ``progress`` on the straight line between two bounds."""
     start, end = bounds
     return start + progress * (end - start)
@@ -51,12 +51,12 @@ class SoftToHard(nn.Module):
     uniform = True
 
     def __init__(self,
-                 hard: Tuple[float, float] = (0., 0.5),
-                 soft: Tuple[float, float] = (0.5, 0.)):
+                 hard: tuple[float, float] = (0., 0.5),
+                 soft: tuple[float, float] = (0.5, 0.)):
         super().__init__()
         for name, bounds in dict(hard=hard, soft=soft).items():
             if len(bounds) != 2 or not all(0 <= b <= 1 for b in bounds):
-                raise ValueError(
+                raise UserError(
                     f'{name} holds two shares of the masked tokens in [0, 1], '
                     f'at the start and at the end, got {bounds}.')
         self.hard = hard
@@ -67,10 +67,10 @@ class SoftToHard(nn.Module):
 
     def forward(self,
                 scores: Tensor,
-                num_visible: Union[int, Tensor],
+                num_visible: int | Tensor,
                 context: MaskingContext,
-                noise: Optional[Tensor] = None,
-                exponential: Optional[Tensor] = None) -> Choice:
+                noise: Tensor | None = None,
+                exponential: Tensor | None = None) -> Choice:
         """Choose.
 
         Args:

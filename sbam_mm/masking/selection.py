@@ -12,11 +12,12 @@ over the training in ``schedule.py``, AttMask's hints in ``attmask.py``.
 """
 from fractions import Fraction
 from math import floor
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 from . import functional as F
@@ -35,21 +36,21 @@ class Choice(NamedTuple):
             Defaults to None.
     """
     masked: Tensor
-    thrown: Optional[Tensor] = None
-    num_visible: Optional[int] = None
+    thrown: Tensor | None = None
+    num_visible: int | None = None
 
 
-def one_count(num_visible: Union[int, Tensor]) -> Optional[int]:
+def one_count(num_visible: int | Tensor) -> int | None:
     """The count if it is one number for the batch, otherwise None."""
     return num_visible if isinstance(num_visible, int) else None
 
 
-def token_noise(scores: Tensor, noise: Optional[Tensor] = None) -> Tensor:
+def token_noise(scores: Tensor, noise: Tensor | None = None) -> Tensor:
     """One draw from U[0, 1) per token, or the injected ones checked."""
     if noise is None:
         return torch.rand_like(scores)
     if noise.shape != scores.shape:
-        raise ValueError(
+        raise UserError(
             f'noise has the shape {tuple(noise.shape)} but the scores '
             f'have {tuple(scores.shape)}; give one draw per token.')
     return noise
@@ -74,8 +75,8 @@ class NoisyTopK(nn.Module):
     def __init__(self, noise: float = 0.5):
         super().__init__()
         if noise < 0:
-            raise ValueError(f'noise is the upper end of U(0, noise) and '
-                             f'cannot be {noise}.')
+            raise UserError(f'noise is the upper end of U(0, noise) and '
+                            f'cannot be {noise}.')
         self.noise = noise
 
     def extra_repr(self) -> str:
@@ -83,9 +84,9 @@ class NoisyTopK(nn.Module):
 
     def forward(self,
                 scores: Tensor,
-                num_visible: Union[int, Tensor],
-                context: Optional[MaskingContext] = None,
-                noise: Optional[Tensor] = None) -> Choice:
+                num_visible: int | Tensor,
+                context: MaskingContext | None = None,
+                noise: Tensor | None = None) -> Choice:
         """Choose.
 
         Args:
@@ -141,8 +142,8 @@ class WeightedOrder(nn.Module):
                  throw_last: bool = False):
         super().__init__()
         if not 0 <= throw < 1:
-            raise ValueError(f'throw is a share of the tokens in [0, 1), got '
-                             f'{throw}; AMT uses 0.4, AM 0.')
+            raise UserError(f'throw is a share of the tokens in [0, 1), got '
+                            f'{throw}; AMT uses 0.4, AM 0.')
         self.keep = keep
         self.throw = throw
         self.throw_last = throw_last
@@ -153,10 +154,10 @@ class WeightedOrder(nn.Module):
 
     def forward(self,
                 scores: Tensor,
-                num_visible: Union[int, Tensor],
-                context: Optional[MaskingContext] = None,
-                noise: Optional[Tensor] = None,
-                exponential: Optional[Tensor] = None) -> Choice:
+                num_visible: int | Tensor,
+                context: MaskingContext | None = None,
+                noise: Tensor | None = None,
+                exponential: Tensor | None = None) -> Choice:
         """Choose.
 
         Args:
@@ -177,9 +178,9 @@ class WeightedOrder(nn.Module):
             rank = num_tokens - 1 - rank
         wanted = floor(num_tokens * F.exact_fraction(self.throw) +
                        Fraction(1, 2))
-        num_masked: Union[int, Tensor]
-        num_thrown: Union[int, Tensor]
-        num_left: Optional[int] = None
+        num_masked: int | Tensor
+        num_thrown: int | Tensor
+        num_left: int | None = None
         if isinstance(num_visible, int):
             num_thrown = min(wanted, num_visible - 1)
             num_masked = num_tokens - num_visible

@@ -1,10 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """SemMAE: hide some patches of every part, later on whole parts."""
-from typing import FrozenSet, Optional, Union
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 from . import functional as F
@@ -97,7 +97,7 @@ class PartwiseSelection(nn.Module):
         power (float): Of t. Defaults to 2.
 
     Raises:
-        ValueError: If there is no part map, or one of another grid or type.
+        UserError: If there is no part map, or one of another grid or type.
 
     Example:
         >>> parts = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1]]).byte()
@@ -112,13 +112,13 @@ class PartwiseSelection(nn.Module):
         >>> sorted([masked[:, :4].sum().item(), masked[:, 4:].sum().item()])
         [0, 4]
     """
-    needs: FrozenSet[str] = frozenset({'part_map'})
+    needs: frozenset[str] = frozenset({'part_map'})
     uniform = True
 
     def __init__(self, power: float = 2.):
         super().__init__()
         if power <= 0:
-            raise ValueError(
+            raise UserError(
                 f'power bends the way from parts to whole parts and cannot '
                 f'be {power}; SemMAE uses 2.')
         self.power = power
@@ -128,10 +128,10 @@ class PartwiseSelection(nn.Module):
 
     def forward(self,
                 scores: Tensor,
-                num_visible: Union[int, Tensor],
+                num_visible: int | Tensor,
                 context: MaskingContext,
-                noise: Optional[Tensor] = None,
-                part_draws: Optional[Tensor] = None) -> Choice:
+                noise: Tensor | None = None,
+                part_draws: Tensor | None = None) -> Choice:
         """Choose.
 
         Args:
@@ -168,16 +168,16 @@ class PartwiseSelection(nn.Module):
     def _parts(scores: Tensor, context: MaskingContext) -> Tensor:
         parts = context.ask('part_map')
         if parts is None:
-            raise ValueError(
+            raise UserError(
                 'SemMAE hides by parts, but the part maps of the images are '
                 "empty; make them again, or give another path in dict(type="
                 "'sbam_mm.LoadPartMap').")
         if parts.dtype != torch.uint8:
-            raise ValueError(
+            raise UserError(
                 f'part maps hold labels from 0 to 255 as uint8, these are '
                 f'{parts.dtype}; save them again as uint8.')
         if parts.shape != scores.shape:
-            raise ValueError(
+            raise UserError(
                 f'the part map has {parts.shape[1]} tokens per image where '
                 f'{scores.shape[1]} are to be masked; set masker.cell=1.')
         return parts.long()

@@ -4,11 +4,11 @@
 Rectangles follow any ratio. A regular grid and one token per 2 x 2 block have
 a ratio of their own and say so if another one is asked for.
 """
-from typing import Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 from . import functional as F
@@ -17,7 +17,7 @@ from .selection import Choice, one_count, token_noise
 from .types import MaskingContext
 
 
-def check_share(num_visible: Union[int, Tensor], num_tokens: int,
+def check_share(num_visible: int | Tensor, num_tokens: int,
                 share: int, what: str) -> None:
     """Stop if another number than one of ``share`` tokens is to be visible.
 
@@ -28,11 +28,11 @@ def check_share(num_visible: Union[int, Tensor], num_tokens: int,
         what (str): The shape's name, for the message.
 
     Raises:
-        ValueError: With the ratio that fits.
+        UserError: With the ratio that fits.
     """
     if not (isinstance(num_visible, int)
             and num_tokens // share <= num_visible <= -(-num_tokens // share)):
-        raise ValueError(
+        raise UserError(
             f'{what} shows one of {share} tokens and cannot follow another '
             f'ratio; set ratio=dict(type="sbam_mm.FixedRatio", '
             f'ratio={1 - 1 / share:g}) or choose another selection.')
@@ -58,16 +58,16 @@ class BlockSelection(nn.Module):
     """
 
     def __init__(self,
-                 min_area: Optional[int] = 16,
-                 max_area: Optional[int] = None,
+                 min_area: int | None = 16,
+                 max_area: int | None = None,
                  min_aspect: float = 0.3,
                  attempts: int = 10,
                  complete: bool = True):
         super().__init__()
         smallest = 1 if min_area is None else min_area
         if smallest < 1 or (max_area or smallest) < smallest:
-            raise ValueError('rectangles want 1 <= min_area <= max_area, got '
-                             f'{min_area} and {max_area}.')
+            raise UserError('rectangles want 1 <= min_area <= max_area, got '
+                            f'{min_area} and {max_area}.')
         check_search(min_aspect, attempts)
         self.complete = complete
         self.min_area = min_area
@@ -87,9 +87,9 @@ class BlockSelection(nn.Module):
 
     def forward(self,
                 scores: Tensor,
-                num_visible: Union[int, Tensor],
+                num_visible: int | Tensor,
                 context: MaskingContext,
-                noise: Optional[Tensor] = None) -> Choice:
+                noise: Tensor | None = None) -> Choice:
         """Choose; ``noise`` (B, L) decides among tokens outside blocks."""
         batch_size, num_tokens = scores.shape
         counts = torch.as_tensor(num_visible).expand(batch_size).tolist()
@@ -133,9 +133,9 @@ class UniformSelection(nn.Module):
 
     def forward(self,
                 scores: Tensor,
-                num_visible: Union[int, Tensor],
+                num_visible: int | Tensor,
                 context: MaskingContext,
-                noise: Optional[Tensor] = None) -> Choice:
+                noise: Tensor | None = None) -> Choice:
         """Choose; the first draws of ``noise`` (B, L) order the blocks."""
         batch_size, num_tokens = scores.shape
         check_share(num_visible, num_tokens, 4, 'UniformSelection')
@@ -182,9 +182,9 @@ class GridSelection(nn.Module):
     def __init__(self, stride: int = 2):
         super().__init__()
         if stride < 1:
-            raise ValueError(f'stride counts tokens from one visible token to '
-                             f'the next and cannot be {stride}; use 2 to hide '
-                             'three quarters.')
+            raise UserError(f'stride counts tokens from one visible token to '
+                            f'the next and cannot be {stride}; use 2 to hide '
+                            'three quarters.')
         self.stride = stride
 
     def extra_repr(self) -> str:
@@ -192,9 +192,9 @@ class GridSelection(nn.Module):
 
     def forward(self,
                 scores: Tensor,
-                num_visible: Union[int, Tensor],
+                num_visible: int | Tensor,
                 context: MaskingContext,
-                noise: Optional[Tensor] = None) -> Choice:
+                noise: Tensor | None = None) -> Choice:
         """Choose; the first and last of ``noise`` (B, L) are the phases."""
         check_share(num_visible, scores.shape[1], self.stride**2,
                     'GridSelection')
@@ -205,7 +205,7 @@ class GridSelection(nn.Module):
         return Choice(
             ~visible.flatten(1), num_visible=num_rows * num_columns)
 
-    def _line(self, length: int, draw: Tensor) -> Tuple[Tensor, int]:
+    def _line(self, length: int, draw: Tensor) -> tuple[Tensor, int]:
         """Visible places along one axis, boolean (B, length), and how many."""
         count = max(1, length // self.stride)
         phases = length - self.stride * (count - 1)

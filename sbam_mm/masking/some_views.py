@@ -1,10 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Masks on some images only: for methods that also learn from whole ones."""
-from typing import FrozenSet, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS, build_part
 
 from .maskers import Masker
@@ -28,7 +28,7 @@ class MaskSomeViews(nn.Module):
             of iBOT and AttMask.
 
     Raises:
-        ValueError: For another probability.
+        UserError: For another probability.
 
     Example:
         >>> masker = MaskSomeViews(dict(type='sbam_mm.SBAM', ratio=0.3))
@@ -41,14 +41,14 @@ class MaskSomeViews(nn.Module):
     def __init__(self, masker: dict | nn.Module, probability: float = 0.5):
         super().__init__()
         if not 0 < probability <= 1:
-            raise ValueError(
+            raise UserError(
                 'probability is that of an image to be masked, in (0, 1], got '
                 f'{probability}; iBOT uses 0.5.')
         self.masker = build_part(masker)
         self.probability = probability
 
     @property
-    def needs(self) -> FrozenSet[str]:
+    def needs(self) -> frozenset[str]:
         """What the inner masker asks of the model."""
         return self.masker.needs
 
@@ -68,8 +68,8 @@ class MaskSomeViews(nn.Module):
     @torch.no_grad()
     def forward(self,
                 context: MaskingContext,
-                noise: Optional[Tensor] = None,
-                image_draws: Optional[Tensor] = None) -> TokenMask:
+                noise: Tensor | None = None,
+                image_draws: Tensor | None = None) -> TokenMask:
         """Mask a batch.
 
         Args:
@@ -126,7 +126,7 @@ class IBOTMasker(MaskSomeViews):
     """
 
     def __init__(self,
-                 ratio: Tuple[float, float] = (0.1, 0.5),
+                 ratio: tuple[float, float] = (0.1, 0.5),
                  probability: float = 0.5):
         super().__init__(
             Masker(NoSalience(), RandomRatio(*ratio, rounding='ceil'),

@@ -1,11 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The two data types that maskers and models exchange."""
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Callable, Dict, FrozenSet, Mapping, Optional, Tuple
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from sbam_mm.errors import UserError
 
 from .functional import order_to_rank
 
@@ -41,19 +44,19 @@ class TokenMask:
         ([1, 2], False)
     """
     masked: Tensor
-    thrown: Optional[Tensor] = None
-    ratio: Optional[Tensor] = None
-    scores: Optional[Tensor] = None
-    salient: Optional[Tensor] = None
-    num_visible: Optional[int] = None
+    thrown: Tensor | None = None
+    ratio: Tensor | None = None
+    scores: Tensor | None = None
+    salient: Tensor | None = None
+    num_visible: int | None = None
 
     def __post_init__(self):
         if self.masked.dtype != torch.bool or self.masked.dim() != 2:
-            raise ValueError(
+            raise UserError(
                 'TokenMask wants `masked` as a boolean (B, L) tensor, got '
                 f'{self.masked.dtype} {tuple(self.masked.shape)}.')
         if self.thrown is not None and self.thrown.shape != self.masked.shape:
-            raise ValueError(
+            raise UserError(
                 f'`thrown` {tuple(self.thrown.shape)} must have the shape of '
                 f'`masked` {tuple(self.masked.shape)}.')
 
@@ -89,7 +92,7 @@ class TokenMask:
         """MAE's permutation, int64 (B, L): visible patches, then the rest."""
         return torch.argsort((~self.visible).byte(), dim=1, stable=True)
 
-    def statistics(self) -> Dict[str, Tensor]:
+    def statistics(self) -> dict[str, Tensor]:
         """Scalars for the log, under names that mmengine does not sum up.
 
         Returns:
@@ -134,17 +137,17 @@ class MaskingContext:
         16
     """
     tokens: Tensor
-    grid: Tuple[int, int]
+    grid: tuple[int, int]
     progress: float = 0.
     epoch: int = 0
-    providers: Mapping[str, Callable[..., Optional[Tensor]]] = field(
+    providers: Mapping[str, Callable[..., Tensor | None]] = field(
         default_factory=dict)
-    _answers: Dict[tuple, Optional[Tensor]] = field(
+    _answers: dict[tuple, Tensor | None] = field(
         default_factory=dict, init=False, repr=False)
 
     def __post_init__(self):
         if self.grid[0] * self.grid[1] != self.tokens.shape[1]:
-            raise ValueError(
+            raise UserError(
                 f'a grid of {self.grid[0]} x {self.grid[1]} patches does not '
                 f'have the {self.tokens.shape[1]} tokens given; pass the '
                 'patch tokens without class token.')
@@ -175,9 +178,9 @@ class MaskingContext:
 
 
 def check_needs(masker,
-                provides: FrozenSet[str],
+                provides: frozenset[str],
                 model: str,
-                remedies: Optional[Mapping[str, str]] = None) -> None:
+                remedies: Mapping[str, str] | None = None) -> None:
     """Stop at build time when a model cannot give a masker what it needs.
 
     Args:
@@ -188,7 +191,7 @@ def check_needs(masker,
             missing. Defaults to None.
 
     Raises:
-        ValueError: With the missing names and what can be done about it.
+        UserError: With the missing names and what can be done about it.
     """
     missing = sorted(set(getattr(masker, 'needs', ())) - set(provides))
     if missing:
@@ -197,7 +200,7 @@ def check_needs(masker,
         remedy = '; '.join(known) or (
             'choose a masker with `model.masker=dict(type=...)` that does '
             'not need it, or a model that provides it')
-        raise ValueError(
+        raise UserError(
             f'{type(masker).__name__} needs {", ".join(map(repr, missing))}, '
             f'which {model} cannot give (it gives '
             f'{", ".join(map(repr, sorted(provides))) or "tokens only"}); '

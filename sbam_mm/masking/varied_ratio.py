@@ -1,10 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Ratios that vary without regard to salience: by chance or over time."""
-from typing import Optional
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 from . import functional as F
@@ -16,10 +16,10 @@ def check_bounds(rounding: str, **bounds: float) -> None:
     """Stop if a ratio is outside [0, 1) or the rounding unknown."""
     for name, ratio in bounds.items():
         if not 0 <= ratio < 1:
-            raise ValueError(f'{name} is a masking ratio, a share in [0, 1), '
-                             f'got {ratio}; MAE uses 0.75.')
+            raise UserError(f'{name} is a masking ratio, a share in [0, 1), '
+                            f'got {ratio}; MAE uses 0.75.')
     if rounding not in F.ROUNDINGS:
-        raise ValueError(
+        raise UserError(
             f'rounding must be one of {F.ROUNDINGS}, got {rounding!r}.')
 
 
@@ -55,10 +55,10 @@ class RandomRatio(nn.Module):
         super().__init__()
         check_bounds(rounding, low=low, high=high)
         if low > high:
-            raise ValueError(f'the range of ratios is empty: low {low} is '
-                             f'above high {high}; swap them.')
+            raise UserError(f'the range of ratios is empty: low {low} is '
+                            f'above high {high}; swap them.')
         if scope not in ('sample', 'batch'):
-            raise ValueError(
+            raise UserError(
                 f'scope must be "sample" or "batch", got {scope!r}.')
         self.low = low
         self.high = high
@@ -80,8 +80,8 @@ class RandomRatio(nn.Module):
 
     def forward(self,
                 scores: Tensor,
-                context: Optional[MaskingContext] = None,
-                draws: Optional[Tensor] = None) -> Share:
+                context: MaskingContext | None = None,
+                draws: Tensor | None = None) -> Share:
         """Draw.
 
         Args:
@@ -97,7 +97,7 @@ class RandomRatio(nn.Module):
             device = scores.device if shape else torch.device('cpu')
             draws = torch.rand(shape, dtype=torch.float64, device=device)
         elif draws.shape != shape:
-            raise ValueError(
+            raise UserError(
                 f'draws have the shape {tuple(draws.shape)} but scope '
                 f'{self.scope!r} takes {shape}; give one draw per ratio.')
         ratio = self.low + (self.high - self.low) * draws.double()

@@ -4,7 +4,7 @@
 ``optim_wrapper.accumulative_counts=m`` adds up the gradients of m iterations.
 What follows makes such a step as one of a batch m times as large.
 """
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from mmengine._strategy import BaseStrategy
 from mmengine.hooks import CheckpointHook
@@ -12,6 +12,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
+
+from sbam_mm.errors import UserError
 
 
 def accumulation_of(optim_wrapper: Any) -> int:
@@ -28,7 +30,7 @@ def check_accumulation(runner: Any) -> None:
         runner (Runner): Before its first iteration.
 
     Raises:
-        ValueError: If the iterations of an epoch, those between two
+        UserError: If the iterations of an epoch, those between two
             checkpoints or those of the resumed checkpoint make no whole
             number of steps.
     """
@@ -40,21 +42,21 @@ def check_accumulation(runner: Any) -> None:
     if isinstance(loop, EpochBasedTrainLoop) and loop.max_epochs > 1:
         iterations = len(loop.dataloader)
         if iterations % counts:
-            raise ValueError(
+            raise UserError(
                 f'an epoch has {iterations} iterations, which {by} does not '
                 'divide, so a resumed run would lose a part of a step; set '
                 "train_dataloader.batch_sampler=dict(type='sbam_mm."
                 f"WholeSteps', accumulative_counts={counts}) and "
                 'train_dataloader.drop_last=False.')
     if runner.iter % counts:
-        raise ValueError(
+        raise UserError(
             f'the checkpoint was made after {runner.iter} iterations, in the '
             f'middle of a step by {by}, and holds no gradients; resume from '
             f'one after a multiple of {counts}.')
     for hook in runner.hooks:
         if (isinstance(hook, CheckpointHook) and not hook.by_epoch
                 and hook.interval > 0 and hook.interval % counts):
-            raise ValueError(
+            raise UserError(
                 f'default_hooks.checkpoint.interval={hook.interval} saves in '
                 f'the middle of a step by {by}, which a resumed run would '
                 f'lose a part of; give a multiple of {counts}.')
@@ -74,8 +76,8 @@ class FirstRates:
     """
 
     def __init__(self, runner: Any):
-        self.noted: Optional[List[Dict[str, Any]]] = None
-        self.handles: List[Any] = []
+        self.noted: list[dict[str, Any]] | None = None
+        self.handles: list[Any] = []
         if accumulation_of(runner.optim_wrapper) == 1:
             return
         schedulers = runner.param_schedulers or []
@@ -100,11 +102,11 @@ class FirstRates:
         for handle in self.handles:
             handle.remove()
 
-    def _values(self) -> List[Dict[str, Any]]:
+    def _values(self) -> list[dict[str, Any]]:
         return [{name: group[name] for name in self.names & group.keys()}
                 for group in self.optimizer.param_groups]
 
-    def _put(self, values: List[Dict[str, Any]]) -> None:
+    def _put(self, values: list[dict[str, Any]]) -> None:
         for group, value in zip(self.optimizer.param_groups, values):
             group.update(value)
 
@@ -119,7 +121,7 @@ class FirstRates:
         self._put(self.last)
 
 
-def scale_rates(optim_wrapper: OptimWrapper, auto_scale_lr: Optional[dict],
+def scale_rates(optim_wrapper: OptimWrapper, auto_scale_lr: dict | None,
                 batch_size: int, processes: int, logger: Any) -> None:
     """Scale learning rates by the real over the intended batch of a step.
 
@@ -136,7 +138,7 @@ def scale_rates(optim_wrapper: OptimWrapper, auto_scale_lr: Optional[dict],
         return
     assert auto_scale_lr is not None
     if 'base_batch_size' not in auto_scale_lr:
-        raise ValueError(
+        raise UserError(
             'auto_scale_lr.enable needs auto_scale_lr.base_batch_size, the '
             'images of a step that the learning rate is meant for; add it.')
     base = auto_scale_lr['base_batch_size']
@@ -157,7 +159,7 @@ def scale_rates(optim_wrapper: OptimWrapper, auto_scale_lr: Optional[dict],
 
 def _scale_lr(runner: Runner,
               optim_wrapper: OptimWrapper,
-              auto_scale_lr: Optional[dict] = None) -> None:
+              auto_scale_lr: dict | None = None) -> None:
     """mmengine's ``Runner.scale_lr``, accumulation included."""
     loader: Any = runner._train_dataloader
     if isinstance(loader, DataLoader):

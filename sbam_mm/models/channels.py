@@ -1,12 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Images of other than three channels, from the preprocessor to the head."""
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Optional, Sequence
+from typing import Any
 
 import torch
 from mmpretrain.models import SelfSupDataPreprocessor as _Preprocessor
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 
@@ -24,7 +26,7 @@ class SelfSupDataPreprocessor(_Preprocessor):
         **kwargs: Of mmpretrain's class.
 
     Raises:
-        ValueError: If mean and std are of different lengths, or a deviation
+        UserError: If mean and std are of different lengths, or a deviation
             is not positive.
 
     Example:
@@ -36,14 +38,14 @@ class SelfSupDataPreprocessor(_Preprocessor):
     """
 
     def __init__(self,
-                 mean: Optional[Sequence[float]] = None,
-                 std: Optional[Sequence[float]] = None,
+                 mean: Sequence[float] | None = None,
+                 std: Sequence[float] | None = None,
                  to_rgb: bool = False,
                  **kwargs: Any) -> None:
         pair = (mean, std)
         if mean is not None and std is not None:
             if len(mean) != len(std) or not min(std) > 0:
-                raise ValueError(
+                raise UserError(
                     f'data_preprocessor has {len(mean)} means and {len(std)} '
                     'deviations, the least being '
                     f'{min(std, default=0)}: give one positive number for '
@@ -72,7 +74,7 @@ def _channels(data: dict) -> int:
     return inputs.shape[-3]
 
 
-def image_channels(encoder: Optional[nn.Module]) -> Optional[int]:
+def image_channels(encoder: nn.Module | None) -> int | None:
     """How many channels of an image an encoder takes.
 
     Args:
@@ -99,7 +101,7 @@ def check_channels(model: nn.Module) -> None:
             maybe a ``teacher``.
 
     Raises:
-        ValueError: If encoder, preprocessor and teacher expect images of
+        UserError: If encoder, preprocessor and teacher expect images of
             different channels; with a batch, if its images have others.
     """
     channels = image_channels(model.backbone)
@@ -107,20 +109,20 @@ def check_channels(model: nn.Module) -> None:
         return
     seen = image_channels(getattr(model, 'teacher', None))
     if seen not in (None, channels):
-        raise ValueError(
+        raise UserError(
             f'the teacher sees {seen} channels and model.backbone {channels}: '
             'take a teacher of such images, or a masker without one.')
     preprocessor = model.data_preprocessor
     mean = getattr(preprocessor, 'mean', None)
     if isinstance(mean, Tensor) and mean.numel() not in (1, channels):
-        raise ValueError(
+        raise UserError(
             f'data_preprocessor has {mean.numel()} means and the model '
             f'in_channels={channels}: give a mean and a deviation for each '
             'channel (tools/channel_statistics.py prints them).')
     if channels != 3 and getattr(
             preprocessor, '_channel_conversion', False) and not isinstance(
                 preprocessor, SelfSupDataPreprocessor):
-        raise ValueError(
+        raise UserError(
             f'data_preprocessor.to_rgb takes three of the {channels} '
             'channels: set to_rgb=False, or type='
             "'sbam_mm.SelfSupDataPreprocessor'.")
@@ -133,7 +135,7 @@ def _check_batch(channels: int, _: nn.Module, arguments: tuple) -> None:
     if isinstance(data, dict) and 'inputs' in data:
         found = _channels(data)
         if found != channels:
-            raise ValueError(
+            raise UserError(
                 f'the images have {found} channels and the model in_channels='
                 f'{channels}: set channels={channels} of the data set, or '
                 f'in_channels={found} of model.backbone and model.neck.')

@@ -6,13 +6,15 @@ wrong file then trains or draws from random weights. Here it is an error.
 """
 import math
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.files import replacing
 from sbam_mm.safe_loading import read_checkpoint
 
@@ -54,10 +56,10 @@ class LoadReport:
         >>> str(LoadReport(['a'], ['b'], [], []))
         '1 of 2 keys of the model loaded, 0 of the file not used'
     """
-    matched: List[str] = field(default_factory=list)
-    missing: List[str] = field(default_factory=list)
-    unexpected: List[str] = field(default_factory=list)
-    misshapen: List[str] = field(default_factory=list)
+    matched: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    misshapen: list[str] = field(default_factory=list)
 
     @property
     def share(self) -> float:
@@ -73,7 +75,7 @@ class LoadReport:
 
 def state_dict_of(checkpoint: Mapping[str, Any],
                   name: str = 'the checkpoint',
-                  branch: str = 'teacher') -> Dict[str, Tensor]:
+                  branch: str = 'teacher') -> dict[str, Tensor]:
     """The weights in a checkpoint, under the names they were saved with.
 
     Args:
@@ -89,15 +91,15 @@ def state_dict_of(checkpoint: Mapping[str, Any],
         or of a compiled model ("_orig_mod.").
 
     Raises:
-        ValueError: If there are no weights, or the branch is unknown.
+        UserError: If there are no weights, or the branch is unknown.
 
     Example:
         >>> list(state_dict_of(dict(model=dict(a=torch.ones(1)), epoch=3)))
         ['a']
     """
     if branch not in BRANCHES:
-        raise ValueError(f'branch={branch!r} is unknown; choose one of '
-                         f'{", ".join(BRANCHES)}.')
+        raise UserError(f'branch={branch!r} is unknown; choose one of '
+                        f'{", ".join(BRANCHES)}.')
     state = checkpoint
     if isinstance(checkpoint, Mapping):
         for container in (*CONTAINERS, branch):
@@ -113,7 +115,7 @@ def state_dict_of(checkpoint: Mapping[str, Any],
             f'only the keys {listing([str(key) for key in state])}'
             if isinstance(state, Mapping) and state else
             f'an object of type {type(state).__name__}')
-        raise ValueError(
+        raise UserError(
             f'{name} holds no weights but {found}; give a file that is a '
             'state dict or has one under "state_dict".')
     check_values(weights, name)
@@ -129,7 +131,7 @@ def check_values(weights: Mapping[str, Tensor],
         name (str): What to call them in a message.
 
     Raises:
-        ValueError: With the names of the parameters.
+        UserError: With the names of the parameters.
     """
     wrong = [
         f'{key} ({str(value.dtype).rpartition(".")[2]})'
@@ -137,13 +139,13 @@ def check_values(weights: Mapping[str, Tensor],
         key.rpartition('.')[2] in LEARNT and not value.is_floating_point()
     ]
     if wrong:
-        raise ValueError(
+        raise UserError(
             f'{name} holds no floating-point numbers in {listing(wrong)}; '
             'give a checkpoint whose weights are neither complex nor '
             'quantised.')
     broken = [key for key, value in weights.items() if not _finite(value)]
     if broken:
-        raise ValueError(
+        raise UserError(
             f'{name} has values that are NaN or infinite in '
             f'{listing(broken)}; its training had diverged or the file is '
             'damaged, so give an earlier or another one.')
@@ -206,9 +208,9 @@ def _square(number: int) -> bool:
     return number > 0 and math.isqrt(number)**2 == number
 
 
-def _depths(keys: Iterable[str]) -> Dict[str, int]:
+def _depths(keys: Iterable[str]) -> dict[str, int]:
     """Number of blocks by the name of their list."""
-    depths: Dict[str, int] = {}
+    depths: dict[str, int] = {}
     for key in keys:
         match = re.match(r'(.*?\b(?:layers|blocks|decoder_blocks))\.(\d+)\.',
                          key)
@@ -236,12 +238,12 @@ def check_keys(model: nn.Module,
         LoadReport: The keys in four lists.
 
     Raises:
-        ValueError: If too few keys match, or shapes or the number of blocks
+        UserError: If too few keys match, or shapes or the number of blocks
             differ, with both lists of keys.
     """
     report = compare_keys(model, state)
     if report.misshapen:
-        raise ValueError(
+        raise UserError(
             f'{name} was made by a model of other sizes: '
             f'{len(report.misshapen)} shapes differ, '
             f'{listing(report.misshapen)}; build the model from the config '
@@ -252,19 +254,19 @@ def check_keys(model: nn.Module,
         and not state[key].is_floating_point()
     ]
     if wrong:
-        raise ValueError(
+        raise UserError(
             f'{name} holds no floating-point numbers in {listing(wrong)}, '
             'as the model wants; give a checkpoint that is not quantised.')
     own, others = _depths(own_state), _depths(state)
     for blocks in own:
         if own[blocks] != others.get(blocks, own[blocks]):
-            raise ValueError(
+            raise UserError(
                 f'{name} was made by a model of another depth: it has '
                 f'{others[blocks]} {blocks}, the model {own[blocks]}; build '
                 'the model from the config the checkpoint was trained with.')
     if not report.matched or report.share < min_share:
         total = len(report.matched) + len(report.missing)
-        raise ValueError(
+        raise UserError(
             f'{name} has {len(report.matched)} of the {total} keys of '
             f'{type(model).__name__}, fewer than the '
             f'{max(1, round(min_share * total))} wanted '
@@ -286,11 +288,11 @@ def write_weights(path: str, weights: Mapping[str, Any]) -> None:
         weights (Mapping): Weights, or for torch's files a dict with weights.
 
     Raises:
-        ValueError: If the name ends otherwise.
+        UserError: If the name ends otherwise.
     """
     if not path.endswith(SUFFIXES):
-        raise ValueError(f'{path} does not end in {", ".join(SUFFIXES)}; '
-                         'choose one.')
+        raise UserError(f'{path} does not end in {", ".join(SUFFIXES)}; '
+                        'choose one.')
     with replacing(path) as name:
         if path.endswith('.safetensors'):
             # transformers wants to be told where the tensors come from.
@@ -305,7 +307,7 @@ def write_weights(path: str, weights: Mapping[str, Any]) -> None:
 def weights_for(model: nn.Module,
                 checkpoint: Mapping[str, Any],
                 min_share: float = 0.5,
-                name: str = 'the checkpoint') -> Dict[str, Tensor]:
+                name: str = 'the checkpoint') -> dict[str, Tensor]:
     """The weights in a checkpoint under the names a model gives them.
 
     Args:
@@ -321,7 +323,7 @@ def weights_for(model: nn.Module,
         dict[str, Tensor]: Not yet compared with the model.
 
     Raises:
-        ValueError: If there are no weights, some are of no plain ViT, or
+        UserError: If there are no weights, some are of no plain ViT, or
             the model was built without a part that the file has.
     """
     state = state_dict_of(checkpoint, name)
@@ -342,7 +344,7 @@ def weights_for(model: nn.Module,
     for pattern, option in OPTIONS.items():
         extra = [key for key in state if re.match(pattern, key)]
         if extra and not any(re.match(pattern, key) for key in own):
-            raise ValueError(
+            raise UserError(
                 f'{name} has {listing(extra)}, which the encoder lacks; build '
                 f'it with {option}.')
     return {
@@ -355,7 +357,7 @@ def load_weights(model: nn.Module,
                  path: str,
                  min_share: float = 0.5,
                  trust_pickle: bool = False,
-                 grid: Optional[Tuple[int, int]] = None) -> LoadReport:
+                 grid: tuple[int, int] | None = None) -> LoadReport:
     """Load a checkpoint into a model, or say why it does not fit.
 
     Official files of MAE, DINO, iBOT, timm and Hugging Face's ViT and ViTMAE
@@ -378,7 +380,7 @@ def load_weights(model: nn.Module,
         LoadReport: What was loaded and what was not.
 
     Raises:
-        ValueError: If the file is missing or unreadable, or its keys or
+        UserError: If the file is missing or unreadable, or its keys or
             shapes do not fit; one sentence with both lists of keys.
 
     Example::

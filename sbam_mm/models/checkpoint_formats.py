@@ -9,18 +9,20 @@ no table is an error, and the heads that have no place are listed.
 """
 import logging
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
+from sbam_mm.errors import UserError
+
 State = Mapping[str, Tensor]
 # "#" stands for the number of a block and "*" for weight or bias. Three names
 # are what we keep in one tensor, stacked along its first dimension.
-Table = Tuple[Tuple[str, Union[str, Tuple[str, ...]]], ...]
+Table = tuple[tuple[str, str | tuple[str, ...]], ...]
 PARTS = ('all', 'encoder')
 # Of DINO's and iBOT's files: what is evaluated, and what is trained.
 BRANCHES = ('teacher', 'student')
@@ -31,7 +33,7 @@ GUIDES = re.compile(r'backbone\.segment_bias\.u_(pos|neg)$')
 SHOWN = 5
 
 
-def listing(keys: List[str]) -> str:
+def listing(keys: list[str]) -> str:
     """The first keys and how many more there are."""
     more = len(keys) - SHOWN
     return ', '.join(keys[:SHOWN]) + (f', and {more} more' if more > 0 else '')
@@ -57,7 +59,7 @@ class Format:
     encoder: Table
     decoder: Table = ()
     heads: str = '$'
-    spellings: Tuple[Tuple[str, str], ...] = ()
+    spellings: tuple[tuple[str, str], ...] = ()
 
 
 def _blocks(ours: str, theirs: str, table: Table) -> Table:
@@ -136,7 +138,7 @@ _HF_SPELLINGS = (
 )
 
 # Told apart in this order: MAE's encoder alone is a timm ViT.
-FORMATS: Dict[str, Format] = dict(
+FORMATS: dict[str, Format] = dict(
     ours=Format(
         title='sbam_mm or mmpretrain',
         sign=r'(backbone\.)?layers\.\d+\.ln1\.',
@@ -181,13 +183,13 @@ class Conversion:
         dropped (list[str]): Keys that have no place in the new format.
         prefix (str): Of all keys, that was taken off. Defaults to ''.
     """
-    state: Dict[str, Tensor]
-    format: Optional[str]
-    dropped: List[str] = field(default_factory=list)
+    state: dict[str, Tensor]
+    format: str | None
+    dropped: list[str] = field(default_factory=list)
     prefix: str = ''
 
 
-def without_prefix(state: State) -> Iterator[Tuple[str, Dict[str, Tensor]]]:
+def without_prefix(state: State) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Beginnings that all keys share, and the weights without them.
 
     Args:
@@ -223,7 +225,7 @@ def say_prefix(prefix: str, name: str) -> None:
         level=logging.WARNING)
 
 
-def recognise(state: State) -> Optional[str]:
+def recognise(state: State) -> str | None:
     """The format of weights, a key of ``FORMATS``, or None.
 
     Args:
@@ -245,7 +247,7 @@ def _pattern(name: str) -> 're.Pattern[str]':
     return re.compile(''.join(parts.get(c, re.escape(c)) for c in name))
 
 
-def _rename(key: str, name: str, other: str) -> Optional[str]:
+def _rename(key: str, name: str, other: str) -> str | None:
     """A key that fits one name, in the other; None if it does not fit."""
     match = _pattern(name).fullmatch(key)
     if match is None:
@@ -254,7 +256,7 @@ def _rename(key: str, name: str, other: str) -> Optional[str]:
     return re.sub('[#*]', lambda _: next(values), other)
 
 
-def _as_tuple(names: Union[str, Tuple[str, ...]]) -> Tuple[str, ...]:
+def _as_tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:
     return (names, ) if isinstance(names, str) else names
 
 
@@ -272,7 +274,7 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
         "encoder.", is taken off where that makes the format a known one.
 
     Raises:
-        ValueError: If the format is known but some keys are not, or of
+        UserError: If the format is known but some keys are not, or of
             query, key and value one is missing.
 
     Example:
@@ -291,8 +293,8 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
         return Conversion(dict(state), None)
     layout = FORMATS[source]
     table = layout.encoder + layout.decoder
-    stacked: Dict[str, Dict[int, Tensor]] = {}
-    parts: Dict[str, int] = {}
+    stacked: dict[str, dict[int, Tensor]] = {}
+    parts: dict[str, int] = {}
     dropped, unknown = [], []
     for key, value in state.items():
         spelt = key
@@ -312,13 +314,13 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
         else:
             unknown.append(key)
     if unknown:
-        raise ValueError(
+        raise UserError(
             f'{name} has the key names of {layout.title} but also '
             f'{len(unknown)} that a plain ViT does not have: '
             f'{listing(unknown)}; give a checkpoint of a ViT without them.')
     torn = [key for key, values in stacked.items() if len(values) < parts[key]]
     if torn:
-        raise ValueError(
+        raise UserError(
             f'{name} lacks query, key or value of {listing(torn)}; it is '
             'incomplete, so copy or download it again.')
     return Conversion(
@@ -353,7 +355,7 @@ def from_ours(state: State,
         where it is left out.
 
     Raises:
-        ValueError: If an option is unknown, there is no encoder, or a
+        UserError: If an option is unknown, there is no encoder, or a
             parameter of the encoder or decoder has no name in that format.
 
     Example:
@@ -365,12 +367,12 @@ def from_ours(state: State,
         vit.encoder.layer.0.attention.attention.value.bias [4.0, 5.0]
     """
     if target not in FORMATS or part not in PARTS:
-        raise ValueError(
+        raise UserError(
             f'weights cannot be written as {target!r}, part {part!r}; choose '
             f'one of {", ".join(FORMATS)} and of {", ".join(PARTS)}.')
     if not any(key.startswith('backbone.') for key in state):
-        raise ValueError(f'{name} has no encoder (keys "backbone.*") to '
-                         'write; give a checkpoint of a whole model.')
+        raise UserError(f'{name} has no encoder (keys "backbone.*") to '
+                        'write; give a checkpoint of a whole model.')
     if target == 'ours' and part == 'all':
         return Conversion(dict(state), target)
     done = Conversion({}, target)
@@ -382,7 +384,7 @@ def from_ours(state: State,
         }
     layout = FORMATS[target]
     table = layout.encoder
-    wanted: Tuple[str, ...] = ('backbone.', )
+    wanted: tuple[str, ...] = ('backbone.', )
     if part == 'all' and layout.decoder:
         table += layout.decoder
         wanted += ('neck.', )
@@ -403,7 +405,7 @@ def from_ours(state: State,
         for other, piece in zip(found[0], value.chunk(len(found[0]))):
             done.state[str(other)] = piece.clone()
     if unknown:
-        raise ValueError(
+        raise UserError(
             f'{name} has {len(unknown)} parameters that {layout.title} has '
             f'no names for: {listing(unknown)}; write another format, or the '
             'encoder alone if they belong to the decoder.')

@@ -1,11 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """CLIP's image encoder as a teacher: what it attends to, and its features."""
-from typing import Dict, NamedTuple, Tuple
+from typing import NamedTuple
 
 import torch
 from mmpretrain.models.utils.clip_generator_helper import VisionTransformer
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 from .checkpoint import read_checkpoint, state_dict_of
@@ -43,7 +44,7 @@ class CLIPTeacher(nn.Module):
             state dict of theirs. The text encoder is not used.
 
     Raises:
-        ValueError: If the file is missing or no CLIP with a ViT.
+        UserError: If the file is missing or no CLIP with a ViT.
 
     Example::
 
@@ -70,7 +71,7 @@ class CLIPTeacher(nn.Module):
             output_dim=state['proj'].shape[1])
         lacking = sorted(set(self.visual.state_dict()) - set(state))
         if lacking:
-            raise ValueError(
+            raise UserError(
                 f'{checkpoint} lacks {len(lacking)} weights of CLIP\'s image '
                 f'encoder ({listing(lacking)}); give a whole one.')
         self.visual.load_state_dict(state)
@@ -100,11 +101,11 @@ class CLIPTeacher(nn.Module):
             images (Tensor): (B, 3, H, W).
 
         Raises:
-            ValueError: If the images are of another size than CLIP's.
+            UserError: If the images are of another size than CLIP's.
         """
         side = self.patch_size * self.grid
         if tuple(images.shape[-2:]) != (side, side):
-            raise ValueError(
+            raise UserError(
                 f'CLIP has positions for images of {side} pixels, these are '
                 f'{images.shape[-2]} x {images.shape[-1]}; train with '
                 f'{side}, or give another checkpoint.')
@@ -113,7 +114,7 @@ class CLIPTeacher(nn.Module):
 
     def attention(self,
                   images: Tensor,
-                  grid: Tuple[int, int],
+                  grid: tuple[int, int],
                   block: int = -1,
                   queries: str = 'cls',
                   softmax: bool = True,
@@ -121,7 +122,7 @@ class CLIPTeacher(nn.Module):
         """What the class token attends to in the last block, (B, 1, L).
 
         Raises:
-            ValueError: If another attention is asked for, which mmpretrain's
+            UserError: If another attention is asked for, which mmpretrain's
                 module does not keep.
         """
         check_question(block, queries, softmax)
@@ -131,20 +132,20 @@ class CLIPTeacher(nn.Module):
 def check_question(block: int, queries: str, softmax: bool) -> None:
     """Stop unless CLIP's class token is asked, in its last block."""
     if block != -1 or queries != 'cls' or not softmax:
-        raise ValueError(
+        raise UserError(
             "CLIPTeacher knows its class token's attention in the last block "
             "alone; use masker=dict(type='sbam_mm.MILANMasker'), or a "
             'FrozenTeacher.')
 
 
-def visual_weights(checkpoint: str) -> Dict[str, Tensor]:
+def visual_weights(checkpoint: str) -> dict[str, Tensor]:
     """Weights of the image encoder, without their prefix, float32."""
     state = state_dict_of(read_checkpoint(checkpoint),
                           f'the checkpoint {checkpoint}')
     found = {key[len(PREFIX):]: value.float()
              for key, value in state.items() if key.startswith(PREFIX)}
     if not {'proj', 'conv1.weight', 'positional_embedding'} <= found.keys():
-        raise ValueError(
+        raise UserError(
             f'{checkpoint} holds no CLIP with a ViT; give mmpretrain\'s '
             'clip_vit_base_16.pth.tar, named in its MILAN config.')
     return found

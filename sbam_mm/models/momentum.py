@@ -1,11 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A copy of a module that follows it slowly: the momentum (EMA) teacher."""
+from collections.abc import Sequence
 from math import cos, pi
-from typing import Optional, Sequence, Tuple
 
 import torch
 from mmengine.model import BaseAveragedModel
 from torch import Tensor, nn
+
+from sbam_mm.errors import UserError
 
 from .progress import clock
 
@@ -42,7 +44,7 @@ class MomentumCopy(BaseAveragedModel):
             options above. Defaults to None.
 
     Raises:
-        ValueError: If a momentum is not in [0, 1], the shape unknown, or
+        UserError: If a momentum is not in [0, 1], the shape unknown, or
             milestones do not ascend or come with an ``end_momentum``.
 
     Example:
@@ -59,28 +61,28 @@ class MomentumCopy(BaseAveragedModel):
     def __init__(self,
                  source: nn.Module,
                  momentum: float = 0.996,
-                 end_momentum: Optional[float] = None,
+                 end_momentum: float | None = None,
                  shape: str = 'cosine',
-                 ramp_epochs: Optional[int] = None,
-                 milestones: Optional[Sequence[Tuple[int, float]]] = None):
+                 ramp_epochs: int | None = None,
+                 milestones: Sequence[tuple[int, float]] | None = None):
         end = momentum if end_momentum is None else end_momentum
         points = [(0, momentum), *(milestones or ())]
         if not all(0 <= m <= 1 for m in (end, *(m for _, m in points))):
-            raise ValueError(
+            raise UserError(
                 'momentum is the share of the teacher that stays, in [0, 1], '
                 f'got {momentum} to {points[-1][1] if milestones else end}; '
                 'DINO uses 0.996 to 1.')
         epochs = [epoch for epoch, _ in points]
         if epochs != sorted(set(epochs)):
-            raise ValueError(
+            raise UserError(
                 f'milestones must ascend from epoch 0, got epochs {epochs}; '
                 'put them in order.')
         if milestones and end_momentum is not None:
-            raise ValueError(
+            raise UserError(
                 'milestones and end_momentum both say where the momentum '
                 'goes; leave one of them out.')
         if shape not in SHAPES:
-            raise ValueError(f'shape must be one of {SHAPES}, got {shape!r}.')
+            raise UserError(f'shape must be one of {SHAPES}, got {shape!r}.')
         super().__init__(source)
         self.start_momentum = momentum
         self.end_momentum = end

@@ -8,23 +8,20 @@ files the config in their ``meta`` is read, as data. Other projects' tables are
 square.
 """
 import math
+from collections.abc import Collection, Mapping
 from typing import (
     Any,
-    Collection,
-    Dict,
-    FrozenSet,
-    Mapping,
     NamedTuple,
-    Optional,
-    Tuple,
 )
 
 from mmpretrain.models.utils import resize_pos_embed, to_2tuple
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
+
 from .stored_config import stored_options, stored_value
 
-Grid = Tuple[int, int]
+Grid = tuple[int, int]
 KEY = 'grid'
 
 
@@ -43,7 +40,7 @@ class Table(NamedTuple):
     mode: str
 
 
-def grid_of(module: nn.Module) -> Optional[Grid]:
+def grid_of(module: nn.Module) -> Grid | None:
     """For which patches a module's own table is made, None without one."""
     grid = getattr(module, 'patch_resolution', None)
     if grid is None:
@@ -51,7 +48,7 @@ def grid_of(module: nn.Module) -> Optional[Grid]:
     return (grid[0], grid[1]) if isinstance(grid, (tuple, list)) else None
 
 
-def table_of(module: nn.Module, prefix: str = '') -> Optional[Table]:
+def table_of(module: nn.Module, prefix: str = '') -> Table | None:
     """The absolute positions of an encoder or a decoder."""
     grid = grid_of(module)
     for name in ('pos_embed', 'decoder_pos_embed'):
@@ -73,10 +70,10 @@ def check_count(count: int, table: Tensor, extra: int = 0) -> None:
             Defaults to 0.
 
     Raises:
-        ValueError: If there are more or fewer.
+        UserError: If there are more or fewer.
     """
     if not table.shape[1] - extra <= count <= table.shape[1]:
-        raise ValueError(
+        raise UserError(
             f'{count} tokens per image came to a decoder with '
             f'{table.shape[1]} positions; set img_size and patch_size of '
             'model.neck to those of the images.')
@@ -100,18 +97,18 @@ def remember_grid(module: nn.Module) -> None:
 
 
 def _store(module: nn.Module, state: Any, prefix: str,
-           metadata: Dict[str, Any]) -> None:
+           metadata: dict[str, Any]) -> None:
     grid = grid_of(module)
     if grid is not None:
         metadata[KEY] = [int(side) for side in grid]
 
 
-def resize_own(module: nn.Module, state: Dict[str, Any], prefix: str,
+def resize_own(module: nn.Module, state: dict[str, Any], prefix: str,
                metadata: Mapping[str, Any], *args: Any) -> None:
     """Before loading: bring a module's table to the module's grid.
 
     Raises:
-        ValueError: If the table has relative positions.
+        UserError: If the table has relative positions.
     """
     stored = metadata.get(KEY)
     if not stored or tuple(stored) == grid_of(module):
@@ -127,7 +124,7 @@ def resize_own(module: nn.Module, state: Dict[str, Any], prefix: str,
                 table.extra)
 
 
-def stored_grids(checkpoint: Any) -> FrozenSet[Grid]:
+def stored_grids(checkpoint: Any) -> frozenset[Grid]:
     """The grids that a checkpoint says its tables are made for.
 
     Args:
@@ -158,7 +155,7 @@ def stored_grids(checkpoint: Any) -> FrozenSet[Grid]:
     return frozenset(found)
 
 
-def _grid_of_config(checkpoint: Any) -> Optional[Grid]:
+def _grid_of_config(checkpoint: Any) -> Grid | None:
     """The backbone's grid in a stored config."""
     options = stored_options(checkpoint, 'model', 'backbone')
     if options is None:
@@ -181,7 +178,7 @@ def _grid_of_config(checkpoint: Any) -> Optional[Grid]:
 def fit_tables(model: nn.Module,
                state: Mapping[str, Tensor],
                grids: Collection[Grid] = (),
-               name: str = 'the checkpoint') -> Dict[str, Tensor]:
+               name: str = 'the checkpoint') -> dict[str, Tensor]:
     """Weights whose position tables are those of a model's grid.
 
     Args:
@@ -195,7 +192,7 @@ def fit_tables(model: nn.Module,
         dict[str, Tensor]: Tables are resized from their true grid.
 
     Raises:
-        ValueError: If a table's grid is not known, or its positions are
+        UserError: If a table's grid is not known, or its positions are
             relative and of another grid.
 
     Example:
@@ -242,7 +239,7 @@ def _true_grid(count: int, table: Table, grids: Collection[Grid],
     if (not known and count > 0 and side**2 == count
             and (not same or table.grid == (side, side))):
         return side, side
-    raise ValueError(
+    raise UserError(
         f'{name} does not say for which grid its {count} positions '
         f'{table.key} are made, which the model wants for {table.grid[0]} x '
         f'{table.grid[1]} patches; write it into the file with `'
@@ -261,7 +258,7 @@ def check_relative(module: nn.Module, state: Mapping[str, Tensor],
         name (str): What to call the weights in a message.
 
     Raises:
-        ValueError: If they are, or if it cannot be known.
+        UserError: If they are, or if it cannot be known.
     """
     grid = grid_of(module)
     key = f'{prefix}rel_pos_bias.relative_position_bias_table'
@@ -275,7 +272,7 @@ def check_relative(module: nn.Module, state: Mapping[str, Tensor],
         return  # other sizes are told from their shapes
     if known or grid[0] != grid[1]:
         theirs = ' or '.join(f'{h} x {w}' for h, w in sorted(known))
-        raise ValueError(
+        raise UserError(
             f'{name} has relative positions {key} of '
             f'{theirs or "an unknown grid of"} patches, the model of '
             f'{grid[0]} x {grid[1]}; build the model with the img_size of the '

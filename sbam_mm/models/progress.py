@@ -5,9 +5,10 @@ mmengine's loop over iterations has one endless epoch, number 0, and no loop
 says how many iterations make a step of the optimizer. Both are written into
 the message hub here, before the first iteration of any run.
 """
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Callable, Optional, Tuple
+from typing import Any
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_world_size
@@ -15,6 +16,8 @@ from mmengine.hooks import RuntimeInfoHook
 from mmengine.logging import MessageHub
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import DataLoader
+
+from sbam_mm.errors import UserError
 
 from .accumulation import FirstRates, accumulation_of, check_accumulation
 
@@ -46,7 +49,7 @@ class Clock:
     accumulation: int = 1
     loop_epoch: int = 0
     loop_epochs: int = 0
-    epoch_iters: Optional[int] = None
+    epoch_iters: int | None = None
 
     @property
     def step(self) -> int:
@@ -115,7 +118,7 @@ def clock() -> Clock:
         **counted)
 
 
-def training_progress() -> Tuple[float, int]:
+def training_progress() -> tuple[float, int]:
     """Progress and epoch of the current run.
 
     Returns:
@@ -148,7 +151,7 @@ def iterations_per_epoch(loader: DataLoader) -> int:
         int: At least 1.
 
     Raises:
-        ValueError: If the data set has no length.
+        UserError: If the data set has no length.
     """
     dataset: Any = loader.dataset
     batches = loader.batch_sampler
@@ -159,7 +162,7 @@ def iterations_per_epoch(loader: DataLoader) -> int:
         # Its length is that of the data set, whatever the processes.
         images = -(-len(dataset) // get_world_size())
     except TypeError:
-        raise ValueError(
+        raise UserError(
             f'{type(dataset).__name__} has no length, so nothing can '
             'be counted in epochs; give it __len__.') from None
     size = getattr(batches, 'batch_size', None) or loader.batch_size or 1

@@ -5,11 +5,11 @@ mmengine writes the text of the config into every checkpoint. A file from
 elsewhere may carry any text there, so it is parsed and nothing of it is run.
 """
 import ast
-from collections.abc import Mapping
-from typing import Any, Dict, Iterator, Optional, Tuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 
-def stored_options(checkpoint: Any, *path: str) -> Optional[Dict[str, Any]]:
+def stored_options(checkpoint: Any, *path: str) -> dict[str, Any] | None:
     """What the config of a checkpoint gives a part of it.
 
     Args:
@@ -34,7 +34,7 @@ def stored_options(checkpoint: Any, *path: str) -> Optional[Dict[str, Any]]:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    options: Dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign):
             options.update({
@@ -48,7 +48,7 @@ def stored_options(checkpoint: Any, *path: str) -> Optional[Dict[str, Any]]:
     return options
 
 
-def stored_value(options: Optional[Dict[str, Any]],
+def stored_value(options: dict[str, Any] | None,
                  name: str,
                  default: Any = None) -> Any:
     """A literal among the options of :func:`stored_options`.
@@ -72,7 +72,7 @@ def stored_value(options: Optional[Dict[str, Any]],
         return default
 
 
-def _items(node: Any) -> Iterator[Tuple[str, Any]]:
+def _items(node: Any) -> Iterator[tuple[str, Any]]:
     """Names and nodes of ``dict(a=1)`` or ``{'a': 1}``."""
     if isinstance(node, ast.Call):
         for keyword in node.keywords:

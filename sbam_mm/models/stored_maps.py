@@ -1,20 +1,22 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Maps that come with the batch: one number per patch, from the pipeline."""
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sbam_mm.errors import UserError
 
-def stored_map(data_samples: Optional[Sequence],
+
+def stored_map(data_samples: Sequence | None,
                key: str,
-               grid: Tuple[int, int],
+               grid: tuple[int, int],
                device: torch.device,
                transform: str,
                who: str = 'the masker',
-               view: Optional[int] = None,
-               highest: Optional[int] = None) -> Optional[Tensor]:
+               view: int | None = None,
+               highest: int | None = None) -> Tensor | None:
     """Gather a map of every image of a batch.
 
     Args:
@@ -36,24 +38,24 @@ def stored_map(data_samples: Optional[Sequence],
         pipeline has no maps.
 
     Raises:
-        ValueError: If the pipeline does not make maps, or for another grid.
+        UserError: If the pipeline does not make maps, or for another grid.
     """
     maps = [
         sample.get(key) for sample in data_samples or [None]
         if sample is not None
     ]
     if not maps or any(array is None for array in maps):
-        raise ValueError(
+        raise UserError(
             f'{who} asks for {key!r}, which the pipeline does not make; '
             f"add dict(type='sbam_mm.{transform}') before PackInputs and "
             f"{key!r} to PackInputs' algorithm_keys.")
     if view is None and any(isinstance(array, list) for array in maps):
-        raise ValueError(
+        raise UserError(
             f'{key!r} has a map for each of several views, but the model '
             'learns from one; take MultiView out of the pipeline.')
     if view is not None:
         if not all(isinstance(views, list) for views in maps):
-            raise ValueError(
+            raise UserError(
                 f'{key!r} has one map per image, but the model wants one per '
                 f"view; put dict(type='sbam_mm.{transform}') into the "
                 "transforms of each view, and "
@@ -64,14 +66,14 @@ def stored_map(data_samples: Optional[Sequence],
         return None
     if shapes != {tuple(grid)}:
         found = ' and '.join(str(shape) for shape in sorted(shapes))
-        raise ValueError(
+        raise UserError(
             f'{key!r} has the grid {found}, but the model cuts the images '
             f'into {grid[0]} x {grid[1]} patches; set grid={tuple(grid)} in '
             f"dict(type='sbam_mm.{transform}').")
     # One array and one transfer, where data samples would take one each.
     numbers = np.stack(maps)
     if highest is not None and numbers.max() > highest:
-        raise ValueError(
+        raise UserError(
             f'{key!r} has the id {numbers.max()}, but {who} is made for '
             f'{highest}; set backbone.segment_bias.max_segments='
             f'{numbers.max()}.')

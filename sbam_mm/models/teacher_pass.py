@@ -1,7 +1,8 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """One pass of a teacher over whole images, and what it attended to on it."""
+from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 import torch
 from mmpretrain.models import VisionTransformer
@@ -52,7 +53,7 @@ class TeacherPass:
     def __init__(self,
                  vit: VisionTransformer,
                  images: Tensor,
-                 attend: Optional[Sequence[SegmentRelation]] = None):
+                 attend: Sequence[SegmentRelation] | None = None):
         self.vit = vit
         self.images = images
         self.attend = attend

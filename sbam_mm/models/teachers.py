@@ -3,12 +3,13 @@
 attend to. They do not learn from the loss.
 """
 from abc import ABC, abstractmethod
-from typing import Mapping, Optional, Tuple
+from collections.abc import Mapping
 
 import torch
 from mmpretrain.models import VisionTransformer
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS, build_part
 
 from .backbones.vit_attention import input_tokens, patch_attention
@@ -36,7 +37,7 @@ class Teacher(nn.Module, ABC):
     @torch.no_grad()
     def attention(self,
                   images: Tensor,
-                  grid: Tuple[int, int],
+                  grid: tuple[int, int],
                   block: int,
                   queries: str = 'cls',
                   softmax: bool = True,
@@ -51,12 +52,12 @@ class Teacher(nn.Module, ABC):
             Tensor: float32 (B, heads, L), without gradient.
 
         Raises:
-            ValueError: If the teacher cuts other patches than the student.
+            UserError: If the teacher cuts other patches than the student.
         """
         x = input_tokens(self.vit, images)
         tokens = x.shape[1] - self.vit.num_extra_tokens
         if tokens != grid[0] * grid[1]:
-            raise ValueError(
+            raise UserError(
                 f'the teacher cuts the images into {tokens} patches, the '
                 f'student into {grid[0]} x {grid[1]}; give model.teacher a '
                 "backbone with the student's patch_size.")
@@ -74,7 +75,7 @@ def check_guides(teacher: nn.Module, state: Mapping[str, Tensor],
         name (str): What to call them in a message.
 
     Raises:
-        ValueError: If one of them has parameters that the other lacks, or
+        UserError: If one of them has parameters that the other lacks, or
             for other heads and layers.
     """
     if getattr(teacher.backbone, 'segment_bias', None) is None:
@@ -84,19 +85,19 @@ def check_guides(teacher: nn.Module, state: Mapping[str, Tensor],
         for key, value in weights.items() if GUIDES.fullmatch(key)
     } for weights in (teacher.state_dict(), state))
     if wanted and not learnt:
-        raise ValueError(
+        raise UserError(
             f'{name} was trained without the segment bias that '
             'teacher.backbone has; give a checkpoint of the first phase, with '
             'its segment_bias options.')
     if wanted != learnt:
-        raise ValueError(
+        raise UserError(
             f'{name} learnt a segment bias that teacher.backbone does not '
             f'take ({_sizes(learnt)} instead of {_sizes(wanted)}); give '
             'teacher.backbone the arch and segment_bias options of the first '
             'phase.')
 
 
-def _sizes(parameters: Mapping[str, Tuple[int, ...]]) -> str:
+def _sizes(parameters: Mapping[str, tuple[int, ...]]) -> str:
     return ' and '.join(
         f'{name} {" x ".join(map(str, size))}'
         for name, size in parameters.items()) or 'no parameters'
@@ -115,7 +116,7 @@ class FrozenTeacher(Teacher):
             :func:`sbam_mm.models.checkpoint.load_weights`.
 
     Raises:
-        ValueError: If the checkpoint is missing or does not fit.
+        UserError: If the checkpoint is missing or does not fit.
 
     Example::
 
@@ -132,7 +133,7 @@ class FrozenTeacher(Teacher):
         self.backbone = build_part(backbone)
         self.checkpoint = checkpoint
         if not isinstance(self.backbone, VisionTransformer):
-            raise ValueError(
+            raise UserError(
                 f'a teacher is one of mmpretrain\'s VisionTransformers, got '
                 f'{type(self.backbone).__name__}; set teacher.backbone.type '
                 "to 'VisionTransformer' or 'sbam_mm.MaskedViT'.")
@@ -175,12 +176,12 @@ class MomentumTeacher(Teacher):
 
     def __init__(self,
                  momentum: float = 0.996,
-                 end_momentum: Optional[float] = None,
+                 end_momentum: float | None = None,
                  **schedule):
         super().__init__()
         self.options = dict(
             momentum=momentum, end_momentum=end_momentum, **schedule)
-        self.average: Optional[MomentumCopy] = None
+        self.average: MomentumCopy | None = None
 
     def of(self, student: nn.Module) -> 'MomentumTeacher':
         """Set up the average of the student's encoder."""

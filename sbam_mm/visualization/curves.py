@@ -1,21 +1,23 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Curves of trainings, read from what mmengine logs."""
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, median
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from sbam_mm.errors import UserError
+
 from .output import FAINT, colours_of, tidy
 
-Records = List[Dict[str, float]]
+Records = list[dict[str, float]]
 
 
-def read_scalars(work_dir: Union[str, Path]) -> Records:
+def read_scalars(work_dir: str | Path) -> Records:
     """All log lines of a run, its resumed parts included.
 
     Args:
@@ -27,7 +29,7 @@ def read_scalars(work_dir: Union[str, Path]) -> Records:
         replaces the earlier lines.
 
     Raises:
-        ValueError: If nothing was logged there.
+        UserError: If nothing was logged there.
     """
     records: Records = []
     for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
@@ -38,15 +40,15 @@ def read_scalars(work_dir: Union[str, Path]) -> Records:
             except json.JSONDecodeError:
                 continue  # a run killed in the middle of a line
             if not isinstance(record, dict):
-                raise ValueError(f'{path} is no log of a training ({line:.60}'
-                                 '); give the work directory of a run.')
+                raise UserError(f'{path} is no log of a training ({line:.60}'
+                                '); give the work directory of a run.')
             part.append(record)
         first = min((r['step'] for r in part if 'step' in r), default=None)
         if first is not None:
             records = [r for r in records if r.get('step', 0) < first]
         records += part
     if not records:
-        raise ValueError(
+        raise UserError(
             f'{work_dir} has no log of a training (*/vis_data/scalars.json); '
             'give the work directory of a run.')
     return records
@@ -54,7 +56,7 @@ def read_scalars(work_dir: Union[str, Path]) -> Records:
 
 def series(records: Records,
            key: str,
-           x: str = 'step') -> Tuple[List[float], List[float]]:
+           x: str = 'step') -> tuple[list[float], list[float]]:
     """One quantity over another.
 
     Args:
@@ -75,7 +77,7 @@ def series(records: Records,
 
 
 def training_summary(records: Records,
-                     batch_size: int) -> Dict[str, Optional[float]]:
+                     batch_size: int) -> dict[str, float | None]:
     """What a finished training came to.
 
     Args:
@@ -99,7 +101,7 @@ def training_summary(records: Records,
     # The first record contains the start of the workers.
     times = [r['time'] for r in steps[1:] or steps if 'time' in r]
 
-    def of_last_epoch(key: str) -> Optional[float]:
+    def of_last_epoch(key: str) -> float | None:
         values = [r[key] for r in last if key in r]
         return mean(values) if values else None
 
@@ -116,7 +118,7 @@ def plot_curves(axes: Axes,
                 runs: Mapping[str, Records],
                 key: str,
                 x: str = 'step',
-                floors: Optional[Mapping[str, float]] = None) -> bool:
+                floors: Mapping[str, float] | None = None) -> bool:
     """Draw one quantity of several runs.
 
     Args:
@@ -153,8 +155,8 @@ def plot_curves(axes: Axes,
     return drawn
 
 
-def training_figure(work_dirs: Mapping[str, Union[str, Path]],
-                    floors: Optional[Mapping[str, float]] = None,
+def training_figure(work_dirs: Mapping[str, str | Path],
+                    floors: Mapping[str, float] | None = None,
                     knn: str = 'knn_top1') -> Figure:
     """Loss, kNN accuracy and mask ratio of several runs, side by side.
 
@@ -171,7 +173,7 @@ def training_figure(work_dirs: Mapping[str, Union[str, Path]],
         and, shaded, its range over images.
 
     Raises:
-        ValueError: If a work directory has no log.
+        UserError: If a work directory has no log.
 
     Example::
 

@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Pictures of masks: what a masker hides, and the salience it goes by."""
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ MAX_COLUMNS = 7
 @torch.no_grad()
 def masking_context(model,
                     images: Sequence[np.ndarray],
-                    progress: Optional[float] = None) -> MaskingContext:
+                    progress: float | None = None) -> MaskingContext:
     """What maskers may look at, for pictures instead of a training batch.
 
     Args:
@@ -62,9 +62,9 @@ def draw_mask(masker: nn.Module, context: MaskingContext,
 
 def mask_images(model,
                 images: Sequence[np.ndarray],
-                masker: Optional[nn.Module] = None,
+                masker: nn.Module | None = None,
                 seed: int = 0,
-                progress: Optional[float] = None) -> TokenMask:
+                progress: float | None = None) -> TokenMask:
     """Mask pictures.
 
     Args:
@@ -92,7 +92,7 @@ def on_grid(model, values: torch.Tensor, image: np.ndarray) -> np.ndarray:
 
 
 def mask_grids(model, mask: TokenMask,
-               image: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+               image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Hidden tokens (boolean) and scores of a batch as (B, h, w) arrays."""
     hidden = on_grid(model, ~mask.visible, image)
     if mask.scores is None:
@@ -111,8 +111,8 @@ class _Column:
         scores (np.ndarray): (B, h, w).
     """
     label: str
-    masks: List[Cell]
-    maps: List[Cell]
+    masks: list[Cell]
+    maps: list[Cell]
     scores: np.ndarray
 
 
@@ -124,8 +124,8 @@ def _column(model, label: str, masker: nn.Module, context: MaskingContext,
     thrown = np.zeros_like(hidden)
     if mask.thrown is not None:
         thrown = on_grid(model, mask.thrown, seen)
-    masks: List[Cell] = []
-    maps: List[Cell] = []
+    masks: list[Cell] = []
+    maps: list[Cell] = []
     for i, picture in enumerate(pictures):
         below = f'{hidden[i].mean():.0%} hidden'
         if mask.thrown is not None:
@@ -143,10 +143,10 @@ def mask_gallery(model,
                  maskers: Mapping[str, nn.Module],
                  images: Mapping[str, np.ndarray],
                  seed: int = 0,
-                 title: Optional[str] = None,
-                 note: Optional[str] = None,
-                 input_size: Optional[Tuple[int, int]] = None,
-                 progress: Optional[float] = None) -> Figure:
+                 title: str | None = None,
+                 note: str | None = None,
+                 input_size: tuple[int, int] | None = None,
+                 progress: float | None = None) -> Figure:
     """Several maskers on the same pictures: image, salience, masks.
 
     All maskers get the same draws. A masker without salience (random, block)
@@ -192,14 +192,14 @@ def mask_gallery(model,
         _column(model, label, masker, context, seed, seen[0], pictures)
         for label, masker in maskers.items()
     ]
-    maps: List[_Column] = []
+    maps: list[_Column] = []
     for column in columns:
         if column.maps and not any(
                 np.allclose(column.scores, other.scores) for other in maps):
             maps.append(column)
-    first: List[Cell] = list(zip(pictures, names))
+    first: list[Cell] = list(zip(pictures, names))
     if 1 + len(maps) + len(columns) > MAX_COLUMNS:
-        rows: List[List[Cell]] = []
+        rows: list[list[Cell]] = []
         for i, cell in enumerate(first):
             rows.append(
                 [cell, *(c.maps[i] if c.maps else None for c in columns)])

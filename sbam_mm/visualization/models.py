@@ -2,7 +2,6 @@
 """Models to look at: from a config, or a ViT with random weights."""
 import logging
 from pathlib import Path
-from typing import Optional, Tuple, Union
 
 import torch
 from mmengine.config import Config
@@ -10,6 +9,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 
 from sbam_mm.config_files import read_model_config
+from sbam_mm.errors import UserError
 from sbam_mm.models.checkpoint import LoadReport, load_weights
 from sbam_mm.models.selfsup.base import MaskedImageModel
 from sbam_mm.registry import MODELS
@@ -22,10 +22,10 @@ IMAGENET = dict(
 
 
 def model_from_config(
-    config: Union[str, Path, Config],
-    checkpoint: Optional[str] = None,
+    config: str | Path | Config,
+    checkpoint: str | None = None,
     seed: int = 0,
-) -> Tuple[MaskedImageModel, Optional[LoadReport]]:
+) -> tuple[MaskedImageModel, LoadReport | None]:
     """Build the model of a config, and load a checkpoint that must fit.
 
     Args:
@@ -37,7 +37,7 @@ def model_from_config(
         tuple: The model in eval mode, and how the checkpoint matched.
 
     Raises:
-        ValueError: If anything is missing or does not fit.
+        UserError: If anything is missing or does not fit.
     """
     if not isinstance(config, Config):
         config = read_model_config(config)
@@ -50,8 +50,8 @@ def model_from_config(
         return _build(options, checkpoint, seed)
 
 
-def vit_base(checkpoint: Optional[str] = None,
-             seed: int = 0) -> Tuple[MaskedImageModel, Optional[LoadReport]]:
+def vit_base(checkpoint: str | None = None,
+             seed: int = 0) -> tuple[MaskedImageModel, LoadReport | None]:
     """A ViT-B/16 for images of 224 pixels, to look at masks with.
 
     Args:
@@ -73,9 +73,9 @@ def vit_base(checkpoint: Optional[str] = None,
 
 def _build(
     options: dict,
-    checkpoint: Optional[str],
+    checkpoint: str | None,
     seed: int,
-) -> Tuple[MaskedImageModel, Optional[LoadReport]]:
+) -> tuple[MaskedImageModel, LoadReport | None]:
     """Build with random weights, or those of a checkpoint, in eval mode."""
     logger = MMLogger.get_current_instance()
     level = logger.level
@@ -86,7 +86,7 @@ def _build(
         torch.manual_seed(seed)
         model = MODELS.build(options)
         if not isinstance(model, MaskedImageModel):
-            raise ValueError(
+            raise UserError(
                 f'{type(model).__name__} of the config cannot be drawn; masks '
                 "are taken from models like type='sbam_mm.MAE'.")
         model.init_weights()

@@ -2,11 +2,13 @@
 """Maskers by short names, ready to look at and to measure with any model."""
 import copy
 import inspect
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import nn
 
 from sbam_mm import masking
+from sbam_mm.errors import UserError
 from sbam_mm.masking import (
     AttentionSalience,
     Masker,
@@ -19,7 +21,7 @@ from sbam_mm.registry import MODELS
 # Names beside those of the presets' types, and what they are called in a
 # figure. AttMask's and BEiT's own ratios belong to methods that also learn
 # from whole images; next to MAE's maskers they hide what MAE hides.
-NAMED: Dict[str, Dict[str, Any]] = {
+NAMED: dict[str, dict[str, Any]] = {
     'SBAM-batch': dict(type='sbam_mm.SBAM', scope='batch'),
     'AttMask-high': dict(
         type='sbam_mm.AttMask', mode='high', ratio=0.75, probability=1.),
@@ -48,7 +50,7 @@ def _key(name: str) -> str:
     return name.lower().removesuffix('masker')
 
 
-def masker_names() -> Dict[str, dict]:
+def masker_names() -> dict[str, dict]:
     """All short names, in lower case, and their configs.
 
     Every preset of :mod:`sbam_mm.masking` has its type's name without
@@ -85,7 +87,7 @@ def masker_name(name: str) -> str:
         str: A key of :func:`masker_names`.
 
     Raises:
-        ValueError: If there is none of this name.
+        UserError: If there is none of this name.
 
     Example:
         >>> masker_name('SBAM'), masker_name('RandomMasker')
@@ -95,8 +97,8 @@ def masker_name(name: str) -> str:
     for known in names:
         if _key(known) == _key(name):
             return known
-    raise ValueError(f'there is no masker {name.strip()!r}; choose one of '
-                     f'{", ".join(names)}.')
+    raise UserError(f'there is no masker {name.strip()!r}; choose one of '
+                    f'{", ".join(names)}.')
 
 
 def masker_config(name: str) -> dict:
@@ -110,7 +112,7 @@ def masker_config(name: str) -> dict:
         dict: ``dict(type='sbam_mm.X', ...)``.
 
     Raises:
-        ValueError: If there is none of this name.
+        UserError: If there is none of this name.
 
     Example:
         >>> masker_config('SBAM'), masker_config('random')
@@ -136,7 +138,7 @@ def masker_label(config: Mapping) -> str:
 
 
 def choose_maskers(names: Sequence[str],
-                   configured: Optional[Mapping] = None) -> List[dict]:
+                   configured: Mapping | None = None) -> list[dict]:
     """Configs of maskers asked for by name, beside one of a config file.
 
     Args:
@@ -150,7 +152,7 @@ def choose_maskers(names: Sequence[str],
         list[dict]: One per name.
 
     Raises:
-        ValueError: If a name is unknown.
+        UserError: If a name is unknown.
 
     Example:
         >>> own = dict(type='sbam_mm.SBAM', noise=0.25)
@@ -172,7 +174,7 @@ def choose_maskers(names: Sequence[str],
 
 def at_ratio(config: Mapping,
              ratio: float,
-             rounding: Optional[str] = None) -> dict:
+             rounding: str | None = None) -> dict:
     """Config of a masker at another base ratio.
 
     Where ``ratio +- delta_r`` would leave [0, 1), ``delta_r`` shrinks until
@@ -192,15 +194,15 @@ def at_ratio(config: Mapping,
         dict: A config of its own.
 
     Raises:
-        ValueError: If the ratio is outside [0, 1).
+        UserError: If the ratio is outside [0, 1).
 
     Example:
         >>> at_ratio(masker_config('sbam'), 0.9)
         {'type': 'sbam_mm.SBAM', 'ratio': 0.9, 'delta_r': 0.09}
     """
     if not 0 <= ratio < 1:
-        raise ValueError(f'a masking ratio is a share in [0, 1), got '
-                         f'{ratio:g}; MAE uses 0.75.')
+        raise UserError(f'a masking ratio is a share in [0, 1), got '
+                        f'{ratio:g}; MAE uses 0.75.')
     # A plain dict: mmengine's turns missing keys into errors of its own.
     options = copy.deepcopy(dict(config))
     # Composed maskers have the ratio as a part with options of its own.
@@ -235,7 +237,7 @@ def _default(kind: type, option: str) -> Any:
     return None
 
 
-def build_masker(config: Mapping, ratio: Optional[float] = None) -> nn.Module:
+def build_masker(config: Mapping, ratio: float | None = None) -> nn.Module:
     """Build a masker to look at, if wanted at another base ratio.
 
     The warm-up with random masks (``start_epoch``) is left out: a figure is
@@ -250,7 +252,7 @@ def build_masker(config: Mapping, ratio: Optional[float] = None) -> nn.Module:
         nn.Module: The masker.
 
     Raises:
-        ValueError: If the ratio is outside [0, 1).
+        UserError: If the ratio is outside [0, 1).
 
     Example:
         >>> build_masker(masker_config('amt'), 0.75).selection.throw
@@ -264,8 +266,8 @@ def build_masker(config: Mapping, ratio: Optional[float] = None) -> nn.Module:
 
 def labelled_maskers(
         configs: Sequence[Mapping],
-        ratios: Union[Sequence[float], Sequence[None]] = (None, ),
-) -> Dict[str, nn.Module]:
+        ratios: Sequence[float] | Sequence[None] = (None, ),
+) -> dict[str, nn.Module]:
     """Every masker at every ratio, by a label that says both.
 
     Args:
@@ -297,7 +299,7 @@ def labelled_maskers(
     return maskers
 
 
-def fit_to_model(masker: nn.Module, model) -> List[str]:
+def fit_to_model(masker: nn.Module, model) -> list[str]:
     """Let a masker make do with what a model has.
 
     Where there is no teacher the encoder's own attention takes its place;
@@ -314,7 +316,7 @@ def fit_to_model(masker: nn.Module, model) -> List[str]:
         in place of a teacher's".
 
     Raises:
-        ValueError: If the masker needs something that has no stand-in, e.g.
+        UserError: If the masker needs something that has no stand-in, e.g.
             a predicted loss.
 
     Example::
@@ -337,7 +339,7 @@ def fit_to_model(masker: nn.Module, model) -> List[str]:
         notes += _clip(salience, model)
     maps = sorted(masker.needs & STORED_MAPS.keys())
     if maps:
-        raise ValueError(
+        raise UserError(
             f'{type(masker).__name__} needs {maps[0]!r}, a map that a '
             'training pipeline brings with every image and a picture lacks; '
             'choose another masker.')
@@ -345,7 +347,7 @@ def fit_to_model(masker: nn.Module, model) -> List[str]:
     return notes
 
 
-def _clip(salience: AttentionSalience, model) -> List[str]:
+def _clip(salience: AttentionSalience, model) -> list[str]:
     """Bring block and head into the range of the encoder that is asked."""
     encoder = model.backbone
     if salience.source == 'teacher' and getattr(model, 'teacher', None):
@@ -377,15 +379,15 @@ def fit_all(maskers: Mapping[str, nn.Module], model) -> str:
         str: E.g. "GPA: own attention in place of a teacher's.", or "".
 
     Raises:
-        ValueError: With the label of the masker that asks for too much.
+        UserError: With the label of the masker that asks for too much.
     """
-    changes: Dict[str, List[str]] = {}
+    changes: dict[str, list[str]] = {}
     for label, masker in maskers.items():
         name = label.partition(', ')[0]
         try:
             notes = fit_to_model(masker, model)
         except ValueError as error:
-            raise ValueError(f'{name} cannot be drawn: {error}') from error
+            raise UserError(f'{name} cannot be drawn: {error}') from error
         if notes:
             names = changes.setdefault('; '.join(notes), [])
             if name not in names:

@@ -2,8 +2,8 @@
 """Figures and files: one look, and never half a file."""
 import io
 import textwrap
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ COLOURS = ('#4477AA', '#EE6677', '#228833', '#CCBB44', '#AA3377', '#66CCEE')
 INK, FAINT = '#1f2933', '#5b6770'
 
 # A picture and the line below it; None leaves a place empty.
-Cell = Optional[Tuple[np.ndarray, str]]
+Cell = tuple[np.ndarray, str] | None
 
 
 def figure_png(figure: Figure, dpi: int = 150) -> bytes:
@@ -42,7 +42,7 @@ def _take_names_as_they_are(figure: Figure) -> None:
 
 
 def save_figure(figure: Figure,
-                path: Union[str, Path],
+                path: str | Path,
                 dpi: int = 150) -> None:
     """Write a figure as PNG.
 
@@ -55,9 +55,9 @@ def save_figure(figure: Figure,
 
 
 def picture_grid(rows: Iterable[Sequence[Cell]],
-                 columns: List[str],
-                 title: Optional[str] = None,
-                 note: Optional[str] = None,
+                 columns: list[str],
+                 title: str | None = None,
+                 note: str | None = None,
                  side: float = 1.75) -> Figure:
     """Pictures in rows and columns, each with a line below it.
 
@@ -123,7 +123,7 @@ def tidy(axes: Axes, xlabel: str, ylabel: str) -> None:
     axes.tick_params(colors=FAINT, labelsize=9)
 
 
-def colours_of(labels: Iterable[str]) -> Dict[str, str]:
+def colours_of(labels: Iterable[str]) -> dict[str, str]:
     """One colour per label, the same in every figure with equal labels."""
     return {
         label: COLOURS[i % len(COLOURS)]

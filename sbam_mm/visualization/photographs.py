@@ -2,8 +2,9 @@
 """Photographs for figures: scikit-image's, or files of the user."""
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Dict, Iterable, Optional, Tuple, Union
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -11,6 +12,7 @@ from PIL import Image, ImageOps
 from sbam_mm.datasets.decoding import decode_image, why_unreadable
 from sbam_mm.datasets.levels import ValueRange
 from sbam_mm.datasets.tree import printable, read_regular_file
+from sbam_mm.errors import UserError
 
 # What scikit-image carries inside its wheel, so no download is needed; the
 # name on the right is that of the function in `skimage.data`.
@@ -38,20 +40,20 @@ def photograph(name: str) -> np.ndarray:
         channels.
 
     Raises:
-        ValueError: If there is none of this name, or no scikit-image.
+        UserError: If there is none of this name, or no scikit-image.
 
     Example:
         >>> photograph('astronaut').shape
         (512, 512, 3)
     """
     if name not in PHOTOGRAPHS:
-        raise ValueError(f'there is no photograph {name!r}; choose one of '
-                         f'{", ".join(PHOTOGRAPHS)}.')
+        raise UserError(f'there is no photograph {name!r}; choose one of '
+                        f'{", ".join(PHOTOGRAPHS)}.')
     # Only figures of photographs need scikit-image.
     try:
         import skimage.data
     except ImportError as error:
-        raise ValueError(
+        raise UserError(
             'photographs for figures come with scikit-image, which is not '
             'installed; run `pip install scikit-image` or name image files.'
         ) from error
@@ -62,7 +64,7 @@ def photograph(name: str) -> np.ndarray:
 
 
 def photographs(names: Iterable[str] = ('astronaut', 'cat', 'coffee',
-                                        'rocket')) -> Dict[str, np.ndarray]:
+                                        'rocket')) -> dict[str, np.ndarray]:
     """Several of scikit-image's photographs by name.
 
     Args:
@@ -75,9 +77,9 @@ def photographs(names: Iterable[str] = ('astronaut', 'cat', 'coffee',
     return {name: photograph(name) for name in names}
 
 
-def load_image(path: Union[str, Path],
+def load_image(path: str | Path,
                channels: int = 3,
-               value_range: Optional[ValueRange] = None) -> np.ndarray:
+               value_range: ValueRange | None = None) -> np.ndarray:
     """Read an image file of any format that training reads.
 
     It is decoded as for training: upright (EXIF), grey, palette, CMYK, RGBA
@@ -93,18 +95,18 @@ def load_image(path: Union[str, Path],
         np.ndarray: uint8, (H, W, channels); RGB if they are three.
 
     Raises:
-        ValueError: If the file is missing or cannot be decoded.
+        UserError: If the file is missing or cannot be decoded.
     """
     path = Path(path)
     if not path.exists():
-        raise ValueError(f'the image {printable(path)} does not exist; check '
-                         'the path.')
+        raise UserError(f'the image {printable(path)} does not exist; check '
+                        'the path.')
     try:
         pixels = decode_image(
             read_regular_file(str(path)), channels, value_range)
     except Exception as error:  # Pillow raises many kinds for broken files
         reason = why_unreadable(error, str(path))
-        raise ValueError(
+        raise UserError(
             f'the image {printable(path)} cannot be read ({reason}); it is '
             'damaged or no such image, so convert it or leave it out.'
         ) from error
@@ -112,8 +114,8 @@ def load_image(path: Union[str, Path],
                                 3 else pixels)
 
 
-def load_images(paths: Iterable[Union[str, Path]],
-                **decoding: Any) -> Dict[str, np.ndarray]:
+def load_images(paths: Iterable[str | Path],
+                **decoding: Any) -> dict[str, np.ndarray]:
     """Image files by what stands below their pictures.
 
     What is there and cannot be read is named on standard error and left out.
@@ -127,9 +129,9 @@ def load_images(paths: Iterable[Union[str, Path]],
         same.
 
     Raises:
-        ValueError: If a file is missing, or none can be read.
+        UserError: If a file is missing, or none can be read.
     """
-    images: Dict[str, np.ndarray] = {}
+    images: dict[str, np.ndarray] = {}
     problems = []
     for path in paths:
         try:
@@ -150,7 +152,7 @@ def load_images(paths: Iterable[Union[str, Path]],
     return images
 
 
-def center_crop(image: np.ndarray, size: Union[int, Tuple[int, int]]
+def center_crop(image: np.ndarray, size: int | tuple[int, int]
                 ) -> np.ndarray:
     """Resize the largest centred crop of the wanted shape.
 

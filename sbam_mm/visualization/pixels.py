@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Between uint8 pictures, model inputs and patch grids. Pure functions."""
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -71,7 +71,7 @@ def as_picture(image: np.ndarray) -> np.ndarray:
     return image[..., :3]
 
 
-def spread(cells: np.ndarray, shape: Tuple[int, ...]) -> np.ndarray:
+def spread(cells: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Repeat each cell of a patch grid over the pixels of its patch.
 
     Args:
@@ -91,7 +91,7 @@ def spread(cells: np.ndarray, shape: Tuple[int, ...]) -> np.ndarray:
 
 def hide_patches(image: np.ndarray,
                  hidden: np.ndarray,
-                 thrown: Optional[np.ndarray] = None) -> np.ndarray:
+                 thrown: np.ndarray | None = None) -> np.ndarray:
     """The picture with its masked patches in ``GREY``.
 
     Args:

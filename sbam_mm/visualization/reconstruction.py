@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Pictures of reconstructions: what a model makes of hidden patches."""
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import List, Mapping, Optional, Sequence
 
 import numpy as np
 import torch
@@ -43,8 +43,8 @@ class Pictures:
 @torch.no_grad()
 def reconstruct_images(model,
                        images: Sequence[np.ndarray],
-                       token_mask: Optional[TokenMask] = None,
-                       seed: int = 0) -> List[Pictures]:
+                       token_mask: TokenMask | None = None,
+                       seed: int = 0) -> list[Pictures]:
     """Hide patches of pictures and predict them.
 
     Args:
@@ -77,8 +77,8 @@ def reconstruct_images(model,
 def reconstruction_figure(models: Mapping[str, torch.nn.Module],
                           images: Mapping[str, np.ndarray],
                           seed: int = 0,
-                          title: Optional[str] = None,
-                          note: Optional[str] = None) -> Figure:
+                          title: str | None = None,
+                          note: str | None = None) -> Figure:
     """Original, then masked and reconstruction by each model.
 
     Args:

@@ -3,18 +3,18 @@
 import base64
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import import_module
 from pathlib import Path
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import jinja2
 from matplotlib.figure import Figure
 
 from .output import figure_png, write_atomically
 
-Section = Tuple[str, str, Figure]
+Section = tuple[str, str, Figure]
 
 # Differences of accuracies below this many points are shown as equal.
 EQUAL = 0.05
@@ -123,14 +123,14 @@ class RunResult:
     """
     name: str
     label: str
-    metrics: Dict[str, Optional[float]] = field(default_factory=dict)
-    images_per_second: Optional[float] = None
-    visible_tokens: Optional[float] = None
-    config: Union[str, Path, None] = None
-    work_dir: Union[str, Path, None] = None
-    seconds: Optional[float] = None
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    images_per_second: float | None = None
+    visible_tokens: float | None = None
+    config: str | Path | None = None
+    work_dir: str | Path | None = None
+    seconds: float | None = None
 
-    def config_text(self) -> Optional[str]:
+    def config_text(self) -> str | None:
         """The config as text, read from its file if it is a path."""
         if self.config is None or '\n' in str(self.config):
             return self.config  # type: ignore[return-value]
@@ -139,7 +139,7 @@ class RunResult:
             self.config)
 
 
-def collect_versions() -> Dict[str, str]:
+def collect_versions() -> dict[str, str]:
     """Exact versions and the machine.
 
     Returns:
@@ -237,19 +237,19 @@ def summarise(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> str:
     return ' '.join(sentences)
 
 
-def _metrics(runs: Sequence[RunResult]) -> List[str]:
+def _metrics(runs: Sequence[RunResult]) -> list[str]:
     return list(dict.fromkeys(name for r in runs for name in r.metrics))
 
 
 def _scores(results: Sequence[RunResult],
-            metric: str) -> List[Tuple[float, str]]:
+            metric: str) -> list[tuple[float, str]]:
     """(value, label) of the results for which it was measured."""
     values = [(r.metrics.get(metric), _lower(r.label)) for r in results]
     return [(value, label) for value, label in values if value is not None]
 
 
-def _against_floors(metric: str, scored: List[Tuple[float, str]],
-                    floors: Sequence[RunResult]) -> List[str]:
+def _against_floors(metric: str, scored: list[tuple[float, str]],
+                    floors: Sequence[RunResult]) -> list[str]:
     """One sentence on the runs that are above all floors, and on others."""
     levels = _scores(floors, metric)
     if not scored or not levels:
@@ -301,15 +301,15 @@ def _table(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> dict:
         if floors else '')
 
 
-def write_page(path: Union[str, Path],
+def write_page(path: str | Path,
                title: str,
                subtitle: str = '',
                summary: str = '',
-               table: Optional[dict] = None,
+               table: dict | None = None,
                figures: Sequence[Section] = (),
-               facts: Sequence[Tuple[str, str]] = (),
-               commands: Sequence[Tuple[str, str]] = (),
-               configs: Sequence[Tuple[str, str]] = (),
+               facts: Sequence[tuple[str, str]] = (),
+               commands: Sequence[tuple[str, str]] = (),
+               configs: Sequence[tuple[str, str]] = (),
                dpi: int = 150) -> None:
     """Write a self-contained HTML page; all parts but the title may be empty.
 
@@ -343,11 +343,11 @@ def write_page(path: Union[str, Path],
     write_atomically(path, page.encode('utf-8'))
 
 
-def build_report(out_path: Union[str, Path],
+def build_report(out_path: str | Path,
                  runs: Sequence[RunResult],
                  floors: Sequence[RunResult] = (),
                  figures: Sequence[Section] = (),
-                 provenance: Optional[Mapping[str, object]] = None,
+                 provenance: Mapping[str, object] | None = None,
                  title: str = 'Random masking and SBAM compared') -> None:
     """Write the report of some runs as one HTML file.
 

@@ -4,7 +4,7 @@
 Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
 Self-supervised Learning*, BMVC 2024, Fig. 4.
 """
-from typing import Dict, Mapping, Tuple
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import RecordedAttention
 from sbam_mm.models import MaskedViT
 from sbam_mm.models.backbones.vit_attention import encode_whole
@@ -24,7 +25,7 @@ from .segments import segments_over
 PREFIXES = ('momentum_teacher.module.backbone.', 'backbone.', '')
 
 
-def learnt_bias(state: Mapping[str, Tensor]) -> Dict[str, np.ndarray]:
+def learnt_bias(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     """u_pos and u_neg in the weights of a model.
 
     Args:
@@ -35,7 +36,7 @@ def learnt_bias(state: Mapping[str, Tensor]) -> Dict[str, np.ndarray]:
         (layers, heads), with 1 for what was shared.
 
     Raises:
-        ValueError: If there is no learnt bias.
+        UserError: If there is no learnt bias.
 
     Example:
         >>> learnt_bias({'backbone.segment_bias.u_pos': torch.ones(2, 1)})
@@ -50,9 +51,9 @@ def learnt_bias(state: Mapping[str, Tensor]) -> Dict[str, np.ndarray]:
         }
         if found:
             return found
-    raise ValueError('the checkpoint has no learnt segment bias; give one of '
-                     'a run with backbone.segment_bias=dict(), or of a fixed '
-                     'one its config and an image.')
+    raise UserError('the checkpoint has no learnt segment bias; give one of '
+                    'a run with backbone.segment_bias=dict(), or of a fixed '
+                    'one its config and an image.')
 
 
 def bias_figure(bias: Mapping[str, np.ndarray], title: str = '') -> Figure:
@@ -92,7 +93,7 @@ def bias_figure(bias: Mapping[str, np.ndarray], title: str = '') -> Figure:
 
 @torch.no_grad()
 def attention_of_patch(vit: MaskedViT, inputs: Tensor, segments: Tensor,
-                       patch: int, block: int = -1) -> Tuple[Tensor, Tensor]:
+                       patch: int, block: int = -1) -> tuple[Tensor, Tensor]:
     """Whom a patch attends to, without its segments and with them.
 
     Args:

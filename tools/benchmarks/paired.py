@@ -12,9 +12,10 @@ import platform
 import random
 import statistics
 import time
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -60,11 +61,11 @@ def seconds(run: Callable[[], object], device: torch.device) -> float:
     return clock() - start
 
 
-def paired(candidates: Dict[str, Callable[[], object]],
+def paired(candidates: dict[str, Callable[[], object]],
            rounds: int,
            device: torch.device,
            warm_up: int = 2,
-           seed: int = 0) -> Dict[str, List[float]]:
+           seed: int = 0) -> dict[str, list[float]]:
     """Time all candidates in turns.
 
     Args:
@@ -77,7 +78,7 @@ def paired(candidates: Dict[str, Callable[[], object]],
     Returns:
         dict[str, list[float]]: Seconds, round by round.
     """
-    times: Dict[str, List[float]] = {name: [] for name in candidates}
+    times: dict[str, list[float]] = {name: [] for name in candidates}
     order = list(candidates)
     shuffle = random.Random(seed).shuffle
     for number in range(warm_up + rounds):
@@ -89,7 +90,7 @@ def paired(candidates: Dict[str, Callable[[], object]],
     return times
 
 
-def ratios(times: Dict[str, List[float]], baseline: str) -> Dict[str, Ratio]:
+def ratios(times: dict[str, list[float]], baseline: str) -> dict[str, Ratio]:
     """Every candidate's time over the baseline's of the same round."""
     base = times[baseline]
     return {
@@ -98,7 +99,7 @@ def ratios(times: Dict[str, List[float]], baseline: str) -> Dict[str, Ratio]:
     }
 
 
-def environment(device: torch.device) -> Dict[str, str]:
+def environment(device: torch.device) -> dict[str, str]:
     """What a reader needs to judge a number."""
     import mmengine
     import mmpretrain
@@ -115,7 +116,7 @@ def environment(device: torch.device) -> Dict[str, str]:
         mmpretrain=mmpretrain.__version__)
 
 
-def where(environment: Dict[str, str]) -> str:
+def where(environment: dict[str, str]) -> str:
     """The environment as a sentence."""
     e = environment
     return (f'{e["hardware"]}, torch {e["torch"]}, mmengine {e["mmengine"]}, '

@@ -3,7 +3,7 @@
 import argparse
 import logging
 import warnings
-from typing import Callable, Dict, List, Optional
+from collections.abc import Callable
 
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
@@ -99,7 +99,7 @@ class Step:
                  batch: Tensor,
                  optimizer: torch.optim.Optimizer,
                  amp: bool,
-                 samples: Optional[list] = None):
+                 samples: list | None = None):
         self.model = model.to(batch.device).train()
         self.optimizer = optimizer
         self.batch, self.samples = batch, samples
@@ -134,9 +134,10 @@ def random_with(num_visible: Tensor) -> Masker:
     return Masker(NoSalience(), GivenCounts(num_visible), NoisyTopK(noise=1.))
 
 
-def steps_of(args: argparse.Namespace, maskers: Dict[str, object],
-             models: Callable = MODELS.get('sbam_mm.MAE')) -> Dict[str, Step]:
+def steps_of(args: argparse.Namespace, maskers: dict[str, object],
+             models: Callable | None = None) -> dict[str, Step]:
     """A step for every masker; models, images and optimizer are shared."""
+    models = models or MODELS.get('sbam_mm.MAE')
     device = torch.device(args.device)
     parts = mae_parts(args)
     batch = crops(args.batch, args.size).to(device)
@@ -144,7 +145,7 @@ def steps_of(args: argparse.Namespace, maskers: Dict[str, object],
         name: models(**parts, masker=masker).to(device)
         for name, masker in maskers.items()
     }
-    learnt: List[nn.Parameter] = [
+    learnt: list[nn.Parameter] = [
         p for p in next(iter(built.values())).parameters() if p.requires_grad
     ]
     # Weights stay as they are, and with them what is salient.

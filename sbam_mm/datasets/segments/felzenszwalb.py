@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from sbam_mm.errors import UserError
+
 from .id_map import Masks
 from .options import check_options
 
@@ -26,7 +28,7 @@ class Felzenszwalb:
             to a neighbour. Defaults to 0.02.
 
     Raises:
-        ValueError: If scikit-image is not installed, or an option is out of
+        UserError: If scikit-image is not installed, or an option is out of
             range.
 
     Example:
@@ -45,7 +47,7 @@ class Felzenszwalb:
         try:
             from skimage.segmentation import felzenszwalb
         except ImportError as error:
-            raise ValueError(
+            raise UserError(
                 'the back-end felzenszwalb needs scikit-image, which is not '
                 'installed; run `pip install scikit-image`.') from error
         self._cut = felzenszwalb

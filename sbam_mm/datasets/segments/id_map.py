@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sbam_mm.errors import UserError
+
 KEEP = ('largest', 'confident')
 
 
@@ -26,14 +28,14 @@ def check_kept(max_masks: int, keep: str) -> None:
         max_masks, keep: Of :func:`id_map`.
 
     Raises:
-        ValueError: For another ``keep``, or more ids than a byte has.
+        UserError: For another ``keep``, or more ids than a byte has.
     """
     if keep not in KEEP:
-        raise ValueError(
+        raise UserError(
             f'there are no {keep!r} masks; keep the {" or ".join(KEEP)} ones.')
     if not 1 <= max_masks <= 255:
-        raise ValueError(f'an image has 1 to 255 masks at most, not '
-                         f'max_masks={max_masks}; the paper has 5.')
+        raise UserError(f'an image has 1 to 255 masks at most, not '
+                        f'max_masks={max_masks}; the paper has 5.')
 
 
 def id_map(found: Masks,
@@ -61,7 +63,7 @@ def id_map(found: Masks,
         in the order in which they were kept, without gaps.
 
     Raises:
-        ValueError: For another ``keep``, or more ids than a byte has.
+        UserError: For another ``keep``, or more ids than a byte has.
 
     Example:
         >>> masks = np.array([[[1, 1, 1, 0]], [[0, 0, 1, 1]]], dtype=bool)

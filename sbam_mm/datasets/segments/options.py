@@ -4,6 +4,8 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from sbam_mm.errors import UserError
+
 
 def check_options(options: Mapping[str, Any],
                   least: Mapping[str, float] = {},
@@ -20,13 +22,14 @@ def check_options(options: Mapping[str, Any],
         whole (Collection[str]): Which have no fractions. Defaults to none.
 
     Raises:
-        ValueError: With the name, the value and the range.
+        UserError: With the name, the value and the range.
 
     Example:
         >>> check_options(dict(side=0), least=dict(side=1))
         Traceback (most recent call last):
             ...
-        ValueError: side=0 cannot be; give a number of at least 1.
+        sbam_mm.errors.UserError: side=0 cannot be; give a number of at \
+least 1.
     """
     for name, value in options.items():
         low, high = least.get(name, 0), most.get(name, math.inf)
@@ -37,4 +40,4 @@ def check_options(options: Mapping[str, Any],
                 wanted += f' of at least {low}'
             if high < math.inf:
                 wanted += f' and at most {high}'
-            raise ValueError(f'{name}={value!r} cannot be; give {wanted}.')
+            raise UserError(f'{name}={value!r} cannot be; give {wanted}.')

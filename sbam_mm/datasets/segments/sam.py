@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from sbam_mm.errors import UserError
+
 from .id_map import Masks
 from .options import check_options
 
@@ -36,7 +38,7 @@ class SAM:
             where there is one.
 
     Raises:
-        ValueError: If transformers is not installed, there is no such
+        UserError: If transformers is not installed, there is no such
             checkpoint or device, or an option is out of range.
 
     Example::
@@ -62,7 +64,7 @@ class SAM:
         try:
             from transformers import pipeline
         except ImportError as error:
-            raise ValueError(
+            raise UserError(
                 'the back-end sam needs transformers, which is not installed; '
                 "run `pip install 'sbam_mm[segments]'`, or take the back-end "
                 'felzenszwalb.') from error
@@ -71,22 +73,22 @@ class SAM:
         try:
             torch.empty(0, device=device)
         except (AssertionError, RuntimeError, TypeError) as error:
-            raise ValueError(
+            raise UserError(
                 f'device={device!r} cannot be used here ({_reason(error)}); '
                 'give cpu, or cuda:0 with the number of a GPU.') from error
         wanted = ('name a folder with config.json, preprocessor_config.json '
                   'and model.safetensors, or a model of the Hugging Face hub.')
         if not isinstance(checkpoint, str):
-            raise ValueError(f'checkpoint={checkpoint!r} is no name; {wanted}')
+            raise UserError(f'checkpoint={checkpoint!r} is no name; {wanted}')
         try:
             self._generate: Any = pipeline(
                 'mask-generation', model=checkpoint, device=device)
         except Exception as error:  # each part of a file has errors of its own
-            raise ValueError(
+            raise UserError(
                 f'{checkpoint!r} is no SAM checkpoint that can be loaded '
                 f'({_reason(error)}); {wanted}') from error
         if not hasattr(self._generate.model, 'mask_decoder'):
-            raise ValueError(
+            raise UserError(
                 f'{checkpoint!r} holds a '
                 f'{type(self._generate.model).__name__}, which is no SAM; '
                 f'{wanted}')

@@ -2,11 +2,13 @@
 """Write segments image by image, stop at any time, go on later."""
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
+from sbam_mm.errors import UserError
 from sbam_mm.files import write_atomically
 
 from ..segment_maps import checksums_path
@@ -31,7 +33,7 @@ class SegmentWriter:
             False.
 
     Raises:
-        ValueError: If the path does not end on ``.npy``, or the file was
+        UserError: If the path does not end on ``.npy``, or the file was
             begun or made with other images, another grid or other details, or
             one of the files that were begun is lost.
     """
@@ -44,8 +46,8 @@ class SegmentWriter:
                  anew: bool = False):
         self.path = Path(path)
         if self.path.suffix != '.npy':
-            raise ValueError(f'segments become a .npy file, not '
-                             f'{str(path)!r}; give a name that ends on .npy.')
+            raise UserError(f'segments become a .npy file, not '
+                            f'{str(path)!r}; give a name that ends on .npy.')
         mark = DatasetMark.of(dataset)
         made_by = f'tools/generate_segments.py, {details.get("backend")}'
         self.info = MapInfo(tuple(grid), mark, made_by, details=details)
@@ -85,8 +87,8 @@ class SegmentWriter:
                     raise self._lost(part.partial)
                 return
 
-    def _lost(self, part: Path) -> ValueError:
-        return ValueError(
+    def _lost(self, part: Path) -> UserError:
+        return UserError(
             f'{part.name!r} of the maps that were begun is lost or damaged, '
             f'so that they cannot go on; delete {self._parts()} and start '
             'anew.')
@@ -110,7 +112,7 @@ class SegmentWriter:
         else:
             return
         anew = f'delete {self._parts()}' if made == 'begun' else 'give --force'
-        raise ValueError(
+        raise UserError(
             f'the maps {str(self.path)!r} were {made} with {how}; give the '
             f'same again, another --out, or {anew} to start anew.')
 
@@ -126,12 +128,12 @@ class SegmentWriter:
                 are. Defaults to (0, 1), all images.
 
         Raises:
-            ValueError: If there is no such share.
+            UserError: If there is no such share.
         """
         number, shards = shard
         if not 0 <= number < shards:
-            raise ValueError(f'there is no shard {number}/{shards}; they are '
-                             'numbered from 0, so the last of 4 is 3/4.')
+            raise UserError(f'there is no shard {number}/{shards}; they are '
+                            'numbered from 0, so the last of 4 is 3/4.')
         # In a row, so that two machines rarely write to the same page.
         share = np.array_split(np.arange(len(self.paths)), shards)[number]
         finished = self.finished()

@@ -6,6 +6,8 @@ from typing import Any
 from mmcv.transforms import Compose as _Compose
 from mmengine.dataset import Compose
 
+from sbam_mm.errors import UserError
+
 from .follow import MapLoader
 
 # Cut, turn, pad or bend the image and record nowhere how; of mmcv,
@@ -32,7 +34,7 @@ def check_alignment(steps: Sequence[Any], complete: bool = True) -> None:
         complete (bool): Whether nothing stands before them. Defaults to True.
 
     Raises:
-        ValueError: If another transform moves the image, two flips do, or one
+        UserError: If another transform moves the image, two flips do, or one
             does after the map was loaded.
 
     Example:
@@ -42,7 +44,8 @@ def check_alignment(steps: Sequence[Any], complete: bool = True) -> None:
         >>> check_alignment([CenterCrop(32), LoadAttentionMap(2)])
         Traceback (most recent call last):
             ...
-        ValueError: LoadAttentionMap cannot follow CenterCrop, which moves \
+        sbam_mm.errors.UserError: LoadAttentionMap cannot follow \
+CenterCrop, which moves \
 the image and records nowhere how; take CenterCrop out, or put \
 dict(type='sbam_mm.RandomResizedCrop', ...) in its place.
     """
@@ -61,15 +64,15 @@ def _check(path: list, loader: str) -> None:
         recorded = name == 'RandomFlip' or hasattr(step, 'records_box')
         flips += name == 'RandomFlip'
         if name in UNRECORDED and not recorded:
-            raise ValueError(
+            raise UserError(
                 f'{loader} cannot follow {name}, which moves the image and '
                 f'records nowhere how; take {name} out, or put '
                 "dict(type='sbam_mm.RandomResizedCrop', ...) in its place.")
         if flips > 1:
-            raise ValueError(f'{loader} can follow one RandomFlip, as the '
-                             'second hides the first; take one of them out.')
+            raise UserError(f'{loader} can follow one RandomFlip, as the '
+                            'second hides the first; take one of them out.')
         if loaded and recorded:
-            raise ValueError(
+            raise UserError(
                 f'{name} moves the image after {loader} has cut its map; put '
                 f'{loader} behind {name}.')
         loaded |= isinstance(step, MapLoader)

@@ -13,6 +13,7 @@ import numpy as np
 from mmcv.transforms import Resize as _Resize
 from mmpretrain.datasets import ResizeEdge as _ResizeEdge
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 
 # What pipelines name, and what it is for any number of channels.
@@ -45,7 +46,7 @@ def for_any_channels(steps: Sequence, channels: int) -> list:
         list: Of the same draws.
 
     Raises:
-        ValueError: If a transform is one of colour images.
+        UserError: If a transform is one of colour images.
 
     Example:
         >>> for_any_channels([dict(type='Resize', scale=8)], 4)
@@ -66,7 +67,7 @@ def _adapted(part: Any, channels: int) -> Any:
     if not (isinstance(part, dict) and 'type' in part):
         return part
     if is_colour_transform(part):
-        raise ValueError(
+        raise UserError(
             f'{_name(part)} is for colour images, but the data set has '
             f'channels={channels}: take it out of the pipeline.')
     name = _name(part)

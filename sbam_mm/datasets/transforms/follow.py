@@ -6,6 +6,8 @@ import torch
 from mmcv.transforms import BaseTransform
 from torchvision.ops import roi_align
 
+from sbam_mm.errors import UserError
+
 # (left, top, right, bottom) as shares of width and height.
 Box = tuple[float, float, float, float]
 WHOLE: Box = (0., 0., 1., 1.)
@@ -48,7 +50,7 @@ def seen_box(results: dict, transform: str, aligned: bool = False) -> Box:
             Defaults to False.
 
     Raises:
-        ValueError: If the image was cropped by a transform that does not
+        UserError: If the image was cropped by a transform that does not
             say where.
     """
     if 'crop_box' in results:
@@ -59,7 +61,7 @@ def seen_box(results: dict, transform: str, aligned: bool = False) -> Box:
         expected = np.array([height * scale[1], width * scale[0]])
         if np.abs(results['img'].shape[:2] - expected).max() <= 1:
             return WHOLE
-    raise ValueError(
+    raise UserError(
         f'{transform} cannot tell which part of the image is left, because '
         'the transform that cropped it records no box; put '
         "dict(type='sbam_mm.RandomResizedCrop', ...) in the place of "

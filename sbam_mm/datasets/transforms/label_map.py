@@ -1,19 +1,19 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Masks of semantic segmentation, read with an eye on what they are."""
 import io
-from typing import Optional
 
 import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image, UnidentifiedImageError
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 
 IGNORED = 255
 
 
-def read_label_map(path: str, backend_args: Optional[dict] = None
+def read_label_map(path: str, backend_args: dict | None = None
                    ) -> np.ndarray:
     """Read one class index for every pixel.
 
@@ -30,27 +30,27 @@ def read_label_map(path: str, backend_args: Optional[dict] = None
         np.ndarray: (H, W) uint8.
 
     Raises:
-        ValueError: If the file is missing, no image, has colours, or has
+        UserError: If the file is missing, no image, has colours, or has
             indices above 255.
     """
     try:
         content = fileio.get(path, backend_args=backend_args)
     except FileNotFoundError as error:
-        raise ValueError(
+        raise UserError(
             f'the mask {path} does not exist; every image needs one of the '
             'same name, see data_prefix.seg_map_path.') from error
     try:
         with Image.open(io.BytesIO(content)) as image:
             mode, labels = image.mode, np.asarray(image)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f'the mask {path} cannot be read as an image; copy '
-                         'it again.') from error
+        raise UserError(f'the mask {path} cannot be read as an image; copy '
+                        'it again.') from error
     if labels.ndim != 2:
-        raise ValueError(
+        raise UserError(
             f'the mask {path} is a colour picture (mode {mode}) and not one '
             'class index per pixel; save indices, as a grey or palette PNG.')
     if labels.max(initial=0) > IGNORED:
-        raise ValueError(
+        raise UserError(
             f'the mask {path} has the class index {labels.max()}, but indices '
             f'end at {IGNORED - 1} ({IGNORED} = ignored); if these are '
             'instances or coded classes, convert them to class indices.')
@@ -75,7 +75,7 @@ class LoadLabelMap(BaseTransform):
             to None.
 
     Raises:
-        ValueError: See :func:`read_label_map`; also for a class index that
+        UserError: See :func:`read_label_map`; also for a class index that
             the model does not have.
 
     Example::
@@ -86,8 +86,8 @@ class LoadLabelMap(BaseTransform):
     """
 
     def __init__(self,
-                 num_classes: Optional[int] = None,
-                 backend_args: Optional[dict] = None):
+                 num_classes: int | None = None,
+                 backend_args: dict | None = None):
         self.num_classes = num_classes
         self.backend_args = backend_args
 
@@ -114,7 +114,7 @@ class LoadLabelMap(BaseTransform):
         if self.num_classes is not None:
             known = (labels < self.num_classes) | (labels == IGNORED)
             if not known.all():
-                raise ValueError(
+                raise UserError(
                     f'the mask {path} has the class index '
                     f'{labels[~known].max()}, but the model has '
                     f'{self.num_classes} classes (0 to '

@@ -9,6 +9,7 @@ from mmcv.image.geometric import imresize, pillow_interp_codes
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from sbam_mm.errors import UserError
 from sbam_mm.exact import is_exact
 from sbam_mm.registry import TRANSFORMS
 
@@ -58,7 +59,7 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         **kwargs: Of mmpretrain's ``RandomResizedCrop``, with its defaults.
 
     Raises:
-        ValueError: Unknown ``decode``, or "fast" with another resizing than
+        UserError: Unknown ``decode``, or "fast" with another resizing than
             Pillow's bilinear or bicubic one.
 
     Example::
@@ -86,11 +87,11 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         self.channels = channels
         self.value_range = value_range
         if decode not in DECODE:
-            raise ValueError(f'decode={decode!r} is unknown; choose '
-                             f'{" or ".join(map(repr, DECODE))}.')
+            raise UserError(f'decode={decode!r} is unknown; choose '
+                            f'{" or ".join(map(repr, DECODE))}.')
         if decode == 'fast' and (self.backend != 'pillow'
                                  or self.interpolation not in _SMOOTH):
-            raise ValueError(
+            raise UserError(
                 "decode='fast' resizes as Pillow does, not by "
                 f'{self.backend} with {self.interpolation!r}; set '
                 "backend='pillow' and interpolation='bicubic' or 'bilinear', "

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 
 from ..stored_maps import DatasetMark, MapVersions, StoredMaps
@@ -15,9 +16,9 @@ def sides(grid: int | tuple[int, int]) -> tuple[int, int]:
     """Rows and columns of patches; a number stands for both."""
     pair = (grid, grid) if isinstance(grid, int) else tuple(grid)
     if len(pair) != 2 or min(pair) < 1:
-        raise ValueError(f'grid is a number of patches, or rows and columns '
-                         f'of them, got {grid!r}; 224 pixels in patches of '
-                         '16 are 14.')
+        raise UserError(f'grid is a number of patches, or rows and columns '
+                        f'of them, got {grid!r}; 224 pixels in patches of '
+                        '16 are 14.')
     return pair[0], pair[1]
 
 
@@ -41,7 +42,7 @@ class LoadAttentionMap(MapLoader):
             to None: the hook says where.
 
     Raises:
-        ValueError: With the first image, if there is neither hook nor
+        UserError: With the first image, if there is neither hook nor
             folder, if a transform cropped without recording where, or if the
             maps have another grid or belong to other images.
 
@@ -88,13 +89,13 @@ class LoadAttentionMap(MapLoader):
     def maps(self) -> StoredMaps | None:
         """The maps in use now; None before the first."""
         if self.versions is None:
-            raise ValueError(
+            raise UserError(
                 'LoadAttentionMap knows no attention maps; add '
                 "dict(type='sbam_mm.AttentionMapHook') to custom_hooks, or "
                 'set its folder to the maps of another run.')
         stamp = self.versions.stamp()
         if stamp is None and not self._awaited:
-            raise ValueError(
+            raise UserError(
                 f'there is no map file {str(self.versions.pointer)!r}; '
                 'correct LoadAttentionMap(folder=...), or delete it and add '
                 "dict(type='sbam_mm.AttentionMapHook') to custom_hooks.")
@@ -144,7 +145,7 @@ class LoadPartMap(MapLoader):
             are for other labels, such as segments.
 
     Raises:
-        ValueError: If there is no such file; with the first images, if a
+        UserError: If there is no such file; with the first images, if a
             transform cropped without recording where, or if the maps belong
             to other images.
 

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 
 from ..segment_maps import SegmentMaps
@@ -41,7 +42,7 @@ class LoadSegments(MapLoader):
             everywhere in mmengine. Defaults to None.
 
     Raises:
-        ValueError: If there is no such file, or another mode; from our data
+        UserError: If there is no such file, or another mode; from our data
             sets, if another transform moves the image (``check_alignment``;
             other data sets do not look); with the images, if a transform
             cropped without recording where, if the map was made of another
@@ -65,8 +66,8 @@ class LoadSegments(MapLoader):
                  verify: bool = True,
                  backend_args: dict | None = None):
         if mode not in MODES:
-            raise ValueError(f'there is no mode {mode!r} to bring segments to '
-                             f'the patches; choose {" or ".join(MODES)}.')
+            raise UserError(f'there is no mode {mode!r} to bring segments to '
+                            f'the patches; choose {" or ".join(MODES)}.')
         self.path = path
         self.grid = sides(grid)
         self.mode = mode
@@ -103,7 +104,7 @@ class LoadSegments(MapLoader):
             self._maps.verify(index, img_path, self.backend_args)
             self._verified[index] = 1
         if whole.max() > self.max_masks:
-            raise ValueError(
+            raise UserError(
                 f'the segment map {index} in {self.path!r} has the id '
                 f'{whole.max()}, but max_masks is {self.max_masks}; make the '
                 f'maps with --max-masks {self.max_masks}, or set '

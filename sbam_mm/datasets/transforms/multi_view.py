@@ -1,10 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Several views of an image, each with the maps that belong to it."""
 import copy
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from mmpretrain.datasets import MultiView as _MultiView
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 
 from .alignment import check_alignment
@@ -21,7 +23,7 @@ class MultiView(_MultiView):
             "segment_map", one element per view. Defaults to none.
 
     Raises:
-        ValueError: If a view has a map and a transform that the map cannot
+        UserError: If a view has a map and a transform that the map cannot
             follow, see ``check_alignment``; with the first image, if the
             transforms of a view do not make a key.
 
@@ -48,7 +50,7 @@ class MultiView(_MultiView):
         views = [view(copy.deepcopy(results)) for view in self.transforms]
         for key in self.keys:
             if not all(key in view for view in views):
-                raise ValueError(
+                raise UserError(
                     f'MultiView shall keep {key!r}, which not every view has; '
                     'load it in the transforms of each kind of view, or take '
                     'it out of keys.')

@@ -1,11 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Two views of an image that lie some pixels apart."""
-from typing import Callable, Optional, Sequence, Tuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform, Compose
 from mmcv.transforms.utils import cache_randomness
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 
 from .follow import nested_box
@@ -31,7 +32,7 @@ class PixelShift(BaseTransform):
             dicts or callables. Defaults to none.
 
     Raises:
-        ValueError: If the shift is negative, or the image smaller than the
+        UserError: If the shift is negative, or the image smaller than the
             view with its largest shift.
 
     Example:
@@ -48,10 +49,10 @@ class PixelShift(BaseTransform):
     def __init__(self,
                  size: int = 224,
                  max_shift: int = 31,
-                 target: Optional[Sequence[dict | Callable]] = None):
+                 target: Sequence[dict | Callable] | None = None):
         if max_shift < 0:
-            raise ValueError(f'max_shift is the largest offset in pixels and '
-                             f'cannot be {max_shift}; CMAE uses 31.')
+            raise UserError(f'max_shift is the largest offset in pixels and '
+                            f'cannot be {max_shift}; CMAE uses 31.')
         self.size = size
         self.max_shift = max_shift
         self.target = Compose([
@@ -60,7 +61,7 @@ class PixelShift(BaseTransform):
         ])
 
     @cache_randomness
-    def offset(self) -> Tuple[int, int]:
+    def offset(self) -> tuple[int, int]:
         """Rows and columns the target view is shifted by."""
         row, column = np.random.randint(0, self.max_shift + 1, 2)
         return int(row), int(column)
@@ -69,7 +70,7 @@ class PixelShift(BaseTransform):
         """Cut out both views."""
         image = results['img']
         if min(image.shape[:2]) < self.size + self.max_shift:
-            raise ValueError(
+            raise UserError(
                 f'PixelShift cuts {self.size} pixels at offsets up to '
                 f'{self.max_shift} out of an image of {image.shape[0]} x '
                 f'{image.shape[1]}; crop to at least '

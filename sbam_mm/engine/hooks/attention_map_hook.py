@@ -38,6 +38,7 @@ from sbam_mm.datasets.transforms import (
     attention_loaders,
 )
 from sbam_mm.engine.fsdp import whole_parameters
+from sbam_mm.errors import UserError
 from sbam_mm.evaluation.features import evaluating
 from sbam_mm.masking import functional as F
 from sbam_mm.registry import HOOKS
@@ -90,7 +91,7 @@ class AttentionMapHook(Hook):
             "bicubic".
 
     Raises:
-        ValueError: At the start of the training, if the pipeline has no
+        UserError: At the start of the training, if the pipeline has no
             ``LoadAttentionMap`` or one of another grid, the encoder has no
             such block, head or attention, the training does not count
             epochs, or stored maps do not fit.
@@ -109,14 +110,14 @@ class AttentionMapHook(Hook):
                  num_workers: int = 0,
                  interpolation: str = 'bicubic') -> None:
         if interval < 1:
-            raise ValueError(
+            raise UserError(
                 f'AttentionMapHook(interval={interval}) collects nothing: '
                 'give at least 1 epoch.')
         if normalize not in NORMALIZATIONS:
-            raise ValueError(f'normalize must be one of {NORMALIZATIONS}, got '
-                             f'{normalize!r}.')
+            raise UserError(f'normalize must be one of {NORMALIZATIONS}, got '
+                            f'{normalize!r}.')
         if isinstance(head, str) and head != 'mean':
-            raise ValueError(f'head must be a number or "mean", got {head!r}.')
+            raise UserError(f'head must be a number or "mean", got {head!r}.')
         self.interval = interval
         self.block = block
         self.head = head
@@ -134,7 +135,7 @@ class AttentionMapHook(Hook):
             runner (Runner): The runner of the training.
         """
         if isinstance(runner.train_loop, IterBasedTrainLoop):
-            raise ValueError(
+            raise UserError(
                 'AttentionMapHook renews the maps after epochs, which this '
                 'training does not count; set train_cfg=dict(by_epoch=True, '
                 'max_epochs=...) or remove the hook.')
@@ -143,13 +144,13 @@ class AttentionMapHook(Hook):
         dataset = runner.train_dataloader.dataset
         loaders = list(attention_loaders(dataset))
         if not loaders:
-            raise ValueError(
+            raise UserError(
                 'AttentionMapHook makes maps that nobody reads; add '
                 f"dict(type='sbam_mm.LoadAttentionMap', grid={self._grid}) "
                 'before PackInputs of the train pipeline, or remove the hook.')
         for loader in loaders:
             if loader.grid != self._grid:
-                raise ValueError(
+                raise UserError(
                     f'LoadAttentionMap has the grid {loader.grid}, but the '
                     f'encoder cuts the images into {self._grid} patches; set '
                     f'its grid={self._grid}.')
@@ -169,7 +170,7 @@ class AttentionMapHook(Hook):
         known = wanted in self._versions.epochs()
         lost = wanted and wanted != epoch and not known
         if lost and not RESUME_ANYWAY.is_on():
-            raise ValueError(
+            raise UserError(
                 f'the run that is resumed after epoch {epoch} had attention '
                 f'maps of epoch {wanted}, which are not in '
                 f'{self._versions.folder}; resume from epoch {wanted}, after '
@@ -211,17 +212,17 @@ class AttentionMapHook(Hook):
             model = model.module
         encoder = getattr(model, 'backbone', model)
         if not hasattr(encoder, 'attention'):
-            raise ValueError(
+            raise UserError(
                 'AttentionMapHook asks the encoder for the attention of its '
                 f'class token, which {type(encoder).__name__} does not give; '
                 "use backbone.type='sbam_mm.MaskedViT'.")
         depth, heads = len(encoder.layers), encoder.layers[0].attn.num_heads
         if not -depth <= self.block < depth:
-            raise ValueError(
+            raise UserError(
                 f'AttentionMapHook(block={self.block}) is not one of the '
                 f"encoder's blocks 0 to {depth - 1}.")
         if isinstance(self.head, int) and not -heads <= self.head < heads:
-            raise ValueError(
+            raise UserError(
                 f'AttentionMapHook(head={self.head}) is not one of the '
                 f"encoder's heads 0 to {heads - 1}.")
         return encoder

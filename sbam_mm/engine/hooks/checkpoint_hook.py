@@ -12,6 +12,7 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook as Base
 from mmengine.runner import Runner
 
+from sbam_mm.errors import UserError
 from sbam_mm.files import put_in_place
 from sbam_mm.registry import HOOKS
 
@@ -39,7 +40,7 @@ class CheckpointHook(Base):
         **kwargs: Of mmengine's ``CheckpointHook``.
 
     Raises:
-        ValueError: If a milestone is not within a training.
+        UserError: If a milestone is not within a training.
 
     Example::
 
@@ -161,17 +162,17 @@ def _times(
         return []
     if isinstance(milestones, int):
         if milestones < 1:
-            raise ValueError('milestones=n divides the training in n parts, '
-                             f'got {milestones}; use 1 or more, or None.')
+            raise UserError('milestones=n divides the training in n parts, '
+                            f'got {milestones}; use 1 or more, or None.')
         return [part / milestones for part in range(1, milestones + 1)]
     wrong = [
         time for time in milestones
         if not (time >= 1 if isinstance(time, int) else 0 < time <= 1)
     ]
     if wrong:
-        raise ValueError('milestones are shares of the training as floats in '
-                         '(0, 1] or epochs as integers from 1, got '
-                         f'{wrong[0]!r}.')
+        raise UserError('milestones are shares of the training as floats in '
+                        '(0, 1] or epochs as integers from 1, got '
+                        f'{wrong[0]!r}.')
     return list(milestones)
 
 

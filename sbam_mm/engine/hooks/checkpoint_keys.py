@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A checkpoint that does not fit stops the run."""
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -10,6 +10,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from sbam_mm.engine.fsdp import whole_parameters
 from sbam_mm.engine.last_checkpoint import last_checkpoint
+from sbam_mm.errors import UserError
 from sbam_mm.models.checkpoint import (
     check_keys,
     read_checkpoint,
@@ -24,7 +25,7 @@ SCHEME = 'sbam_mm://'
 
 @CheckpointLoader.register_scheme(prefixes=SCHEME)
 def load_from_safe_file(filename: str,
-                        map_location: Optional[str] = None) -> Any:
+                        map_location: str | None = None) -> Any:
     """mmengine's loader for names that start with "sbam_mm://".
 
     mmengine's own reads no safetensors, and where a file holds more than
@@ -66,7 +67,7 @@ class CheckpointKeysHook(Hook):
             run wants all of them, and so does a test or a validation alone.
 
     Raises:
-        ValueError: When a checkpoint does not fit, with both lists of keys.
+        UserError: When a checkpoint does not fit, with both lists of keys.
 
     Example::
 
@@ -78,8 +79,8 @@ class CheckpointKeysHook(Hook):
 
     def __init__(self, min_share: float = 0.5):
         if not 0 < min_share <= 1:
-            raise ValueError('min_share is a share of the keys in (0, 1], got '
-                             f'{min_share}; 0.5 accepts an encoder alone.')
+            raise UserError('min_share is a share of the keys in (0, 1], got '
+                            f'{min_share}; 0.5 accepts an encoder alone.')
         self.min_share = min_share
 
     def before_run(self, runner: Runner) -> None:
@@ -121,7 +122,7 @@ class CheckpointKeysHook(Hook):
             if not resumed:
                 state = checkpoint['state_dict'] = fitted
             elif any(fitted[key] is not state[key] for key in state):
-                raise ValueError(
+                raise UserError(
                     f'{name} was made with images of another size; resume it '
                     'with the img_size it was trained with, or start from it '
                     'with load_from.')

@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Labels mean the same in training, validation, test and checkpoint."""
-from typing import Any, Optional, Tuple
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -11,6 +11,7 @@ from sbam_mm.datasets.class_names import (
     classes_of,
     is_labelled,
 )
+from sbam_mm.errors import UserError
 from sbam_mm.registry import HOOKS
 
 
@@ -23,7 +24,7 @@ class ClassNamesHook(Hook):
     sets without names (``metainfo['classes']``) cannot be compared.
 
     Raises:
-        ValueError: If a class has another number in the validation or test
+        UserError: If a class has another number in the validation or test
             images than in the training, or a classifier gets images without
             labels.
 
@@ -34,7 +35,7 @@ class ClassNamesHook(Hook):
     priority = 'VERY_HIGH'
 
     def __init__(self) -> None:
-        self._trained: Optional[Tuple[str, ...]] = None
+        self._trained: tuple[str, ...] | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Compare the halves of a training.
@@ -46,7 +47,7 @@ class ClassNamesHook(Hook):
             return
         dataset = runner.train_dataloader.dataset
         if not is_labelled(dataset):
-            raise ValueError(
+            raise UserError(
                 'the training images have no labels, which a classifier '
                 'learns from: sort them into class folders '
                 '(train/<class>/), or choose a pre-training config.')
@@ -82,7 +83,7 @@ class ClassNamesHook(Hook):
 
     def _check(self, dataset: Any, split: str) -> None:
         if not is_labelled(dataset):
-            raise ValueError(
+            raise UserError(
                 f'the {split} images have no labels to compare with: sort '
                 f'them into class folders (<class>/), or leave the {split} '
                 'out.')

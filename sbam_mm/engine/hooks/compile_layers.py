@@ -10,6 +10,7 @@ from mmengine._strategy import FSDPStrategy
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from sbam_mm.errors import UserError
 from sbam_mm.exact import is_exact
 from sbam_mm.layers.compiled import compile_layers
 from sbam_mm.registry import HOOKS
@@ -33,7 +34,7 @@ class CompileLayersHook(Hook):
             its default backend, which needs a C++ compiler.
 
     Raises:
-        ValueError: At the start of the training, with FSDP, without a
+        UserError: At the start of the training, with FSDP, without a
             compiler, or if the model has no such layers.
 
     Example::
@@ -51,7 +52,7 @@ class CompileLayersHook(Hook):
             runner (Runner): The runner of the training.
         """
         if isinstance(getattr(runner, 'strategy', None), FSDPStrategy):
-            raise ValueError(
+            raise UserError(
                 'CompileLayersHook compiles layers that hold their '
                 'parameters, and with FSDP they do not: leave the hook out, '
                 'or train with DDP and model.backbone.with_cp=True instead '
@@ -65,7 +66,7 @@ class CompileLayersHook(Hook):
             check_compiler()
         layers = compile_layers(runner.model, **self.options)
         if not layers:
-            raise ValueError(
+            raise UserError(
                 'CompileLayersHook found none of mmpretrain\'s transformer '
                 f'layers in {type(runner.model).__name__}; remove the hook '
                 'from custom_hooks.')
@@ -78,7 +79,7 @@ def check_compiler() -> None:
     """Stop where torch's default backend would fail in the first step.
 
     Raises:
-        ValueError: Without a compiler or the headers of Python.
+        UserError: Without a compiler or the headers of Python.
     """
     # As torch and Triton look for them.
     named = [os.environ.get(name, '') for name in ('CXX', 'CC')]
@@ -88,7 +89,7 @@ def check_compiler() -> None:
     if not found or not header.exists():
         lacking = f'there is no {header}' if found else (
             'no compiler was found')
-        raise ValueError(
+        raise UserError(
             'CompileLayersHook needs a C++ compiler and the headers of '
             f'Python, and {lacking}; install them (Debian: g++ and '
             'python3-dev) or remove the hook from custom_hooks.')

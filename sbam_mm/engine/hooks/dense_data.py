@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A data set without samples, or of other classes, stops the run at once."""
-from typing import Any, Optional
+from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
@@ -8,12 +8,13 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import HOOKS
 
 HEADS = ('decode_head', 'roi_head.bbox_head')
 
 
-def head_classes(model: nn.Module) -> Optional[int]:
+def head_classes(model: nn.Module) -> int | None:
     """How many classes a segmentor or detector tells apart, if it says so."""
     for name in HEADS:
         head: Any = model
@@ -32,7 +33,7 @@ class DenseDataHook(Hook):
     one class too many fails in a CUDA kernel.
 
     Raises:
-        ValueError: If a data set has no sample, or the number of its classes
+        UserError: If a data set has no sample, or the number of its classes
             is not the model's.
 
     Example::
@@ -69,7 +70,7 @@ class DenseDataHook(Hook):
             split (str): What to call it in a message.
         """
         if not len(dataset):
-            raise ValueError(
+            raise UserError(
                 f'the {split} split has no sample: the folder or annotation '
                 'file is empty, or filter_cfg drops every image (images '
                 'without boxes); check data_root, data_prefix and ann_file.')
@@ -79,6 +80,6 @@ class DenseDataHook(Hook):
         wanted = head_classes(model)
         classes = getattr(dataset, 'metainfo', {}).get('classes')
         if wanted and classes and len(classes) != wanted:
-            raise ValueError(
+            raise UserError(
                 f'the {split} split has {len(classes)} classes and the model '
                 f"{wanted}; set the heads' num_classes={len(classes)}.")

@@ -13,6 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader
 
+from sbam_mm.errors import UserError
 from sbam_mm.models.progress import counts_iterations, iterations_per_epoch
 from sbam_mm.registry import HOOKS
 
@@ -37,7 +38,7 @@ class EpochSeedHook(Hook):
         (``persistent_workers=False``), which costs a second or two.
 
     Raises:
-        ValueError: At the start of the training, for persistent workers, a
+        UserError: At the start of the training, for persistent workers, a
             checkpoint from the middle of an epoch, or batches in a loop over
             iterations that cannot be divided into epochs.
 
@@ -51,7 +52,7 @@ class EpochSeedHook(Hook):
     def before_train(self, runner: Runner) -> None:
         loader = runner.train_dataloader
         if loader.num_workers and loader.persistent_workers:
-            raise ValueError(
+            raise UserError(
                 'EpochSeedHook makes runs resumable to the bit, for which '
                 'workers must start afresh each epoch; set '
                 'train_dataloader.persistent_workers=False or remove the '
@@ -63,7 +64,7 @@ class EpochSeedHook(Hook):
             return
         iterations = iterations_per_epoch(loader)
         if runner.iter % iterations:
-            raise ValueError(
+            raise UserError(
                 f'the checkpoint was made after {runner.iter} iterations, in '
                 f'the middle of an epoch of {iterations}, and holds no random '
                 'state, so EpochSeedHook cannot go on to the bit; resume from '
@@ -100,7 +101,7 @@ class SeededEpochs:
         seed (Callable): Called with the epoch before its workers start.
 
     Raises:
-        ValueError: If batches are made by something else than torch's
+        UserError: If batches are made by something else than torch's
             ``BatchSampler`` from an endless sampler.
     """
 
@@ -115,7 +116,7 @@ class SeededEpochs:
         self.sampler = getattr(batch_sampler, 'sampler', loader.sampler)
         if isinstance(self.sampler, InfiniteSampler):
             if type(batch_sampler) is not BatchSampler:
-                raise ValueError(
+                raise UserError(
                     'EpochSeedHook cannot tell where the epochs of '
                     f'{type(batch_sampler).__name__} end; set train_cfg='
                     "dict(by_epoch=True, max_epochs=...) and a "

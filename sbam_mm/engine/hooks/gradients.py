@@ -10,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.optim import Optimizer
 
+from sbam_mm.errors import UserError
 from sbam_mm.models.heads import DINOHead
 from sbam_mm.models.progress import epoch_of
 from sbam_mm.registry import HOOKS
@@ -30,10 +31,10 @@ class GradientHook(Hook, ABC):
             runner (Runner): The runner of the training.
 
         Raises:
-            ValueError: If gradients are sharded.
+            UserError: If gradients are sharded.
         """
         if isinstance(getattr(runner, 'strategy', None), FSDPStrategy):
-            raise ValueError(
+            raise UserError(
                 f'{type(self).__name__} looks at whole gradients, and with '
                 'FSDP each process has a part of them: train with '
                 'model.backbone.with_cp=True instead of runner_type and '
@@ -86,7 +87,7 @@ class ClipEachGradientHook(GradientHook):
         max_norm (float): Defaults to 3, that of DINO and iBOT.
 
     Raises:
-        ValueError: If ``max_norm`` is not positive.
+        UserError: If ``max_norm`` is not positive.
 
     Examples:
         >>> custom_hooks = [dict(type='sbam_mm.ClipEachGradientHook')]
@@ -94,8 +95,8 @@ class ClipEachGradientHook(GradientHook):
 
     def __init__(self, max_norm: float = 3.) -> None:
         if max_norm <= 0:
-            raise ValueError(f'max_norm is the longest a gradient may be and '
-                             f'cannot be {max_norm}; DINO uses 3.')
+            raise UserError(f'max_norm is the longest a gradient may be and '
+                            f'cannot be {max_norm}; DINO uses 3.')
         self.max_norm = max_norm
 
     def change(self, optimizer: Optimizer) -> None:
@@ -125,7 +126,7 @@ class FreezeLastLayerHook(GradientHook):
         epochs (int): Defaults to 1; iBOT's ViT-B has 3.
 
     Raises:
-        ValueError: At the start of the training, if there is no such head.
+        UserError: At the start of the training, if there is no such head.
 
     Examples:
         >>> custom_hooks = [dict(type='sbam_mm.FreezeLastLayerHook')]
@@ -144,7 +145,7 @@ class FreezeLastLayerHook(GradientHook):
         model = model.module if is_model_wrapper(model) else model
         head = getattr(model, 'head', None)
         if not isinstance(head, DINOHead):
-            raise ValueError(
+            raise UserError(
                 'FreezeLastLayerHook freezes the prototypes of a DINOHead, '
                 f'but model.head is {type(head).__name__}; remove the hook '
                 'from custom_hooks.')

@@ -6,6 +6,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from sbam_mm.errors import UserError
 from sbam_mm.models.progress import epoch_of
 from sbam_mm.registry import HOOKS
 
@@ -32,7 +33,7 @@ class InvalidLossHook(Hook):
 
     def __init__(self, interval: int = 1) -> None:
         if interval < 1:
-            raise ValueError(
+            raise UserError(
                 f'InvalidLossHook(interval={interval}) checks nothing: give '
                 'at least 1.')
         self.interval = interval

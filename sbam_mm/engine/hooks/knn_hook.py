@@ -16,6 +16,7 @@ from torch.utils.data import Subset
 
 from sbam_mm.datasets.class_names import is_labelled, numbers_in, parts_of
 from sbam_mm.engine.fsdp import whole_parameters
+from sbam_mm.errors import UserError
 from sbam_mm.evaluation import extract_features, knn_top1
 from sbam_mm.models.progress import counts_iterations, iterations_per_epoch
 from sbam_mm.registry import DATASETS, HOOKS
@@ -65,7 +66,7 @@ class KNNHook(Hook):
         num_workers (int): Loader processes of a rank. Defaults to 0.
 
     Raises:
-        ValueError: ``interval`` or ``k`` below 1, or ``k`` above the number of
+        UserError: ``interval`` or ``k`` below 1, or ``k`` above the number of
             bank images, queries without labels or of a class that the bank
             lacks (at the start of the training).
 
@@ -97,7 +98,7 @@ class KNNHook(Hook):
                  batch_size: int = 256,
                  num_workers: int = 0) -> None:
         if interval < 1 or (k is not None and k < 1):
-            raise ValueError(
+            raise UserError(
                 f'KNNHook(interval={interval}, k={k}) cannot work: both must '
                 'be at least 1.')
         self.bank = bank
@@ -135,7 +136,7 @@ class KNNHook(Hook):
                 self._stay_off(runner, str(error).rstrip('.'))
                 return
             if not is_labelled(self._query):
-                raise ValueError(
+                raise UserError(
                     'the query images of KNNHook have no labels to compare '
                     'with: sort them into class folders (test/<class>/), or '
                     'remove the hook.')
@@ -143,7 +144,7 @@ class KNNHook(Hook):
         if self.k is None:
             self.k = min(NEIGHBOURS, len(self._bank))
         if self.k > len(self._bank):
-            raise ValueError(
+            raise UserError(
                 f'KNNHook(k={self.k}) needs at least as many bank images, '
                 f'which are {len(self._bank)}: lower k or raise num_train.')
         if self.at_start and runner.epoch == 0 and runner.iter == 0:

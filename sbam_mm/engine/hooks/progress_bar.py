@@ -1,7 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A progress bar with a time estimate for runs that a person watches."""
 import time
-from typing import Optional
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
@@ -40,7 +39,7 @@ class ProgressBarHook(Hook):
         self.title = title
         self.every = every
         self.console = Console()
-        self.progress: Optional[Progress] = None
+        self.progress: Progress | None = None
 
     @master_only
     def before_train(self, runner: Runner) -> None:
@@ -68,7 +67,7 @@ class ProgressBarHook(Hook):
                          runner: Runner,
                          batch_idx: int,
                          data_batch=None,
-                         outputs: Optional[dict] = None) -> None:
+                         outputs: dict | None = None) -> None:
         done = runner.iter + 1
         if self.progress is not None:
             loss = runner.message_hub.get_scalar('train/loss').current()

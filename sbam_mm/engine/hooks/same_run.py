@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from sbam_mm.datasets.stored_maps import DatasetMark
+from sbam_mm.errors import UserError
 from sbam_mm.registry import HOOKS
 from sbam_mm.switches import Switch
 
@@ -41,7 +42,7 @@ class SameRunHook(Hook):
     ``--resume-anyway`` differences are written to the log instead.
 
     Raises:
-        ValueError: At the start of a resumed training that is another one.
+        UserError: At the start of a resumed training that is another one.
 
     Example::
 
@@ -77,7 +78,7 @@ class SameRunHook(Hook):
             runner.logger.warning(
                 f'Resumed although this run differs: {said}.')
             return
-        raise ValueError(
+        raise UserError(
             f'this run is not the one that wrote the checkpoint: {said}; '
             'start it as before, give another --work-dir, or add '
             '--resume-anyway if it is meant.')

@@ -1,12 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Learning rates that fall from the head of a ViT to its first block."""
 import re
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 # How mmpretrain's, mmseg's and mmdet's ViTs call their blocks.
@@ -18,7 +19,7 @@ STEM = re.compile(r'(cls_token|dist_token|mask_token|pos_embed|patch_embed|'
                   r'merge|convs|proj)(\.|$)')
 
 
-def layer_depths(model: nn.Module) -> Tuple[Dict[str, int], int]:
+def layer_depths(model: nn.Module) -> tuple[dict[str, int], int]:
     """How deep every parameter of a model with a ViT is.
 
     Args:
@@ -32,7 +33,7 @@ def layer_depths(model: nn.Module) -> Tuple[Dict[str, int], int]:
         after N blocks, neck and head included; and N + 1.
 
     Raises:
-        ValueError: If no parameter belongs to a numbered block.
+        UserError: If no parameter belongs to a numbered block.
 
     Example:
         >>> from mmpretrain.models import VisionTransformer
@@ -47,7 +48,7 @@ def layer_depths(model: nn.Module) -> Tuple[Dict[str, int], int]:
     found = [name for name in BLOCKS
              if isinstance(getattr(backbone, name, None), nn.ModuleList)]
     top = len(getattr(backbone, found[0])) + 1 if found else 0
-    depths: Dict[str, int] = {}
+    depths: dict[str, int] = {}
     matched = 0
     for name, _ in model.named_parameters():
         inside = name[len(prefix):] if name.startswith(prefix) else ''
@@ -59,7 +60,7 @@ def layer_depths(model: nn.Module) -> Tuple[Dict[str, int], int]:
             depths[name] = 0 if STEM.match(inside) else top
     if not matched:
         names = [name for name, _ in backbone.named_parameters()]
-        raise ValueError(
+        raise UserError(
             'layer decay found no parameter called (backbone.)layers.N.* or '
             f'(backbone.)blocks.N.* in {type(backbone).__name__}, whose '
             f'parameters are called {", ".join(names[:3]) or "nothing"} ...; '
@@ -91,7 +92,7 @@ class ViTLayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             what else is exempt.
 
     Raises:
-        ValueError: ``layer_decay_rate`` missing or outside (0, 1], options
+        UserError: ``layer_decay_rate`` missing or outside (0, 1], options
             of the stack's constructors that have no meaning here, or no
             parameter that matches.
 
@@ -107,18 +108,18 @@ class ViTLayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         super()._validate_cfg()
         for key in ('num_layers', 'decay_rate', 'decay_type'):
             if key in self.paramwise_cfg:
-                raise ValueError(
+                raise UserError(
                     f'paramwise_cfg has {key!r}, which is not used here; set '
                     'layer_decay_rate alone, the number of blocks is the '
                     "backbone's.")
         rate = self.paramwise_cfg.get('layer_decay_rate')
         if rate is None or not 0 < rate <= 1:
-            raise ValueError(
+            raise UserError(
                 'paramwise_cfg needs a layer_decay_rate in (0, 1], got '
                 f'{rate!r}; MAE fine-tunes ViT-B with 0.65.')
 
     def add_params(self,
-                   params: List[dict],
+                   params: list[dict],
                    module: nn.Module,
                    prefix: str = '',
                    **kwargs: Any) -> None:
@@ -135,10 +136,10 @@ class ViTLayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             return
         depths, top = layer_depths(module)
         names = {id(value): key for key, value in module.named_parameters()}
-        single: List[dict] = []
+        single: list[dict] = []
         super().add_params(single, module)
         rate = self.paramwise_cfg['layer_decay_rate']
-        groups: Dict[tuple, dict] = {}
+        groups: dict[tuple, dict] = {}
         for group in single:
             depth = depths[names[id(group['params'][0])]]
             scale = rate**(top - depth)

@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What pre-training spares weight decay."""
-from typing import Any, Dict, FrozenSet, List, Set
+from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
@@ -10,7 +10,7 @@ from sbam_mm.engine.fsdp import whole_parameters
 from sbam_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
-def spared_parameters(model: nn.Module) -> FrozenSet[str]:
+def spared_parameters(model: nn.Module) -> frozenset[str]:
     """Parameters that are not pulled towards 0.
 
     These are all vectors: norms, biases of any name, layer scale. Of the
@@ -33,7 +33,7 @@ def spared_parameters(model: nn.Module) -> FrozenSet[str]:
         False
     """
     parameters = dict(model.named_parameters())
-    spared: Set[str] = {
+    spared: set[str] = {
         name for name, value in parameters.items() if value.dim() <= 1
     }
     for path, module in model.named_modules():
@@ -65,7 +65,7 @@ class WeightDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             constructor='sbam_mm.WeightDecayOptimWrapperConstructor')
     """
 
-    paramwise_cfg: Dict[str, Any]
+    paramwise_cfg: dict[str, Any]
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         # A shard of a matrix is a vector.
@@ -77,7 +77,7 @@ class WeightDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return super().__call__(model)
 
     def add_params(self,
-                   params: List[dict],
+                   params: list[dict],
                    module: nn.Module,
                    prefix: str = '',
                    **kwargs: Any) -> None:

@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """ConvMAE's encoder: two stages of masked convolutions, then a transformer."""
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -13,6 +13,7 @@ from mmpretrain.models.backbones.vision_transformer import (
 from mmpretrain.models.utils import resize_pos_embed, to_2tuple
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     PackedLayout,
     evaluation_mode,
@@ -85,7 +86,7 @@ class MaskedConvBlock(BaseModule):
             act_cfg=dict(type='GELU'),
             dropout_layer=dict(type='DropPath', drop_prob=drop_path_rate))
 
-    def forward(self, x: Tensor, hidden: Optional[Tensor] = None) -> Tensor:
+    def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
         """Mix neighbours, then channels.
 
         Args:
@@ -140,7 +141,7 @@ class ConvViT(BaseBackbone):
         init_cfg (dict, optional): Defaults to None.
 
     Raises:
-        ValueError: If patches do not tile the image, or ``look_at`` or
+        UserError: If patches do not tile the image, or ``look_at`` or
             ``arch`` is unknown.
 
     Example:
@@ -154,7 +155,7 @@ class ConvViT(BaseBackbone):
         >>> encoder.encode(images, TokenMask(masked)).packed.shape
         torch.Size([20, 24])
     """
-    arch_zoo: Dict[str, dict] = {
+    arch_zoo: dict[str, dict] = {
         'small':
         dict(embed_dims=(128, 256, 384), depths=(2, 2, 11), num_heads=6),
         'base':
@@ -164,8 +165,8 @@ class ConvViT(BaseBackbone):
     num_extra_tokens = 0
 
     def __init__(self,
-                 arch: Union[str, dict] = 'base',
-                 img_size: Union[int, Tuple[int, int]] = 224,
+                 arch: str | dict = 'base',
+                 img_size: int | tuple[int, int] = 224,
                  patch_sizes: Sequence[int] = (4, 2, 2),
                  in_channels: int = 3,
                  mlp_ratio: float = 4.,
@@ -173,17 +174,17 @@ class ConvViT(BaseBackbone):
                  out_indices: Sequence[int] = (0, 1, 2),
                  look_at: str = 'stage3',
                  with_cp: bool = False,
-                 init_cfg: Optional[Union[dict, List[dict]]] = None):
+                 init_cfg: dict | list[dict] | None = None):
         super().__init__(init_cfg)
         if isinstance(arch, str):
             if arch not in self.arch_zoo:
-                raise ValueError(f'arch must be one of {set(self.arch_zoo)} '
-                                 f'or a dict, got {arch!r}.')
+                raise UserError(f'arch must be one of {set(self.arch_zoo)} '
+                                f'or a dict, got {arch!r}.')
             settings = self.arch_zoo[arch]
         else:
             settings = arch
         if look_at not in LOOKS:
-            raise ValueError(
+            raise UserError(
                 f'look_at must be one of {LOOKS}, got {look_at!r}.')
         self.patch_sizes = tuple(patch_sizes)
         self.patch_size = patch_sizes[0] * patch_sizes[1] * patch_sizes[2]
@@ -240,24 +241,24 @@ class ConvViT(BaseBackbone):
         weight = self.merge[-1].proj.weight.data
         nn.init.xavier_uniform_(weight.view(weight.shape[0], -1))
 
-    def grid(self, images: Tensor) -> Tuple[int, int]:
+    def grid(self, images: Tensor) -> tuple[int, int]:
         """Patches per column and per row of a batch of images."""
         height, width = images.shape[-2:]
         if height % self.patch_size or width % self.patch_size:
-            raise ValueError(
+            raise UserError(
                 f'images of {height} x {width} pixels cannot be cut into '
                 f'patches of {self.patch_size}; resize or crop them to a '
                 'multiple.')
         return height // self.patch_size, width // self.patch_size
 
-    def position(self, grid: Tuple[int, int]) -> Tensor:
+    def position(self, grid: tuple[int, int]) -> Tensor:
         """Position embedding for a grid, (1, h * w, D): no class token."""
         return resize_pos_embed(self.pos_embed, self.patch_resolution, grid,
                                 'bicubic', 0)
 
     def stages(self,
                images: Tensor,
-               hidden: Optional[Tensor] = None) -> List[Tensor]:
+               hidden: Tensor | None = None) -> list[Tensor]:
         """The two convolution stages and the input of the third.
 
         Args:
@@ -285,7 +286,7 @@ class ConvViT(BaseBackbone):
 
     def tokens(self,
                images: Tensor,
-               hidden: Optional[Tensor] = None) -> Tensor:
+               hidden: Tensor | None = None) -> Tensor:
         """What enters the transformer when nothing is hidden, (B, L, D)."""
         return self._place(self.stages(images, hidden)[-1])
 
@@ -340,7 +341,7 @@ class ConvViT(BaseBackbone):
             x = x + layout.pack(cells.flatten(2).transpose(1, 2))
         return Latent(self.ln1(x), layout)
 
-    def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """A feature pyramid of whole images, for downstream tasks.
 
         As in the official fine-tuning the last level is the transformer's
@@ -374,7 +375,7 @@ class ConvViT(BaseBackbone):
             Tensor: (B, L, D), without gradient.
         """
         if layer > len(self.layers):
-            raise ValueError(
+            raise UserError(
                 f'salience is asked for after block {layer}, but the encoder '
                 f'has {len(self.layers)}; lower `salience.layer`.')
         with evaluation_mode(self):

@@ -1,11 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Any masker in mmpretrain's own MAE, MFF and EVA configs, by one line."""
-from typing import Optional, Tuple
 
 from mmengine.logging import MessageHub
 from mmpretrain.models import selfsup
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import MaskingContext, RandomMasker, check_needs
 from sbam_mm.models.progress import training_progress
 from sbam_mm.registry import MODELS, build_part
@@ -22,7 +22,7 @@ class MAEViT(selfsup.MAEViT):
         *args, **kwargs: Options of mmpretrain's ``MAEViT``.
 
     Raises:
-        ValueError: If the masker gives every image its own ratio; the
+        UserError: If the masker gives every image its own ratio; the
             message says which classes to use instead.
 
     Example::
@@ -41,7 +41,7 @@ class MAEViT(selfsup.MAEViT):
         super().__init__(*args, mask_ratio=mask_ratio, **kwargs)
         self.masker = build_part(masker or RandomMasker(mask_ratio))
         if not self.masker.uniform:
-            raise ValueError(
+            raise UserError(
                 f'{type(self.masker).__name__} gives every image its own '
                 "ratio, but mmpretrain's decoder wants equally many tokens "
                 "per image; use type='sbam_mm.MAE' with backbone "
@@ -53,7 +53,7 @@ class MAEViT(selfsup.MAEViT):
     def random_masking(self,
                        x: Tensor,
                        mask_ratio: float = 0.75
-                       ) -> Tuple[Tensor, Tensor, Tensor]:
+                       ) -> tuple[Tensor, Tensor, Tensor]:
         """mmpretrain's hook for masking, answered by the masker.
 
         Args:
@@ -73,7 +73,7 @@ class MAEViT(selfsup.MAEViT):
                 epoch=epoch,
                 providers=dict(position=lambda: self.pos_embed[:, 1:])))
         if token_mask.thrown is not None:
-            raise ValueError(
+            raise UserError(
                 f'{type(self.masker).__name__} throws tokens away, which '
                 "mmpretrain's decoder would predict all the same; use "
                 "type='sbam_mm.MAE', or set selection.throw=0.")
@@ -86,15 +86,15 @@ class MAEViT(selfsup.MAEViT):
         visible = x.gather(1, ids_keep[..., None].expand(-1, -1, x.shape[-1]))
         return visible, token_mask.masked.to(x.dtype), token_mask.ids_restore
 
-    def forward(self, x: Tensor, mask: Optional[bool] = True):
+    def forward(self, x: Tensor, mask: bool | None = True):
         """As mmpretrain's, but ``mask=False`` does switch masking off.
 
         Raises:
-            ValueError: If images to be masked are not of ``img_size``, to
+            UserError: If images to be masked are not of ``img_size``, to
                 which mmpretrain's positions are not fitted then.
         """
         if mask and tuple(x.shape[-2:]) != tuple(self.img_size):
-            raise ValueError(
+            raise UserError(
                 f'images of {x.shape[-2]} x {x.shape[-1]} pixels came to '
                 f'positions made for {self.img_size[0]} x {self.img_size[1]}; '
                 'set model.backbone.img_size to the size of the images.')

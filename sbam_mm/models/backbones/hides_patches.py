@@ -1,12 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What an encoder of masked image modelling does with hidden patches."""
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import torch
 from mmpretrain.models.utils import resize_pos_embed, to_2tuple
 from torch import Tensor
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     Attend,
     PackedLayout,
@@ -35,12 +37,12 @@ WIDTHS = {
 }
 
 
-def check_tiles(img_size: Union[int, Tuple[int, int]],
+def check_tiles(img_size: int | tuple[int, int],
                 patch_size: int) -> None:
     """Stop if patches do not tile the image."""
     sides = to_2tuple(img_size)
     if any(side % patch_size for side in sides):
-        raise ValueError(
+        raise UserError(
             f'patches of {patch_size} pixels do not tile an image of '
             f'{sides[0]} x {sides[1]}; choose img_size and patch_size so '
             'that the one divides the other.')
@@ -80,7 +82,7 @@ class HidesPatches:
     # What mmpretrain's class has.
     patch_size: int
     embed_dims: int
-    patch_resolution: Tuple[int, int]
+    patch_resolution: tuple[int, int]
     interpolate_mode: str
     num_extra_tokens: int
     final_norm: bool
@@ -93,8 +95,8 @@ class HidesPatches:
     pos_embed: Any
 
     def guided(
-            self, segments: Optional[Tensor]
-    ) -> Optional[List[SegmentRelation]]:
+            self, segments: Tensor | None
+    ) -> list[SegmentRelation] | None:
         """How the layers attend where segments are known.
 
         Args:
@@ -106,29 +108,29 @@ class HidesPatches:
             below; None where nothing is known.
 
         Raises:
-            ValueError: If the encoder has no segment bias.
+            UserError: If the encoder has no segment bias.
         """
         if segments is None:
             return None
         bias = getattr(self, 'segment_bias', None)
         if bias is None:
-            raise ValueError(
+            raise UserError(
                 f'segments are given to a {type(self).__name__} without '
                 "segment bias; take backbone.type='sbam_mm.MaskedViT' and set "
                 'backbone.segment_bias=dict().')
         return bias(segments)
 
-    def grid(self, images: Tensor) -> Tuple[int, int]:
+    def grid(self, images: Tensor) -> tuple[int, int]:
         """Patches per column and per row of a batch of images."""
         height, width = images.shape[-2:]
         if height % self.patch_size or width % self.patch_size:
-            raise ValueError(
+            raise UserError(
                 f'images of {height} x {width} pixels cannot be cut into '
                 f'patches of {self.patch_size}; resize or crop them to a '
                 'multiple.')
         return height // self.patch_size, width // self.patch_size
 
-    def position(self, grid: Tuple[int, int]) -> Tensor:
+    def position(self, grid: tuple[int, int]) -> Tensor:
         """Position embedding for a grid, (1, 1 + h * w, D), class first."""
         if self.pos_embed is None:  # relative positions only
             return self.cls_token.new_zeros(
@@ -152,7 +154,7 @@ class HidesPatches:
     def encode(self,
                tokens: Tensor,
                token_mask: TokenMask,
-               attend: Optional[Sequence[Attend]] = None) -> Latent:
+               attend: Sequence[Attend] | None = None) -> Latent:
         """Encode the visible tokens only.
 
         Args:
@@ -174,7 +176,7 @@ class HidesPatches:
             self,
             tokens: Tensor,
             token_mask: TokenMask,
-            blocks: Sequence[int] = ()) -> Tuple[Latent, List[Latent]]:
+            blocks: Sequence[int] = ()) -> tuple[Latent, list[Latent]]:
         """Encode the visible tokens, and tell what single blocks give.
 
         Args:
@@ -204,8 +206,8 @@ class HidesPatches:
                         tokens: Tensor,
                         token_mask: TokenMask,
                         mask_token: Tensor,
-                        grid: Tuple[int, int],
-                        attend: Optional[Sequence[Attend]] = None) -> Latent:
+                        grid: tuple[int, int],
+                        attend: Sequence[Attend] | None = None) -> Latent:
         """Encode all tokens, with the mask token where patches are masked.
 
         The mask token stands for the patch embedding, so the position is
@@ -249,10 +251,10 @@ class HidesPatches:
     def _encode(self,
                 tokens: Tensor,
                 keep: Tensor,
-                count: Optional[int] = None,
+                count: int | None = None,
                 blocks: Sequence[int] = (),
-                attend: Optional[Sequence[Attend]] = None
-                ) -> Tuple[Latent, List[Latent]]:
+                attend: Sequence[Attend] | None = None
+                ) -> tuple[Latent, list[Latent]]:
         """The blocks on the kept tokens; ``count`` of them, where known."""
         keep = torch.nn.functional.pad(keep, (1, 0), value=True)
         layout = PackedLayout(keep, None if count is None else 1 + count)
@@ -275,7 +277,7 @@ class HidesPatches:
     def layer_tokens(self,
                      tokens: Tensor,
                      layer: int,
-                     attend: Optional[Sequence[Attend]] = None) -> Tensor:
+                     attend: Sequence[Attend] | None = None) -> Tensor:
         """Patch tokens after the first ``layer`` blocks, without masking.
 
         Args:
@@ -289,7 +291,7 @@ class HidesPatches:
             dropped, also while the encoder is being trained.
         """
         if layer > len(self.layers):
-            raise ValueError(
+            raise UserError(
                 f'salience is asked for after block {layer}, but the encoder '
                 f'has {len(self.layers)}; lower `salience.layer`.')
         x = self.pre_norm(self.prepend_cls(tokens))
@@ -303,7 +305,7 @@ class HidesPatches:
                   queries: str = 'cls',
                   softmax: bool = True,
                   own_query: bool = True,
-                  attend: Optional[Sequence[SegmentRelation]] = None
+                  attend: Sequence[SegmentRelation] | None = None
                   ) -> Tensor:
         """Attention that the patches receive in one block, without masking.
 

@@ -1,11 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """BEiT's Vision Transformer, which hides patches as MaskedViT does."""
-from typing import List, Optional, Tuple, Union
 
 import torch
 from mmpretrain.models import BEiTViT
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import beit_layer_cfgs, recompute, truncated_normal
 from sbam_mm.registry import MODELS
 
@@ -41,7 +41,7 @@ class MaskedBEiT(HidesPatches, BEiTViT):
         **kwargs: Other options of mmpretrain's ``BEiTViT``.
 
     Raises:
-        ValueError: If patches do not tile the image, or images of another
+        UserError: If patches do not tile the image, or images of another
             size than ``img_size`` come.
 
     Example:
@@ -59,14 +59,14 @@ class MaskedBEiT(HidesPatches, BEiTViT):
     no_weight_decay = ('relative_position_bias_table', )
 
     def __init__(self,
-                 arch: Union[str, dict] = 'base',
-                 img_size: Union[int, Tuple[int, int]] = 224,
+                 arch: str | dict = 'base',
+                 img_size: int | tuple[int, int] = 224,
                  patch_size: int = 16,
                  out_type: str = 'raw',
                  final_norm: bool = True,
                  layer_scale_init_value: float = 0.1,
                  with_cp: bool = False,
-                 init_cfg: Optional[Union[dict, List[dict]]] = None,
+                 init_cfg: dict | list[dict] | None = None,
                  **kwargs):
         check_tiles(img_size, patch_size)
         super().__init__(
@@ -106,18 +106,18 @@ class MaskedBEiT(HidesPatches, BEiTViT):
                 for output in (layer.attn.proj, layer.ffn.layers[1]):
                     output.weight /= (2 * depth)**0.5
 
-    def grid(self, images: Tensor) -> Tuple[int, int]:
+    def grid(self, images: Tensor) -> tuple[int, int]:
         """Patches per column and per row of a batch of images."""
         grid = super().grid(images)
         if grid != tuple(self.patch_resolution):
-            raise ValueError(
+            raise UserError(
                 f'images have {grid[0]} x {grid[1]} patches, but the table '
                 'of relative positions is made for '
                 f'{self.patch_resolution[0]} x {self.patch_resolution[1]}; '
                 'set backbone.img_size to the size of the images.')
         return grid
 
-    def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """As mmpretrain's, for images of ``img_size``."""
         self.grid(images)
         return super().forward(images)

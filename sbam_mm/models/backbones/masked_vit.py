@@ -1,10 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Vision Transformer that hides patches, by dropping or by replacing them."""
-from typing import List, Optional, Tuple, Union
 
 import torch
 from mmpretrain.models import VisionTransformer
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     SegmentBias,
     recompute,
@@ -51,7 +51,7 @@ class MaskedViT(HidesPatches, VisionTransformer):
         **kwargs: Other options of mmpretrain's ``VisionTransformer``.
 
     Raises:
-        ValueError: If patches do not tile the image.
+        UserError: If patches do not tile the image.
 
     Example:
         >>> from sbam_mm.masking import TokenMask
@@ -66,14 +66,14 @@ class MaskedViT(HidesPatches, VisionTransformer):
     arch_zoo = {**VisionTransformer.arch_zoo, **WIDTHS}
 
     def __init__(self,
-                 arch: Union[str, dict] = 'base',
-                 img_size: Union[int, Tuple[int, int]] = 224,
+                 arch: str | dict = 'base',
+                 img_size: int | tuple[int, int] = 224,
                  patch_size: int = 16,
                  out_type: str = 'raw',
                  learned_position: bool = False,
-                 segment_bias: Optional[dict] = None,
+                 segment_bias: dict | None = None,
                  with_cp: bool = False,
-                 init_cfg: Optional[Union[dict, List[dict]]] = None,
+                 init_cfg: dict | list[dict] | None = None,
                  **kwargs):
         check_tiles(img_size, patch_size)
         super().__init__(
@@ -95,7 +95,7 @@ class MaskedViT(HidesPatches, VisionTransformer):
         if (self.segment_bias is not None
                 and self.segment_bias.kernel == 'flex'
                 and any(layer.attn.attn_drop for layer in self.layers)):
-            raise ValueError(
+            raise UserError(
                 "segment_bias.kernel='flex' drops no attention; set "
                 "segment_bias.kernel='sdpa', or attn_drop_rate=0 in "
                 'layer_cfgs.')

@@ -1,12 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Attention of any of mmpretrain's Vision Transformers, fused or not."""
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmpretrain.models import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     Attend,
     PackedLayout,
@@ -41,7 +42,7 @@ def input_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
     return vit.pre_norm(vit.drop_after_pos(x))
 
 
-def shared_bias(vit: nn.Module) -> Optional[Tensor]:
+def shared_bias(vit: nn.Module) -> Tensor | None:
     """Relative position bias of all blocks, (heads, N, N), where there is."""
     module = getattr(vit, 'rel_pos_bias', None)
     return None if module is None else module()
@@ -51,7 +52,7 @@ def run_whole(vit: nn.Module,
               x: Tensor,
               end: int,
               start: int = 0,
-              attend: Optional[Sequence[Attend]] = None) -> Tensor:
+              attend: Sequence[Attend] | None = None) -> Tensor:
     """Blocks from ``start`` to before ``end`` on whole images, (B, N, D)."""
     keep = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
     layout = PackedLayout(keep, x.shape[1])
@@ -62,7 +63,7 @@ def run_whole(vit: nn.Module,
 
 def encode_whole(vit: VisionTransformer,
                  images: Tensor,
-                 attend: Optional[Sequence[Attend]] = None) -> Tensor:
+                 attend: Sequence[Attend] | None = None) -> Tensor:
     """All tokens of whole images, normalised at the end.
 
     Args:
@@ -86,7 +87,7 @@ def patch_attention(vit: VisionTransformer,
                     queries: str = 'cls',
                     softmax: bool = True,
                     own_query: bool = True,
-                    attend: Optional[Sequence[SegmentRelation]] = None
+                    attend: Sequence[SegmentRelation] | None = None
                     ) -> Tensor:
     """Attention that the patches receive in one block.
 
@@ -107,7 +108,7 @@ def patch_attention(vit: VisionTransformer,
         Tensor: float32 (B, heads, L), without gradient.
 
     Raises:
-        ValueError: If there is no such block, or no class token to ask.
+        UserError: If there is no such block, or no class token to ask.
 
     Example:
         >>> vit = VisionTransformer('deit-tiny', img_size=32, patch_size=8)
@@ -117,7 +118,7 @@ def patch_attention(vit: VisionTransformer,
     """
     depth = len(vit.layers)
     if not -depth <= block < depth:
-        raise ValueError(
+        raise UserError(
             f'attention of block {block} is asked for, but the encoder has '
             f'blocks 0 to {depth - 1}; change `salience.block`.')
     block %= depth
@@ -133,11 +134,11 @@ def block_attention(vit: VisionTransformer,
                     queries: str = 'cls',
                     softmax: bool = True,
                     own_query: bool = True,
-                    attend: Optional[Sequence[SegmentRelation]] = None
+                    attend: Sequence[SegmentRelation] | None = None
                     ) -> Tensor:
     """As :func:`patch_attention`, from what enters the block itself."""
     if queries == 'cls' and vit.cls_token is None:
-        raise ValueError(
+        raise UserError(
             'the attention of the class token is asked for, but the encoder '
             "has none; set `salience.queries='all'`.")
     layer = vit.layers[block]

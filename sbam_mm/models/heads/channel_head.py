@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Pixels standardised by patch and channel as the target."""
-from typing import Tuple
 
 import torch
 from torch import Tensor
@@ -29,7 +28,7 @@ class ChannelPixelHead(PixelHead):
         True
     """
 
-    def _patch_stats(self, patches: Tensor) -> Tuple[Tensor, Tensor]:
+    def _patch_stats(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         colours = patches.unflatten(-1, (self.patch_size**2, -1))
         var, mean = torch.var_mean(
             colours, dim=-2, correction=0, keepdim=True)

@@ -1,13 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Visual tokens of DALL-E as the target of the prediction."""
 from pathlib import Path
-from typing import Optional
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.checkpoint import load_weights
 from sbam_mm.models.losses.masked_mean import REDUCTIONS, masked_mean
@@ -34,7 +34,7 @@ class DalleHead(BaseModule):
             :func:`sbam_mm.models.losses.masked_mean`. Defaults to "token".
 
     Raises:
-        ValueError: If the checkpoint is missing or does not fit.
+        UserError: If the checkpoint is missing or does not fit.
 
     Example::
 
@@ -46,14 +46,14 @@ class DalleHead(BaseModule):
 
     def __init__(self,
                  checkpoint: str,
-                 tokenizer: Optional[dict] = None,
+                 tokenizer: dict | None = None,
                  reduction: str = 'token'):
         super().__init__()
         if reduction not in REDUCTIONS:
-            raise ValueError(
+            raise UserError(
                 f'reduction must be one of {REDUCTIONS}, got {reduction!r}.')
         if '://' not in checkpoint and not Path(checkpoint).is_file():
-            raise ValueError(
+            raise UserError(
                 f'the weights of DALL-E\'s tokenizer are not at {checkpoint}; '
                 "download mmpretrain's dalle_encoder.pth and set "
                 'model.head.checkpoint to it, or predict pixels with '
@@ -97,7 +97,7 @@ class DalleHead(BaseModule):
         target = self.target(images)
         if target.shape != masked.shape:
             height, width = images.shape[-2:]
-            raise ValueError(
+            raise UserError(
                 f'the tokenizer makes {target.shape[1]} tokens of images of '
                 f'{height} x {width} pixels, the encoder has '
                 f'{masked.shape[1]} patches; give target images of 8 pixels '

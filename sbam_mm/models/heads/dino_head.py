@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The projection head of DINO and iBOT."""
-from typing import List, Optional
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import truncated_normal
 from sbam_mm.registry import MODELS
 
@@ -53,7 +53,7 @@ class DINOHead(BaseModule):
             recipes of ViT-S let their norms learn. Defaults to True.
 
     Raises:
-        ValueError: If there is no layer.
+        UserError: If there is no layer.
 
     Example:
         >>> head = DINOHead(16, out_dim=32, hidden_dim=24, bottleneck_dim=8)
@@ -65,20 +65,20 @@ class DINOHead(BaseModule):
     def __init__(self,
                  in_dim: int,
                  out_dim: int = 8192,
-                 patch_out_dim: Optional[int] = None,
+                 patch_out_dim: int | None = None,
                  hidden_dim: int = 2048,
                  bottleneck_dim: int = 256,
                  num_layers: int = 3,
                  norm_last_layer: bool = True):
         super().__init__()
         if num_layers < 1:
-            raise ValueError(f'num_layers counts the linear layers up to the '
-                             f'bottleneck and cannot be {num_layers}; DINO '
-                             'has 3.')
+            raise UserError(f'num_layers counts the linear layers up to the '
+                            f'bottleneck and cannot be {num_layers}; DINO '
+                            'has 3.')
         self.out_dim = out_dim
         self.patch_out_dim = patch_out_dim or out_dim
         widths = [in_dim] + [hidden_dim] * (num_layers - 1) + [bottleneck_dim]
-        layers: List[nn.Module] = []
+        layers: list[nn.Module] = []
         for width, next_width in zip(widths, widths[1:]):
             layers += [nn.Linear(width, next_width), nn.GELU()]
         self.mlp = nn.Sequential(*layers[:-1])
@@ -90,7 +90,7 @@ class DINOHead(BaseModule):
         """Truncated normals; the prototypes keep torch's own start."""
         truncated_normal(self.mlp)
 
-    def prototype_parameters(self) -> List[nn.Parameter]:
+    def prototype_parameters(self) -> list[nn.Parameter]:
         """What is frozen at the beginning of the training."""
         layers = (self.last_layer, self.patch_last_layer)
         return [

@@ -6,6 +6,7 @@ from mmengine.dist import all_gather, get_rank
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS, build_part
 
 
@@ -28,7 +29,7 @@ class InfoNCEHead(BaseModule):
         temperature (float): tau. Defaults to 0.07.
 
     Raises:
-        ValueError: If the temperature is not positive.
+        UserError: If the temperature is not positive.
 
     Example:
         >>> head = InfoNCEHead(dict(
@@ -44,8 +45,8 @@ class InfoNCEHead(BaseModule):
                  temperature: float = 0.07):
         super().__init__()
         if temperature <= 0:
-            raise ValueError(f'temperature divides similarities and must be '
-                             f'positive, got {temperature}; CMAE uses 0.07.')
+            raise UserError(f'temperature divides similarities and must be '
+                            f'positive, got {temperature}; CMAE uses 0.07.')
         self.predictor = build_part(predictor)
         self.temperature = temperature
 

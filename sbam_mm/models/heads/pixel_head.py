@@ -1,11 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Pixels as the target of the reconstruction."""
-from typing import Tuple
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.hides_patches import Latent
 from sbam_mm.models.losses.masked_mean import REDUCTIONS, masked_mean
@@ -24,7 +24,7 @@ def patchify(images: Tensor, patch_size: int) -> Tensor:
     return x.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
 
 
-def unpatchify(patches: Tensor, grid: Tuple[int, int],
+def unpatchify(patches: Tensor, grid: tuple[int, int],
                patch_size: int) -> Tensor:
     """Inverse of :func:`patchify` for a grid (h, w): -> (B, C, H, W)."""
     p = patch_size
@@ -54,11 +54,11 @@ class PixelHead(BaseModule):
                  reduction: str = 'token'):
         super().__init__()
         if reduction not in REDUCTIONS:
-            raise ValueError(
+            raise UserError(
                 f'reduction must be one of {REDUCTIONS}, got {reduction!r}.')
         if criterion not in CRITERIA:
-            raise ValueError(f'criterion must be one of {tuple(CRITERIA)}, '
-                             f'got {criterion!r}.')
+            raise UserError(f'criterion must be one of {tuple(CRITERIA)}, '
+                            f'got {criterion!r}.')
         self.patch_size = patch_size
         self.criterion = criterion
         self.norm_pix = norm_pix
@@ -75,7 +75,7 @@ class PixelHead(BaseModule):
             patches = (patches - mean) / std
         return patches
 
-    def _patch_stats(self, patches: Tensor) -> Tuple[Tensor, Tensor]:
+    def _patch_stats(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         var, mean = torch.var_mean(patches, dim=-1, keepdim=True)
         return mean, (var + 1e-6).sqrt()
 
@@ -127,7 +127,7 @@ class PixelHead(BaseModule):
 
     def _error(self, prediction: Tensor, target: Tensor) -> Tensor:
         if prediction.shape[-1] != target.shape[-1]:
-            raise ValueError(
+            raise UserError(
                 f'the decoder predicts {prediction.shape[-1]} values for each '
                 f'patch, of which {self.patch_size} x {self.patch_size} '
                 f'pixels have {target.shape[-1]}: set in_channels='

@@ -4,12 +4,12 @@
 Source: Caron et al., *Emerging Properties in Self-Supervised Vision
 Transformers*, ICCV 2021, section 3.1, Eq. 4 and Figure 7.
 """
-from typing import Dict
 
 import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.models.progress import clock
 
 
@@ -26,7 +26,7 @@ class Centre(nn.Module):
             [0, 1]. Defaults to 0.9.
 
     Raises:
-        ValueError: For another momentum.
+        UserError: For another momentum.
 
     Example:
         >>> centre = Centre(2)
@@ -40,7 +40,7 @@ class Centre(nn.Module):
     def __init__(self, dim: int, momentum: float = 0.9):
         super().__init__()
         if not 0 <= momentum <= 1:
-            raise ValueError(
+            raise UserError(
                 'the momentum of a centre is the share that stays, in [0, 1], '
                 f'got {momentum}; DINO uses 0.9.')
         self.momentum = momentum
@@ -85,7 +85,7 @@ class TeacherTemperature:
         epochs (int): Of the warm-up. Defaults to 30.
 
     Raises:
-        ValueError: If a temperature is not positive.
+        UserError: If a temperature is not positive.
 
     Example:
         >>> temperature = TeacherTemperature(0.04, 0.07, epochs=4)
@@ -98,7 +98,7 @@ class TeacherTemperature:
                  end: float = 0.07,
                  epochs: int = 30):
         if min(start, end) <= 0:
-            raise ValueError(
+            raise UserError(
                 'logits are divided by the temperature, which must be above '
                 f'0, got {start} to {end}; iBOT uses 0.04 to 0.07.')
         self.start = start
@@ -114,7 +114,7 @@ class TeacherTemperature:
         return self.start + share * (self.end - self.start)
 
 
-def target_entropy(target: Tensor) -> Dict[str, Tensor]:
+def target_entropy(target: Tensor) -> dict[str, Tensor]:
     """Two numbers that tell a healthy teacher from a collapsed one, for logs.
 
     Args:

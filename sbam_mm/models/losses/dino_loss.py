@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.finite import finite_options
 
 from .centring import Centre, TeacherTemperature
@@ -35,7 +36,7 @@ class PrototypeLoss(nn.Module):
                  centre_momentum: float = 0.9):
         super().__init__()
         if student_temperature <= 0:
-            raise ValueError(
+            raise UserError(
                 'logits are divided by student_temperature, which must be '
                 f'above 0, got {student_temperature}; DINO uses 0.1.')
         self.weight = weight

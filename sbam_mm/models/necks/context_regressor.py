@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """CAE's latent contextual regressor and decoder, on the masked tokens only."""
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModule
@@ -11,6 +11,7 @@ from mmpretrain.models.necks.cae_neck import CAETransformerRegressorLayer
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     PackedLayout,
     attention_dropout,
@@ -40,7 +41,7 @@ def regress(layer: CAETransformerRegressorLayer,
             layout: PackedLayout,
             tokens: Tensor,
             position: Tensor,
-            keep: Optional[Tensor] = None) -> Tensor:
+            keep: Tensor | None = None) -> Tensor:
     """Run mmpretrain's regressor layer on packed queries.
 
     Args:
@@ -100,7 +101,7 @@ class ContextRegressor(BaseModule):
         init_cfg (dict, optional): Defaults to None.
 
     Raises:
-        ValueError: If heads do not divide the width.
+        UserError: If heads do not divide the width.
 
     Example:
         >>> neck = ContextRegressor(
@@ -123,11 +124,11 @@ class ContextRegressor(BaseModule):
                  out_dims: int = 8192,
                  mlp_ratio: int = 4,
                  layer_scale_init_value: float = 0.1,
-                 init_cfg: Optional[dict] = None):
+                 init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if embed_dims % num_heads:
-            raise ValueError(f'{num_heads} heads do not divide the width '
-                             f'{embed_dims}; change neck.num_heads.')
+            raise UserError(f'{num_heads} heads do not divide the width '
+                            f'{embed_dims}; change neck.num_heads.')
         common = dict(
             embed_dims=embed_dims,
             num_heads=num_heads,
@@ -179,7 +180,7 @@ class ContextRegressor(BaseModule):
             Latent(predicted, layout), Latent(self.head(x), layout))
 
 
-def num_masked(token_mask: TokenMask) -> Optional[int]:
+def num_masked(token_mask: TokenMask) -> int | None:
     """Masked tokens per image, where the host knows it and all are equal."""
     if token_mask.num_visible is None or token_mask.thrown is not None:
         return None

@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """SimMIM's decoder: one linear layer per patch."""
-from typing import Optional
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -39,7 +38,7 @@ class LinearDecoder(BaseModule):
                  embed_dim: int = 768,
                  patch_size: int = 16,
                  in_channels: int = 3,
-                 out_dims: Optional[int] = None):
+                 out_dims: int | None = None):
         super().__init__()
         self.decoder = nn.Linear(
             embed_dim, out_dims or patch_size**2 * in_channels)

@@ -1,12 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """MAE's decoder, for any number of visible tokens per image."""
-from typing import Tuple, Union
 
 import torch
 from mmpretrain.models.necks import MAEPretrainDecoder
 from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     PackedLayout,
     block_at,
@@ -40,12 +40,12 @@ class MAEDecoder(MAEPretrainDecoder):
         **kwargs: Other options of ``MAEPretrainDecoder``.
 
     Raises:
-        ValueError: If the image is not tiled by patches or heads do not
+        UserError: If the image is not tiled by patches or heads do not
             divide the width.
     """
 
     def __init__(self,
-                 img_size: Union[int, Tuple[int, int]] = 224,
+                 img_size: int | tuple[int, int] = 224,
                  patch_size: int = 16,
                  embed_dim: int = 768,
                  decoder_embed_dim: int = 512,
@@ -56,12 +56,12 @@ class MAEDecoder(MAEPretrainDecoder):
                  **kwargs):
         height, width = to_2tuple(img_size)
         if height % patch_size or width % patch_size:
-            raise ValueError(
+            raise UserError(
                 f'patches of {patch_size} pixels do not tile an image of '
                 f'{height} x {width}; give neck and backbone the same '
                 'img_size and patch_size.')
         if decoder_embed_dim % decoder_num_heads:
-            raise ValueError(
+            raise UserError(
                 f'{decoder_num_heads} decoder heads do not divide the width '
                 f'{decoder_embed_dim}; change decoder_num_heads.')
         self.grid = (height // patch_size, width // patch_size)

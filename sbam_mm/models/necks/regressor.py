@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """BootMAE's regressors: decoders that may look into the encoder."""
-from typing import Optional, Tuple, Union
 
 import torch
 from mmengine.model import BaseModule
@@ -10,6 +9,7 @@ from mmpretrain.models.backbones.vision_transformer import (
 from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     CrossAttention,
     PackedLayout,
@@ -49,8 +49,8 @@ class RegressorBlock(TransformerEncoderLayer):
     def forward(self,
                 x: Tensor,
                 memory: Tensor,
-                keep: Optional[Tensor] = None,
-                layout: Optional[PackedLayout] = None) -> Tensor:
+                keep: Tensor | None = None,
+                layout: PackedLayout | None = None) -> Tensor:
         """Run the block.
 
         Args:
@@ -104,29 +104,29 @@ class Regressor(BaseModule):
             to 3.
 
     Raises:
-        ValueError: If the image is not tiled by patches or heads do not
+        UserError: If the image is not tiled by patches or heads do not
             divide the width.
     """
 
     def __init__(self,
-                 img_size: Union[int, Tuple[int, int]] = 224,
+                 img_size: int | tuple[int, int] = 224,
                  patch_size: int = 16,
                  embed_dim: int = 768,
                  decoder_embed_dim: int = 512,
                  decoder_depth: int = 2,
                  decoder_num_heads: int = 16,
                  mlp_ratio: float = 4.,
-                 predict_feature_dim: Optional[int] = None,
+                 predict_feature_dim: int | None = None,
                  in_channels: int = 3):
         super().__init__()
         height, width = to_2tuple(img_size)
         if height % patch_size or width % patch_size:
-            raise ValueError(
+            raise UserError(
                 f'patches of {patch_size} pixels do not tile an image of '
                 f'{height} x {width}; give regressors and backbone the same '
                 'img_size and patch_size.')
         if decoder_embed_dim % decoder_num_heads:
-            raise ValueError(
+            raise UserError(
                 f'{decoder_num_heads} decoder heads do not divide the width '
                 f'{decoder_embed_dim}; change decoder_num_heads.')
         self.grid = (height // patch_size, width // patch_size)
@@ -192,7 +192,7 @@ def with_cls(state: Tensor) -> Tensor:
 
 
 def dense_or_kept(latent: Latent,
-                  token_mask: TokenMask) -> Tuple[Tensor, Optional[Tensor]]:
+                  token_mask: TokenMask) -> tuple[Tensor, Tensor | None]:
     """Encoded tokens as a batch, and which of them there are.
 
     Args:

@@ -1,23 +1,15 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What every masked-image-modelling method shares: a masker and its view."""
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import (
-    Callable,
-    Dict,
-    FrozenSet,
-    List,
-    Optional,
-    Sequence,
-    Tuple,
-    Union,
-)
 
 import torch
 from mmcv.cnn.bricks import DropPath
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import SegmentRelation
 from sbam_mm.masking import (
     MaskingContext,
@@ -73,8 +65,8 @@ def has_segment_bias(encoder: nn.Module) -> bool:
 
 def segments_for(encoder: nn.Module,
                  inputs: Tensor,
-                 data_samples: Optional[list],
-                 views: Optional[Sequence[int]] = None) -> Optional[Tensor]:
+                 data_samples: list | None,
+                 views: Sequence[int] | None = None) -> Tensor | None:
     """The segments of a batch, for an encoder with a segment bias.
 
     Args:
@@ -88,7 +80,7 @@ def segments_for(encoder: nn.Module,
         Tensor or None: uint8 ids, (B, L); None without such a bias.
 
     Raises:
-        ValueError: If the pipeline makes no segments, or none that fit.
+        UserError: If the pipeline makes no segments, or none that fit.
     """
     if not has_segment_bias(encoder):
         return None
@@ -107,8 +99,8 @@ def segments_for(encoder: nn.Module,
     return torch.cat(maps) if maps else None
 
 
-def pictures_for(head: nn.Module, inputs: Union[Tensor, List[Tensor]]
-                 ) -> Tuple[Tensor, Tensor]:
+def pictures_for(head: nn.Module, inputs: Tensor | list[Tensor]
+                 ) -> tuple[Tensor, Tensor]:
     """What a model sees of a batch, and what its head makes targets of.
 
     Args:
@@ -121,12 +113,12 @@ def pictures_for(head: nn.Module, inputs: Union[Tensor, List[Tensor]]
         tuple[Tensor, Tensor]: Both of them images.
 
     Raises:
-        ValueError: If the head wants a second picture and there is none.
+        UserError: If the head wants a second picture and there is none.
     """
     wants = getattr(head, 'second_picture', False)
     if isinstance(inputs, Tensor):
         if wants:
-            raise ValueError(
+            raise UserError(
                 f'{type(head).__name__} wants a second picture of every '
                 'image, but the pipeline makes one; put '
                 'RandomResizedCropAndInterpolationWithTwoPic into '
@@ -136,34 +128,34 @@ def pictures_for(head: nn.Module, inputs: Union[Tensor, List[Tensor]]
     return inputs[0], inputs[1] if wants else inputs[0]
 
 
-def check_sizes(encoder: nn.Module, neck: Optional[nn.Module],
-                head: Optional[nn.Module]) -> None:
+def check_sizes(encoder: nn.Module, neck: nn.Module | None,
+                head: nn.Module | None) -> None:
     """Stop unless width and patch size are one from encoder to loss.
 
     Args:
         encoder, neck, head (nn.Module): Built parts of a model.
 
     Raises:
-        ValueError: With the option to change.
+        UserError: With the option to change.
     """
     rate = getattr(encoder, 'drop_path_rate', 0.)
     if not 0 <= rate < 1:
-        raise ValueError('backbone.drop_path_rate is a share in [0, 1), got '
-                         f'{rate}.')
+        raise UserError('backbone.drop_path_rate is a share in [0, 1), got '
+                        f'{rate}.')
     if min(getattr(encoder, 'patch_resolution', None) or (1, )) < 1:
-        raise ValueError(
+        raise UserError(
             f'backbone.img_size={encoder.img_size} has no room for a patch '
             f'of {encoder.patch_size} pixels; correct one of them.')
     width = getattr(encoder, 'embed_dims', None)
     wanted = getattr(getattr(neck, 'decoder_embed', None), 'in_features', None)
     if isinstance(width, int) and wanted not in (None, width):
-        raise ValueError(f'neck.embed_dim={wanted} is not the width of the '
-                         f'encoder, {width}; set neck.embed_dim={width}.')
+        raise UserError(f'neck.embed_dim={wanted} is not the width of the '
+                        f'encoder, {width}; set neck.embed_dim={width}.')
     patch = getattr(encoder, 'patch_size', None)
     for name, part in (('neck', neck), ('head', head)):
         wanted = getattr(part, 'patch_size', None)
         if isinstance(patch, int) and wanted not in (None, patch):
-            raise ValueError(
+            raise UserError(
                 f'{name}.patch_size={wanted} is not that of the encoder, '
                 f'{patch}; set {name}.patch_size={patch}.')
 
@@ -186,7 +178,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         **kwargs: Other options of mmpretrain's ``BaseSelfSupervisor``.
 
     Raises:
-        ValueError: At build time, if the masker needs what this method
+        UserError: At build time, if the masker needs what this method
             cannot give, or parts expect images of different channels; with
             a batch, if its images have others.
     """
@@ -200,7 +192,7 @@ class MaskedImageModel(BaseSelfSupervisor):
     any_size = False
     # Tokens and tables that the method's official code spares weight decay;
     # MAE's, DINO's and those that follow them spare vectors alone.
-    no_weight_decay: Tuple[str, ...] = ()
+    no_weight_decay: tuple[str, ...] = ()
 
     def __init__(self,
                  backbone: dict | nn.Module,
@@ -217,7 +209,7 @@ class MaskedImageModel(BaseSelfSupervisor):
             data_preprocessor=for_any_channels(data_preprocessor),
             **kwargs)
         if has_segment_bias(self.backbone) and not self.tells_segments:
-            raise ValueError(
+            raise UserError(
                 f'{type(self).__name__} tells its encoder nothing of segments;'
                 ' leave out backbone.segment_bias, or use model.type='
                 "'sbam_mm.MAE', 'sbam_mm.DINO' or 'sbam_mm.iBOT'.")
@@ -228,7 +220,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         check_needs(masker, self.provides, type(self).__name__, REMEDIES)
         unequal = not masker.uniform and (not self.in_place or throws(masker))
         if unequal and drops_paths(self.backbone):
-            raise ValueError(
+            raise UserError(
                 f'{type(masker).__name__} gives every image its own ratio, '
                 'and stochastic depth would drop single tokens of the packed '
                 'sequence; set backbone.drop_path_rate=0 (also in '
@@ -239,7 +231,7 @@ class MaskedImageModel(BaseSelfSupervisor):
                     self.head if self.with_head else None)
 
     @property
-    def provides(self) -> FrozenSet[str]:
+    def provides(self) -> frozenset[str]:
         """What :meth:`context` can answer when a masker asks."""
         names = {'attention', 'layer_tokens', 'position', *STORED_MAPS}
         if self.teacher is not None:
@@ -253,22 +245,22 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     def segments(self,
                  inputs: Tensor,
-                 data_samples: Optional[list],
-                 views: Optional[Sequence[int]] = None) -> Optional[Tensor]:
+                 data_samples: list | None,
+                 views: Sequence[int] | None = None) -> Tensor | None:
         """Segments of the images, where the encoder can use them.
 
         See :func:`segments_for`.
         """
         return segments_for(self.backbone, inputs, data_samples, views)
 
-    def grid(self, inputs: Tensor) -> Tuple[int, int]:
+    def grid(self, inputs: Tensor) -> tuple[int, int]:
         """Patches per column and row, which are to be those of all parts.
 
         Args:
             inputs (Tensor): The images, (B, C, H, W).
 
         Raises:
-            ValueError: If a decoder, or the encoder's fixed table, is built
+            UserError: If a decoder, or the encoder's fixed table, is built
                 for another grid.
         """
         grid = self.backbone.grid(inputs)
@@ -280,7 +272,7 @@ class MaskedImageModel(BaseSelfSupervisor):
             built['backbone'] = tuple(self.backbone.patch_resolution)
         for name, own in built.items():
             if own != grid:
-                raise ValueError(
+                raise UserError(
                     f'images of {inputs.shape[-2]} x {inputs.shape[-1]} '
                     f'pixels have {grid[0]} x {grid[1]} patches, but '
                     f'model.{name} is built for {own[0]} x {own[1]}; set '
@@ -291,7 +283,7 @@ class MaskedImageModel(BaseSelfSupervisor):
     def context(self,
                 tokens: Tensor,
                 inputs: Tensor,
-                data_samples: Optional[list] = None) -> MaskingContext:
+                data_samples: list | None = None) -> MaskingContext:
         """What the masker may look at.
 
         Args:
@@ -302,7 +294,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         """
         grid = self.grid(inputs)
         progress, epoch = training_progress()
-        providers: Dict[str, Callable[..., Optional[Tensor]]] = dict(
+        providers: dict[str, Callable[..., Tensor | None]] = dict(
             attention=partial(self.backbone.attention, tokens),
             layer_tokens=partial(self.backbone.layer_tokens, tokens),
             position=lambda: self.backbone.position(grid)[:, 1:])
@@ -318,8 +310,8 @@ class MaskedImageModel(BaseSelfSupervisor):
     def mask(self,
              tokens: Tensor,
              inputs: Tensor,
-             data_samples: Optional[list] = None,
-             attend: Optional[Sequence[SegmentRelation]] = None,
+             data_samples: list | None = None,
+             attend: Sequence[SegmentRelation] | None = None,
              **known) -> TokenMask:
         """Let the masker decide, from the embedded tokens (B, L, D).
 

@@ -4,10 +4,10 @@
 Source: Bao et al., *BEiT: BERT Pre-Training of Image Transformers*, ICLR
 2022, section 2.
 """
-from typing import Dict, List, Optional, Union
 
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import BlockMasker, TokenMask
 from sbam_mm.registry import MODELS
 
@@ -63,8 +63,8 @@ class BEiT(SimMIM):
                 nn.init.zeros_(layer.bias)
 
     def loss(self,
-             inputs: Union[Tensor, List[Tensor]],
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+             inputs: Tensor | list[Tensor],
+             data_samples: list | None = None) -> dict[str, Tensor]:
         """One training step.
 
         Args:
@@ -88,10 +88,10 @@ class BEiT(SimMIM):
 
     def reconstruct(self,
                     inputs: Tensor,
-                    token_mask: Optional[TokenMask] = None) -> Reconstruction:
+                    token_mask: TokenMask | None = None) -> Reconstruction:
         """Pixels of hidden patches, where the head predicts any."""
         if not hasattr(self.head, 'to_images'):
-            raise ValueError(
+            raise UserError(
                 f'a BEiT with {type(self.head).__name__} predicts no pixels; '
                 "train one with head=dict(type='sbam_mm.PixelHead').")
         return super().reconstruct(inputs, token_mask)

@@ -4,11 +4,12 @@
 Source: Dong et al., *Bootstrapped Masked Autoencoders for Vision BERT
 Pretraining*, ECCV 2022. Agrees with the official code's numbers.
 """
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.losses import masked_mean
 from sbam_mm.models.progress import clock
@@ -67,7 +68,7 @@ class BootMAE(MomentumTargetMAE):
         **kwargs: ``masker``, ``teacher`` and other options of :class:`MAE`.
 
     Raises:
-        ValueError: If blocks are not in the encoder or not ascending.
+        UserError: If blocks are not in the encoder or not ascending.
 
     Example:
         >>> import torch
@@ -92,7 +93,7 @@ class BootMAE(MomentumTargetMAE):
                  backbone: dict | nn.Module,
                  feature_regressor: dict | nn.Module,
                  target: dict | nn.Module = DEFAULT_TARGET,
-                 memory: Tuple[int, int] = (0, -1),
+                 memory: tuple[int, int] = (0, -1),
                  feature_weight: float = 1.,
                  ramp: float = 0.25,
                  weigh_inside: bool = True,
@@ -102,7 +103,7 @@ class BootMAE(MomentumTargetMAE):
         first, last = memory
         if not (-depth <= min(memory) and max(memory) < depth
                 and first % depth <= last % depth):
-            raise ValueError(
+            raise UserError(
                 f'memory names two of the encoder\'s {depth} blocks, 0 to '
                 f'{depth - 1}, in order, got {tuple(memory)}; BootMAE uses '
                 '(0, -1).')
@@ -114,7 +115,7 @@ class BootMAE(MomentumTargetMAE):
 
     def loss(self,
              inputs: Tensor,
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+             data_samples: list | None = None) -> dict[str, Tensor]:
         """One training step.
 
         Args:
@@ -179,7 +180,7 @@ def feature_loss(prediction: Tensor, target: Tensor) -> Tensor:
     return (prediction - target).square().mean(dim=-1)
 
 
-def masked_around(token_mask: TokenMask, grid: Tuple[int, int]) -> Tensor:
+def masked_around(token_mask: TokenMask, grid: tuple[int, int]) -> Tensor:
     """Share of the 3 x 3 tokens around each that is masked, (B, L).
 
     Nothing counts as masked outside the image.

@@ -4,11 +4,11 @@
 Source: Chen et al., *Context Autoencoder for Self-Supervised Representation
 Learning*, IJCV 2023.
 """
-from typing import Dict, List, Optional, Union
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.losses import masked_mean
 from sbam_mm.models.necks.context_regressor import Regression, num_masked
@@ -27,7 +27,7 @@ def check_pixels(encoder: nn.Module, neck: nn.Module,
         encoder, neck, head (nn.Module): Parts of a CAE.
 
     Raises:
-        ValueError: With the ``out_dims`` that fits.
+        UserError: With the ``out_dims`` that fits.
     """
     patch = getattr(head, 'patch_size', None)
     made = getattr(getattr(neck, 'head', None), 'out_features', None)
@@ -36,7 +36,7 @@ def check_pixels(encoder: nn.Module, neck: nn.Module,
         return
     wanted = patch**2 * projection.in_channels
     if made != wanted:
-        raise ValueError(
+        raise UserError(
             f'neck.out_dims={made} is not the number of values in a patch of '
             f'{patch} x {patch} pixels; set model.neck.out_dims={wanted}.')
 
@@ -77,7 +77,7 @@ class CAE(MaskedImageModel):
         **kwargs: Options of :class:`MaskedImageModel`.
 
     Raises:
-        ValueError: If ``target`` is no ``MomentumTeacher``, or pixels are to
+        UserError: If ``target`` is no ``MomentumTeacher``, or pixels are to
             be predicted with another number of values.
 
     Example:
@@ -103,11 +103,11 @@ class CAE(MaskedImageModel):
         super().__init__(backbone, **kwargs)
         check_pixels(self.backbone, self.neck, self.head)
         self.align_weight = align_weight
-        self.target: Optional[MomentumTeacher] = None
+        self.target: MomentumTeacher | None = None
         if target is not None:
             target = build_part(target)
             if not isinstance(target, MomentumTeacher):
-                raise ValueError(
+                raise UserError(
                     'CAE aligns with its own encoder or a momentum copy of '
                     f'it, got {type(target).__name__}; set model.target='
                     "dict(type='sbam_mm.MomentumTeacher') or leave it out.")
@@ -120,8 +120,8 @@ class CAE(MaskedImageModel):
             self.target.follow(self.backbone)
 
     def loss(self,
-             inputs: Union[Tensor, List[Tensor]],
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+             inputs: Tensor | list[Tensor],
+             data_samples: list | None = None) -> dict[str, Tensor]:
         """One training step.
 
         Args:
@@ -181,7 +181,7 @@ class CAE(MaskedImageModel):
     @torch.no_grad()
     def reconstruct(self,
                     inputs: Tensor,
-                    token_mask: Optional[TokenMask] = None) -> Reconstruction:
+                    token_mask: TokenMask | None = None) -> Reconstruction:
         """Hide patches and predict their pixels, for pictures.
 
         Args:
@@ -194,10 +194,10 @@ class CAE(MaskedImageModel):
             not predicted.
 
         Raises:
-            ValueError: If the model predicts no pixels.
+            UserError: If the model predicts no pixels.
         """
         if not hasattr(self.head, 'to_images'):
-            raise ValueError(
+            raise UserError(
                 f'a CAE with {type(self.head).__name__} predicts no pixels; '
                 "train one with head=dict(type='sbam_mm.PixelHead').")
         self.grid(inputs)

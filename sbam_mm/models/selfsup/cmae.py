@@ -4,11 +4,12 @@
 Source: Huang et al., *Contrastive Masked Autoencoders are Stronger Vision
 Learners*, 2022. Agrees with the official code's numbers.
 """
-from typing import Dict, Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.momentum import MomentumCopy
 from sbam_mm.registry import MODELS, build_part
@@ -103,7 +104,7 @@ class CMAE(MomentumTargetMAE):
 
     def loss(self,
              inputs: Tensor | Sequence[Tensor],
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+             data_samples: list | None = None) -> dict[str, Tensor]:
         """One training step.
 
         Args:
@@ -117,10 +118,10 @@ class CMAE(MomentumTargetMAE):
             their weights, and the mask's statistics.
 
         Raises:
-            ValueError: If there are not two views.
+            UserError: If there are not two views.
         """
         if isinstance(inputs, Tensor) or len(inputs) != 2:
-            raise ValueError(
+            raise UserError(
                 'CMAE contrasts two views of every image; add '
                 "dict(type='sbam_mm.PixelShift') before PackInputs.")
         online, other = inputs

@@ -4,13 +4,14 @@
 Source: Gao et al., *MCMAE: Masked Convolution Meets Masked Autoencoders*,
 NeurIPS 2022.
 """
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
-from typing import Callable, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import evaluation_mode
 from sbam_mm.masking import (
     AttentionSalience,
@@ -76,7 +77,7 @@ class ConvMAE(MaskedImageModel):
         **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
 
     Raises:
-        ValueError: If the masker wants a class token's attention.
+        UserError: If the masker wants a class token's attention.
 
     Example:
         >>> arch = dict(embed_dims=(8, 16, 24), depths=(1, 1, 2), num_heads=3)
@@ -98,7 +99,7 @@ class ConvMAE(MaskedImageModel):
             if (isinstance(part, AttentionSalience) and part.queries == 'cls'
                     and (part.source == 'self'
                          or isinstance(self.teacher, MomentumTeacher))):
-                raise ValueError(
+                raise UserError(
                     f'{type(self.masker).__name__} asks for the attention of '
                     'the class token, which ConvMAE does not have; give it '
                     "an AttentionSalience with queries='all', or a "
@@ -106,7 +107,7 @@ class ConvMAE(MaskedImageModel):
 
     def loss(self,
              inputs: Tensor,
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+             data_samples: list | None = None) -> dict[str, Tensor]:
         """One training step.
 
         Args:
@@ -132,7 +133,7 @@ class ConvMAE(MaskedImageModel):
     def context(self,
                 tokens: Tensor,
                 inputs: Tensor,
-                data_samples: Optional[list] = None) -> MaskingContext:
+                data_samples: list | None = None) -> MaskingContext:
         """What the masker may look at.
 
         Args:
@@ -143,7 +144,7 @@ class ConvMAE(MaskedImageModel):
         """
         context = super().context(tokens, inputs, data_samples)
         entering = cache(partial(self._entering, inputs))
-        providers: Dict[str, Callable[..., Optional[Tensor]]] = dict(
+        providers: dict[str, Callable[..., Tensor | None]] = dict(
             context.providers,
             attention=lambda *args: self.backbone.attention(
                 entering(), *args),
@@ -161,7 +162,7 @@ class ConvMAE(MaskedImageModel):
         with evaluation_mode(self.backbone):
             return self.backbone.tokens(inputs)
 
-    def _position(self, tokens: Tensor, grid: Tuple[int, int]) -> Tensor:
+    def _position(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """The positions that are in what the masker looks at."""
         if self.backbone.look_at == 'stage1':
             return torch.zeros_like(tokens)
@@ -170,7 +171,7 @@ class ConvMAE(MaskedImageModel):
     @torch.no_grad()
     def reconstruct(self,
                     inputs: Tensor,
-                    token_mask: Optional[TokenMask] = None) -> Reconstruction:
+                    token_mask: TokenMask | None = None) -> Reconstruction:
         """Hide patches and predict them, for pictures.
 
         Args:

@@ -4,7 +4,6 @@
 Source: Caron et al., *Emerging Properties in Self-Supervised Vision
 Transformers*, ICCV 2021.
 """
-from typing import Dict, List, Optional
 
 from torch import Tensor, nn
 
@@ -50,8 +49,8 @@ class DINO(SelfDistillation):
                          **kwargs)
 
     def loss(self,
-             inputs: List[Tensor],
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+             inputs: list[Tensor],
+             data_samples: list | None = None) -> dict[str, Tensor]:
         """One training step.
 
         Args:

@@ -4,11 +4,11 @@
 Source: Xi et al., *Global Patch-wise Attention is Masterful Facilitator for
 Masked Image Modeling*, ACM MM 2024, section 3.3.
 """
-from typing import Dict, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import AttentionSalience, TokenMask, check_needs
 from sbam_mm.models.losses import masked_mean, standardize
 from sbam_mm.models.necks import MAEDecoder, ScoreDecoder
@@ -69,7 +69,7 @@ class GPAFeature(MAE):
         **kwargs: Options of :class:`MAE`.
 
     Raises:
-        ValueError: At build time, if there is no attention to predict, no
+        UserError: At build time, if there is no attention to predict, no
             teacher to give it, or a part does not fit.
 
     Example::
@@ -94,15 +94,15 @@ class GPAFeature(MAE):
                  target: dict | nn.Module | None = None,
                  variant: str = 'paper',
                  weight: float = 1.,
-                 target_scale: Optional[str] = None,
+                 target_scale: str | None = None,
                  **kwargs):
         if target_scale is None:
             target_scale = 'z-score' if variant == 'code' else 'raw'
         if target_scale not in SCALES:
-            raise ValueError(f'target_scale must be one of {SCALES}, got '
-                             f'{target_scale!r}.')
+            raise UserError(f'target_scale must be one of {SCALES}, got '
+                            f'{target_scale!r}.')
         if variant not in VARIANTS:
-            raise ValueError(
+            raise UserError(
                 f'variant must be one of {VARIANTS}, got {variant!r}.')
         super().__init__(
             backbone=backbone,
@@ -112,7 +112,7 @@ class GPAFeature(MAE):
             teacher=teacher,
             **kwargs)
         if not isinstance(self.neck, MAEDecoder):
-            raise ValueError(
+            raise UserError(
                 'GPAFeature shares the entrance of its decoder with the one '
                 'that predicts attention and cannot do so with '
                 f"{type(self.neck).__name__}; set neck.type='sbam_mm."
@@ -121,7 +121,7 @@ class GPAFeature(MAE):
             getattr(self.masker, 'salience', None)
             if target is None else build_part(target))
         if not isinstance(goes_by, AttentionSalience):
-            raise ValueError(
+            raise UserError(
                 'GPAFeature predicts attention, but its '
                 f'{"masker" if target is None else "target"} goes by '
                 f"{type(goes_by).__name__}; use masker=dict(type='sbam_mm"
@@ -137,7 +137,7 @@ class GPAFeature(MAE):
 
     def loss(self,
              inputs: Tensor,
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+             data_samples: list | None = None) -> dict[str, Tensor]:
         """One training step.
 
         Args:
@@ -167,7 +167,7 @@ class GPAFeature(MAE):
                 context.progress)
         return dict(**losses, **token_mask.statistics())
 
-    def turns(self) -> Tuple[bool, bool]:
+    def turns(self) -> tuple[bool, bool]:
         """Which losses this step has: (pixels, attention)."""
         if self.variant != 'alternate':
             return True, True

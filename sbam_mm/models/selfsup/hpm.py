@@ -6,11 +6,11 @@ Source: Wang et al., *Hard Patches Mining for Masked Image Modeling*, CVPR
 """
 from dataclasses import replace
 from functools import partial
-from typing import Dict, FrozenSet, Optional
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import HPMMasker, MaskingContext, TokenMask
 from sbam_mm.models.losses import masked_mean, ranking_loss, standardize
 from sbam_mm.models.momentum import MomentumCopy
@@ -51,7 +51,7 @@ class HPM(MAE):
         **kwargs: Options of :class:`MAE`.
 
     Raises:
-        ValueError: At build time, if a part does not fit.
+        UserError: At build time, if a part does not fit.
 
     Example:
         >>> size = dict(img_size=32, patch_size=8)
@@ -78,7 +78,7 @@ class HPM(MAE):
                  ramp_epochs: int = 100,
                  **kwargs):
         if learning not in LEARNING:
-            raise ValueError(
+            raise UserError(
                 f'learning must be one of {LEARNING}, got {learning!r}.')
         super().__init__(
             backbone=backbone,
@@ -87,13 +87,13 @@ class HPM(MAE):
             head=head,
             **kwargs)
         if not isinstance(self.neck, MAEDecoder):
-            raise ValueError(
+            raise UserError(
                 'HPM shares the entrance of its decoder with the one that '
                 'predicts losses and cannot do so with '
                 f"{type(self.neck).__name__}; set neck.type='sbam_mm."
                 "MAEDecoder'.")
         if not hasattr(self.head, 'patch_loss'):
-            raise ValueError(
+            raise UserError(
                 'HPM predicts the loss of every patch, which '
                 f'{type(self.head).__name__} does not tell; set '
                 "head.type='sbam_mm.PixelHead'.")
@@ -108,7 +108,7 @@ class HPM(MAE):
 
     def loss(self,
              inputs: Tensor,
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+             data_samples: list | None = None) -> dict[str, Tensor]:
         """One training step.
 
         Args:
@@ -180,14 +180,14 @@ class HPM(MAE):
             self.loss_teacher.follow(self.loss_predictor())
 
     @property
-    def provides(self) -> FrozenSet[str]:
+    def provides(self) -> frozenset[str]:
         """What :meth:`context` can answer when a masker asks."""
         return super().provides | {'predicted_loss'}
 
     def context(self,
                 tokens: Tensor,
                 inputs: Tensor,
-                data_samples: Optional[list] = None) -> MaskingContext:
+                data_samples: list | None = None) -> MaskingContext:
         """What the masker may look at; see :class:`MaskedImageModel`."""
         context = super().context(tokens, inputs, data_samples)
         return replace(

@@ -5,7 +5,6 @@ Source: Zhou et al., *iBOT: Image BERT Pre-Training with Online Tokenizer*,
 ICLR 2022. With ``masker=dict(type='sbam_mm.AttMask')`` it is the model of
 Kakogeorgiou et al., *What to Hide from Your Students*, ECCV 2022.
 """
-from typing import Dict, List, Optional
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +71,7 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
                  backbone: dict | nn.Module,
                  head: dict | nn.Module,
                  masker: dict | nn.Module | None = None,
-                 patch_loss: Optional[dict] = None,
+                 patch_loss: dict | None = None,
                  mim_start_epoch: int = 0,
                  **kwargs):
         super().__init__(backbone, head, masker or IBOTMasker(), **kwargs)
@@ -84,8 +83,8 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
         self.mim_start_epoch = mim_start_epoch
 
     def loss(self,
-             inputs: List[Tensor],
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+             inputs: list[Tensor],
+             data_samples: list | None = None) -> dict[str, Tensor]:
         """One training step.
 
         Args:

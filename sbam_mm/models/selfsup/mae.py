@@ -5,7 +5,8 @@ Source: He et al., *Masked Autoencoders Are Scalable Vision Learners*, CVPR
 2022. With ``masker=dict(type='sbam_mm.SBAM')`` it is the model of Choi et al.,
 *Salience-Based Adaptive Masking*, ECCV 2024.
 """
-from typing import Dict, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -87,7 +88,7 @@ class MAE(MaskedImageModel):
 
     def loss(self,
              inputs: Tensor,
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+             data_samples: list | None = None) -> dict[str, Tensor]:
         """One training step.
 
         Args:
@@ -110,7 +111,7 @@ class MAE(MaskedImageModel):
                tokens: Tensor,
                token_mask: TokenMask,
                inputs: Tensor,
-               attend: Optional[Sequence[Attend]] = None) -> Latent:
+               attend: Sequence[Attend] | None = None) -> Latent:
         """What the encoder makes of the visible ones of (B, L, D)."""
         return self.backbone.encode(tokens, token_mask, attend)
 
@@ -118,7 +119,7 @@ class MAE(MaskedImageModel):
                 tokens: Tensor,
                 token_mask: TokenMask,
                 inputs: Tensor,
-                attend: Optional[Sequence[Attend]] = None) -> Tensor:
+                attend: Sequence[Attend] | None = None) -> Tensor:
         """Every patch from the visible ones, (B, L, D) -> (B, L, P)."""
         latent = self.encode(tokens, token_mask, inputs, attend)
         return self.neck(latent, token_mask)
@@ -126,7 +127,7 @@ class MAE(MaskedImageModel):
     @torch.no_grad()
     def reconstruct(self,
                     inputs: Tensor,
-                    token_mask: Optional[TokenMask] = None) -> Reconstruction:
+                    token_mask: TokenMask | None = None) -> Reconstruction:
         """Hide patches and predict them, for pictures.
 
         Args:

@@ -5,11 +5,11 @@ Source: Hou et al., *MILAN: Masked Image Pretraining on Language Assisted
 Representation*, 2022.
 """
 from dataclasses import replace
-from typing import Dict, Optional
 
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import MILANMasker, TokenMask
 from sbam_mm.models.clip_teacher import CLIPTeacher, Look, check_question
 from sbam_mm.models.necks.prompt_decoder import PromptDecoder
@@ -36,7 +36,7 @@ class MILAN(MAE):
         **kwargs: Options of :class:`MAE`; there is no head.
 
     Raises:
-        ValueError: If a part is of another kind, or the masker throws tokens.
+        UserError: If a part is of another kind, or the masker throws tokens.
 
     Example::
 
@@ -59,25 +59,25 @@ class MILAN(MAE):
             backbone, MILANMasker() if masker is None else masker, neck=neck,
             teacher=teacher, **kwargs)
         if not isinstance(self.teacher, CLIPTeacher):
-            raise ValueError(
+            raise UserError(
                 'MILAN predicts the features of CLIP; set model.teacher='
                 "dict(type='sbam_mm.CLIPTeacher', checkpoint=...).")
         if not isinstance(self.neck, PromptDecoder):
-            raise ValueError("MILAN decodes with prompts; set neck.type="
-                             "'sbam_mm.PromptDecoder'.")
+            raise UserError("MILAN decodes with prompts; set neck.type="
+                            "'sbam_mm.PromptDecoder'.")
         made = self.neck.decoder_pred.out_features
         if made != self.teacher.width:
-            raise ValueError(
+            raise UserError(
                 f'neck.feature_dim={made} is not the width of CLIP\'s '
                 f'features; set neck.feature_dim={self.teacher.width}.')
         if throws(self.masker):
-            raise ValueError(
+            raise UserError(
                 f'{type(self.masker).__name__} throws tokens away, and MILAN '
                 'predicts all; set throw=0, or choose another masker.')
 
     def loss(self,
              inputs: Tensor,
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+             data_samples: list | None = None) -> dict[str, Tensor]:
         """One training step.
 
         Args:
@@ -100,7 +100,7 @@ class MILAN(MAE):
                                    dim=-1)
         return dict(loss=(2 - 2 * cosine).mean(), **token_mask.statistics())
 
-    def context(self, *args, look: Optional[Look] = None, **kwargs):
+    def context(self, *args, look: Look | None = None, **kwargs):
         """As everywhere, from the teacher's pass where there was one."""
         context = super().context(*args, **kwargs)
         if look is None:
@@ -116,7 +116,7 @@ class MILAN(MAE):
 
     def reconstruct(self,
                     inputs: Tensor,
-                    token_mask: Optional[TokenMask] = None) -> Reconstruction:
+                    token_mask: TokenMask | None = None) -> Reconstruction:
         """There are no pixels to show."""
-        raise ValueError('MILAN predicts features of CLIP and no pixels; '
-                         'take a MAE for pictures.')
+        raise UserError('MILAN predicts features of CLIP and no pixels; '
+                        'take a MAE for pictures.')

@@ -2,11 +2,11 @@
 """What CMAE and BootMAE share: a momentum encoder that sets the target."""
 from dataclasses import replace
 from functools import partial
-from typing import FrozenSet, Optional
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import MaskingContext
 from sbam_mm.models.teachers import MomentumTeacher
 from sbam_mm.registry import build_part
@@ -26,7 +26,7 @@ class MomentumTargetMAE(MAE):
         **kwargs: Options of :class:`MAE`.
 
     Raises:
-        ValueError: If ``target`` is no ``MomentumTeacher``.
+        UserError: If ``target`` is no ``MomentumTeacher``.
     """
 
     tells_segments = False
@@ -36,7 +36,7 @@ class MomentumTargetMAE(MAE):
         super().__init__(backbone, **kwargs)
         target = build_part(target)
         if not isinstance(target, MomentumTeacher):
-            raise ValueError(
+            raise UserError(
                 f'{type(self).__name__} learns from a momentum copy of its '
                 f'own encoder, got {type(target).__name__}; set model.target='
                 "dict(type='sbam_mm.MomentumTeacher') and give a frozen "
@@ -44,14 +44,14 @@ class MomentumTargetMAE(MAE):
         self.target = target.of(self.backbone)
 
     @property
-    def provides(self) -> FrozenSet[str]:
+    def provides(self) -> frozenset[str]:
         """As for MAE; the target is a teacher that is always there."""
         return super().provides | {'teacher_attention'}
 
     def context(self,
                 tokens: Tensor,
                 inputs: Tensor,
-                data_samples: Optional[list] = None) -> MaskingContext:
+                data_samples: list | None = None) -> MaskingContext:
         """As for MAE, with the target's attention."""
         context = super().context(tokens, inputs, data_samples)
         if self.teacher is not None:

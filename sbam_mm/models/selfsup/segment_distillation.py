@@ -7,14 +7,15 @@ sees the same image and learns to be like the teacher without them.
 Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
 Self-supervised Learning*, BMVC 2024, section 3.3, Eqs. 8 to 10.
 """
+from collections.abc import Sequence
 from itertools import groupby
-from typing import Dict, List, Optional, Sequence
 
 import torch
 import torch.nn.functional as F
 from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import PackedLayout, RecordedAttention
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.vit_attention import encode_whole
@@ -67,8 +68,8 @@ def attention_error(student: Sequence[RecordedAttention],
 
 def check_start(start: str) -> None:
     if start not in STARTS:
-        raise ValueError(f'a student cannot start from {start!r}; choose '
-                         f'{" or ".join(STARTS)}.')
+        raise UserError(f'a student cannot start from {start!r}; choose '
+                        f'{" or ".join(STARTS)}.')
 
 
 @MODELS.register_module()
@@ -106,7 +107,7 @@ class DistilMAE(MAE):
         **kwargs: Of :class:`MAE`.
 
     Raises:
-        ValueError: If student and teacher have different layers, heads or
+        UserError: If student and teacher have different layers, heads or
             patches, the student a segment bias or the teacher none, or a
             number is out of range.
 
@@ -132,15 +133,15 @@ class DistilMAE(MAE):
                  **kwargs):
         teacher = build_part(teacher)
         if not isinstance(teacher, FrozenTeacher):
-            raise ValueError("a student learns from a trained model; set "
-                             "model.teacher.type='sbam_mm.FrozenTeacher'.")
+            raise UserError("a student learns from a trained model; set "
+                            "model.teacher.type='sbam_mm.FrozenTeacher'.")
         super().__init__(backbone, teacher=teacher, **kwargs)
         check_start(start)
         check_pair(self.backbone, self.teacher.vit)
         if not weight >= 0:
-            raise ValueError(f'weight={weight} of the attention error would '
-                             "reward it; give the paper's 1, or another "
-                             'number from 0.')
+            raise UserError(f'weight={weight} of the attention error would '
+                            "reward it; give the paper's 1, or another "
+                            'number from 0.')
         self.weight = weight
         self.start = start
 
@@ -154,7 +155,7 @@ class DistilMAE(MAE):
 
     def loss(self,
              inputs: Tensor,
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+             data_samples: list | None = None) -> dict[str, Tensor]:
         """One training step.
 
         Args:
@@ -177,13 +178,13 @@ class DistilMAE(MAE):
             attention_error=error.detach(),
             **token_mask.statistics())
 
-    def recorded(self) -> List[RecordedAttention]:
+    def recorded(self) -> list[RecordedAttention]:
         """Plain attention for every layer, with its maps kept."""
         return [RecordedAttention() for _ in self.backbone.layers]
 
     def attention_error(self, attending: Sequence[RecordedAttention],
                         inputs: Tensor, token_mask: TokenMask,
-                        segments: Optional[Tensor]) -> Tensor:
+                        segments: Tensor | None) -> Tensor:
         """Eq. 9: the student's pass against the teacher's.
 
         Args:
@@ -208,21 +209,21 @@ class DistilMAE(MAE):
 def check_pair(student: nn.Module, teacher: nn.Module) -> None:
     """Stop unless a plain student and a guided teacher are alike."""
     if getattr(teacher, 'segment_bias', None) is None:
-        raise ValueError('the teacher has no segment bias to learn from; give '
-                         'teacher.backbone the segment_bias of the first '
-                         'phase.')
+        raise UserError('the teacher has no segment bias to learn from; give '
+                        'teacher.backbone the segment_bias of the first '
+                        'phase.')
     if getattr(student, 'segment_bias', None) is not None:
-        raise ValueError('the student is to be a plain ViT; leave out '
-                         'model.backbone.segment_bias.')
+        raise UserError('the student is to be a plain ViT; leave out '
+                        'model.backbone.segment_bias.')
     shapes = [(vit.num_layers, vit.layers[0].attn.num_heads)
               for vit in (student, teacher)]
     if shapes[0] != shapes[1]:
-        raise ValueError(
+        raise UserError(
             f'the student has {shapes[0][0]} layers of {shapes[0][1]} heads, '
             f'the teacher {shapes[1][0]} of {shapes[1][1]}; give both '
             'backbones one arch.')
     if student.patch_size != teacher.patch_size:
-        raise ValueError(
+        raise UserError(
             f'the student cuts patches of {student.patch_size} pixels, the '
             f'teacher of {teacher.patch_size}; give both backbones one '
             'patch_size.')
@@ -239,7 +240,7 @@ class FrozenDINO(Teacher):
             teacher's is taken, which is the one that is evaluated.
 
     Raises:
-        ValueError: If the checkpoint is missing or does not fit.
+        UserError: If the checkpoint is missing or does not fit.
 
     Example::
 
@@ -303,7 +304,7 @@ class DistilDINO(BaseSelfSupervisor):
         **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
 
     Raises:
-        ValueError: If student and teacher have different layers, heads or
+        UserError: If student and teacher have different layers, heads or
             patches, the student a segment bias or the teacher none, or a
             number is out of range.
 
@@ -329,7 +330,7 @@ class DistilDINO(BaseSelfSupervisor):
                  teacher: dict | nn.Module,
                  temperature: float = 0.1,
                  start: str = 'teacher',
-                 data_preprocessor: Optional[dict | nn.Module] = None,
+                 data_preprocessor: dict | nn.Module | None = None,
                  **kwargs):
         super().__init__(
             backbone=build_part(backbone),
@@ -339,13 +340,13 @@ class DistilDINO(BaseSelfSupervisor):
         check_start(start)
         self.teacher = build_part(teacher)
         if not isinstance(self.teacher, FrozenDINO):
-            raise ValueError(
+            raise UserError(
                 'a student of DINO learns from an encoder with its head, not '
                 f'from {type(self.teacher).__name__}; set '
                 "model.teacher.type='sbam_mm.FrozenDINO'.")
         check_pair(self.backbone, self.teacher.vit)
         if self.head.out_dim != self.teacher.head.out_dim:
-            raise ValueError(
+            raise UserError(
                 f'the student has {self.head.out_dim} prototypes, the teacher '
                 f'{self.teacher.head.out_dim}; give both heads one out_dim.')
         if start == 'teacher':
@@ -356,9 +357,9 @@ class DistilDINO(BaseSelfSupervisor):
                     min_share=1.,
                     name=f"the teacher's {part}, as which the student starts,")
         if not temperature > 0:
-            raise ValueError(f'temperature={temperature} makes no '
-                             "probabilities; give DINO's 0.1, or another "
-                             'positive number.')
+            raise UserError(f'temperature={temperature} makes no '
+                            "probabilities; give DINO's 0.1, or another "
+                            'positive number.')
         self.temperature = temperature
         self.start = start
         check_channels(self)
@@ -372,8 +373,8 @@ class DistilDINO(BaseSelfSupervisor):
             self.head.load_state_dict(self.teacher.head.state_dict())
 
     def loss(self,
-             inputs: List[Tensor],
-             data_samples: Optional[list] = None) -> Dict[str, Tensor]:
+             inputs: list[Tensor],
+             data_samples: list | None = None) -> dict[str, Tensor]:
         """One training step.
 
         Args:
@@ -408,7 +409,7 @@ class DistilDINO(BaseSelfSupervisor):
         return dict(loss_cls=loss, divergence=loss.detach() - entropy)
 
     def log_probabilities(self, head: nn.Module,
-                          cls: List[Tensor]) -> Tensor:
+                          cls: list[Tensor]) -> Tensor:
         """Over the prototypes, of class tokens: float32 (crops, K)."""
         logits = head(torch.cat(cls)).float()
         return (logits / self.temperature).log_softmax(dim=-1)

@@ -1,12 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What DINO and iBOT share: crops, a momentum teacher, centred targets."""
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby, zip_longest
-from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.masking import MaskingContext
 from sbam_mm.models.backbones.vit_attention import encode_whole
 from sbam_mm.models.losses import DINOLoss, target_entropy
@@ -26,7 +28,7 @@ class Crops(NamedTuple):
         local (list[Tensor]): Local crops, joined by size, (nB, C, h, w).
     """
     views: Tensor
-    local: List[Tensor]
+    local: list[Tensor]
 
 
 class SelfDistillation(MaskedImageModel):
@@ -58,7 +60,7 @@ class SelfDistillation(MaskedImageModel):
         **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
 
     Raises:
-        ValueError: At build time, for a masker that needs what this method
+        UserError: At build time, for a masker that needs what this method
             cannot give, or a second momentum teacher.
     """
 
@@ -69,7 +71,7 @@ class SelfDistillation(MaskedImageModel):
                  backbone: dict | nn.Module,
                  head: dict | nn.Module,
                  masker: dict | nn.Module,
-                 cls_loss: Optional[dict] = None,
+                 cls_loss: dict | None = None,
                  momentum: float = 0.996,
                  end_momentum: float = 1.,
                  num_global: int = 2,
@@ -82,7 +84,7 @@ class SelfDistillation(MaskedImageModel):
             teacher=teacher,
             **kwargs)
         if isinstance(self.teacher, MomentumTeacher):
-            raise ValueError(
+            raise UserError(
                 f'{type(self).__name__} has a momentum teacher of its own, '
                 'which maskers may ask; leave model.teacher out and set '
                 'model.momentum.')
@@ -97,7 +99,7 @@ class SelfDistillation(MaskedImageModel):
         return nn.ModuleDict(dict(backbone=self.backbone, head=self.head))
 
     @property
-    def provides(self) -> FrozenSet[str]:
+    def provides(self) -> frozenset[str]:
         """What :meth:`context` can answer when a masker asks.
 
         Stored maps belong to an image and do not follow its many crops.
@@ -123,10 +125,10 @@ class SelfDistillation(MaskedImageModel):
             inputs (list[Tensor]): One (B, C, h, w) per view.
 
         Raises:
-            ValueError: If there are not enough views.
+            UserError: If there are not enough views.
         """
         if isinstance(inputs, Tensor) or len(inputs) < self.num_global:
-            raise ValueError(
+            raise UserError(
                 f'{type(self).__name__} learns from {self.num_global} global '
                 'crops or more of every image, a list of batches; make them '
                 "with dict(type='MultiView', num_views=[1, 1, ...]) in the "
@@ -138,7 +140,7 @@ class SelfDistillation(MaskedImageModel):
 
     def segments_of(
             self, crops: Crops,
-            data_samples: Optional[list]) -> List[Optional[Tensor]]:
+            data_samples: list | None) -> list[Tensor | None]:
         """Segments of the global views and of each size of local crops.
 
         Args:
@@ -160,7 +162,7 @@ class SelfDistillation(MaskedImageModel):
 
     def teach(self,
               views: Tensor,
-              segments: Optional[Tensor] = None) -> TeacherPass:
+              segments: Tensor | None = None) -> TeacherPass:
         """Show the teacher the whole views, and their segments."""
         vit = self.momentum_teacher.module['backbone']
         return TeacherPass(vit, views, vit.guided(segments))
@@ -168,8 +170,8 @@ class SelfDistillation(MaskedImageModel):
     def context(self,
                 tokens: Tensor,
                 inputs: Tensor,
-                data_samples: Optional[list] = None,
-                teaching: Optional[TeacherPass] = None) -> MaskingContext:
+                data_samples: list | None = None,
+                teaching: TeacherPass | None = None) -> MaskingContext:
         """What the masker may look at.
 
         Args:
@@ -192,10 +194,10 @@ class SelfDistillation(MaskedImageModel):
     def learn_cls(
         self,
         latent: Tensor,
-        local: List[Tensor],
+        local: list[Tensor],
         teaching: TeacherPass,
-        segments: Sequence[Optional[Tensor]] = ()
-    ) -> Dict[str, Tensor]:
+        segments: Sequence[Tensor | None] = ()
+    ) -> dict[str, Tensor]:
         """Compare class tokens of different views.
 
         Args:

@@ -5,7 +5,7 @@ Source: Xie et al., *SimMIM: A Simple Framework for Masked Image Modeling*,
 CVPR 2022. The paper masks squares of 32 x 32 pixels, which is ``cell=2`` in a
 masker of 16 x 16 patches.
 """
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +59,7 @@ class SimMIM(MAE):
         tensor(4.)
     """
     in_place = True
-    no_weight_decay: Tuple[str, ...] = ('cls_token', 'mask_token', 'pos_embed')
+    no_weight_decay: tuple[str, ...] = ('cls_token', 'mask_token', 'pos_embed')
 
     def __init__(self,
                  backbone: dict | nn.Module,
@@ -76,7 +76,7 @@ class SimMIM(MAE):
                tokens: Tensor,
                token_mask: TokenMask,
                inputs: Tensor,
-               attend: Optional[Sequence[Attend]] = None) -> Latent:
+               attend: Sequence[Attend] | None = None) -> Latent:
         """Every patch that is not thrown, masked ones in place."""
         return self.backbone.encode_in_place(tokens, token_mask,
                                              self.mask_token,

@@ -4,11 +4,12 @@
 Source: Li et al., *Uniform Masking: Enabling MAE Pre-training for
 Pyramid-based Vision Transformers with Locality*, 2022, "secondary masking".
 """
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import Attend
 from sbam_mm.masking import TokenMask, UniformMasker
 from sbam_mm.masking import functional as F
@@ -37,7 +38,7 @@ class UMMAE(MAE):
         **kwargs: Options of :class:`MAE`.
 
     Raises:
-        ValueError: If ``secondary`` is no such share.
+        UserError: If ``secondary`` is no such share.
 
     Example:
         >>> size = dict(img_size=32, patch_size=8)
@@ -56,8 +57,8 @@ class UMMAE(MAE):
                  secondary: float = 0.25,
                  **kwargs):
         if not 0 <= secondary < 1:
-            raise ValueError('secondary is a share of the visible tokens in '
-                             f'[0, 1), got {secondary}; UM-MAE uses 0.25.')
+            raise UserError('secondary is a share of the visible tokens in '
+                            f'[0, 1), got {secondary}; UM-MAE uses 0.25.')
         super().__init__(
             backbone, UniformMasker() if masker is None else masker, **kwargs)
         self.secondary = secondary
@@ -69,7 +70,7 @@ class UMMAE(MAE):
                tokens: Tensor,
                token_mask: TokenMask,
                inputs: Tensor,
-               attend: Optional[Sequence[Attend]] = None) -> Latent:
+               attend: Sequence[Attend] | None = None) -> Latent:
         """As MAE's; in training some of the visible tokens are covered."""
         if self.training and self.secondary:
             covered = self.covered(token_mask)
@@ -81,7 +82,7 @@ class UMMAE(MAE):
 
     def covered(self,
                 token_mask: TokenMask,
-                noise: Optional[Tensor] = None) -> Tensor:
+                noise: Tensor | None = None) -> Tensor:
         """Which of the visible tokens the learnable one stands for.
 
         Args:
