@@ -32,7 +32,10 @@ MODELS = FiniteRegistry(
     'model',
     scope='sbam_mm',
     parent=parent.MODELS,
-    locations=['sbam_mm.models', 'sbam_mm.masking', 'sbam_mm.downstream'])
+    locations=[
+        'sbam_mm.models', 'sbam_mm.segments', 'sbam_mm.masking',
+        'sbam_mm.downstream'
+    ])
 DATASETS = Registry(
     'dataset',
     scope='sbam_mm',

@@ -19,7 +19,9 @@ from sbam_mm.datasets.transforms.follow import MapLoader
 from sbam_mm.datasets.transforms.load_segments import LoadSegments
 from sbam_mm.errors import UserError
 from sbam_mm.models.backbones.vit_attention import input_tokens, run_whole
+from sbam_mm.models.guidance import attending
 from sbam_mm.models.stored_maps import stored_map
+from sbam_mm.segments import relations_to
 
 from .feature_cache import FrozenEncoder
 from .image_sets import ImageSet
@@ -161,7 +163,6 @@ def guided_tokens(vit: nn.Module, images: Tensor, segments: Tensor,
         Tensor: (B, blocks + 1, D).
     """
     encoder: Any = vit
-    attend = encoder.guided(segments)
     x = input_tokens(encoder, images)
     depth, done = len(encoder.layers), 0
     if blocks > depth:
@@ -170,7 +171,8 @@ def guided_tokens(vit: nn.Module, images: Tensor, segments: Tensor,
                         'last one: pooling "cls" or "avg".')
     rows = []
     for end in range(depth - blocks + 1, depth + 1):
-        x = run_whole(encoder, x, end, done, attend)
+        with attending(encoder, relations_to(encoder, segments)):
+            x = run_whole(encoder, x, end, done)
         done = end
         rows.append(encoder.ln1(x[:, 0]))
     return torch.stack([*rows, encoder.ln1(x)[:, 1:].mean(1)], 1)

@@ -16,6 +16,8 @@ from sbam_mm.errors import UserError
 from sbam_mm.layers import RecordedAttention
 from sbam_mm.models import MaskedViT
 from sbam_mm.models.backbones.vit_attention import encode_whole
+from sbam_mm.models.guidance import attending
+from sbam_mm.segments import relations_to
 
 from .output import Cell, colours_of, picture_grid, tidy
 from .pixels import heat_map
@@ -108,12 +110,12 @@ def attention_of_patch(vit: MaskedViT, inputs: Tensor, segments: Tensor,
         tuple[Tensor, Tensor]: Without and with: float32 (B, L), the mean over
         heads.
     """
-    relations = vit.guided(segments)
-    assert relations is not None
+    relations = relations_to(vit, segments)
     maps = []
     for given in ([None] * len(relations), relations):
         attend = [RecordedAttention(relation) for relation in given]
-        encode_whole(vit, inputs, attend)
+        with attending(vit, attend):
+            encode_whole(vit, inputs)
         probabilities, = attend[block].maps
         maps.append(probabilities[:, :, 1 + patch, 1:].mean(dim=1))
     return maps[0], maps[1]

@@ -139,8 +139,8 @@ def test_local_crops_are_of_other_sizes(kind, learned):
 def test_decoders_by_themselves(count):
     vit = MaskedViT(ARCH, img_size=32, patch_size=8)
     mask = TokenMask(torch.arange(count).expand(2, -1) < 5)
-    latent, (memory, ) = vit.encode_through(
-        torch.randn(2, count, 24), mask, (0, ))
+    latent = vit.encode(torch.randn(2, count, 24), mask, (0, ))
+    memory, = latent.blocks
     decoder = MAEDecoder(img_size=32, patch_size=8, **DECODER)
     with pytest.raises(ValueError, match='img_size'):
         decoder(latent, mask)

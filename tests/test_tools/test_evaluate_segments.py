@@ -15,7 +15,9 @@ from sbam_mm.datasets.transforms import nearest_crop
 from sbam_mm.evaluation.encoders import load_encoder, recipe_of
 from sbam_mm.evaluation.guided import guided_tokens
 from sbam_mm.models.backbones.vit_attention import encode_whole
+from sbam_mm.models.guidance import attending
 from sbam_mm.registry import DATASETS
+from sbam_mm.segments import relations_to
 
 CONFIG = ROOT / 'configs/small/segment_bias_mae_small.py'
 COMMON = ('--workers', 0, '--batch-size', 16, '--protocol', 'knn', '--set',
@@ -93,7 +95,8 @@ def test_features_are_those_of_the_guided_encoder(place):
         for i in range(12)]).flatten(1)
     assert len(ids.unique()) > 1
     with torch.no_grad():
-        tokens = encode_whole(vit, inputs, vit.guided(ids))
+        with attending(vit, relations_to(vit, ids)):
+            tokens = encode_whole(vit, inputs)
         expected = torch.stack([tokens[:, 0], tokens[:, 1:].mean(1)], 1)
         plain = encode_whole(vit, inputs)
         unguided = torch.stack([plain[:, 0], plain[:, 1:].mean(1)], 1)
