@@ -31,6 +31,7 @@ from sbam_mm.arguments import SEED, ToolParser, add_trust, device, share, whole 
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.datasets.tree import printable  # noqa: E402
+from sbam_mm.environment import collect_versions  # noqa: E402
 from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
 from sbam_mm.evaluation.mask_metrics import (  # noqa: E402
     METRICS,
@@ -63,7 +64,6 @@ from sbam_mm.visualization.named_maskers import (  # noqa: E402
     choose_maskers,
     fit_all,
 )
-from sbam_mm.visualization.report import collect_versions  # noqa: E402
 
 NOTE = (
     'Each number is the mean over images ± its standard error; draws of one '

@@ -42,13 +42,13 @@ from sbam_mm.engine.grid import (  # noqa: E402
     shard,
 )
 from sbam_mm.engine.run_lock import RunIsTaken, RunLock  # noqa: E402
-from sbam_mm.evaluation.run_table import write_run_table  # noqa: E402
-from sbam_mm.files import write_atomically  # noqa: E402
-from sbam_mm.visualization import (  # noqa: E402
+from sbam_mm.engine.run_log import (  # noqa: E402
     read_scalars,
     training_summary,
 )
-from sbam_mm.visualization.report import collect_versions  # noqa: E402
+from sbam_mm.environment import collect_versions  # noqa: E402
+from sbam_mm.evaluation.run_table import write_run_table  # noqa: E402
+from sbam_mm.files import write_atomically  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 HARDWARE = ('Processor', 'Accelerators', 'System')

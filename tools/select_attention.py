@@ -33,6 +33,7 @@ from sbam_mm.arguments import ToolParser, add_trust, device, share, whole  # noq
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.datasets.tree import printable  # noqa: E402
+from sbam_mm.environment import collect_versions  # noqa: E402
 from sbam_mm.evaluation.attention_selection import (  # noqa: E402
     HeadRecall,
     annotated_patches,
@@ -62,7 +63,6 @@ from sbam_mm.visualization import (  # noqa: E402
 )
 from sbam_mm.visualization.heads import heads_figure  # noqa: E402
 from sbam_mm.visualization.pixels import to_inputs  # noqa: E402
-from sbam_mm.visualization.report import collect_versions  # noqa: E402
 
 
 def parse_args() -> argparse.Namespace:

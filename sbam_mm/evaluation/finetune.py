@@ -13,14 +13,14 @@ from mmengine.runner import Runner
 from sbam_mm.config_files import read_config, read_model_config
 from sbam_mm.datasets.transforms.any_channels import is_colour_transform
 from sbam_mm.engine.launch import prepare_launch, protect_run
+from sbam_mm.engine.run_log import read_scalars
 from sbam_mm.errors import UserError
 from sbam_mm.models.checkpoint import read_checkpoint
 from sbam_mm.models.stored_config import stored_options, stored_value
 
 from .encoders import EncoderRecipe
-from .image_sets import ImageSet
+from .image_sets import LARGE, ImageSet, eval_pipeline
 from .processes import from_main
-from .protocols import eval_pipeline
 
 # The recipe that a method was published with, by type and width of the
 # encoder. Maskers are compared under one recipe, that of the method.
@@ -36,8 +36,6 @@ CONFIGS = {
     ('iBOT', 768): 'finetune/ibot_vitb_100e.py',
 }
 SMALL = 'finetune/small.py'
-# Sides, in pixels, from which images are too large for it, and for memory.
-LARGE = 96
 
 
 def recipe_for(embed_dims: int, size: int,
@@ -256,7 +254,6 @@ def finetune(cfg: Config) -> list[dict[str, float]]:
 
 
 def _curve(work_dir: str) -> list[dict[str, float]]:
-    from sbam_mm.visualization.curves import read_scalars
     curve: list[dict[str, float]] = []
     losses: list[float] = []
     for record in read_scalars(work_dir):

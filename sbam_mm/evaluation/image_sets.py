@@ -27,6 +27,8 @@ from sbam_mm.datasets.tree import (
 from sbam_mm.errors import UserError
 from sbam_mm.files import write_atomically
 
+# Sides, in pixels, from which images are cropped, and treated as large.
+LARGE = 96
 # A path below the root, and a label.
 Samples = tuple[tuple[str, int], ...]
 
@@ -119,6 +121,42 @@ class ImageSet:
             classes=tuple(wanted),
             train=keep(self.train),
             test=keep(self.test))
+
+
+def eval_pipeline(size: int) -> list[dict]:
+    """How images are judged: the shorter side 256 / 224 of the size, centre.
+
+    Images for encoders of less than 96 pixels are resized as a whole.
+    Transforms after decoding, as in :func:`probe_pipeline`.
+    """
+    if size < LARGE:
+        return [
+            dict(type='Resize', scale=(size, size), interpolation='bicubic'),
+            dict(type='PackInputs')
+        ]
+    return [
+        dict(
+            type='ResizeEdge',
+            scale=round(size * 256 / 224),
+            edge='short',
+            backend='pillow',
+            interpolation='bicubic'),
+        dict(type='CenterCrop', crop_size=size),
+        dict(type='PackInputs')
+    ]
+
+
+def probe_pipeline(size: int) -> list[dict]:
+    """How images are augmented for a linear probe: crops and flips."""
+    return [
+        dict(
+            type='RandomResizedCrop',
+            scale=size,
+            backend='pillow',
+            interpolation='bicubic'),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackInputs')
+    ]
 
 
 def read_image_set(root: str | Path,

@@ -9,8 +9,8 @@ from typing import Any
 
 from sbam_mm.errors import UserError
 
+from .features import POOLINGS
 from .knn import KS
-from .pooling import POOLINGS, blocks_for
 
 # iBOT and DINOv2 try learning rates of this range, times batch / 256.
 RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2,
@@ -148,10 +148,8 @@ class FewShot:
                     f'fewshot.shares has {share}, which is no share of the '
                     'training images; give numbers in (0, 1], such as 0.01.')
         _above_zero('fewshot.c', self.c)
-        # Features of the last block are what is stored.
-        _one_of('fewshot.pooling',
-                [name for name in POOLINGS if blocks_for([name]) == 1],
-                self.pooling)
+        # Those of the last block.
+        _one_of('fewshot.pooling', POOLINGS[:3], self.pooling)
         names = [Path(path).stem for path in self.lists]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
@@ -247,51 +245,3 @@ def _is(value: Any, kind: type) -> bool:
     if kind is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     return type(value) is kind
-
-
-def eval_pipeline(size: int) -> list[dict]:
-    """How images are judged: the shorter side 256 / 224 of the size, centre.
-
-    Images for encoders of less than 96 pixels are resized as a whole.
-
-    Args:
-        size (int): Pixels.
-
-    Returns:
-        list[dict]: Transforms after decoding.
-    """
-    if size < 96:
-        return [
-            dict(type='Resize', scale=(size, size), interpolation='bicubic'),
-            dict(type='PackInputs')
-        ]
-    return [
-        dict(
-            type='ResizeEdge',
-            scale=round(size * 256 / 224),
-            edge='short',
-            backend='pillow',
-            interpolation='bicubic'),
-        dict(type='CenterCrop', crop_size=size),
-        dict(type='PackInputs')
-    ]
-
-
-def probe_pipeline(size: int) -> list[dict]:
-    """How images are augmented for a linear probe: crops and flips.
-
-    Args:
-        size (int): Pixels.
-
-    Returns:
-        list[dict]: Transforms after decoding.
-    """
-    return [
-        dict(
-            type='RandomResizedCrop',
-            scale=size,
-            backend='pillow',
-            interpolation='bicubic'),
-        dict(type='RandomFlip', prob=0.5),
-        dict(type='PackInputs')
-    ]

@@ -144,7 +144,8 @@ FORMATS: dict[str, Format] = dict(
         sign=r'(backbone\.)?layers\.\d+\.ln1\.',
         encoder=(),
         spellings=((r'^(?=cls_token$|pos_embed$|patch_embed\.|pre_norm\.|'
-                    r'layers\.|ln[12]\.)', 'backbone.'), )),
+                    r'layers\.|ln[12]\.|rel_pos_bias\.|segment_bias\.)',
+                    'backbone.'), )),
     mae=Format(
         title='facebookresearch/mae',
         sign=r'decoder_blocks\.\d+\.norm1\.',

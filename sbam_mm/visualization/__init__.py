@@ -1,11 +1,9 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Looking at masks, reconstructions, trainings. Every figure is a function."""
-from .curves import (
-    ratio_histogram,
-    read_scalars,
-    training_figure,
-    training_summary,
-)
+from sbam_mm.engine.run_log import read_scalars, training_summary
+from sbam_mm.models.build import model_from_config, vit_base
+
+from .curves import ratio_histogram, training_figure
 from .masks import (
     draw_mask,
     mask_figure,
@@ -13,7 +11,6 @@ from .masks import (
     mask_images,
     masking_context,
 )
-from .models import model_from_config, vit_base
 from .named_maskers import (
     build_masker,
     fit_to_model,

@@ -1,18 +1,18 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A report of some runs: one HTML file that needs nothing beside it."""
 import base64
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from importlib import import_module
 from pathlib import Path
 
 import jinja2
 from matplotlib.figure import Figure
 
-from .output import figure_png, write_atomically
+from sbam_mm.environment import collect_versions
+from sbam_mm.files import write_atomically
+
+from .output import figure_png
 
 Section = tuple[str, str, Figure]
 
@@ -137,41 +137,6 @@ class RunResult:
         path = Path(self.config)
         return path.read_text(encoding='utf-8') if path.is_file() else str(
             self.config)
-
-
-def collect_versions() -> dict[str, str]:
-    """Exact versions and the machine.
-
-    Returns:
-        dict[str, str]: Python, torch, the OpenMMLab stack, sbam_mm,
-        processor and number of cores, accelerators if there are any.
-    """
-    versions = {'Python': platform.python_version()}
-    for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain',
-                 'sbam_mm'):
-        versions[name] = import_module(name).__version__
-    versions['Processor'] = f'{processor()}, {os.cpu_count()} cores'
-    import torch
-    if torch.cuda.is_available():
-        names = [
-            torch.cuda.get_device_name(i)
-            for i in range(torch.cuda.device_count())
-        ]
-        versions['Accelerators'] = ', '.join(names)
-    versions['System'] = platform.platform(terse=True)
-    return versions
-
-
-def processor() -> str:
-    """The processor's name as its maker writes it."""
-    try:
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-    except OSError:  # not Linux
-        lines = []
-    for line in lines:
-        if line.startswith('model name'):
-            return line.partition(':')[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _join(names: Sequence[str]) -> str:
@@ -360,7 +325,8 @@ def build_report(out_path: str | Path,
             figure of each section, in order.
         provenance (Mapping[str, object], optional): Where the numbers come
             from, e.g. data, seed, time; shown as given, followed by
-            :func:`collect_versions`. "command" is shown in fixed-width type.
+            :func:`~sbam_mm.environment.collect_versions`. "command" is
+            shown in fixed-width type.
         title (str): Heading.
 
     Example::

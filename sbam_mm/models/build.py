@@ -1,6 +1,8 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Models to look at: from a config, or a ViT with random weights."""
+"""Models from a config, or a ViT-B, with random weights or a checkpoint's."""
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -10,15 +12,26 @@ from mmengine.registry import DefaultScope
 
 from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
-from sbam_mm.models.checkpoint import LoadReport, load_weights
-from sbam_mm.models.selfsup.base import MaskedImageModel
 from sbam_mm.registry import MODELS
 
+from .checkpoint import LoadReport, load_weights
+from .selfsup.base import MaskedImageModel
+
 IMAGENET = dict(
-    type='SelfSupDataPreprocessor',
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    to_rgb=True)
+    mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+
+
+@contextmanager
+def quiet_building(scope: str = 'mmpretrain') -> Iterator[None]:
+    """Build in a scope; mmengine's paragraph per parameter is not printed."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with DefaultScope.overwrite_default_scope(scope):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def model_from_config(
@@ -46,43 +59,8 @@ def model_from_config(
     if 'data_preprocessor' in config:
         options.setdefault('data_preprocessor', config.data_preprocessor)
     scope = config.get('default_scope', 'mmpretrain')
-    with DefaultScope.overwrite_default_scope(scope):
-        return _build(options, checkpoint, seed)
-
-
-def vit_base(checkpoint: str | None = None,
-             seed: int = 0) -> tuple[MaskedImageModel, LoadReport | None]:
-    """A ViT-B/16 for images of 224 pixels, to look at masks with.
-
-    Args:
-        checkpoint (str, optional): With the keys of ``backbone``. Defaults
-            to None: weights stay random, as at the first training step.
-        seed (int): Of the random weights. Defaults to 0.
-
-    Returns:
-        tuple: A model without decoder in eval mode, and how the checkpoint
-        matched.
-    """
-    options = dict(
-        type='sbam_mm.MAE',
-        data_preprocessor=dict(IMAGENET),
-        backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
-        masker=dict(type='sbam_mm.SBAM'))
-    return _build(options, checkpoint, seed)
-
-
-def _build(
-    options: dict,
-    checkpoint: str | None,
-    seed: int,
-) -> tuple[MaskedImageModel, LoadReport | None]:
-    """Build with random weights, or those of a checkpoint, in eval mode."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    # mmengine prints a paragraph for every parameter it initialises.
-    logger.setLevel(logging.WARNING)
     # Constructors draw the weights that `init_weights` leaves alone.
-    with torch.random.fork_rng():
+    with quiet_building(scope), torch.random.fork_rng():
         torch.manual_seed(seed)
         model = MODELS.build(options)
         if not isinstance(model, MaskedImageModel):
@@ -90,6 +68,21 @@ def _build(
                 f'{type(model).__name__} of the config cannot be drawn; masks '
                 "are taken from models like type='sbam_mm.MAE'.")
         model.init_weights()
-    logger.setLevel(level)
     model.eval()
     return model, load_weights(model, checkpoint) if checkpoint else None
+
+
+def vit_base(checkpoint: str | None = None,
+             seed: int = 0) -> tuple[MaskedImageModel, LoadReport | None]:
+    """A ViT-B/16 without decoder for images of 224 pixels.
+
+    See :func:`model_from_config`; random weights are as at the first
+    training step.
+    """
+    return model_from_config(
+        Config(dict(model=dict(
+            type='sbam_mm.MAE',
+            data_preprocessor=dict(
+                IMAGENET, type='sbam_mm.SelfSupDataPreprocessor'),
+            backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
+            masker=dict(type='sbam_mm.SBAM')))), checkpoint, seed)

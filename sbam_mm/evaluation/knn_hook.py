@@ -1,9 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """How good the representation is, while it is being learnt."""
-import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,9 +14,12 @@ from torch.utils.data import Subset
 from sbam_mm.datasets.class_names import is_labelled, numbers_in, parts_of
 from sbam_mm.engine.fsdp import whole_parameters
 from sbam_mm.errors import UserError
-from sbam_mm.evaluation import extract_features, knn_top1
+from sbam_mm.models.evaluating import unchanged_random_state
 from sbam_mm.models.progress import counts_iterations, iterations_per_epoch
 from sbam_mm.registry import DATASETS, HOOKS
+
+from .features import extract_features
+from .knn import knn_top1
 
 NEIGHBOURS = 20
 
@@ -247,22 +247,3 @@ def decoding_of(dataset: Any) -> dict[str, Any]:
         for name, usual in (('channels', 3), ('value_range', None))
         if getattr(part, name, usual) != usual
     }
-
-
-@contextmanager
-def unchanged_random_state() -> Iterator[None]:
-    """Put Python's, NumPy's and torch's generators back afterwards.
-
-    Example::
-
-        with unchanged_random_state():
-            torch.rand(3)
-    """
-    python, array = random.getstate(), np.random.get_state()
-    gpu = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(gpu):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(array)
