@@ -69,7 +69,7 @@ from sbam_mm.evaluation.protocols import (  # noqa: E402
     PROTOCOLS,
     settings_of,
 )
-from sbam_mm.evaluation.result_store import ResultStore  # noqa: E402
+from sbam_mm.evaluation.results import ResultStore  # noqa: E402
 from sbam_mm.evaluation.run_protocols import RUN, Evaluation  # noqa: E402
 from sbam_mm.evaluation.stored_segments import (  # noqa: E402
     StoredSegments,
@@ -185,6 +185,7 @@ def run(args: argparse.Namespace) -> list[Path]:
         settings.get('finetune', PROTOCOLS['finetune']))
     if any(tunes(name, settings[name]) for name in todo):
         choose_tuning(args, evaluation)
+    versions = dict(collect_versions(), processes=str(get_world_size()))
     with only_run(args.out):
         # As another evaluation has left it meanwhile.
         store = ResultStore(args.out, facts)
@@ -198,8 +199,6 @@ def run(args: argparse.Namespace) -> list[Path]:
                 say(f'{name}: batches of {found["batch"]} images in place of '
                     f'{asked}, as there are few')
             if is_main_process():
-                versions = dict(collect_versions(),
-                                processes=str(get_world_size()))
                 store.add(name, run_settings(settings, name, args.amp), found,
                           versions, time.monotonic() - start)
     say(f'\n{store.page()}')

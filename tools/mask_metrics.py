@@ -44,7 +44,7 @@ from sbam_mm.evaluation.object_masks import (  # noqa: E402
     read_object_masks,
     token_coverage,
 )
-from sbam_mm.evaluation.tables import (  # noqa: E402
+from sbam_mm.evaluation.results import (  # noqa: E402
     markdown_table,
     plus_minus,
     write_results,

@@ -20,15 +20,15 @@ warnings.filterwarnings('ignore')
 from sbam_mm.arguments import ToolParser  # noqa: E402
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.evaluation.pimr import Curve, curves, gaps  # noqa: E402
-from sbam_mm.evaluation.run_table import (  # noqa: E402
-    FINETUNED,
-    read_runs,
-)
-from sbam_mm.evaluation.tables import (  # noqa: E402
+from sbam_mm.evaluation.results import (  # noqa: E402
     markdown_table,
     plus_minus,
     result_files,
     write_results,
+)
+from sbam_mm.evaluation.run_table import (  # noqa: E402
+    FINETUNED,
+    read_runs,
 )
 from sbam_mm.visualization.output import save_figure  # noqa: E402
 from sbam_mm.visualization.robustness import (  # noqa: E402

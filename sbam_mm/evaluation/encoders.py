@@ -13,8 +13,9 @@ from torch import nn
 from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
 from sbam_mm.models.backbones import MaskedViT
-from sbam_mm.models.build import IMAGENET, quiet_building
 from sbam_mm.registry import MODELS
+
+from .models import IMAGENET, quiet_building
 
 # Pre-training encoders whose parameters are those of a plain one.
 PLAIN = {
@@ -37,16 +38,18 @@ class EncoderRecipe:
         decoding (dict): ``channels`` and ``value_range`` of
             :class:`sbam_mm.datasets.ImageFolder`, as far as they are not the
             usual ones. Defaults to none.
+
+    Attributes:
+        size (int): Side of the images in pixels.
     """
     backbone: dict[str, Any]
     normalise: dict[str, Any]
     decoding: dict[str, Any] = field(default_factory=dict)
+    size: int = field(init=False)
 
-    @property
-    def size(self) -> int:
-        """Side of the images in pixels."""
+    def __post_init__(self) -> None:
         side = self.backbone.get('img_size', 224)
-        return int(side if isinstance(side, int) else side[0])
+        self.size = int(side if isinstance(side, int) else side[0])
 
     def build(self) -> nn.Module:
         """The backbone with random weights; returns all tokens."""

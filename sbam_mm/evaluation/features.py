@@ -187,7 +187,7 @@ class FrozenEncoder:
     """
     encoder: nn.Module
     preprocessor: nn.Module
-    device: str | torch.device | None = 'cpu'
+    device: Any = 'cpu'
     batch_size: int = 256
     num_workers: int = 0
     amp: bool = False

@@ -8,6 +8,7 @@ them.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class ImageSet:
     source: str | None = None
     train_folder: str = 'train'
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the root, the paths and the labels."""
         digest = hashlib.sha256(path_bytes(self.root))

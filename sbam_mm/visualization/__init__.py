@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Looking at masks, reconstructions, trainings. Every figure is a function."""
 from sbam_mm.engine.run_log import read_scalars, training_summary
-from sbam_mm.models.build import model_from_config, vit_base
+from sbam_mm.evaluation.models import model_from_config, vit_base
 
 from .curves import ratio_histogram, training_figure
 from .masks import (

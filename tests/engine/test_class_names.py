@@ -7,7 +7,7 @@ from PIL import Image
 
 from sbam_mm.datasets import ImageFolder
 from sbam_mm.datasets.class_names import check_same_numbers, numbers_in
-from sbam_mm.engine.hooks import KNNHook
+from sbam_mm.evaluation import KNNHook
 
 PACK = [dict(type='PackInputs')]
 

@@ -12,10 +12,9 @@ from mmengine.registry import DefaultScope
 
 from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
+from sbam_mm.models import MaskedImageModel
+from sbam_mm.models.checkpoint import LoadReport, load_weights
 from sbam_mm.registry import MODELS
-
-from .checkpoint import LoadReport, load_weights
-from .selfsup.base import MaskedImageModel
 
 IMAGENET = dict(
     mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
