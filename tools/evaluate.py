@@ -35,47 +35,33 @@ from sbam_mm.errors import UserError
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-import torch  # noqa: E402
-from mmengine.dist import get_world_size, is_main_process  # noqa: E402
-from mmengine.logging import MMLogger  # noqa: E402
-from mmengine.runner import set_random_seed  # noqa: E402
+import torch
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.logging import MMLogger
+from mmengine.runner import set_random_seed
 
-from sbam_mm.arguments import SEED, ToolParser, add_trust, device, whole  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.config_files import read_model_config  # noqa: E402
-from sbam_mm.datasets.class_lists import CLASS_LISTS  # noqa: E402
-from sbam_mm.datasets.image_folder import image_endings  # noqa: E402
-from sbam_mm.engine.launch import (  # noqa: E402
+from sbam_mm.arguments import SEED, ToolParser, add_trust, device, whole
+from sbam_mm.cli import tool
+from sbam_mm.config_files import read_model_config
+from sbam_mm.datasets.class_lists import CLASS_LISTS
+from sbam_mm.datasets.image_folder import image_endings
+from sbam_mm.engine.launch import (
     add_launcher,
     close_group,
     only_run,
     open_group,
     parse_launch_args,
 )
-from sbam_mm.environment import collect_versions  # noqa: E402
-from sbam_mm.evaluation.encoders import (  # noqa: E402
-    EncoderRecipe,
-    file_hash,
-    recipe_of,
-)
-from sbam_mm.evaluation.features import FrozenEncoder  # noqa: E402
-from sbam_mm.evaluation.finetune import recipe_for, trained_by  # noqa: E402
-from sbam_mm.evaluation.image_sets import (  # noqa: E402
-    LARGE,
-    ImageSet,
-    read_image_set,
-)
-from sbam_mm.evaluation.protocols import (  # noqa: E402
-    PROTOCOLS,
-    settings_of,
-)
-from sbam_mm.evaluation.results import ResultStore  # noqa: E402
-from sbam_mm.evaluation.run_protocols import RUN, Evaluation  # noqa: E402
-from sbam_mm.evaluation.stored_segments import (  # noqa: E402
-    StoredSegments,
-    segment_options,
-)
-from sbam_mm.models.pretrained_encoder import load_encoder  # noqa: E402
+from sbam_mm.environment import collect_versions
+from sbam_mm.evaluation.encoders import EncoderRecipe, file_hash, recipe_of
+from sbam_mm.evaluation.features import FrozenEncoder
+from sbam_mm.evaluation.finetune import recipe_for, trained_by
+from sbam_mm.evaluation.image_sets import LARGE, ImageSet, read_image_set
+from sbam_mm.evaluation.protocols import PROTOCOLS, settings_of
+from sbam_mm.evaluation.results import ResultStore
+from sbam_mm.evaluation.run_protocols import RUN, Evaluation
+from sbam_mm.evaluation.stored_segments import StoredSegments, segment_options
+from sbam_mm.models.pretrained_encoder import load_encoder
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # What only rank 0 computes, the others wait for: few labels of ImageNet.

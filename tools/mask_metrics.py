@@ -23,33 +23,33 @@ from sbam_mm.errors import UserError
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-import torch  # noqa: E402
-from rich.progress import track  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+import torch
+from rich.progress import track
+from torch import Tensor, nn
 
-from sbam_mm.arguments import SEED, ToolParser, add_trust, device, share, whole  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.config_files import read_model_config  # noqa: E402
-from sbam_mm.datasets.tree import printable  # noqa: E402
-from sbam_mm.environment import collect_versions  # noqa: E402
-from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
-from sbam_mm.evaluation.mask_metrics import (  # noqa: E402
+from sbam_mm.arguments import SEED, ToolParser, add_trust, device, share, whole
+from sbam_mm.cli import tool
+from sbam_mm.config_files import read_model_config
+from sbam_mm.datasets.tree import printable
+from sbam_mm.environment import collect_versions
+from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.evaluation.mask_metrics import (
     METRICS,
     boundary_tokens,
     mask_metrics,
     over_images,
 )
-from sbam_mm.evaluation.object_masks import (  # noqa: E402
+from sbam_mm.evaluation.object_masks import (
     find_images,
     read_object_masks,
     token_coverage,
 )
-from sbam_mm.evaluation.results import (  # noqa: E402
+from sbam_mm.evaluation.results import (
     markdown_table,
     plus_minus,
     write_results,
 )
-from sbam_mm.visualization import (  # noqa: E402
+from sbam_mm.visualization import (
     center_crop,
     draw_mask,
     labelled_maskers,
@@ -59,7 +59,7 @@ from sbam_mm.visualization import (  # noqa: E402
     model_from_config,
     vit_base,
 )
-from sbam_mm.visualization.named_maskers import (  # noqa: E402
+from sbam_mm.visualization.named_maskers import (
     changes_over_training,
     choose_maskers,
     fit_all,

@@ -52,9 +52,8 @@ def series(records: Records,
     """One quantity over another.
 
     Args:
-        records (list[dict]): From :func:`read_scalars`.
         key (str): Such as "loss", "knn_top1", "mask_ratio".
-        x (str): "step" (iterations) or "epoch". Defaults to "step".
+        x (str): "step" (iterations) or "epoch".
 
     Returns:
         tuple[list, list]: x and y; empty if the run did not log them.
@@ -73,7 +72,6 @@ def training_summary(records: Records,
     """What a finished training came to.
 
     Args:
-        records (list[dict]): From :func:`read_scalars`.
         batch_size (int): Images of one step, all processes together.
 
     Returns:

@@ -37,7 +37,7 @@ class EncoderRecipe:
         normalise (dict): ``mean``, ``std`` and ``to_rgb``.
         decoding (dict): ``channels`` and ``value_range`` of
             :class:`sbam_mm.datasets.ImageFolder`, as far as they are not the
-            usual ones. Defaults to none.
+            usual ones.
 
     Attributes:
         size (int): Side of the images in pixels.
@@ -92,12 +92,9 @@ def recipe_of(config: str | Path | Config | None = None,
         config (str, Path or Config, optional): With ``model.backbone``.
             Defaults to None, a ViT as the next three say.
         arch (str or dict): "tiny", "small", "base", "large", "huge" or as
-            mmpretrain writes it. Defaults to "base".
-        patch (int): Pixels. Defaults to 16.
+            mmpretrain writes it.
         size (int, optional): Pixels of an image's side. Defaults to None:
             the config's, or 224.
-        guided (bool): Keep the segment bias, for an encoder that is to be
-            told segments. Defaults to False.
 
     Raises:
         UserError: If the config is missing or has no backbone, or no

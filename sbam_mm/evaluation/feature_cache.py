@@ -35,9 +35,6 @@ def cached_features(folder: str | Path, key: str, encoder: FrozenEncoder,
     Args:
         folder (str or Path): Of the cache; files are complete or not there.
         key (str): Differs for every checkpoint, data set and setting.
-        encoder (FrozenEncoder): Computes them.
-        dataset (Dataset): N samples, not augmented.
-        names (Sequence[str]): Of ``FEATURES``.
 
     Returns:
         tuple[dict, Tensor]: By name (N, D) float16, mapped from the file, and

@@ -31,7 +31,6 @@ class Tokens:
         cls (list[Tensor]): Class tokens (B, D) of the last blocks, each
             through the final norm, the last block's last; none where the
             encoder has no class token.
-        encoder (str): Its name, for messages.
     """
     patches: Tensor
     cls: list[Tensor]
@@ -102,9 +101,8 @@ def encode(encoder: nn.Module,
         encoder (nn.Module): (B, C, H, W) -> a tuple whose last item is
             (B, E + L, D), extra tokens first, or a map (B, D, h, w).
         images (Tensor): (B, C, H, W), normalised.
-        blocks (int): Class tokens of so many last blocks. Defaults to 1.
         segments (Tensor, optional): Ids of the patches (B, L), 0 = unknown,
-            for an encoder with segment bias. Defaults to None.
+            for an encoder with segment bias.
 
     Raises:
         UserError: If there are fewer blocks, or no tokens come out.
@@ -176,14 +174,10 @@ class FrozenEncoder:
 
     Args:
         encoder (nn.Module): Moved to ``device``.
-        preprocessor (nn.Module): Normalises batches of uint8 images.
         device (str or torch.device, optional): Defaults to "cpu"; with None
             nothing is moved.
-        batch_size (int): Images at a time. Defaults to 256.
-        num_workers (int): Processes that decode. Defaults to 0.
-        amp (bool): Compute in bfloat16. Defaults to False.
-        guided (bool): The samples have a ``segment_map``, which the encoder
-            is told. Defaults to False.
+        guided (bool): The samples have a ``segment_map``, which the encoder is
+            told.
     """
     encoder: nn.Module
     preprocessor: nn.Module
@@ -226,7 +220,6 @@ class FrozenEncoder:
         Args:
             batches (Iterable): Samples as ``PackInputs`` makes them, as
                 mmengine's ``default_collate`` joins them.
-            names (Sequence[str]): Of ``FEATURES``, or "pixels".
         """
         with evaluating(self.encoder):
             for batch in batches:
@@ -277,15 +270,11 @@ def extract_features(model: nn.Module,
             shuffle if the order matters.
         feature (str): Of ``POOLINGS``, e.g. 'avg', the mean of the patch
             tokens, or 'cls', the class token; or 'pixels', the normalised
-            image itself, which is the floor for any representation. Defaults
-            to 'avg'.
+            image itself, which is the floor for any representation.
         data_preprocessor (nn.Module, optional): Normalises images. Defaults
             to None, the model's own.
-        batch_size (int): For a data set. Defaults to 256.
-        num_workers (int): For a data set. Defaults to 0.
         device (str | torch.device, optional): Where to compute; the model is
             moved there and stays. Defaults to None, where the model is.
-        progress (bool): Show a bar on a terminal. Defaults to False.
 
     Returns:
         tuple[Tensor, Tensor]: Features (N, D) float32 and labels (N,) int64,

@@ -43,7 +43,6 @@ def recipe_for(embed_dims: int, size: int,
     """The fine-tuning config that an encoder was published with.
 
     Args:
-        embed_dims (int): Width of the encoder.
         size (int): Side of its images in pixels; below 96 it is that of
             small images, whatever the method.
         method (str, optional): How it was pre-trained, see
@@ -89,7 +88,7 @@ def trained_by(checkpoint: str | Path,
     Args:
         checkpoint (str or Path): The config in it is read as data.
         config (str or Path, optional): Of the pre-training, where the
-            checkpoint has none. Defaults to None.
+            checkpoint has none.
 
     Returns:
         str: Type of the model, without its scope, such as "iBOT"; None where
@@ -124,20 +123,13 @@ def finetune_config(recipe: EncoderRecipe,
     from the ``auto_scale_lr.base_batch_size`` it was tuned for.
 
     Args:
-        recipe (EncoderRecipe): Of the encoder.
-        images (ImageSet): What to learn and to be judged on.
         checkpoint (str): Every parameter of the encoder is loaded from it.
         work_dir (str or Path): Checkpoints and logs; a run that was stopped
             goes on from there.
         config (str or Path): A file like ``configs/finetune/vitb_100e.py``.
-        embed_dims (int): Width of the encoder's output.
-        branch (str): Of the checkpoint. Defaults to "teacher".
-        epochs (int, optional): Defaults to None, the file's.
-        batch_size (int, optional): Of one process. Defaults to None.
-        num_workers (int, optional): Defaults to None, the file's.
-        seed (int): Defaults to 0.
-        options (Mapping, optional): Values of the config to replace, by
-            dotted names. Defaults to None.
+        batch_size (int, optional): Of one process.
+        options (Mapping, optional): Values of the config to replace, by dotted
+            names.
         launcher (str): Who started the processes, as mmengine names it.
             Defaults to "none", one process.
 
@@ -236,9 +228,6 @@ def _stretch(cfg: Config, epochs: int, steps: int) -> None:
 
 def finetune(cfg: Config) -> list[dict[str, float]]:
     """Run, or go on with, a fine-tuning; in all processes, if several.
-
-    Args:
-        cfg (Config): From :func:`finetune_config`.
 
     Returns:
         list[dict]: Of each epoch: epoch, mean training loss, top-1 and top-5

@@ -40,14 +40,11 @@ class ImageSet:
 
     Args:
         name (str): For titles and file names.
-        root (str): The paths are below it.
-        classes (tuple[str, ...]): Class i is ``classes[i]``.
         train (tuple[tuple[str, int], ...]): Path and label of every image;
             each begins with ``train_folder``.
         test (tuple[tuple[str, int], ...]): The same for the test images.
         source (str, optional): torchvision's name, for images in its
             format. Defaults to None, image files.
-        train_folder (str): Defaults to "train".
     """
     name: str
     root: str
@@ -70,8 +67,6 @@ class ImageSet:
         """The config of a data set; the list of its images is written.
 
         Args:
-            half (str): "train" or "test".
-            pipeline (list[dict]): Transforms after decoding.
             folder (str or Path): Where the list goes; its name tells the
                 images, so nobody else's is overwritten.
             **decoding: ``channels`` and ``value_range`` of ``ImageFolder``.
@@ -96,9 +91,6 @@ class ImageSet:
 
     def restrict(self, classes: Sequence[str]) -> 'ImageSet':
         """Some of the classes, numbered anew in the order of all classes.
-
-        Args:
-            classes (Sequence[str]): E.g. the hundred of ImageNet-100.
 
         Raises:
             UserError: Of a class that there is not.

@@ -28,13 +28,9 @@ class HeadSpec:
     """One linear classifier.
 
     Args:
-        lr (float): Learning rate, not of a batch of 256 but as used.
         pooling (str): A key of :data:`sbam_mm.evaluation.features.POOLINGS`.
-            Defaults to "cls".
         optimizer (str): "sgd", or "lars" without adaptation of the bias.
-            Defaults to "sgd".
-        batch_norm (bool): Normalise features first, without affine
-            parameters. Defaults to False.
+        batch_norm (bool): Normalise features first, without affine parameters.
     """
     lr: float
     pooling: str = 'cls'
@@ -47,7 +43,6 @@ class HeadResult:
     """What became of one classifier.
 
     Args:
-        spec (HeadSpec): What it was.
         curve (list[dict]): Of each epoch: epoch, mean training loss, top-1
             and top-5 on the test images in per cent.
     """
@@ -80,20 +75,14 @@ def train_heads(specs: Sequence[HeadSpec],
     (the sweep).
 
     Args:
-        specs (Sequence[HeadSpec]): The classifiers.
         train (Callable): Epoch number -> batches of features (b, D) by name
             and labels (b,), of any size, from which steps of ``batch`` images
             are made (of several processes: of this one's share of them);
             what is left over is dropped.
         test (tuple): Features (M, D) by name, arrays that may be mapped from
             disk, and labels (M,).
-        num_classes (int): Outputs.
-        steps (int): Steps of an epoch.
         batch (int): Images of a step, of all processes together.
-        epochs (int): How often the data is passed.
-        warm_up (float): In epochs. Defaults to 0.
-        seed (int): Of the initial weights. Defaults to 0.
-        device (str): Defaults to "cpu".
+        warm_up (float): In epochs.
 
     Returns:
         list[HeadResult]: In the order of the specs.
@@ -159,10 +148,8 @@ def cached_stream(features: Mapping[str, np.ndarray], labels: Tensor,
 
     Args:
         features (Mapping): By name (N, D), may be mapped from disk.
-        labels (Tensor): (N,).
         batch (int): Images of a step; each process gets its share of them,
             and an incomplete last step is dropped.
-        seed (int): Of the order. Defaults to 0.
     """
 
     def epoch_batches(epoch: int) -> Batches:
@@ -181,10 +168,7 @@ def accuracies(specs: Sequence[HeadSpec], heads: Sequence[nn.Module],
     """Top-1 and top-5 of each head in per cent; processes share the images.
 
     Args:
-        specs (Sequence[HeadSpec]): Tell how to pool.
-        heads (Sequence[nn.Module]): The classifiers; set to evaluation mode.
         test (tuple): Features (M, D) by name, and labels (M,).
-        device (str): Defaults to "cpu".
     """
     features, labels = test
     right = torch.zeros(len(heads), 2, dtype=torch.int64)

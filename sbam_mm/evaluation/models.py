@@ -42,8 +42,6 @@ def model_from_config(
 
     Args:
         config (str, Path or Config): With ``model=dict(type='sbam_mm.X')``.
-        checkpoint (str, optional): Defaults to None: weights stay random.
-        seed (int): Of the random weights. Defaults to 0.
 
     Returns:
         tuple: The model in eval mode, and how the checkpoint matched.

@@ -62,10 +62,6 @@ class ResultStore:
     def has(self, protocol: str, settings: Mapping[str, Any]) -> bool:
         """Whether a protocol is finished.
 
-        Args:
-            protocol (str): Its name.
-            settings (Mapping): What it shall run with.
-
         Raises:
             UserError: If it is finished with other settings.
         """
@@ -93,13 +89,9 @@ class ResultStore:
         """Put a finished protocol into both files.
 
         Args:
-            protocol (str): Its name.
-            settings (Mapping): What it was asked to run with.
             found (Mapping): ``top1`` (per cent by name), a ``note`` for the
                 reader, and what else; ``batch``, ``epochs`` and ``config``
                 are what it was run with and written as settings.
-            versions (Mapping): Of software and hardware.
-            seconds (float): How long it took.
 
         Returns:
             list[Path]: The two files.
@@ -159,7 +151,6 @@ def markdown_table(header: Sequence[str],
     """A table in Markdown, columns aligned: the first left, the rest right.
 
     Args:
-        header (Sequence[str]): Above the columns.
         rows (Iterable[Sequence[str]]): Texts, as many as in the header.
 
     Returns:
@@ -244,7 +235,6 @@ def write_results(out: str | Path, results: dict,
     Args:
         out (str or Path): As for :func:`result_files`.
         results (dict): What JSON can hold; "not a number" becomes null.
-        page (str): For people.
 
     Returns:
         list[Path]: The two files, complete or not there.

@@ -46,23 +46,13 @@ class Evaluation:
     """What is evaluated, on what, and how.
 
     Args:
-        recipe (EncoderRecipe): Of the encoder.
-        encoder (FrozenEncoder): With its weights.
-        images (ImageSet): To learn from and to be judged on.
-        checkpoint (str): Path of the weights.
-        checkpoint_hash (str): SHA-256 of that file.
-        branch (str): "teacher" or "student".
         out (Path): Folder for lists, features and runs.
-        seed (int): Defaults to 0.
         restart (bool): Delete an earlier fine-tuning run instead of going on
-            with it. Defaults to False.
+            with it.
         launcher (str): Who started the processes that share the work, as
             mmengine names it. Defaults to "none", one process.
-        segments (StoredSegments, optional): Which the encoder is told.
-            Defaults to None: none.
         tuning (Finetune): How few labels are fine-tuned on.
-        tuning_config (str): Path of the config that fine-tunes. Defaults to
-            none.
+        tuning_config (str): Path of the config that fine-tunes.
     """
     recipe: EncoderRecipe
     encoder: FrozenEncoder
@@ -307,8 +297,6 @@ class DrawnPerImage(Dataset):
 
     Args:
         dataset (Dataset): Its transforms draw from NumPy's generator.
-        seed (int): From 0.
-        epoch (int): From 0.
 
     Example:
         >>> class Drawn(Dataset):

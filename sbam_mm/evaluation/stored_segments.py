@@ -34,8 +34,6 @@ class StoredSegments:
         files (Sequence[str]): By ``tools/generate_segments.py``: of the
             whole folder of the image set, or of its folders of training and
             test images.
-        images (ImageSet): Whose images they are.
-        grid (int): Patches per side.
         options (dict): ``mode`` and ``max_masks`` of
             :class:`~sbam_mm.datasets.LoadSegments`.
 
@@ -74,12 +72,7 @@ class StoredSegments:
             self.rows[half] = [rows[path] for path in paths]
 
     def follow(self, half: str, pipeline: list[dict]) -> list[Any]:
-        """A pipeline after which a sample has its ``segment_map``.
-
-        Args:
-            half (str): "train" or "test".
-            pipeline (list[dict]): Ends with ``PackInputs``.
-        """
+        """A pipeline after which a sample has its ``segment_map``."""
         *steps, pack = [
             dict(step, type=FOLLOWED.get(step['type'], step['type']))
             for step in pipeline

@@ -21,13 +21,10 @@ def plot_curves(axes: Axes,
     """Draw one quantity of several runs.
 
     Args:
-        axes (Axes): Where.
-        runs (Mapping[str, list]): Log lines by label.
         key (str): Which quantity. With ``key``_min and ``key``_max in the
             log, their range is shaded.
-        x (str): Defaults to "step".
-        floors (Mapping[str, float], optional): Levels to draw as dashed
-            lines, by label. Defaults to None.
+        floors (Mapping[str, float], optional): Levels to draw as dashed lines,
+            by label.
 
     Returns:
         bool: Whether any run has logged it.
@@ -63,9 +60,8 @@ def training_figure(work_dirs: Mapping[str, str | Path],
 
     Args:
         work_dirs (Mapping[str, str or Path]): Of the runs, by label.
-        floors (Mapping[str, float], optional): kNN accuracies to compare
-            with, in per cent, by label. Defaults to None.
-        knn (str): What the log calls the accuracy. Defaults to "knn_top1".
+        floors (Mapping[str, float], optional): kNN accuracies to compare with,
+            in per cent, by label.
 
     Returns:
         Figure: One diagram per quantity. Mask ratios are the batch's mean
@@ -115,7 +111,6 @@ def ratio_histogram(ratios: Mapping[str, Sequence[float]],
         ratios (Mapping[str, Sequence[float]]): One ratio per image in
             [0, 1], by label; a masker with one ratio for all images shows as
             a single bar.
-        bins (int): Bars over the range that occurs. Defaults to 30.
 
     Returns:
         Figure: Share of images over mask ratio.

@@ -86,10 +86,8 @@ def load_image(path: str | Path,
     and 16-bit pictures become RGB.
 
     Args:
-        path (str or Path): The file.
-        channels (int): See :func:`sbam_mm.datasets.decode_image`. Defaults
-            to 3.
-        value_range (Sequence, optional): Likewise. Defaults to None.
+        channels (int): See :func:`sbam_mm.datasets.decode_image`.
+        value_range (Sequence, optional): Likewise.
 
     Returns:
         np.ndarray: uint8, (H, W, channels); RGB if they are three.
@@ -121,7 +119,6 @@ def load_images(paths: Iterable[str | Path],
     What is there and cannot be read is named on standard error and left out.
 
     Args:
-        paths (Iterable[str or Path]): The files.
         **decoding: Options of :func:`load_image`.
 
     Returns:

@@ -114,12 +114,7 @@ class RunResult:
         label (str): For people, e.g. "SBAM, per-image ratio".
         metrics (dict[str, float or None]): Accuracies in per cent by column
             header; higher is better; None where it was not measured.
-        images_per_second (float, optional): Of training. Defaults to None.
-        visible_tokens (float, optional): Mean per image. Defaults to None.
         config (str or Path, optional): Path of a config, or its text.
-            Defaults to None.
-        work_dir (str or Path, optional): Defaults to None.
-        seconds (float, optional): Of training. Defaults to None.
     """
     name: str
     label: str
@@ -153,7 +148,6 @@ def summarise(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> str:
     """Say in words what the numbers say, and no more.
 
     Args:
-        runs (Sequence[RunResult]): What is compared.
         floors (Sequence[RunResult]): What runs should be above, e.g. raw
             pixels.
 
@@ -280,15 +274,11 @@ def write_page(path: str | Path,
 
     Args:
         path (str or Path): Where to; missing folders are made.
-        title (str): Heading.
-        subtitle (str): Below it.
-        summary (str): A paragraph that stands out.
         table (dict, optional): Header, rows, note.
         figures (Sequence): (title, caption, Figure), embedded as PNG.
         facts (Sequence): (name, value) pairs.
         commands (Sequence): (name, text) pairs in fixed-width type.
         configs (Sequence): (label, text) pairs, collapsed.
-        dpi (int): Of the figures. Defaults to 150.
     """
     pictures = [
         dict(
@@ -318,7 +308,6 @@ def build_report(out_path: str | Path,
 
     Args:
         out_path (str or Path): The file; missing folders are made.
-        runs (Sequence[RunResult]): What is compared.
         floors (Sequence[RunResult]): What needs no training: raw pixels,
             features of random weights.
         figures (Sequence[tuple[str, str, Figure]]): Heading, caption and
@@ -327,7 +316,6 @@ def build_report(out_path: str | Path,
             from, e.g. data, seed, time; shown as given, followed by
             :func:`~sbam_mm.environment.collect_versions`. "command" is
             shown in fixed-width type.
-        title (str): Heading.
 
     Example::
 

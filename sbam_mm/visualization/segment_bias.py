@@ -61,7 +61,6 @@ def bias_figure(bias: Mapping[str, np.ndarray], title: str = '') -> Figure:
 
     Args:
         bias (Mapping[str, np.ndarray]): From :func:`learnt_bias`.
-        title (str): Above all. Defaults to none.
 
     Returns:
         Figure: Two diagrams.
@@ -101,8 +100,7 @@ def attention_of_patch(vit: MaskedViT, inputs: Tensor, segments: Tensor,
         inputs (Tensor): Normalised images, (B, C, H, W).
         segments (Tensor): Ids of all patches, (B, L).
         patch (int): Whose query, from 0.
-        block (int): Which block; negative counts from the end. Defaults to
-            -1.
+        block (int): Which block; negative counts from the end.
 
     Returns:
         tuple[Tensor, Tensor]: Without and with: float32 (B, L), the mean over
@@ -129,7 +127,6 @@ def attention_figure(image: np.ndarray, segments: np.ndarray,
         segments (np.ndarray): Ids, (h, w).
         without, guided (np.ndarray): Probabilities, (h, w).
         patch (int): Whose attention it is, from 0; it gets a frame.
-        title (str): Above all. Defaults to none.
 
     Returns:
         Figure: Four pictures in a row.
