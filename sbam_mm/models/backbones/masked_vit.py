@@ -7,7 +7,7 @@ from mmpretrain.models import VisionTransformer
 from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     SegmentBias,
-    recompute,
+    blocks_of,
     sincos_position,
     truncated_normal,
     xavier_linear,
@@ -87,8 +87,7 @@ class MaskedViT(HidesPatches, VisionTransformer):
         remember_grid(self)
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.learned_position = learned_position
-        if with_cp:
-            recompute(self.layers)
+        self.layers = blocks_of(self.layers, with_cp)
         self.pos_embed.requires_grad = learned_position
         self.segment_bias = None if segment_bias is None else SegmentBias.of(
             self.num_layers, self.arch_settings['num_heads'], segment_bias)

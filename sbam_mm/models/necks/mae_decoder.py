@@ -1,6 +1,8 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """MAE's decoder, for any number of visible tokens per image."""
 
+from typing import Any
+
 import torch
 from mmpretrain.models.necks import MAEPretrainDecoder
 from mmpretrain.models.utils import to_2tuple
@@ -9,8 +11,7 @@ from torch import Tensor, nn
 from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     PackedLayout,
-    block_at,
-    recompute,
+    blocks_of,
     run_blocks,
     sincos_position,
     xavier_linear,
@@ -44,6 +45,8 @@ class MAEDecoder(MAEPretrainDecoder):
             divide the width.
     """
 
+    decoder_blocks: Any
+
     def __init__(self,
                  img_size: int | tuple[int, int] = 224,
                  patch_size: int = 16,
@@ -75,8 +78,7 @@ class MAEDecoder(MAEPretrainDecoder):
             # mmpretrain's name of the same.
             **{'in_chans': in_channels, **kwargs})
         remember_grid(self)
-        if with_cp:
-            recompute(self.decoder_blocks)
+        self.decoder_blocks = blocks_of(self.decoder_blocks, with_cp)
 
     def init_weights(self) -> None:
         """The official MAE's initialisation, with fixed positions."""
@@ -145,7 +147,7 @@ class MAEDecoder(MAEPretrainDecoder):
         *blocks, last = self.decoder_blocks
         for block in blocks:
             full = block(full)
-        masked = self.decoder_norm(block_at(last, full, layout))
+        masked = self.decoder_norm(last.at(full, layout))
         return Latent(self.decoder_pred(masked), layout)
 
 
@@ -154,7 +156,7 @@ def run_unthrown(blocks: nn.ModuleList, full: Tensor,
     """Run transformer layers on all tokens but the thrown ones.
 
     Args:
-        blocks (nn.ModuleList): mmpretrain's ``TransformerEncoderLayer``s.
+        blocks (nn.ModuleList): :class:`Block`s.
         full (Tensor): (B, 1 + L, D), class token first where there is one.
         token_mask (TokenMask): Says which tokens are thrown.
 

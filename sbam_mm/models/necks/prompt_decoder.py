@@ -47,7 +47,7 @@ class PromptDecoder(MAEDecoder):
             token_mask.masked, (1, 0), value=False)[..., None]
         for block in self.decoder_blocks:
             asking = torch.where(masked, block.ln1(full), full)
-            changed = full + block.attn(asking)
-            changed = block.ffn(block.ln2(changed), identity=changed)
+            changed = block.feed_forward(
+                block.add(full, block.attn(asking)))
             full = torch.where(masked, changed, full)
         return self.decoder_pred(self.decoder_norm(full))
