@@ -13,7 +13,6 @@ like the images, in which everything that is not black is object. A row with
 random masks comes along for comparison.
 """
 import argparse
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +56,7 @@ from sbam_mm.visualization import (
     masker_config,
     masking_context,
     model_from_config,
+    readable_images,
     vit_base,
 )
 from sbam_mm.visualization.named_maskers import (
@@ -137,14 +137,8 @@ def coverages(files: list[Path], annotations: str, size: tuple[int, int],
     """
     masks = read_object_masks(annotations)
     found = {}
-    for file in track(files, 'Annotations', transient=True):
-        try:
-            image = load_image(file, **decoding)
-        except ValueError as error:
-            if len(files) == 1:
-                raise
-            print(f'skipped: {error}', file=sys.stderr)
-            continue
+    for file, image in track(readable_images(files, **decoding),
+                             'Annotations', len(files), transient=True):
         mask = masks(file, image.shape[:2])
         cover = token_coverage([mask], size, patch)
         if 0 < cover.sum() < cover.numel():

@@ -15,7 +15,6 @@ like the images (not black = object), a COCO file, or a JSON file
 {"photo.jpg": [[x, y, width, height], ...]}.
 """
 import argparse
-import sys
 import warnings
 from pathlib import Path
 
@@ -56,8 +55,8 @@ from sbam_mm.evaluation.results import (
 from sbam_mm.masking.functional import visible_count
 from sbam_mm.visualization import (
     center_crop,
-    load_image,
     model_from_config,
+    readable_images,
     save_figure,
     vit_base,
 )
@@ -115,14 +114,7 @@ def annotated_images(
     masks = read_object_masks(args.annotations)
     images, found = {}, []
     files = find_images(args.images, **decoding)
-    for file in files:
-        try:
-            image = load_image(file, **decoding)
-        except ValueError as error:
-            if len(files) == 1:
-                raise
-            print(f'skipped: {error}', file=sys.stderr)
-            continue
+    for file, image in readable_images(files, **decoding):
         found.append(masks(file, image.shape[:2]))
         name = printable(file.name)
         images[printable(file) if name in images else name] = center_crop(

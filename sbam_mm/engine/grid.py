@@ -166,11 +166,7 @@ class Grid:
                         'replace; use one whose masker is a part of it.')
 
     def run_config(self, cell: Cell) -> Config:
-        """The config of one run, without work_dir.
-
-        Returns:
-            Config: A new one.
-        """
+        """The config of one run, without work_dir."""
         cfg = copy.deepcopy(self._base)
         self._place(cfg)['masker'] = at_ratio(
             self._configs[cell.masker], cell.ratio, self.rounding)
@@ -191,9 +187,6 @@ def config_hash(cfg: Config) -> str:
     Args:
         cfg (Config): Where it is run (``work_dir``) and whether it was
             resumed do not count.
-
-    Returns:
-        str: Hexadecimal.
 
     Example:
         >>> one = Config(dict(lr=1e-3, work_dir='here'))

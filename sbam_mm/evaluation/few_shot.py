@@ -79,9 +79,6 @@ def read_few_shot_list(path: str | Path) -> list[str]:
         path (str or Path): Blank lines, and blanks around a line, are
             skipped; the last line may lack its end.
 
-    Returns:
-        list[str]: For :func:`few_of`.
-
     Raises:
         UserError: If there is no such file.
 

@@ -48,9 +48,6 @@ def recipe_for(embed_dims: int, size: int,
         method (str, optional): How it was pre-trained, see
             :func:`trained_by`. Defaults to None: not known.
 
-    Returns:
-        str: Path below ``configs``.
-
     Raises:
         UserError: If there is none for the method and the width, or the
             method is not known.
@@ -132,9 +129,6 @@ def finetune_config(recipe: EncoderRecipe,
             names.
         launcher (str): Who started the processes, as mmengine names it.
             Defaults to "none", one process.
-
-    Returns:
-        Config: For ``Runner.from_cfg``.
 
     Raises:
         UserError: If the file is missing or no fine-tuning config.

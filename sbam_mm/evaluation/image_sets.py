@@ -70,9 +70,6 @@ class ImageSet:
             folder (str or Path): Where the list goes; its name tells the
                 images, so nobody else's is overwritten.
             **decoding: ``channels`` and ``value_range`` of ``ImageFolder``.
-
-        Returns:
-            dict: For ``DATASETS.build`` or a runner's config.
         """
         samples = self.train if half == 'train' else self.test
         text = path_bytes(''.join(

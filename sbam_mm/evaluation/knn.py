@@ -29,9 +29,6 @@ def knn_predict(bank: Tensor,
         queries (Tensor): Features to classify (M, D).
         chunk (int): Queries compared at a time; memory is chunk * N floats.
 
-    Returns:
-        dict[int, Tensor]: For each k the predicted classes (M,).
-
     Raises:
         UserError: k outside 1 to N, or features that are not finite.
 
@@ -71,9 +68,6 @@ def knn_top1(bank: Tensor,
              k: Sequence[int] = KS,
              temperature: float = .07) -> dict[int, float]:
     """Top-1 accuracy of :func:`knn_predict`.
-
-    Returns:
-        dict[int, float]: For each k the accuracy in per cent.
 
     Raises:
         UserError: As :func:`knn_predict`.

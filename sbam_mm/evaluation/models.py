@@ -43,9 +43,6 @@ def model_from_config(
     Args:
         config (str, Path or Config): With ``model=dict(type='sbam_mm.X')``.
 
-    Returns:
-        tuple: The model in eval mode, and how the checkpoint matched.
-
     Raises:
         UserError: If anything is missing or does not fit.
     """

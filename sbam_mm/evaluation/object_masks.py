@@ -261,9 +261,6 @@ def read_object_masks(path: str | Path) -> ObjectMasks:
     Args:
         path (str or Path): A folder of PNG masks, or a JSON file.
 
-    Returns:
-        ObjectMasks: :class:`PngMasks` or :class:`CocoMasks`.
-
     Raises:
         UserError: If the file is missing or something else.
     """

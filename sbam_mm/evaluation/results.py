@@ -92,9 +92,6 @@ class ResultStore:
             found (Mapping): ``top1`` (per cent by name), a ``note`` for the
                 reader, and what else; ``batch``, ``epochs`` and ``config``
                 are what it was run with and written as settings.
-
-        Returns:
-            list[Path]: The two files.
         """
         used = {
             name: found.get(name, value) if name in USED else value
@@ -152,9 +149,6 @@ def markdown_table(header: Sequence[str],
 
     Args:
         rows (Iterable[Sequence[str]]): Texts, as many as in the header.
-
-    Returns:
-        str: Lines that end with a line feed.
 
     Example:
         >>> print(markdown_table(['a', 'n'], [['x', '1']]), end='')
@@ -215,9 +209,6 @@ def result_files(out: str | Path, *endings: str) -> list[Path]:
             their common name.
         *endings (str): E.g. ".json".
 
-    Returns:
-        list[Path]: One per ending.
-
     Example:
         >>> [str(path) for path in result_files('a/b.md', '.json', '.md')]
         ['a/b.json', 'a/b.md']
@@ -235,9 +226,6 @@ def write_results(out: str | Path, results: dict,
     Args:
         out (str or Path): As for :func:`result_files`.
         results (dict): What JSON can hold; "not a number" becomes null.
-
-    Returns:
-        list[Path]: The two files, complete or not there.
     """
     data, text = result_files(out, '.json', '.md')
     content = json.dumps(no_nan(results), indent=1, ensure_ascii=False)

@@ -165,9 +165,6 @@ def compare_keys(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     (mmpretrain's backbones) match if they are those of a square grid; see
     :func:`sbam_mm.models.position_tables.fit_tables` for any grid.
 
-    Returns:
-        LoadReport: The keys in four lists.
-
     Example:
         >>> report = compare_keys(nn.Linear(2, 3), nn.Linear(2, 3, False)
         ...                       .state_dict())
@@ -223,9 +220,6 @@ def check_keys(model: nn.Module,
         min_share (float): Share of the model's keys that must match.
             Defaults to 0.5, so that an encoder without its decoder passes;
             at least one key must match in any case.
-
-    Returns:
-        LoadReport: The keys in four lists.
 
     Raises:
         UserError: If too few keys match, or shapes or the number of blocks
@@ -361,9 +355,6 @@ def load_weights(model: nn.Module,
         grid (tuple[int, int], optional): Rows and columns of patches of the
             file's position tables, where the file does not say it and they are
             no square.
-
-    Returns:
-        LoadReport: What was loaded and what was not.
 
     Raises:
         UserError: If the file is missing or unreadable, or its keys or

@@ -25,6 +25,7 @@ from .photographs import (
     load_images,
     photograph,
     photographs,
+    readable_images,
 )
 from .pixels import as_picture
 from .reconstruction import reconstruct_images, reconstruction_figure
@@ -36,6 +37,7 @@ __all__ = [
     'load_images', 'mask_figure', 'mask_gallery', 'mask_images',
     'masker_config', 'masker_names', 'masking_context', 'model_from_config',
     'photograph', 'photographs', 'ratio_histogram', 'read_scalars',
-    'reconstruct_images', 'reconstruction_figure', 'save_figure', 'summarise',
-    'training_figure', 'training_summary', 'vit_base'
+    'readable_images', 'reconstruct_images', 'reconstruction_figure',
+    'save_figure', 'summarise', 'training_figure', 'training_summary',
+    'vit_base'
 ]

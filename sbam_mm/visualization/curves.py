@@ -112,9 +112,6 @@ def ratio_histogram(ratios: Mapping[str, Sequence[float]],
             [0, 1], by label; a masker with one ratio for all images shows as
             a single bar.
 
-    Returns:
-        Figure: Share of images over mask ratio.
-
     Example::
 
         mask = mask_images(model, pictures)

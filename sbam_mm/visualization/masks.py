@@ -214,9 +214,6 @@ def mask_figure(model,
     Args:
         images (Mapping[str, np.ndarray]): As for :func:`mask_gallery`.
         **kwargs: Seed, title and note of :func:`mask_gallery`.
-
-    Returns:
-        Figure: One row per picture, one column per ratio.
     """
     return mask_gallery(model, labelled_maskers([config], ratios), images,
                         **kwargs)

@@ -2,7 +2,7 @@
 """Photographs for figures: scikit-image's, or files of the user."""
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,24 @@ def load_image(path: str | Path,
         ) from error
     return np.ascontiguousarray(pixels[..., ::-1] if channels ==
                                 3 else pixels)
+
+
+def readable_images(paths: Sequence[Path], **decoding: Any
+                    ) -> Iterator[tuple[Path, np.ndarray]]:
+    """Files with their images; what cannot be read is named and left out.
+
+    Raises:
+        UserError: If a single file is given and it cannot be read.
+    """
+    for path in paths:
+        try:
+            image = load_image(path, **decoding)
+        except ValueError as error:
+            if len(paths) == 1:
+                raise
+            print(f'skipped: {error}', file=sys.stderr)
+        else:
+            yield path, image
 
 
 def load_images(paths: Iterable[str | Path],

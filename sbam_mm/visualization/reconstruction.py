@@ -53,9 +53,6 @@ def reconstruct_images(model,
             other channels the first three are drawn, or the first as grey.
         token_mask (TokenMask, optional): What to hide. Defaults to None: the
             model's masker decides.
-
-    Returns:
-        list[Pictures]: One per image.
     """
     training = model.training
     model.eval()
@@ -87,9 +84,6 @@ def reconstruction_figure(models: Mapping[str, torch.nn.Module],
             equal sizes.
         note (str, optional): Below all. Defaults to None: what is not
             predicted, where targets are normalised per patch.
-
-    Returns:
-        Figure: One row per picture.
 
     Example::
 

@@ -18,9 +18,6 @@ def robustness_figure(curves: Mapping[str, Curve],
         curves (Mapping[str, Curve]): By label, from
             :func:`sbam_mm.evaluation.pimr.curves`.
 
-    Returns:
-        Figure: Seeds as points, their mean as a line.
-
     Example::
 
         runs, notes = read_runs(['work_dirs/pimr_small/runs.csv'])

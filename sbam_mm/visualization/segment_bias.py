@@ -61,9 +61,6 @@ def bias_figure(bias: Mapping[str, np.ndarray], title: str = '') -> Figure:
 
     Args:
         bias (Mapping[str, np.ndarray]): From :func:`learnt_bias`.
-
-    Returns:
-        Figure: Two diagrams.
     """
     figure = Figure(figsize=(8, 3.2), layout='constrained')
     figure.suptitle(title, fontsize=11, x=.01, ha='left', weight='bold')
@@ -127,9 +124,6 @@ def attention_figure(image: np.ndarray, segments: np.ndarray,
         segments (np.ndarray): Ids, (h, w).
         without, guided (np.ndarray): Probabilities, (h, w).
         patch (int): Whose attention it is, from 0; it gets a frame.
-
-    Returns:
-        Figure: Four pictures in a row.
     """
     top = max(without.max(), guided.max())
     row: list[Cell] = [
