@@ -47,7 +47,10 @@ TRANSFORMS = Registry(
     parent=parent.TRANSFORMS,
     locations=['sbam_mm.datasets'])
 HOOKS = Registry(
-    'hook', scope='sbam_mm', parent=parent.HOOKS, locations=['sbam_mm.engine'])
+    'hook',
+    scope='sbam_mm',
+    parent=parent.HOOKS,
+    locations=['sbam_mm.engine', 'sbam_mm.evaluation'])
 DATA_SAMPLERS = Registry(
     'data sampler',
     scope='sbam_mm',
