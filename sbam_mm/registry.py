@@ -4,8 +4,15 @@
 A config anywhere in OpenMMLab writes ``type='sbam_mm.MAE'`` and mmengine finds
 it here: the scope names this module, ``locations`` are imported at the first
 look-up, and what is not ours is looked up in mmpretrain and mmengine. No
-``custom_imports`` is needed.
+``custom_imports`` is needed. ``sbam_mm.masking`` knows nothing of registries;
+what it lists is registered here.
 """
+from sbam_mm.installed_stack import check_stack
+
+check_stack()  # the next lines need it
+
+# ruff: noqa: E402
+import inspect
 from typing import Any
 
 import mmengine.registry as root
@@ -13,6 +20,7 @@ import mmpretrain.registry as parent
 from mmengine.registry import Registry
 from torch import nn
 
+from sbam_mm import masking
 from sbam_mm.finite import finite_options
 
 # A child looks into its parent but does not import it: without this line
@@ -32,7 +40,10 @@ MODELS = FiniteRegistry(
     'model',
     scope='sbam_mm',
     parent=parent.MODELS,
-    locations=['sbam_mm.models', 'sbam_mm.masking', 'sbam_mm.downstream'])
+    locations=['sbam_mm.models', 'sbam_mm.downstream'])
+for _kind in (getattr(masking, name) for name in masking.__all__):
+    if inspect.isclass(_kind) and issubclass(_kind, nn.Module):
+        MODELS.register_module(module=_kind)
 DATASETS = Registry(
     'dataset',
     scope='sbam_mm',
