@@ -1,8 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """AttMask: hide what a class token attends to, perhaps show hints."""
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sbam_mm.errors import UserError
 
@@ -170,7 +169,7 @@ class AttMask(Masker):
                  show_max: float = 0.1,
                  cell: int = 1,
                  rounding: str = 'ceil'):
-        share: nn.Module
+        share: Part
         if isinstance(ratio, (int, float)):
             share = FixedRatio(ratio, rounding)
         else:

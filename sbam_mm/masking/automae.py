@@ -1,13 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """AutoMAE's bump: salient tokens get a head start in random masking."""
-
 from torch import Tensor
 
 from sbam_mm.errors import UserError
 
 from . import functional as F
 from .parts import Part
-from .selection import Choice, one_count, token_noise
+from .selection import Choice, hide_top, token_noise
 from .types import MaskingContext
 
 
@@ -50,6 +49,4 @@ class Bump(Part):
         number = int(F.share_count(scores.shape[1], self.top))
         # Among equal scores the draws decide, as everywhere.
         top = F.top_rank(scores, noise) < number
-        return Choice(
-            F.hide_top(noise + self.bump * top, num_visible),
-            num_visible=one_count(num_visible))
+        return hide_top(noise + self.bump * top, num_visible)

@@ -28,16 +28,12 @@ class Draws(Protocol):
 class TorchDraws:
     """Random numbers from torch's CPU generator, which `seed` controls."""
 
-    def __init__(self, generator: torch.Generator | None = None):
-        self.generator = generator
-
     def uniform(self, low: float, high: float) -> float:
-        return low + (high - low) * torch.rand(
-            (), generator=self.generator, dtype=torch.float64).item()
+        draw = torch.rand((), dtype=torch.float64).item()
+        return low + (high - low) * draw
 
     def integer(self, low: int, high: int) -> int:
-        return int(
-            torch.randint(low, high + 1, (), generator=self.generator))
+        return int(torch.randint(low, high + 1, ()))
 
 
 def check_search(min_area: float, max_area: float, min_aspect: float,

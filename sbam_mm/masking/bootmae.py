@@ -11,7 +11,7 @@ from .maskers import Masker
 from .parts import Part
 from .ratio import FixedRatio
 from .salience import NoSalience
-from .selection import Choice, one_count, token_noise
+from .selection import Choice, masked_counts, one_count, token_noise
 from .types import MaskingContext
 
 # Rectangles in a row that must not fit before the search is given up: so many
@@ -30,7 +30,7 @@ def rolled_top(key: Tensor, num_visible: int | Tensor,
         key (Tensor): (B, L).
         num_visible (int or Tensor): One for all images or (B,).
         roll (int): Tokens from the top that stay visible; at most as many
-            as are visible. 0 is :func:`F.hide_top`.
+            as are visible. 0 is plain top-k.
 
     Returns:
         Tensor: Boolean (B, L), True = masked.
@@ -40,8 +40,7 @@ def rolled_top(key: Tensor, num_visible: int | Tensor,
         [[False, True, True, False]]
     """
     rank = F.order_to_rank(torch.argsort(key, dim=1, stable=True))
-    count = torch.as_tensor(num_visible, device=key.device)
-    count = count.expand(len(key))[:, None]
+    count = key.shape[1] - masked_counts(key, num_visible)
     shift = count.clamp(max=roll)
     return (rank >= count - shift) & (rank < key.shape[1] - shift)
 

@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """HPM's masker: hide the patches that are predicted to be hard."""
-
 from .maskers import Masker
 from .ratio import FixedRatio
 from .salience import PredictedLoss

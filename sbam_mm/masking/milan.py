@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """MILAN's masker: keep what a teacher attends to."""
-
 from .attention import AttentionSalience
 from .maskers import Masker
 from .ratio import FixedRatio

@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Selections that change over the training: how firmly scores decide."""
-
 import torch
 from torch import Tensor
 
@@ -8,7 +7,7 @@ from sbam_mm.errors import UserError
 
 from . import functional as F
 from .parts import Part
-from .selection import Choice, masked_counts, one_count, token_noise
+from .selection import Choice, hide_top, masked_counts, token_noise
 from .types import MaskingContext
 
 
@@ -84,9 +83,7 @@ class SoftToHard(Part):
                 exponential = F.exponential_draws(token_noise(scores))
             order = F.weighted_order(scores, exponential)
             first |= F.order_to_rank(order) < num_soft
-        key = torch.where(first, torch.inf, noise)
-        return Choice(
-            F.hide_top(key, num_visible), num_visible=one_count(num_visible))
+        return hide_top(torch.where(first, torch.inf, noise), num_visible)
 
 
 class EasyToHard(SoftToHard):

@@ -58,8 +58,17 @@ def token_noise(scores: Tensor, noise: Tensor | None = None) -> Tensor:
 
 def masked_counts(scores: Tensor, num_visible: int | Tensor) -> Tensor:
     """Tokens to hide in every image, int64 (B, 1)."""
-    visible = torch.as_tensor(num_visible, device=scores.device)
-    return scores.shape[1] - visible.expand(len(scores))[:, None]
+    if isinstance(num_visible, Tensor):
+        return scores.shape[1] - num_visible[:, None]
+    # Filled on the device: a copied number would be waited for.
+    return scores.new_full((len(scores), 1), scores.shape[1] - num_visible,
+                           dtype=torch.long)
+
+
+def hide_top(key: Tensor, num_visible: int | Tensor) -> Choice:
+    """Hide the tokens with the highest keys; see ``functional.hide_top``."""
+    return Choice(
+        F.hide_top(key, num_visible), num_visible=one_count(num_visible))
 
 
 def check_probability(probability: float) -> None:
@@ -105,9 +114,8 @@ class NoisyTopK(Part):
                 num_visible: int | Tensor,
                 context: MaskingContext | None = None,
                 noise: Tensor | None = None) -> Choice:
-        key = scores + self.noise * token_noise(scores, noise)
-        return Choice(
-            F.hide_top(key, num_visible), num_visible=one_count(num_visible))
+        return hide_top(scores + self.noise * token_noise(scores, noise),
+                        num_visible)
 
 
 class WeightedOrder(Part):

@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """SemMAE: hide some patches of every part, later on whole parts."""
-
 import torch
 from torch import Tensor
 
@@ -11,7 +10,7 @@ from .maskers import Masker
 from .parts import Part
 from .ratio import FixedRatio
 from .salience import NoSalience
-from .selection import Choice, masked_counts, one_count, token_noise
+from .selection import Choice, hide_top, masked_counts, token_noise
 from .types import MaskingContext
 
 # Part maps are uint8.
@@ -146,9 +145,7 @@ class PartwiseSelection(Part):
                              1 - context.progress**self.power, part_draws)
         chosen = _rank_in_part(parts, sizes, noise) < counts.gather(1, parts)
         # Where the counts do not sum up, the noise decides.
-        key = torch.where(chosen, 1 + noise, noise)
-        return Choice(
-            F.hide_top(key, num_visible), num_visible=one_count(num_visible))
+        return hide_top(torch.where(chosen, 1 + noise, noise), num_visible)
 
     @staticmethod
     def _parts(scores: Tensor, context: MaskingContext) -> Tensor:

@@ -14,7 +14,7 @@ from sbam_mm.errors import UserError
 from . import functional as F
 from .blocks import block_masks, check_search
 from .parts import Part
-from .selection import Choice, one_count, token_noise
+from .selection import Choice, hide_top, token_noise
 from .types import MaskingContext
 
 
@@ -81,9 +81,8 @@ class BlockSelection(Part):
         if not self.complete:
             return Choice(blocks)
         # Block tokens rank above all others, so they are hidden first.
-        key = blocks + 0.5 * token_noise(scores, noise)
-        return Choice(
-            F.hide_top(key, num_visible), num_visible=one_count(num_visible))
+        return hide_top(blocks + 0.5 * token_noise(scores, noise),
+                        num_visible)
 
 
 class UniformSelection(Part):

@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Masks on some images only: for methods that also learn from whole ones."""
-
 import torch
 from torch import Tensor, nn
 

@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Ratios that vary without regard to salience: by chance or over time."""
-
 import torch
 from torch import Tensor
 

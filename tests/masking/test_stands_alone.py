@@ -86,3 +86,30 @@ def test_what_is_wrong_is_said_without_the_stack(code, words):
     result = run(code)
     assert result.returncode != 0
     assert words in result.stderr.splitlines()[-1]
+
+
+def test_the_stack_is_left_alone_where_it_is_installed():
+    code = ('import sys, sbam_mm.masking; '
+            "print({'mmengine', 'mmcv', 'mmpretrain', 'sbam_mm.registry'} "
+            '& set(sys.modules))')
+    loaded = subprocess.run([sys.executable, '-c', code],
+                            cwd=ROOT,
+                            capture_output=True,
+                            text=True,
+                            check=True,
+                            timeout=300).stdout
+    assert loaded.strip() == 'set()'
+
+
+def test_the_registry_has_all_that_is_listed():
+    from torch import nn
+
+    from sbam_mm import masking
+    from sbam_mm.registry import MODELS
+    kinds = [
+        kind for kind in map(vars(masking).get, masking.__all__)
+        if isinstance(kind, type) and issubclass(kind, nn.Module)
+    ]
+    assert len(kinds) > 30
+    for kind in kinds:
+        assert MODELS.get(f'sbam_mm.{kind.__name__}') is kind
