@@ -13,7 +13,6 @@ like the images, in which everything that is not black is object. A row with
 random masks comes along for comparison.
 """
 import argparse
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,32 +22,33 @@ from sbam_mm.errors import UserError
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-import torch  # noqa: E402
-from rich.progress import track  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+import torch
+from rich.progress import track
+from torch import Tensor, nn
 
-from sbam_mm.arguments import SEED, ToolParser, add_trust, device, share, whole  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.config_files import read_model_config  # noqa: E402
-from sbam_mm.datasets.tree import printable  # noqa: E402
-from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
-from sbam_mm.evaluation.mask_metrics import (  # noqa: E402
+from sbam_mm.arguments import SEED, ToolParser, add_trust, device, share, whole
+from sbam_mm.cli import tool
+from sbam_mm.config_files import read_model_config
+from sbam_mm.datasets.tree import printable
+from sbam_mm.environment import collect_versions
+from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.evaluation.mask_metrics import (
     METRICS,
     boundary_tokens,
     mask_metrics,
     over_images,
 )
-from sbam_mm.evaluation.object_masks import (  # noqa: E402
+from sbam_mm.evaluation.object_masks import (
     find_images,
     read_object_masks,
     token_coverage,
 )
-from sbam_mm.evaluation.tables import (  # noqa: E402
+from sbam_mm.evaluation.results import (
     markdown_table,
     plus_minus,
     write_results,
 )
-from sbam_mm.visualization import (  # noqa: E402
+from sbam_mm.visualization import (
     center_crop,
     draw_mask,
     labelled_maskers,
@@ -56,14 +56,14 @@ from sbam_mm.visualization import (  # noqa: E402
     masker_config,
     masking_context,
     model_from_config,
+    readable_images,
     vit_base,
 )
-from sbam_mm.visualization.named_maskers import (  # noqa: E402
+from sbam_mm.visualization.named_maskers import (
     changes_over_training,
     choose_maskers,
     fit_all,
 )
-from sbam_mm.visualization.report import collect_versions  # noqa: E402
 
 NOTE = (
     'Each number is the mean over images ± its standard error; draws of one '
@@ -137,14 +137,8 @@ def coverages(files: list[Path], annotations: str, size: tuple[int, int],
     """
     masks = read_object_masks(annotations)
     found = {}
-    for file in track(files, 'Annotations', transient=True):
-        try:
-            image = load_image(file, **decoding)
-        except ValueError as error:
-            if len(files) == 1:
-                raise
-            print(f'skipped: {error}', file=sys.stderr)
-            continue
+    for file, image in track(readable_images(files, **decoding),
+                             'Annotations', len(files), transient=True):
         mask = masks(file, image.shape[:2])
         cover = token_coverage([mask], size, patch)
         if 0 < cover.sum() < cover.numel():

@@ -17,23 +17,18 @@ from pathlib import Path
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-from sbam_mm.arguments import ToolParser  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.evaluation.pimr import Curve, curves, gaps  # noqa: E402
-from sbam_mm.evaluation.run_table import (  # noqa: E402
-    FINETUNED,
-    read_runs,
-)
-from sbam_mm.evaluation.tables import (  # noqa: E402
+from sbam_mm.arguments import ToolParser
+from sbam_mm.cli import tool
+from sbam_mm.evaluation.pimr import Curve, curves, gaps
+from sbam_mm.evaluation.results import (
     markdown_table,
     plus_minus,
     result_files,
     write_results,
 )
-from sbam_mm.visualization.output import save_figure  # noqa: E402
-from sbam_mm.visualization.robustness import (  # noqa: E402
-    robustness_figure,
-)
+from sbam_mm.evaluation.run_table import FINETUNED, read_runs
+from sbam_mm.visualization.output import save_figure
+from sbam_mm.visualization.robustness import robustness_figure
 
 NOTE = (
     'Means over seeds ± standard deviation over seeds. PIMR places a masker '

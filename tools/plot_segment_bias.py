@@ -25,29 +25,26 @@ from sbam_mm.errors import UserError
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from mmpretrain.models import BaseSelfSupervisor  # noqa: E402
+import numpy as np
+import torch
+from mmpretrain.models import BaseSelfSupervisor
 
-from sbam_mm.arguments import KeyValues, ToolParser, add_trust, whole  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.datasets import SegmentMaps  # noqa: E402
-from sbam_mm.datasets.segments import Felzenszwalb, id_map  # noqa: E402
-from sbam_mm.datasets.transforms import nearest_crop  # noqa: E402
-from sbam_mm.datasets.transforms.follow import WHOLE  # noqa: E402
-from sbam_mm.files import write_atomically  # noqa: E402
-from sbam_mm.models.checkpoint import (  # noqa: E402
-    read_checkpoint,
-    state_dict_of,
-)
-from sbam_mm.visualization import (  # noqa: E402
+from sbam_mm.arguments import KeyValues, ToolParser, add_trust, whole
+from sbam_mm.cli import tool
+from sbam_mm.datasets import SegmentMaps
+from sbam_mm.datasets.segments import Felzenszwalb, id_map
+from sbam_mm.datasets.transforms import nearest_crop
+from sbam_mm.datasets.transforms.follow import WHOLE
+from sbam_mm.files import write_atomically
+from sbam_mm.models.checkpoint import read_checkpoint, state_dict_of
+from sbam_mm.visualization import (
     center_crop,
     load_image,
     model_from_config,
     save_figure,
 )
-from sbam_mm.visualization.pixels import to_inputs  # noqa: E402
-from sbam_mm.visualization.segment_bias import (  # noqa: E402
+from sbam_mm.visualization.pixels import to_inputs
+from sbam_mm.visualization.segment_bias import (
     attention_figure,
     attention_of_patch,
     bias_figure,

@@ -29,9 +29,9 @@ from sbam_mm.errors import UserError
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-from sbam_mm.arguments import SEED, KeyValues, ToolParser, add_trust, whole  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.engine.grid import (  # noqa: E402
+from sbam_mm.arguments import SEED, KeyValues, ToolParser, add_trust, whole
+from sbam_mm.cli import tool
+from sbam_mm.engine.grid import (
     RESULT,
     Cell,
     Grid,
@@ -41,14 +41,11 @@ from sbam_mm.engine.grid import (  # noqa: E402
     read_results,
     shard,
 )
-from sbam_mm.engine.run_lock import RunIsTaken, RunLock  # noqa: E402
-from sbam_mm.evaluation.run_table import write_run_table  # noqa: E402
-from sbam_mm.files import write_atomically  # noqa: E402
-from sbam_mm.visualization import (  # noqa: E402
-    read_scalars,
-    training_summary,
-)
-from sbam_mm.visualization.report import collect_versions  # noqa: E402
+from sbam_mm.engine.run_lock import RunIsTaken, RunLock
+from sbam_mm.engine.run_log import read_scalars, training_summary
+from sbam_mm.environment import collect_versions
+from sbam_mm.evaluation.run_table import write_run_table
+from sbam_mm.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 HARDWARE = ('Processor', 'Accelerators', 'System')

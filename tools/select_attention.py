@@ -15,7 +15,6 @@ like the images (not black = object), a COCO file, or a JSON file
 {"photo.jpg": [[x, y, width, height], ...]}.
 """
 import argparse
-import sys
 import warnings
 from pathlib import Path
 
@@ -24,45 +23,45 @@ from sbam_mm.errors import UserError
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from rich.progress import track  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor, nn
 
-from sbam_mm.arguments import ToolParser, add_trust, device, share, whole  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.config_files import read_model_config  # noqa: E402
-from sbam_mm.datasets.tree import printable  # noqa: E402
-from sbam_mm.evaluation.attention_selection import (  # noqa: E402
+from sbam_mm.arguments import ToolParser, add_trust, device, share, whole
+from sbam_mm.cli import tool
+from sbam_mm.config_files import read_model_config
+from sbam_mm.datasets.tree import printable
+from sbam_mm.environment import collect_versions
+from sbam_mm.evaluation.attention_selection import (
     HeadRecall,
     annotated_patches,
     head_scores,
     rank_heads,
     recall_of_heads,
 )
-from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
-from sbam_mm.evaluation.object_masks import (  # noqa: E402
+from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.evaluation.object_masks import (
     find_images,
     read_object_masks,
     token_coverage,
 )
-from sbam_mm.evaluation.tables import (  # noqa: E402
+from sbam_mm.evaluation.results import (
     markdown_table,
     plus_minus,
     result_files,
     write_results,
 )
-from sbam_mm.masking.functional import visible_count  # noqa: E402
-from sbam_mm.visualization import (  # noqa: E402
+from sbam_mm.masking.functional import visible_count
+from sbam_mm.visualization import (
     center_crop,
-    load_image,
     model_from_config,
+    readable_images,
     save_figure,
     vit_base,
 )
-from sbam_mm.visualization.heads import heads_figure  # noqa: E402
-from sbam_mm.visualization.pixels import to_inputs  # noqa: E402
-from sbam_mm.visualization.report import collect_versions  # noqa: E402
+from sbam_mm.visualization.heads import heads_figure
+from sbam_mm.visualization.pixels import to_inputs
 
 
 def parse_args() -> argparse.Namespace:
@@ -115,14 +114,7 @@ def annotated_images(
     masks = read_object_masks(args.annotations)
     images, found = {}, []
     files = find_images(args.images, **decoding)
-    for file in files:
-        try:
-            image = load_image(file, **decoding)
-        except ValueError as error:
-            if len(files) == 1:
-                raise
-            print(f'skipped: {error}', file=sys.stderr)
-            continue
+    for file, image in readable_images(files, **decoding):
         found.append(masks(file, image.shape[:2]))
         name = printable(file.name)
         images[printable(file) if name in images else name] = center_crop(

@@ -21,14 +21,14 @@ from sbam_mm.errors import UserError
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-import numpy as np  # noqa: E402
-from torch import nn  # noqa: E402
+import numpy as np
+from torch import nn
 
-from sbam_mm.arguments import SEED, ToolParser, add_trust, share, whole  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.config_files import read_model_config  # noqa: E402
-from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
-from sbam_mm.visualization import (  # noqa: E402
+from sbam_mm.arguments import SEED, ToolParser, add_trust, share, whole
+from sbam_mm.cli import tool
+from sbam_mm.config_files import read_model_config
+from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.visualization import (
     center_crop,
     labelled_maskers,
     load_images,
@@ -38,13 +38,13 @@ from sbam_mm.visualization import (  # noqa: E402
     save_figure,
     vit_base,
 )
-from sbam_mm.visualization.named_maskers import (  # noqa: E402
+from sbam_mm.visualization.named_maskers import (
     changes_over_training,
     choose_maskers,
     fit_all,
     masker_label,
 )
-from sbam_mm.visualization.report import write_page  # noqa: E402
+from sbam_mm.visualization.report import write_page
 
 RATIOS = (0.6, 0.75, 0.9)
 # Shapes that hide three of four patches and no other share.

@@ -17,11 +17,11 @@ from sbam_mm.errors import UserError
 # The stack warns about optional parts at import; none of them is used here.
 warnings.filterwarnings('ignore')
 
-from sbam_mm.arguments import SEED, ToolParser, add_trust, share, whole  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.config_files import read_model_config  # noqa: E402
-from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
-from sbam_mm.visualization import (  # noqa: E402
+from sbam_mm.arguments import SEED, ToolParser, add_trust, share, whole
+from sbam_mm.cli import tool
+from sbam_mm.config_files import read_model_config
+from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.visualization import (
     build_masker,
     center_crop,
     load_images,

@@ -17,14 +17,12 @@ from .packing import PackedLayout
 from .position import sincos_position
 from .received_attention import received_attention
 from .recorded import RecordedAttention
-from .segment_bias import SegmentBias, SegmentRelation, Segments
 from .windows import from_windows, to_windows
 
 __all__ = [
     'Attend', 'Attention', 'Block', 'Checkpointed', 'CrossAttention',
-    'PackedLayout', 'RecordedAttention', 'SegmentBias', 'SegmentRelation',
-    'Segments', 'beit_layer_cfgs', 'blocks_of', 'decomposed_attention',
-    'evaluation_mode', 'from_windows', 'packed_attention',
-    'received_attention', 'relative_rows', 'run_blocks', 'sincos_position',
-    'to_windows', 'truncated_normal', 'xavier_linear'
+    'PackedLayout', 'RecordedAttention', 'beit_layer_cfgs', 'blocks_of',
+    'decomposed_attention', 'evaluation_mode', 'from_windows',
+    'packed_attention', 'received_attention', 'relative_rows', 'run_blocks',
+    'sincos_position', 'to_windows', 'truncated_normal', 'xavier_linear'
 ]

@@ -15,7 +15,7 @@ from sbam_mm.masking import (
     StoredSalience,
     check_needs,
 )
-from sbam_mm.models.selfsup.base import REMEDIES, STORED_MAPS
+from sbam_mm.models.providers import REMEDIES, STORED_MAPS
 from sbam_mm.registry import MODELS
 
 # Names beside those of the presets' types, and what they are called in a

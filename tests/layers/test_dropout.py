@@ -13,13 +13,12 @@ from sbam_mm.layers import (
     Block,
     PackedLayout,
     RecordedAttention,
-    SegmentRelation,
-    Segments,
     beit_layer_cfgs,
     run_blocks,
 )
 from sbam_mm.models import MaskedBEiT, MaskedViT
 from sbam_mm.models.necks import context_regressor, regressor
+from sbam_mm.segments import SegmentRelation, Segments
 
 pytestmark = pytest.mark.unit
 DIM, HEADS = 8, 2
@@ -173,7 +172,7 @@ class Pass(nn.Module):
 
 
 def test_flex_with_dropout_is_refused_at_build_time(monkeypatch):
-    monkeypatch.setattr('sbam_mm.layers.segment_bias.flex_available',
+    monkeypatch.setattr('sbam_mm.segments.bias.flex_available',
                         lambda: True)
     with pytest.raises(ValueError, match='attn_drop_rate'):
         MaskedViT(ARCH, segment_bias=dict(kernel='flex'),

@@ -149,14 +149,14 @@ class Regressor(BaseModule):
         xavier_linear(self)
         nn.init.normal_(self.mask_token, std=.02)
 
-    def forward(self, latent: Latent, memory: Latent,
+    def forward(self, latent: Latent, memory: Tensor,
                 token_mask: TokenMask) -> Tensor:
         """Predict every patch.
 
         Args:
             latent (Latent): The encoder's output.
-            memory (Latent): What one of its blocks gave, as ``latent`` with
-                the class token.
+            memory (Tensor): What one of its blocks gave, one of
+                ``latent.blocks``.
             token_mask (TokenMask): The mask it was encoded with; thrown
                 tokens are not looked at.
 
@@ -172,10 +172,10 @@ class Regressor(BaseModule):
             layout = PackedLayout.whole(full)
         else:
             kept = nn.functional.pad(~token_mask.thrown, (1, 0), value=True)
-            layout = memory.layout.beside(kept)
+            layout = latent.layout.beside(kept)
         x = layout.pack(full)
         for block in self.decoder_blocks:
-            x = block(x, layout, memory.packed, memory.layout)
+            x = block(x, layout, memory, latent.layout)
         full = layout.unpack(x, x.new_zeros(()))
         full = self.decoder_norm(full)[:, 1:]
         if isinstance(self.decoder_pred, nn.Linear):
