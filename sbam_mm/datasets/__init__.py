@@ -1,4 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+# First, for its sentence about a stack that is not there.
+import sbam_mm.registry  # noqa: F401
+
 from .collate import flat_collate, whole_batch
 from .decoding import EncodedImage, decode_image
 from .image_folder import ImageFolder, UnreadableImagesError

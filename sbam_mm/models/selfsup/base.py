@@ -257,6 +257,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         return MaskingContext(
             tokens,
             grid,
+            images=inputs,
             progress=progress,
             epoch=epoch,
             providers={
