@@ -167,7 +167,7 @@ def load_maps(cfg: Config, key: str, grid: tuple[int, int]) -> None:
         # The crop that says where it was made, so that the map can follow.
         if step['type'] == 'RandomResizedCrop':
             step['type'] = 'sbam_mm.RandomResizedCrop'
-    steps[-1].setdefault('algorithm_keys', []).append(key)
+    steps[-1]['algorithm_keys'] = [*steps[-1].get('algorithm_keys', ()), key]
     steps.insert(-1, loader)
     if 'train_pipeline' in cfg:  # what a reader of the dumped config sees
         cfg.train_pipeline = steps
