@@ -48,7 +48,7 @@ from sbam_mm.evaluation.tables import (  # noqa: E402
     plus_minus,
     write_results,
 )
-from sbam_mm.named_maskers import choose_maskers, masker_config  # noqa: E402
+from sbam_mm.masking.named_maskers import choose_maskers, masker_config  # noqa: E402
 from sbam_mm.visualization import (  # noqa: E402
     center_crop,
     draw_mask,

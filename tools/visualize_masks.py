@@ -28,7 +28,7 @@ from sbam_mm.arguments import SEED, ToolParser, add_trust, share, whole  # noqa:
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
-from sbam_mm.named_maskers import choose_maskers, masker_label  # noqa: E402
+from sbam_mm.masking.named_maskers import choose_maskers, masker_label  # noqa: E402
 from sbam_mm.visualization import (  # noqa: E402
     center_crop,
     labelled_maskers,

@@ -15,7 +15,7 @@ from mmengine.config import Config
 from sbam_mm.config_files import read_config
 from sbam_mm.errors import UserError
 from sbam_mm.files import read_json
-from sbam_mm.named_maskers import at_ratio, choose_maskers, masker_name
+from sbam_mm.masking.named_maskers import at_ratio, choose_maskers, masker_name
 from sbam_mm.registry import MODELS
 from sbam_mm.sentences import sentence_of
 
@@ -64,7 +64,7 @@ class Grid:
     Args:
         config (str): Config file of the training; its masker is replaced.
         maskers (list[str]): Short names, see
-            :func:`sbam_mm.named_maskers.masker_names`. The config's own
+            :mod:`sbam_mm.masking.named_maskers`. The config's own
             masker keeps its options.
         ratios (list[float]): Base masking ratios in (0, 1).
         seeds (list[int]): Of the trainings, not negative.

@@ -9,13 +9,13 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from sbam_mm.errors import UserError
-from sbam_mm.models.selfsup.base import STORED_MAPS
-from sbam_mm.named_maskers import (
+from sbam_mm.masking.named_maskers import (
     at_ratio,
     default_of,
     masker_config,
     masker_name,
 )
+from sbam_mm.models.selfsup.base import STORED_MAPS
 from sbam_mm.registry import MODELS
 
 from .trial_build import build_without_weights, pipeline_of, quiet
@@ -39,7 +39,7 @@ def replace_masker(cfg: Config,
 
     Args:
         cfg (Config): Changed in place.
-        name (str): See :func:`sbam_mm.named_maskers.masker_names`.
+        name (str): See :func:`sbam_mm.masking.named_maskers.masker_names`.
         options (Mapping, optional): Of the masker, by dotted name. Defaults
             to none.
         teacher (str, optional): Checkpoint of an encoder like the model's,

@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Looking at masks, reconstructions, trainings. Every figure is a function."""
-from sbam_mm.named_maskers import masker_config, masker_names
+from sbam_mm.masking.named_maskers import masker_config, masker_names
 
 from .curves import (
     ratio_histogram,

@@ -8,8 +8,8 @@ from torch import nn
 from sbam_mm import masking
 from sbam_mm.errors import UserError
 from sbam_mm.masking import AttentionSalience, StoredSalience, check_needs
+from sbam_mm.masking.named_maskers import at_ratio, masker_label
 from sbam_mm.models.selfsup.base import REMEDIES, STORED_MAPS
-from sbam_mm.named_maskers import at_ratio, masker_label
 from sbam_mm.registry import MODELS
 
 
@@ -31,7 +31,7 @@ def build_masker(config: Mapping, ratio: float | None = None) -> nn.Module:
         UserError: If the ratio is outside [0, 1).
 
     Example:
-        >>> from sbam_mm.named_maskers import masker_config
+        >>> from sbam_mm.masking.named_maskers import masker_config
         >>> build_masker(masker_config('amt'), 0.75).selection.throw
         0.1
     """
@@ -55,7 +55,7 @@ def labelled_maskers(
         dict[str, nn.Module]: In the order of the arguments.
 
     Example:
-        >>> from sbam_mm.named_maskers import masker_config
+        >>> from sbam_mm.masking.named_maskers import masker_config
         >>> list(labelled_maskers([masker_config('amt')]))
         ['AMT, r = 0.45, 0.4 thrown']
     """
@@ -178,7 +178,7 @@ def changes_over_training(masker: nn.Module) -> bool:
     """Whether a masker does not mask the same way at all progress.
 
     Example:
-        >>> from sbam_mm.named_maskers import masker_config
+        >>> from sbam_mm.masking.named_maskers import masker_config
         >>> changes_over_training(build_masker(masker_config('gpa')))
         True
     """

@@ -8,7 +8,7 @@ from started_tools import load_tool
 
 from sbam_mm.engine.replace_masker import replace_masker
 from sbam_mm.engine.trial_build import check_buildable
-from sbam_mm.named_maskers import default_of, masker_names
+from sbam_mm.masking.named_maskers import default_of, masker_names
 from sbam_mm.registry import MODELS
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ import torch
 from sbam_mm import masking
 from sbam_mm.masking import TokenMask
 from sbam_mm.masking.functional import hide_top, min_max
+from sbam_mm.masking.named_maskers import masker_label, masker_names
 from sbam_mm.models.teachers import MomentumTeacher
-from sbam_mm.named_maskers import masker_label, masker_names
 from sbam_mm.visualization import (
     build_masker,
     center_crop,
