@@ -4,19 +4,43 @@ import os
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .sentences import sentence_of
+from .explain import sentence_of
 
 Result = TypeVar('Result')
-# What is told again in the other processes: input that is wrong, and files.
-USER_ERRORS = (ValueError, OSError)
 # A tool ends with it after its sentence; the launcher then adds nothing.
 FAILED = 2
 _place: dict[str, str] = {}
+
+
+def parses_first(parse_args: Callable[[], Result]) -> Callable[[], Result]:
+    """Read the command line before what a tool needs is imported.
+
+    A tool's ``parse_args`` stands above the imports of its work. In a program
+    that a user has started it is called on the spot, so that ``--help`` and
+    wrong options wait for neither torch nor mmengine, and ``main`` gets what
+    it returned. Imported as a module the function is as it was written.
+
+    Example::
+
+        @parses_first
+        def parse_args() -> argparse.Namespace:
+            return ToolParser(__doc__).parse_args()
+
+
+        import torch
+    """
+    if parse_args.__module__ != '__main__':
+        return parse_args
+    # About parts of the stack that no tool uses, and loaders on a CPU.
+    warnings.filterwarnings('ignore', "Fail to import|'pin_memory' argument")
+    args = parse_args()
+    return lambda: args
 
 
 def tool(main: Callable[[], None]) -> Callable[[], None]:
@@ -25,9 +49,6 @@ def tool(main: Callable[[], None]) -> Callable[[], None]:
     Checkpoints and YAML files are read as data from here on (see
     :func:`sbam_mm.safe_loading.use_safe_loading`), and whatever goes wrong
     ends with one sentence, see :func:`run_or_explain`.
-
-    Args:
-        main (Callable): Reads the command line and does the work.
 
     Example::
 
@@ -38,8 +59,8 @@ def tool(main: Callable[[], None]) -> Callable[[], None]:
 
     @wraps(main)
     def started() -> None:
-        # Imported here, so that this module itself needs no torch.
-        from .safe_loading import use_safe_loading
+        # Imported here, so that `--help` needs no torch.
+        from sbam_mm.safe_loading import use_safe_loading
         use_safe_loading()
         run_or_explain(main)
 
@@ -52,13 +73,6 @@ def run_or_explain(run: Callable[..., Result], *args: Any) -> Result:
     An error that nobody foresaw gets a sentence, too, which names the file
     that its traceback is in. Of several processes the first one that fails
     tells why, and the others end without a word.
-
-    Args:
-        run (Callable): The work.
-        *args: Passed on.
-
-    Returns:
-        What ``run`` returns.
 
     Raises:
         SystemExit: With status 2 and the sentence on standard error; with 130
@@ -136,8 +150,7 @@ def _another_spoke() -> bool:
 
 def _group_store() -> Any:
     """What the processes of a group write to; None without a group."""
-    # Most tools have no need of torch before their work begins.
-    import torch.distributed as dist
-    if not (dist.is_available() and dist.is_initialized()):
+    dist = sys.modules.get('torch.distributed')
+    if dist is None or not (dist.is_available() and dist.is_initialized()):
         return None
     return dist.distributed_c10d._get_default_store()
