@@ -12,6 +12,11 @@ Cost:     that of mae_vitb_400e.py and, says the paper, about 1 % for the
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/baselines/am_mae_vitb_400e.py 8
 """
-_base_ = '../_base_/attention_maps_imagenet.py'
+_base_ = [
+    '../_base_/attention_maps_runtime.py',
+    '../_base_/models/mae_vitb.py',
+    '../_base_/datasets/attention_maps_224.py',
+    '../_base_/schedules/mae_400e.py',
+]
 
-model = dict(masker=dict(_delete_=True, type='sbam_mm.AM', ratio=0.75))
+model = dict(masker=dict(type='sbam_mm.AM'))

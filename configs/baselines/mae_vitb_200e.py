@@ -12,13 +12,7 @@ Cost:     not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/baselines/mae_vitb_200e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_200e.py',
-]
+_base_ = '../amt/mae_vitb_200e.py'
 
-param_scheduler = _base_.param_scheduler
-param_scheduler[0].update(end=20)
-param_scheduler[1].update(T_max=180, begin=20)
+_base_.param_scheduler[0].update(end=20)
+_base_.param_scheduler[1].update(T_max=180, begin=20)

@@ -17,7 +17,5 @@ Command:  DATA_ROOT=/path/to/imagenet DALLE_ENCODER=dalle_encoder.pth \
 _base_ = './cae_vits_gpa_300e.py'
 
 max_epochs = 50
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(
-    T_max=max_epochs - param_scheduler[0].end, end=max_epochs)
 train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=40, end=max_epochs)

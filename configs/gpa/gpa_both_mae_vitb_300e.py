@@ -17,6 +17,5 @@ Command:  DATA_ROOT=/path/to/imagenet TEACHER=mae_pretrain_vit_base.pth \
 _base_ = './gpa_both_mae_vitb_200e.py'
 
 max_epochs = 300
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(T_max=max_epochs - 20, end=max_epochs)
 train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=280, end=max_epochs)

@@ -18,6 +18,5 @@ Command:  DATA_ROOT=/path/to/imagenet TEACHER=mae_pretrain_vit_base.pth \
 _base_ = './gpa_both_mae_vitb_200e.py'
 
 max_epochs = 800
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(T_max=max_epochs - 20, end=max_epochs)
 train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=780, end=max_epochs)

@@ -14,15 +14,13 @@ Command:  DATA_ROOT=/path/to/imagenet TEACHER=mae_pretrain_vit_base.pth \
               NNODES=2 \
               tools/dist_train.sh configs/ibot/ibot_vitb_gpa_100e.py 8
 """
-_base_ = '../_base_/ibot_vitb_100e.py'
+_base_ = './ibot_vitb_100e.py'
 
 model = dict(
     teacher=dict(
         type='sbam_mm.FrozenTeacher',
         backbone=dict(
-            type='sbam_mm.MaskedViT',
-            arch='base',
-            img_size=224,
+            type='sbam_mm.MaskedViT', arch='base', img_size=224,
             patch_size=16),
         checkpoint='{{$TEACHER:mae_pretrain_vit_base.pth}}'),
     masker=dict(

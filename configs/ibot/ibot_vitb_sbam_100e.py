@@ -20,7 +20,7 @@ Cost:     not stated for 100 epochs; not measured by this project. 2 global
 Command:  DATA_ROOT=/path/to/imagenet NNODES=2 \
               tools/dist_train.sh configs/ibot/ibot_vitb_sbam_100e.py 8
 """
-_base_ = '../_base_/ibot_vitb_100e.py'
+_base_ = './ibot_vitb_100e.py'
 
 model = dict(
     masker=dict(
@@ -28,9 +28,5 @@ model = dict(
         type='sbam_mm.MaskSomeViews',
         probability=0.5,
         masker=dict(
-            type='sbam_mm.SBAM',
-            ratio=0.3,
-            delta_r=0.15,
-            delta=0.1,
-            noise=0.5,
-            scope='sample')))
+            type='sbam_mm.SBAM', ratio=0.3, delta_r=0.15, delta=0.1,
+            noise=0.5, scope='sample')))

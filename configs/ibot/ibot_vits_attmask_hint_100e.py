@@ -12,15 +12,6 @@ Cost:     not stated for 100 epochs; not measured by this project. 2 global
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/ibot/ibot_vits_attmask_hint_100e.py 4
 """
-_base_ = '../_base_/attmask_vits_100e.py'
+_base_ = './ibot_vits_attmask_high_100e.py'
 
-model = dict(
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.AttMask',
-        mode='hint',
-        ratio=(0.1, 0.5),
-        probability=0.5,
-        source='teacher',
-        show=(0.1, 0.5),
-        show_max=0.1))
+model = dict(masker=dict(mode='hint', show=(0.1, 0.5), show_max=0.1))

@@ -11,4 +11,9 @@ Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/coco \
           tools/dist_train.sh \
           configs/mmdet/vitdet_vitb_100e_coco.py 8
 """
-_base_ = '../_base_/coco_instance.py'
+_base_ = [
+    '../_base_/mmdet_runtime.py',
+    '../_base_/models/mask_rcnn_vitdet.py',
+    '../_base_/datasets/coco.py',
+    '../_base_/schedules/vitdet_100e.py',
+]

@@ -21,16 +21,5 @@ optim_wrapper = dict(optimizer=dict(lr=2.5e-5))
 auto_scale_lr = dict(base_batch_size=16)
 # Drops at the same shares of the schedule as in ViTDet.
 max_iters = 90000
-param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0,
-        end=250),
-    dict(
-        type='MultiStepLR',
-        by_epoch=False,
-        begin=0,
-        end=max_iters,
-        milestones=[80000, 86667],
-        gamma=0.1),
-]
+_base_.param_scheduler[1].update(end=max_iters, milestones=[80000, 86667])
 train_cfg = dict(max_iters=max_iters, val_interval=5000)

@@ -13,9 +13,9 @@ Command:  DATA_ROOT=/path/to/imagenet NNODES=2 \
               configs/segment_bias/dino_vits16_600e.py 8
 """
 _base_ = [
-    '../_base_/multi_crop_224.py',
-    '../_base_/dino_vits.py',
-    '../_base_/dino_schedule_600e.py',
+    '../_base_/models/dino_vits.py',
+    '../_base_/datasets/multi_crop_224.py',
+    '../_base_/schedules/dino_600e.py',
 ]
 
 train_dataloader = dict(dataset=dict(classes='imagenet100'))

@@ -14,9 +14,9 @@ Command:  DATA_ROOT=/path/to/imagenet NNODES=2 SEGMENTS=data/segments.npy \
               configs/segment_bias/dino_vits16_bias_300e.py 8
 """
 _base_ = [
-    '../_base_/segments_multi_crop_224.py',
-    '../_base_/dino_vits.py',
-    '../_base_/dino_schedule_300e.py',
+    '../_base_/models/dino_vits.py',
+    '../_base_/datasets/segments_multi_crop_224.py',
+    '../_base_/schedules/dino_300e.py',
 ]
 
 model = dict(backbone=dict(segment_bias=dict()))

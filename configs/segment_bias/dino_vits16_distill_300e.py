@@ -16,22 +16,20 @@ Command:  DATA_ROOT=/path/to/imagenet NNODES=2 SEGMENTS=data/segments.npy \
               configs/segment_bias/dino_vits16_distill_300e.py 8
 """
 _base_ = [
-    '../_base_/segments_multi_crop_224.py',
-    '../_base_/dino_vits.py',
-    '../_base_/ibot_schedule_100e.py',
+    '../_base_/models/dino_vits.py',
+    '../_base_/datasets/segments_multi_crop_224.py',
+    '../_base_/schedules/ibot_100e.py',
 ]
 
 phase_one = '{{$PHASE_ONE:work_dirs/dino_vits16_bias_300e/epoch_300.pth}}'
 model = dict(
     _delete_=True,
     type='sbam_mm.DistilDINO',
-    backbone=dict(_base_.model.backbone),
+    backbone=_base_.model.backbone,
     head=_base_.model.head,
     teacher=dict(
         type='sbam_mm.FrozenDINO',
-        backbone=dict(
-            _base_.model.backbone,
-            segment_bias=dict()),
+        backbone=dict(_base_.model.backbone, segment_bias=dict()),
         head=_base_.model.head,
         checkpoint=phase_one))
 

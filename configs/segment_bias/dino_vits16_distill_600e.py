@@ -15,25 +15,7 @@ Command:  DATA_ROOT=/path/to/imagenet NNODES=2 SEGMENTS=data/segments.npy \
           tools/dist_train.sh \
               configs/segment_bias/dino_vits16_distill_600e.py 8
 """
-_base_ = [
-    '../_base_/segments_multi_crop_224.py',
-    '../_base_/dino_vits.py',
-    '../_base_/ibot_schedule_100e.py',
-]
+_base_ = './dino_vits16_distill_300e.py'
 
 phase_one = '{{$PHASE_ONE:work_dirs/dino_vits16_bias_600e/epoch_600.pth}}'
-model = dict(
-    _delete_=True,
-    type='sbam_mm.DistilDINO',
-    backbone=dict(_base_.model.backbone),
-    head=_base_.model.head,
-    teacher=dict(
-        type='sbam_mm.FrozenDINO',
-        backbone=dict(
-            _base_.model.backbone,
-            segment_bias=dict()),
-        head=_base_.model.head,
-        checkpoint=phase_one))
-
-# Nothing can collapse, so the prototypes need not wait.
-custom_hooks = _base_.custom_hooks[:-1]
+model = dict(teacher=dict(checkpoint=phase_one))

@@ -12,12 +12,6 @@ Command:  DATA_ROOT=/path/to/imagenet NNODES=2 \
           tools/dist_train.sh \
               configs/segment_bias/dino_vits8_300e.py 8
 """
-_base_ = [
-    '../_base_/multi_crop_224.py',
-    '../_base_/dino_vits.py',
-    '../_base_/dino_schedule_300e.py',
-]
+_base_ = './dino_vits16_300e.py'
 
 model = dict(backbone=dict(patch_size=8))
-
-train_dataloader = dict(dataset=dict(classes='imagenet100'))

@@ -13,13 +13,9 @@ Command:  DATA_ROOT=/path/to/imagenet NNODES=2 SEGMENTS=data/segments.npy \
           tools/dist_train.sh \
               configs/segment_bias/dino_vits8_bias_300e.py 8
 """
-_base_ = [
-    '../_base_/segments_multi_crop_224.py',
-    '../_base_/dino_vits.py',
-    '../_base_/dino_schedule_300e.py',
-]
+_base_ = './dino_vits16_bias_300e.py'
 
-model = dict(backbone=dict(patch_size=8, segment_bias=dict()))
+model = dict(backbone=dict(patch_size=8))
 
 train_pipeline = _base_.train_pipeline
 for view, grid in zip(train_pipeline[0]['transforms'], (28, 28, 12)):

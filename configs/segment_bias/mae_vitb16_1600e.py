@@ -13,10 +13,10 @@ Command:  DATA_ROOT=/path/to/imagenet \
               configs/segment_bias/mae_vitb16_1600e.py 8
 """
 _base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_1600e.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/mae_vitb.py',
+    '../_base_/datasets/imagenet_224.py',
+    '../_base_/schedules/mae_1600e.py',
 ]
 
 train_dataloader = dict(dataset=dict(classes='imagenet100'))

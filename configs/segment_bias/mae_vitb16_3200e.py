@@ -12,11 +12,8 @@ Command:  DATA_ROOT=/path/to/imagenet \
           tools/dist_train.sh \
               configs/segment_bias/mae_vitb16_3200e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_3200e.py',
-]
+_base_ = './mae_vitb16_1600e.py'
 
-train_dataloader = dict(dataset=dict(classes='imagenet100'))
+max_epochs = 3200
+train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=3160, end=max_epochs)

@@ -15,11 +15,10 @@ Command:  DATA_ROOT=/path/to/imagenet SEGMENTS=data/segments.npy \
               configs/segment_bias/mae_vitb16_bias_1600e.py 8
 """
 _base_ = [
-    '../_base_/runtime.py',
-    '../_base_/segments_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_1600e.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/mae_vitb.py',
+    '../_base_/datasets/segments_224.py',
+    '../_base_/schedules/mae_1600e.py',
 ]
 
-model = dict(
-    backbone=dict(segment_bias=dict(sharing='head_and_layer')))
+model = dict(backbone=dict(segment_bias=dict(sharing='head_and_layer')))

@@ -13,12 +13,8 @@ Command:  DATA_ROOT=/path/to/imagenet SEGMENTS=data/segments.npy \
           tools/dist_train.sh \
               configs/segment_bias/mae_vitb16_bias_3200e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/segments_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_3200e.py',
-]
+_base_ = './mae_vitb16_bias_1600e.py'
 
-model = dict(
-    backbone=dict(segment_bias=dict(sharing='head_and_layer')))
+max_epochs = 3200
+train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=3160, end=max_epochs)

@@ -18,10 +18,10 @@ Command:  DATA_ROOT=/path/to/imagenet SEGMENTS=data/segments.npy \
               configs/segment_bias/mae_vitb16_distill_1600e.py 8
 """
 _base_ = [
-    '../_base_/runtime.py',
-    '../_base_/segments_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_200e.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/mae_vitb.py',
+    '../_base_/datasets/segments_224.py',
+    '../_base_/schedules/mae_200e.py',
 ]
 
 phase_one = '{{$PHASE_ONE:work_dirs/mae_vitb16_bias_1600e/epoch_1600.pth}}'

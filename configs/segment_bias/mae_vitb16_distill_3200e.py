@@ -16,20 +16,7 @@ Command:  DATA_ROOT=/path/to/imagenet SEGMENTS=data/segments.npy \
           tools/dist_train.sh \
               configs/segment_bias/mae_vitb16_distill_3200e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/segments_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_200e.py',
-]
+_base_ = './mae_vitb16_distill_1600e.py'
 
 phase_one = '{{$PHASE_ONE:work_dirs/mae_vitb16_bias_3200e/epoch_3200.pth}}'
-model = dict(
-    type='sbam_mm.DistilMAE',
-    teacher=dict(
-        type='sbam_mm.FrozenTeacher',
-        backbone=dict(
-            _base_.model.backbone,
-            segment_bias=dict(sharing='head_and_layer')),
-        checkpoint=phase_one),
-    weight=1.)
+model = dict(teacher=dict(checkpoint=phase_one))

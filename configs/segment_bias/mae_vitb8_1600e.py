@@ -12,16 +12,6 @@ Command:  DATA_ROOT=/path/to/imagenet \
           tools/dist_train.sh \
               configs/segment_bias/mae_vitb8_1600e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_1600e.py',
-]
+_base_ = './mae_vitb16_1600e.py'
 
-model = dict(
-    backbone=dict(patch_size=8),
-    neck=dict(patch_size=8),
-    head=dict(patch_size=8))
-
-train_dataloader = dict(dataset=dict(classes='imagenet100'))
+model = {part: dict(patch_size=8) for part in ('backbone', 'neck', 'head')}

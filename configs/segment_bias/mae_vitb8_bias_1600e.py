@@ -13,18 +13,9 @@ Command:  DATA_ROOT=/path/to/imagenet SEGMENTS=data/segments.npy \
           tools/dist_train.sh \
               configs/segment_bias/mae_vitb8_bias_1600e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/segments_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_1600e.py',
-]
+_base_ = './mae_vitb16_bias_1600e.py'
 
-model = dict(
-    backbone=dict(patch_size=8, segment_bias=dict(sharing='head_and_layer')),
-    neck=dict(patch_size=8),
-    head=dict(patch_size=8))
+model = {part: dict(patch_size=8) for part in ('backbone', 'neck', 'head')}
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[2].update(grid=28)
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+_base_.train_pipeline[2].update(grid=28)
+train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))

@@ -16,28 +16,11 @@ Command:  DATA_ROOT=/path/to/imagenet SEGMENTS=data/segments.npy \
           tools/dist_train.sh \
               configs/segment_bias/mae_vitb8_distill_1600e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/segments_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_200e.py',
-]
+_base_ = './mae_vitb16_distill_1600e.py'
 
 phase_one = '{{$PHASE_ONE:work_dirs/mae_vitb8_bias_1600e/epoch_1600.pth}}'
-model = dict(
-    type='sbam_mm.DistilMAE',
-    backbone=dict(patch_size=8),
-    neck=dict(patch_size=8),
-    head=dict(patch_size=8),
-    teacher=dict(
-        type='sbam_mm.FrozenTeacher',
-        backbone=dict(
-            _base_.model.backbone,
-            patch_size=8,
-            segment_bias=dict(sharing='head_and_layer')),
-        checkpoint=phase_one),
-    weight=1.)
+model = {part: dict(patch_size=8) for part in ('backbone', 'neck', 'head')}
+model['teacher'] = dict(backbone=dict(patch_size=8), checkpoint=phase_one)
 
-train_pipeline = _base_.train_pipeline
-train_pipeline[2].update(grid=28)
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+_base_.train_pipeline[2].update(grid=28)
+train_dataloader = dict(dataset=dict(pipeline=_base_.train_pipeline))

@@ -15,13 +15,11 @@ Cost:     that of random masking and about 1 % for the maps, says the paper;
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/simmim/simmim_vitb_am_200e.py 8
 """
-_base_ = '../_base_/attention_maps_simmim.py'
+_base_ = [
+    '../_base_/attention_maps_runtime.py',
+    '../_base_/models/simmim_vitb_absolute.py',
+    '../_base_/datasets/attention_maps_224_simmim.py',
+    '../_base_/schedules/simmim_200e.py',
+]
 
-model = dict(
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.AM',
-        ratio=0.6,
-        warm_up_ratio=0.6,
-        rounding='floor',
-        cell=2))
+model = dict(masker=dict(type='sbam_mm.AM', warm_up_ratio=0.6))

@@ -10,6 +10,21 @@ Cost:     mae_small.py's, and an encoder pass over all images per epoch.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/am_small.py
 """
-_base_ = '../_base_/attention_maps_small.py'
+_base_ = './mae_small.py'
 
-model = dict(masker=dict(_delete_=True, type='sbam_mm.AM', ratio=0.75))
+model = dict(masker=dict(type='sbam_mm.AM'))
+
+crop, flip, _ = _base_.train_pipeline
+train_pipeline = [
+    # With a crop that says where it was made, so that the map can follow.
+    dict(crop, type='sbam_mm.RandomResizedCrop'),
+    flip,
+    dict(type='sbam_mm.LoadAttentionMap', grid=(8, 8)),
+    dict(type='PackInputs', algorithm_keys=['attention_map']),
+]
+del crop, flip, _
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+custom_hooks = [
+    dict(type='sbam_mm.AttentionMapHook', interval=1),
+    *_base_.custom_hooks,
+]

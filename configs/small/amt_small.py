@@ -11,7 +11,6 @@ Cost:     mae_small.py's with fewer tokens, and an encoder pass over all
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/amt_small.py
 """
-_base_ = '../_base_/attention_maps_small.py'
+_base_ = './am_small.py'
 
-model = dict(
-    masker=dict(_delete_=True, type='sbam_mm.AMT', ratio=0.45, throw=0.4))
+model = dict(masker=dict(type='sbam_mm.AMT', ratio=0.45, throw=0.4))

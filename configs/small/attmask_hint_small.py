@@ -12,7 +12,7 @@ Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py \
               configs/small/attmask_hint_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 model = dict(
     teacher=dict(

@@ -8,7 +8,7 @@ Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py \
               configs/small/block_masker_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 model = dict(
     masker=dict(_delete_=True, type='sbam_mm.BlockMasker', ratio=0.75))

@@ -7,7 +7,7 @@ Cost:     not measured by this project.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/bootmae_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 regressor = dict(
     type='sbam_mm.Regressor',

@@ -11,7 +11,7 @@ Cost:     not measured by this project; one pass of the teacher over all
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/gpa_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 model = dict(
     teacher=dict(

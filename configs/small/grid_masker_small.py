@@ -7,6 +7,6 @@ Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py \
               configs/small/grid_masker_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 model = dict(masker=dict(_delete_=True, type='sbam_mm.GridMasker'))

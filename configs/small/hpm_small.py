@@ -7,7 +7,7 @@ Cost:     not measured by this project; one more decoder than MAE, and one
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/hpm_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 model = dict(
     type='sbam_mm.HPM',

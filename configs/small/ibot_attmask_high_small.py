@@ -6,13 +6,7 @@ Cost:     about 80 images a second per CPU core, measured over few steps.
 Command:  DATA_ROOT=data/cifar10 .venv/bin/python tools/train.py \
               configs/small/ibot_attmask_high_small.py
 """
-_base_ = '../_base_/ibot_small.py'
+_base_ = './ibot_small.py'
 
 model = dict(
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.AttMask',
-        mode='high',
-        ratio=(0.1, 0.5),
-        probability=0.5,
-        source='teacher'))
+    masker=dict(type='sbam_mm.AttMask', mode='high', source='teacher'))

@@ -7,7 +7,7 @@ Cost:     about 80 images a second per CPU core, measured over few steps.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/ibot_sbam_small.py
 """
-_base_ = '../_base_/ibot_small.py'
+_base_ = './ibot_small.py'
 
 model = dict(
     masker=dict(

@@ -11,7 +11,7 @@ Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py \
               configs/small/mae_on_device_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 train_dataloader = dict(
     _delete_=True,

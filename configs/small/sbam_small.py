@@ -6,7 +6,7 @@ Cost:     about a minute per epoch of 50,000 images on two CPU cores.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/sbam_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 model = dict(
     masker=dict(

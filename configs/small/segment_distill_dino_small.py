@@ -24,6 +24,6 @@ model = dict(
     head=_base_.model.head,
     teacher=dict(
         type='sbam_mm.FrozenDINO',
-        backbone=dict(_base_.model.backbone),
+        backbone=_base_.model.backbone,
         head=_base_.model.head,
         checkpoint=phase_one))

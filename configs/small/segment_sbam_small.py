@@ -1,7 +1,6 @@
 """SBAM hides the salient patches, segments guide attention, on small images.
 
-SEGMENTS names the map file that tools/generate_segments.py makes; see
-configs/_base_/segments_small.py.
+SEGMENTS names the map file of segment_bias_mae_small.py.
 
 Paper:    none; the method of Taguchi et al., BMVC 2024.
 Expected: not measured by this project.

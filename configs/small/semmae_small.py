@@ -10,7 +10,7 @@ Cost:     not measured by this project; that of MAE and reading the maps.
 Command:  DATA_ROOT=data/cifar10 PART_MAPS=data/part_maps.npy \
               .venv/bin/python tools/train.py configs/small/semmae_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 model = dict(
     masker=dict(

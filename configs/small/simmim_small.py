@@ -7,7 +7,7 @@ Cost:     not measured by this project; all 64 tokens pass the encoder, four
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/simmim_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 model = dict(
     type='sbam_mm.SimMIM',
