@@ -8,8 +8,7 @@ Paper:    none; the selection of Choi et al., ECCV 2024, on the scores of
 Expected: not measured by this project.
 Cost:     not measured by this project; one encoder pass over all tokens more
           than SBM.
-Command:  DATA_ROOT=data/cifar10 \
-              .venv/bin/python tools/train.py \
+Command:  DATA_ROOT=data/cifar10 .venv/bin/python tools/train.py \
               configs/ablations/sbam_noise_on_gpa_small.py
 """
 _base_ = '../small/mae_small.py'

@@ -1,8 +1,7 @@
 """MAE with attention-driven masking (AM), ViT-B/16, 400 epochs.
 
-Paper:    Liu et al., *Good Helper Is around You: Attention-driven Masked
-          Image Modeling*, AAAI 2023, Table 1 and Fig. 4, MAE+AM.
-          Also in Choi et al., ECCV 2024, Table 2.
+Paper:    Liu et al., AAAI 2023, Table 1 and Fig. 4, MAE+AM. Also in Choi et
+          al., ECCV 2024, Table 2.
 Expected: 61.5 % linear probing and 82.5 % fine-tuning top-1 in the paper
           (its random masking: 56.6 and 82.6), both on the class token:
           configs/finetune/amt_vitb_100e.py and `--protocol linear`. Not

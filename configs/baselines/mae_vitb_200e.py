@@ -3,8 +3,7 @@
 The paper names no warm-up; here the 20 epochs of the official GPA command, so
 that the pair differs in the masks alone.
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, Tables 1, 2, 6, 7, 9 and 10, MAE.
+Paper:    Xi et al., GPA, ACM MM 2024, Tables 1, 2, 6, 7, 9 and 10, MAE.
 Expected: 82.23 % fine-tuning top-1 (Table 1), 50.8 linear probing (Table 7),
           33.0 box and 29.8 mask AP, 40.5 mIoU (Table 2) in the paper. Not
           measured by this project.

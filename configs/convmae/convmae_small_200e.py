@@ -3,8 +3,7 @@
 The paper does not give ConvMAE-S: its sizes are those of the ConvMAE authors'
 FastConvMAE.
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, Table 10, ConvMAE-S.
+Paper:    Xi et al., GPA, ACM MM 2024, Table 10, ConvMAE-S.
 Expected: 80.0 % fine-tuning top-1 in the paper, with
           configs/finetune/convmae_small_100e.py (82.4 with GPA). Not measured
           by this project.

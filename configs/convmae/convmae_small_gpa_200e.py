@@ -4,8 +4,7 @@ The teacher is a pre-trained MAE ViT-B, here the official 1600-epoch weights;
 TEACHER names their file. The paper does not give ConvMAE-S: its sizes are
 those of the ConvMAE authors' FastConvMAE.
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, Table 10, ConvMAE-S.
+Paper:    Xi et al., GPA, ACM MM 2024, Table 10, ConvMAE-S.
 Expected: 82.4 % fine-tuning top-1 in the paper (80.0 without GPA). Not
           measured by this project.
 Cost:     not stated in the paper for ConvMAE; not measured by this project.

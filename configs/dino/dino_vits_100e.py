@@ -6,9 +6,8 @@ global crops; see ``sbam_mm.models.DINO``.
 Paper:    Caron et al., ICCV 2021.
 Expected: not measured by this project; the paper's 100 epochs differ in crops
           and batch.
-Cost:     not stated for 100 epochs; not measured by this project. 2 global
-          and 10 local crops of an image are about 4 times the encoder's work
-          on one whole image, the teacher's 2 more forward passes.
+Cost:     as iBOT's, see ibot_vits_attmask_high_100e.py; not measured by this
+          project.
 Command:  DATA_ROOT=/path/to/imagenet NNODES=2 \
               tools/dist_train.sh configs/dino/dino_vits_100e.py 8
 """

@@ -4,8 +4,7 @@ Paper:    none; MAE's recipe with a milder layer decay, no drop path and ten
           epochs.
 Expected: not measured by this project.
 Cost:     7 s per epoch of 2000 images on two busy CPU cores.
-Command:  PRETRAINED=work_dirs/sbam_small/epoch_4.pth \
-              DATA_ROOT=data/cifar10 \
+Command:  PRETRAINED=work_dirs/sbam_small/epoch_4.pth DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/finetune/small.py
 """
 _base_ = './vitb_100e.py'

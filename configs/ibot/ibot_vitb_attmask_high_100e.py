@@ -9,9 +9,7 @@ Expected: not measured by this project.
           6.4, which equals the k-NN accuracy of AttMask's *ViT-S/16*: metric
           and backbone of its table are not certain. Report k-NN and linear
           probe, and say which.
-Cost:     not stated for 100 epochs; not measured by this project. 2 global
-          and 10 local crops of an image are about 4 times the encoder's work
-          on one whole image, the teacher's 2 more forward passes.
+Cost:     as ibot_vitb_100e.py; not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet NNODES=2 \
               tools/dist_train.sh configs/ibot/ibot_vitb_attmask_high_100e.py 8
 """

@@ -4,8 +4,7 @@
 checkpoint, e.g. the official mae_pretrain_vit_base.pth. The paper does not
 say at which ratio GPA runs in iBOT; here at iBOT's mean, on half of the views.
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, Table 10, iBOT-B.
+Paper:    Xi et al., GPA, ACM MM 2024, Table 10, iBOT-B.
 Expected: not measured by this project. The paper reports 47.3 % k-NN for
           iBOT and 48.4 % with GPA, at far smaller batches than iBOT's.
 Cost:     not measured by this project; nine blocks of a ViT-B on the global

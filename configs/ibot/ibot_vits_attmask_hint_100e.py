@@ -6,9 +6,7 @@ Paper:    Kakogeorgiou et al., ECCV 2022.
 Expected: 72.8 % k-NN and 76.1 % linear probe, the official
           repository's numbers for this setting. Not measured by this
           project.
-Cost:     not stated for 100 epochs; not measured by this project. 2 global
-          and 10 local crops of an image are about 4 times the encoder's work
-          on one whole image, the teacher's 2 more forward passes.
+Cost:     as ibot_vits_attmask_high_100e.py; not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/ibot/ibot_vits_attmask_hint_100e.py 4
 """

@@ -6,8 +6,7 @@ Expected: 40.2 box AP, 38.2 mask AP from MAE (its authors' numbers, with
           federated loss); not measured by this project.
 Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/lvis_v1 \
-          tools/dist_train.sh \
-          configs/mmdet/vitdet_vitb_100e_lvis.py 8
+              tools/dist_train.sh configs/mmdet/vitdet_vitb_100e_lvis.py 8
 """
 _base_ = [
     '../_base_/mmdet_runtime.py',

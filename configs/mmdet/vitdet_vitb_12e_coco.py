@@ -7,8 +7,7 @@ Expected: from 200 epochs of pre-training MAE 33.0 box and 29.8 mask AP, GPA as
           paper's numbers; not measured by this project).
 Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/coco \
-          tools/dist_train.sh \
-          configs/mmdet/vitdet_vitb_12e_coco.py 8
+              tools/dist_train.sh configs/mmdet/vitdet_vitb_12e_coco.py 8
 """
 _base_ = './vitdet_vitb_100e_coco.py'
 

@@ -8,8 +8,7 @@ Expected: from 400 epochs of pre-training MAE 25.0 box and 24.2 mask AP, MAE
           project).
 Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/lvis_v1 \
-          tools/dist_train.sh \
-          configs/mmdet/vitdet_vitb_75k_lvis.py 8
+              tools/dist_train.sh configs/mmdet/vitdet_vitb_75k_lvis.py 8
 """
 _base_ = './vitdet_vitb_100e_lvis.py'
 

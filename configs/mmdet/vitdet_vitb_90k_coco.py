@@ -10,8 +10,7 @@ Expected: from 400 epochs of pre-training MAE 40.1 box and 36.6 mask AP, MAE
           of the table (AM: 59.7, 41.4): probably a slip of the pen.
 Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/coco \
-          tools/dist_train.sh \
-          configs/mmdet/vitdet_vitb_90k_coco.py 8
+              tools/dist_train.sh configs/mmdet/vitdet_vitb_90k_coco.py 8
 """
 _base_ = './vitdet_vitb_100e_coco.py'
 

@@ -7,8 +7,7 @@ Expected: 55.5 box AP, 49.2 mask AP from MAE (its authors' numbers; not
           measured by this project).
 Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/coco \
-          tools/dist_train.sh \
-          configs/mmdet/vitdet_vitl_100e_coco.py 8
+              tools/dist_train.sh configs/mmdet/vitdet_vitl_100e_coco.py 8
 """
 _base_ = './vitdet_vitb_100e_coco.py'
 

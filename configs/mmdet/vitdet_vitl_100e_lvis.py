@@ -6,8 +6,7 @@ Expected: 46.1 box AP, 43.6 mask AP from MAE (its authors' numbers, with
           federated loss); not measured by this project.
 Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/lvis_v1 \
-          tools/dist_train.sh \
-          configs/mmdet/vitdet_vitl_100e_lvis.py 8
+              tools/dist_train.sh configs/mmdet/vitdet_vitl_100e_lvis.py 8
 """
 _base_ = './vitdet_vitb_100e_lvis.py'
 

@@ -8,8 +8,7 @@ Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
 Expected: 73.3 % linear probing, 64.8 / 78.5 / 88.1 % fine-tuned on 1 / 10 /
           100 % in the paper. Not measured by this project.
 Cost:     not stated; not measured by this project.
-Command:  DATA_ROOT=/path/to/imagenet \
-          tools/dist_train.sh \
+Command:  DATA_ROOT=/path/to/imagenet tools/dist_train.sh \
               configs/segment_bias/mae_vitb16_1600e.py 8
 """
 _base_ = [

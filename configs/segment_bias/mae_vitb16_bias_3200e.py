@@ -1,11 +1,8 @@
 """MAE guided by segments, ViT-B/16, 3200 epochs: the first phase.
 
-Batch and rates are those of the method on ImageNet-1K: the paper leaves them
-to a supplement that is not public. How u_pos and u_neg start is not said
-either: at 0.
+Batch, rates and the start of u_pos and u_neg as in mae_vitb16_bias_1600e.py.
 
-Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
-          Self-supervised Learning, BMVC 2024, Table 1.
+Paper:    Taguchi et al., BMVC 2024, Table 1.
 Expected: not in the paper; the second phase gives 79.2 % linear probing (MAE
           76.9). Not measured by this project.
 Cost:     not stated; not measured by this project.

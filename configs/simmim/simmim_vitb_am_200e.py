@@ -3,10 +3,9 @@
 30 of the 49 squares of 32 pixels are masked, drawn by the attention in the
 stored maps; at random until epoch 40.
 
-Paper:    Liu et al., *Good Helper Is around You: Attention-driven Masked
-          Image Modeling*, AAAI 2023, Table 1 and 2, SimMIM+AM;
-          "settings of pre-training follow the original works strictly", so
-          batch, rates and layer scale are SimMIM's.
+Paper:    Liu et al., AAAI 2023, Table 1 and 2, SimMIM+AM; "settings of
+          pre-training follow the original works strictly", so batch, rates and
+          layer scale are SimMIM's.
 Expected: 81.5 % fine-tuning top-1 on ImageNet-1K, as with random masking, and
           78.8 on Tiny ImageNet (the paper's numbers; not measured by this
           project).

@@ -5,8 +5,7 @@ Paper:    none at this size; the ablation of Liu et al., AAAI 2023, Table 4:
           ViT-B, 200 epochs on ImageNet).
 Expected: not measured by this project.
 Cost:     as amt_small.py.
-Command:  DATA_ROOT=data/cifar10 \
-              .venv/bin/python tools/train.py \
+Command:  DATA_ROOT=data/cifar10 .venv/bin/python tools/train.py \
               configs/small/amt_throw_last_small.py
 """
 _base_ = './amt_small.py'

@@ -8,8 +8,7 @@ Paper:    none; the masker of Kakogeorgiou et al., ECCV 2022, published in
 Expected: not measured by this project.
 Cost:     not measured by this project; one encoder pass over all tokens more
           than random masking, without its last block's output.
-Command:  DATA_ROOT=data/cifar10 \
-              .venv/bin/python tools/train.py \
+Command:  DATA_ROOT=data/cifar10 .venv/bin/python tools/train.py \
               configs/small/attmask_hint_small.py
 """
 _base_ = './mae_small.py'

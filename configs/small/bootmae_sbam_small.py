@@ -4,8 +4,7 @@ Paper:    none; the masker of Choi et al., ECCV 2024, in Dong et al., ECCV
           2022.
 Expected: not measured by this project.
 Cost:     that of bootmae_small.py; not measured by this project.
-Command:  DATA_ROOT=data/cifar10 \
-              .venv/bin/python tools/train.py \
+Command:  DATA_ROOT=data/cifar10 .venv/bin/python tools/train.py \
               configs/small/bootmae_sbam_small.py
 """
 _base_ = './bootmae_small.py'

@@ -7,8 +7,7 @@ Paper:    none; the model of `mae_small.py`.
 Expected: not measured by this project over these epochs.
 Cost:     not measured by this project; docs/benchmarks/small_images.md has the
           images per second of the input alone.
-Command:  DATA_ROOT=data/cifar10 \
-              .venv/bin/python tools/train.py \
+Command:  DATA_ROOT=data/cifar10 .venv/bin/python tools/train.py \
               configs/small/mae_on_device_small.py
 """
 _base_ = './mae_small.py'

@@ -7,8 +7,7 @@ Paper:    none; the masker of Hou et al., MILAN, 2022, in MAE.
 Expected: not measured by this project.
 Cost:     not measured by this project; one encoder pass over all tokens more
           than random masking.
-Command:  DATA_ROOT=data/cifar10 \
-              .venv/bin/python tools/train.py \
+Command:  DATA_ROOT=data/cifar10 .venv/bin/python tools/train.py \
               configs/small/milan_masker_small.py
 """
 _base_ = './mae_small.py'

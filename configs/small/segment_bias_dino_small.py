@@ -6,9 +6,8 @@ Paper:    none; the method of Taguchi et al., BMVC 2024.
 Expected: trains, but minutes teach neither it nor the bias: kNN 24.7 -> 24.6 %
           and u below .02 (2,000 CIFAR-10 images, 6 epochs, seed 0).
 Cost:     about a minute per epoch of 2,000 images on a busy CPU core.
-Command:  DATA_ROOT=data/cifar10 SEGMENTS=data/segments.npy \
-          .venv/bin/python tools/train.py \
-              configs/small/segment_bias_dino_small.py
+Command:  DATA_ROOT=data/cifar10 SEGMENTS=data/segments.npy .venv/bin/python \
+              tools/train.py configs/small/segment_bias_dino_small.py
 """
 _base_ = './dino_small.py'
 

@@ -7,9 +7,8 @@ Paper:    none; the method of Taguchi et al., BMVC 2024.
 Expected: the attention error falls, from .0108 at step 50 to .0014 (10,000
           CIFAR-10 images, 8 epochs, seed 0; docs/segment_bias.md).
 Cost:     half a minute per epoch of 10,000 images on one CPU core.
-Command:  DATA_ROOT=data/cifar10 SEGMENTS=data/segments.npy \
-          .venv/bin/python tools/train.py \
-              configs/small/segment_distill_mae_small.py
+Command:  DATA_ROOT=data/cifar10 SEGMENTS=data/segments.npy .venv/bin/python \
+              tools/train.py configs/small/segment_distill_mae_small.py
 """
 _base_ = './segment_bias_mae_small.py'
 

@@ -5,9 +5,8 @@ SEGMENTS names the map file of segment_bias_mae_small.py.
 Paper:    none; the method of Taguchi et al., BMVC 2024.
 Expected: not measured by this project.
 Cost:     not measured by this project.
-Command:  DATA_ROOT=data/cifar10 SEGMENTS=data/segments.npy \
-          .venv/bin/python tools/train.py \
-              configs/small/segment_sbam_small.py
+Command:  DATA_ROOT=data/cifar10 SEGMENTS=data/segments.npy .venv/bin/python \
+              tools/train.py configs/small/segment_sbam_small.py
 """
 _base_ = './segment_bias_mae_small.py'
 

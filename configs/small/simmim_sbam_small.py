@@ -4,8 +4,7 @@ Paper:    none; the masker of Choi et al., ECCV 2024, in Xie et al., CVPR
           2022. Squares, base ratio and range are this project's choice.
 Expected: not measured by this project.
 Cost:     that of simmim_small.py; not measured by this project.
-Command:  DATA_ROOT=data/cifar10 \
-              .venv/bin/python tools/train.py \
+Command:  DATA_ROOT=data/cifar10 .venv/bin/python tools/train.py \
               configs/small/simmim_sbam_small.py
 """
 _base_ = './simmim_small.py'

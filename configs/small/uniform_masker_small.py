@@ -4,8 +4,7 @@ Paper:    none; the sampling of Li et al., Uniform Masking, 2022, without its
           secondary masking, in MAE with a plain ViT.
 Expected: not measured by this project.
 Cost:     not measured by this project; that of random masking.
-Command:  DATA_ROOT=data/cifar10 \
-              .venv/bin/python tools/train.py \
+Command:  DATA_ROOT=data/cifar10 .venv/bin/python tools/train.py \
               configs/small/uniform_masker_small.py
 """
 _base_ = './mae_small.py'
