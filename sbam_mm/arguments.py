@@ -3,13 +3,13 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import nan
 from typing import Any, NoReturn
 
 import torch
-from mmengine.config import DictAction
 
+from sbam_mm.errors import UserError
 from sbam_mm.safe_loading import TRUST_PICKLE
 
 
@@ -99,13 +99,45 @@ def device(text: str) -> str:
     return text
 
 
-class KeyValues(DictAction):
-    """mmengine's ``KEY=VALUE`` arguments, and a sentence for others.
+def key_values(words: Sequence[str], option: str) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` words, the same way for every option.
 
-    Several options of the same name add up.
+    Args:
+        words (Sequence[str]): Of a command line. Values are numbers, words,
+            True, False, None, and lists of these, such as [1,2] or (1,2).
+        option (str): That they stand behind, for the message.
 
     Raises:
-        SystemExit: With status 2, for an argument without "=".
+        UserError: For a word without "=", or a value that is none of these.
+
+    Example:
+        >>> key_values(['a.b=1', 'c=[x,2.5]'], '--option')
+        {'a.b': 1, 'c': ['x', 2.5]}
+    """
+    # Most calls of a tool have none of these, and start sooner without.
+    from mmengine.config import DictAction
+    found = {}
+    for word in words:
+        key, equals, value = word.partition('=')
+        if not equals:
+            raise UserError(f'{option} {word} sets nothing; write KEY=VALUE, '
+                            'without spaces.')
+        try:
+            found[key] = DictAction._parse_iterable(value)
+        # mmengine's way of stumbling over "dict(" and unequal brackets.
+        except (RecursionError, AssertionError) as error:
+            raise UserError(
+                f'{option} {word} cannot be read; values are numbers, words '
+                'and lists such as [1,2]; write anything else into a config '
+                'file.') from error
+    return found
+
+
+class KeyValues(argparse.Action):
+    """An option of ``KEY=VALUE`` words; options of the same name add up.
+
+    Raises:
+        SystemExit: With status 2, for words that cannot be read.
 
     Example:
         >>> parser = argparse.ArgumentParser()
@@ -120,14 +152,9 @@ class KeyValues(DictAction):
                  namespace: argparse.Namespace,
                  values: Any,
                  option_string: str | None = None) -> None:
-        for text in values:
-            if '=' not in text:
-                parser.error(f'{option_string} {text} sets nothing; write '
-                             'KEY=VALUE, without spaces.')
+        before = getattr(namespace, self.dest) or {}
         try:
-            super().__call__(parser, namespace, values, option_string)
-        # mmengine's way of stumbling over "dict(" and unequal brackets.
-        except (RecursionError, AssertionError):
-            parser.error(f'{option_string} {" ".join(values)} cannot be read; '
-                         'values are numbers, words and lists such as [1,2]; '
-                         'write anything else into a config file.')
+            read = key_values(values, option_string or self.dest)
+        except UserError as error:
+            parser.error(str(error))
+        setattr(namespace, self.dest, {**before, **read})

@@ -48,19 +48,18 @@ from sbam_mm.evaluation.tables import (  # noqa: E402
     plus_minus,
     write_results,
 )
+from sbam_mm.masking.named_maskers import choose_maskers, masker_config  # noqa: E402
 from sbam_mm.visualization import (  # noqa: E402
     center_crop,
     draw_mask,
     labelled_maskers,
     load_image,
-    masker_config,
     masking_context,
     model_from_config,
     vit_base,
 )
-from sbam_mm.visualization.named_maskers import (  # noqa: E402
+from sbam_mm.visualization.fitted_maskers import (  # noqa: E402
     changes_over_training,
-    choose_maskers,
     fit_all,
 )
 from sbam_mm.visualization.report import collect_versions  # noqa: E402

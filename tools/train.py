@@ -4,6 +4,7 @@
 
     python tools/train.py configs/sbam_mae_vitb_400e.py --data-root /imagenet
     tools/dist_train.sh configs/sbam_mae_vitl_800e.py 8 --data-root /imagenet
+    python tools/train.py configs/small/mae_small.py --masker sbam noise=0.4
 
 Stopped trainings go on with ``--resume``: the last checkpoint of the work
 directory is found, and optimizer, schedules and epoch with it.
@@ -13,7 +14,7 @@ import argparse
 import torch
 from mmengine.config import Config
 
-from sbam_mm.arguments import SEED
+from sbam_mm.arguments import SEED, key_values
 from sbam_mm.cli import keep_tracebacks_in, tool
 from sbam_mm.engine.config_checks import check_training
 from sbam_mm.engine.data_files import check_data_files
@@ -24,6 +25,7 @@ from sbam_mm.engine.launch import (
     close_group,
     launch_parser,
     load_config,
+    merge_options,
     only_run,
     parse_launch_args,
     prepare_launch,
@@ -31,11 +33,22 @@ from sbam_mm.engine.launch import (
     require_file,
     set_work_dir,
 )
+from sbam_mm.engine.replace_masker import replace_masker
 from sbam_mm.exact import EXACT
 
 
 def parse_args() -> argparse.Namespace:
     parser = launch_parser('Train with any OpenMMLab config.')
+    parser.add_argument(
+        '--masker',
+        nargs='+',
+        metavar=('NAME', 'KEY=VALUE'),
+        help="a masker in place of the config's, with its options and what "
+        'it needs, e.g. sbam noise=0.4; a wrong name lists all')
+    parser.add_argument(
+        '--teacher',
+        metavar='CHECKPOINT',
+        help='with --masker: of the encoder that the masker asks')
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -105,10 +118,24 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
 
 
-def prepare(args: argparse.Namespace) -> tuple[Config, list[str]]:
-    """The config of the training, and what was changed in it."""
-    cfg = load_config(args.config, args.data_root, args.cfg_options)
+def read_training(args: argparse.Namespace) -> Config:
+    """The config of the training, with what the command line changes."""
+    cfg = load_config(args.config, args.data_root)
+    if args.masker:
+        name, *options = args.masker
+        replace_masker(cfg, name, key_values(options, '--masker'),
+                       args.teacher)
+    elif args.teacher:
+        raise LaunchError('--teacher is asked by a masker; name one with '
+                          '--masker.')
+    merge_options(cfg, args.cfg_options or {}, args.config)
     merge_args(cfg, args)
+    return cfg
+
+
+def prepare(args: argparse.Namespace) -> tuple[Config, list[str]]:
+    """The config of the training, and what was changed to start it."""
+    cfg = read_training(args)
     keep_tracebacks_in(cfg.work_dir)
     check_training(cfg)
     check_data_files(cfg, 'train', 'val')

@@ -28,6 +28,7 @@ from sbam_mm.arguments import SEED, ToolParser, add_trust, share, whole  # noqa:
 from sbam_mm.cli import tool  # noqa: E402
 from sbam_mm.config_files import read_model_config  # noqa: E402
 from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
+from sbam_mm.masking.named_maskers import choose_maskers, masker_label  # noqa: E402
 from sbam_mm.visualization import (  # noqa: E402
     center_crop,
     labelled_maskers,
@@ -38,11 +39,9 @@ from sbam_mm.visualization import (  # noqa: E402
     save_figure,
     vit_base,
 )
-from sbam_mm.visualization.named_maskers import (  # noqa: E402
+from sbam_mm.visualization.fitted_maskers import (  # noqa: E402
     changes_over_training,
-    choose_maskers,
     fit_all,
-    masker_label,
 )
 from sbam_mm.visualization.report import write_page  # noqa: E402
 

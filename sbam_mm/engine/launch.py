@@ -9,7 +9,8 @@ import gc
 import inspect
 import os
 import os.path as osp
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from difflib import get_close_matches
@@ -159,7 +160,8 @@ def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = default_work_dir(args.config)
+        cfg.work_dir = default_work_dir(
+            args.config, getattr(args, 'masker', None) or ())
 
 
 def load_config(path: str,
@@ -192,15 +194,26 @@ def load_config(path: str,
             'on it; use --cfg-options train_dataloader.dataset.data_root='
             f'{data_root} instead.')
     if cfg_options is not None:
-        check_names(cfg, cfg_options)
-        try:
-            cfg.merge_from_dict(cfg_options)
-        except (TypeError, KeyError, AttributeError, IndexError) as error:
-            raise LaunchError(
-                f'--cfg-options {" ".join(cfg_options)} does not fit '
-                f'{path} ({error}); look for the keys in the config.'
-            ) from error
+        merge_options(cfg, cfg_options, path)
     return cfg
+
+
+def merge_options(cfg: Config, cfg_options: dict, path: str) -> None:
+    """Let the options of a command line overrule a config.
+
+    Args:
+        cfg (Config): Changed in place.
+        cfg_options (dict): By dotted name.
+        path (str): Of the config, for messages.
+    """
+    check_names(cfg, cfg_options)
+    try:
+        cfg.merge_from_dict(cfg_options)
+    except (TypeError, KeyError, AttributeError, IndexError) as error:
+        raise LaunchError(
+            f'--cfg-options {" ".join(cfg_options)} does not fit '
+            f'{path} ({error}); look for the keys in the config.'
+        ) from error
 
 
 # What a config may have beside the options of the Runner.
@@ -234,9 +247,21 @@ def check_names(cfg: Config, options: dict) -> None:
                               f'the config has not; {hint}')
 
 
-def default_work_dir(config: str) -> str:
-    """``work_dirs/<config name>``, as everywhere in OpenMMLab."""
-    return osp.join('work_dirs', osp.splitext(osp.basename(config))[0])
+def default_work_dir(config: str, masker: Sequence[str] = ()) -> str:
+    """``work_dirs/<config name>``, as everywhere in OpenMMLab.
+
+    Args:
+        config (str): Its path.
+        masker (Sequence[str]): Words of ``--masker``, which a run in its own
+            folder is told by, too. Defaults to none.
+
+    Example:
+        >>> default_work_dir('configs/mae.py', ['sbam', 'noise=0.4'])
+        'work_dirs/mae_sbam_noise=0.4'
+    """
+    words = [re.sub(r'[^\w.=,+-]', '_', word) for word in masker]
+    name = osp.splitext(osp.basename(config))[0]
+    return osp.join('work_dirs', '_'.join([name, *words]))
 
 
 def require_file(path: str, what: str) -> str:

@@ -98,7 +98,7 @@ def pipeline_of(dataset: dict) -> list[dict]:
         if not inner:
             return []
         dataset = inner[0] if isinstance(inner, (list, tuple)) else inner
-    return list(dataset['pipeline'])
+    return dataset['pipeline']
 
 
 @contextmanager

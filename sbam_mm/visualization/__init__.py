@@ -1,11 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Looking at masks, reconstructions, trainings. Every figure is a function."""
+from sbam_mm.masking.named_maskers import masker_config, masker_names
+
 from .curves import (
     ratio_histogram,
     read_scalars,
     training_figure,
     training_summary,
 )
+from .fitted_maskers import build_masker, fit_to_model, labelled_maskers
 from .masks import (
     draw_mask,
     mask_figure,
@@ -14,13 +17,6 @@ from .masks import (
     masking_context,
 )
 from .models import model_from_config, vit_base
-from .named_maskers import (
-    build_masker,
-    fit_to_model,
-    labelled_maskers,
-    masker_config,
-    masker_names,
-)
 from .output import save_figure
 from .photographs import (
     center_crop,

@@ -23,16 +23,12 @@ from sbam_mm.engine.grid import Cell, Grid, config_hash, read_grid_file, shard
 from sbam_mm.engine.run_lock import RunLock
 from sbam_mm.engine.schedule import set_epochs
 from sbam_mm.masking import MaskingContext
+from sbam_mm.masking.named_maskers import at_ratio, masker_config, masker_names
 from sbam_mm.registry import MODELS
 from sbam_mm.visualization import (
     center_crop,
     photographs,
     read_scalars,
-)
-from sbam_mm.visualization.named_maskers import (
-    at_ratio,
-    masker_config,
-    masker_names,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
