@@ -19,12 +19,7 @@ regressor = dict(
 
 model = dict(
     type='sbam_mm.BootMAE',
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.BootMAEMasker',
-        ratio=0.75,
-        min_area=4,
-        max_area=20),
+    masker=dict(type='sbam_mm.BootMAEMasker', min_area=4, max_area=20),
     neck=dict(_delete_=True, decoder_embed_dim=48, **regressor),
     head=dict(
         _delete_=True, type='sbam_mm.ChannelPixelHead', patch_size=4),

@@ -13,8 +13,7 @@ _base_ = './mae_small.py'
 model = dict(
     type='sbam_mm.CAE',
     backbone=dict(layer_cfgs=dict(layer_scale_init_value=0.1)),
-    masker=dict(
-        _delete_=True, type='sbam_mm.BlockMasker', ratio=0.5, min_area=4),
+    masker=dict(type='sbam_mm.BlockMasker', ratio=0.5, min_area=4),
     neck=dict(
         _delete_=True,
         type='sbam_mm.ContextRegressor',

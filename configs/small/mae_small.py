@@ -1,5 +1,8 @@
 """MAE with random masking on small images: the baseline of `make quickstart`.
 
+`--masker NAME` puts any other masker, and what it needs, in the place of the
+random one, here and in every other config with a masker, e.g. `--masker sbam`.
+
 Paper:    none; 32 x 32 images, ViT of 4 blocks, 96 wide, patches of 4.
 Expected: see the table in README.md.
 Cost:     about a minute per epoch of 50,000 images on two CPU cores.

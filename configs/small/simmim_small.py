@@ -14,12 +14,7 @@ model = dict(
     backbone=dict(
         type='sbam_mm.MaskedBEiT', layer_scale_init_value=0.1),
     # Of 16 squares 10 are masked.
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.RandomMasker',
-        ratio=0.6,
-        rounding='floor',
-        cell=2),
+    masker=dict(ratio=0.6, rounding='floor', cell=2),
     neck=dict(
         _delete_=True,
         type='sbam_mm.LinearDecoder',
