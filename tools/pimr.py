@@ -11,41 +11,12 @@ seed and the metric. Writes OUT.json, OUT.md and OUT.png, which shows the
 performance over the masking ratio as in Fig. 3.
 """
 import argparse
-import warnings
 from pathlib import Path
 
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-from sbam_mm.arguments import ToolParser  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.evaluation.pimr import Curve, curves, gaps  # noqa: E402
-from sbam_mm.evaluation.run_table import (  # noqa: E402
-    FINETUNED,
-    read_runs,
-)
-from sbam_mm.evaluation.tables import (  # noqa: E402
-    markdown_table,
-    plus_minus,
-    result_files,
-    write_results,
-)
-from sbam_mm.visualization.output import save_figure  # noqa: E402
-from sbam_mm.visualization.robustness import (  # noqa: E402
-    robustness_figure,
-)
-
-NOTE = (
-    'Means over seeds ± standard deviation over seeds. PIMR places a masker '
-    'between its own worst and best ratio, Global PIMR between the worst and '
-    'best of all maskers in this table; both say nothing about how far these '
-    'are apart, so here it is: {spreads}.')
-LABELS = {
-    'knn_top1': 'kNN top-1 [%]',
-    FINETUNED: 'fine-tuning top-1 [%]',
-}
+from sbam_mm.command_line import ToolParser, parses_first, tool
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
     parser = ToolParser(
         description=__doc__,
@@ -64,6 +35,28 @@ def parse_args() -> argparse.Namespace:
         '--out', help='.json file; .md and .png are written beside it '
         '(default: pimr beside the first table)')
     return parser.parse_args()
+
+
+from sbam_mm.evaluation.pimr import Curve, curves, gaps
+from sbam_mm.evaluation.run_table import FINETUNED, read_runs
+from sbam_mm.evaluation.tables import (
+    markdown_table,
+    plus_minus,
+    result_files,
+    write_results,
+)
+from sbam_mm.visualization.output import save_figure
+from sbam_mm.visualization.robustness import robustness_figure
+
+NOTE = (
+    'Means over seeds ± standard deviation over seeds. PIMR places a masker '
+    'between its own worst and best ratio, Global PIMR between the worst and '
+    'best of all maskers in this table; both say nothing about how far these '
+    'are apart, so here it is: {spreads}.')
+LABELS = {
+    'knn_top1': 'kNN top-1 [%]',
+    FINETUNED: 'fine-tuning top-1 [%]',
+}
 
 
 def rows(found: dict[str, Curve]) -> list[list[str]]:

@@ -20,40 +20,18 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sbam_mm.errors import UserError
-
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-from sbam_mm.arguments import SEED, KeyValues, ToolParser, add_trust, whole  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.engine.grid import (  # noqa: E402
-    RESULT,
-    Cell,
-    Grid,
-    config_hash,
-    read_grid_file,
-    read_result,
-    read_results,
-    shard,
+from sbam_mm.command_line import (
+    SEED,
+    KeyValues,
+    ToolParser,
+    add_trust,
+    parses_first,
+    tool,
+    whole,
 )
-from sbam_mm.engine.run_lock import RunIsTaken, RunLock  # noqa: E402
-from sbam_mm.evaluation.run_table import write_run_table  # noqa: E402
-from sbam_mm.files import write_atomically  # noqa: E402
-from sbam_mm.visualization import (  # noqa: E402
-    read_scalars,
-    training_summary,
-)
-from sbam_mm.visualization.report import collect_versions  # noqa: E402
-
-ROOT = Path(__file__).resolve().parents[1]
-HARDWARE = ('Processor', 'Accelerators', 'System')
-# How an exception ends its traceback, and a tool its complaint.
-ERROR = re.compile(r'^(error: |(\w+\.)*\w*(Error|Exception|Interrupt)\b)')
 
 
 def listed(kind):
@@ -67,6 +45,7 @@ def listed(kind):
     return parse
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
     parser = ToolParser(
         description=__doc__,
@@ -108,6 +87,29 @@ def parse_args() -> argparse.Namespace:
         '--dry-run', action='store_true', help='only say what would be run')
     add_trust(parser)
     return parser.parse_args()
+
+
+from sbam_mm.engine.grid import (
+    RESULT,
+    Cell,
+    Grid,
+    config_hash,
+    read_grid_file,
+    read_result,
+    read_results,
+    shard,
+)
+from sbam_mm.engine.run_lock import RunIsTaken, RunLock
+from sbam_mm.errors import UserError
+from sbam_mm.evaluation.run_table import write_run_table
+from sbam_mm.files import write_atomically
+from sbam_mm.visualization import read_scalars, training_summary
+from sbam_mm.visualization.report import collect_versions
+
+ROOT = Path(__file__).resolve().parents[1]
+HARDWARE = ('Processor', 'Accelerators', 'System')
+# How an exception ends its traceback, and a tool its complaint.
+ERROR = re.compile(r'^(error: |(\w+\.)*\w*(Error|Exception|Interrupt)\b)')
 
 
 def make_grid(args: argparse.Namespace) -> Grid:

@@ -16,55 +16,20 @@ like the images (not black = object), a COCO file, or a JSON file
 """
 import argparse
 import sys
-import warnings
 from pathlib import Path
 
-from sbam_mm.errors import UserError
-
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from rich.progress import track  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-
-from sbam_mm.arguments import ToolParser, add_trust, device, share, whole  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.config_files import read_model_config  # noqa: E402
-from sbam_mm.datasets.tree import printable  # noqa: E402
-from sbam_mm.evaluation.attention_selection import (  # noqa: E402
-    HeadRecall,
-    annotated_patches,
-    head_scores,
-    rank_heads,
-    recall_of_heads,
+from sbam_mm.command_line import (
+    ToolParser,
+    add_trust,
+    device,
+    parses_first,
+    share,
+    tool,
+    whole,
 )
-from sbam_mm.evaluation.encoders import decoding_in  # noqa: E402
-from sbam_mm.evaluation.object_masks import (  # noqa: E402
-    find_images,
-    read_object_masks,
-    token_coverage,
-)
-from sbam_mm.evaluation.tables import (  # noqa: E402
-    markdown_table,
-    plus_minus,
-    result_files,
-    write_results,
-)
-from sbam_mm.masking.functional import visible_count  # noqa: E402
-from sbam_mm.visualization import (  # noqa: E402
-    center_crop,
-    load_image,
-    model_from_config,
-    save_figure,
-    vit_base,
-)
-from sbam_mm.visualization.heads import heads_figure  # noqa: E402
-from sbam_mm.visualization.pixels import to_inputs  # noqa: E402
-from sbam_mm.visualization.report import collect_versions  # noqa: E402
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
     parser = ToolParser(
         description=__doc__,
@@ -106,6 +71,46 @@ def parse_args() -> argparse.Namespace:
         'attention_selection)')
     add_trust(parser)
     return parser.parse_args()
+
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor, nn
+
+from sbam_mm.config_files import read_model_config
+from sbam_mm.datasets.tree import printable
+from sbam_mm.errors import UserError
+from sbam_mm.evaluation.attention_selection import (
+    HeadRecall,
+    annotated_patches,
+    head_scores,
+    rank_heads,
+    recall_of_heads,
+)
+from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.evaluation.object_masks import (
+    find_images,
+    read_object_masks,
+    token_coverage,
+)
+from sbam_mm.evaluation.tables import (
+    markdown_table,
+    plus_minus,
+    result_files,
+    write_results,
+)
+from sbam_mm.masking.functional import visible_count
+from sbam_mm.visualization import (
+    center_crop,
+    load_image,
+    model_from_config,
+    save_figure,
+    vit_base,
+)
+from sbam_mm.visualization.heads import heads_figure
+from sbam_mm.visualization.pixels import to_inputs
+from sbam_mm.visualization.report import collect_versions
 
 
 def annotated_images(

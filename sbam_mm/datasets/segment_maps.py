@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sbam_mm.errors import UserError
+from sbam_mm.files import read_array
 
 from .stored_maps import StoredMaps
 from .tree import read_regular_file
@@ -68,7 +69,7 @@ class SegmentMaps(StoredMaps):
                 'store them as uint8, 0 for no mask, 1 to 255 for masks.')
         self.checksums: np.ndarray | None = None
         if checksums_path(path).is_file():
-            self.checksums = np.load(checksums_path(path), mmap_mode='r')
+            self.checksums = read_array(checksums_path(path), 'r')
             if self.checksums.shape != (len(self.maps), ):
                 raise UserError(
                     f'{checksums_path(path).name} has the shape '

@@ -12,12 +12,12 @@ from typing import Any
 
 from mmengine.config import Config
 
+from sbam_mm.command_line.explain import sentence_of
 from sbam_mm.config_files import read_config
 from sbam_mm.errors import UserError
 from sbam_mm.files import read_json
 from sbam_mm.masking.named_maskers import at_ratio, choose_maskers, masker_name
 from sbam_mm.registry import MODELS
-from sbam_mm.sentences import sentence_of
 
 from .config_checks import check_training
 from .launch import load_config

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from sbam_mm.errors import UserError
-from sbam_mm.files import new_array, replacing
+from sbam_mm.files import new_array, read_array, replacing
 
 from .features import evaluating
 from .pooling import pooled_tokens
@@ -158,8 +158,8 @@ def cached_features(folder: str | Path, key: str,
             for _ in rounds:
                 pass
         barrier()
-    return (np.load(features, mmap_mode='c'),
-            torch.from_numpy(np.load(labels)))
+    return (read_array(features, 'c'),
+            torch.from_numpy(read_array(labels)))
 
 
 def _rounds(encoder: FrozenEncoder, dataset: Dataset,

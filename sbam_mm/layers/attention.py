@@ -12,7 +12,7 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
-from sbam_mm.exact import is_exact
+from sbam_mm.run_switches import is_exact
 
 from .checkpointing import recomputable
 from .packing import PackedLayout

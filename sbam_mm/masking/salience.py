@@ -10,8 +10,8 @@ yet.
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
-from sbam_mm.exact import is_exact
 from sbam_mm.registry import MODELS
+from sbam_mm.run_switches import is_exact
 
 from . import functional as F
 from .types import MaskingContext
@@ -38,7 +38,7 @@ class AffinitySalience(nn.Module):
     A is the row-wise softmax of x xᵀ over an image's patch tokens; column j
     sums up what token j gives to all others, its outgoing weight. From 2048
     tokens on A is never held as a whole, which changes the scores by a
-    rounding (unless :mod:`sbam_mm.exact` says otherwise).
+    rounding (unless ``SBAM_MM_EXACT`` says otherwise).
 
     Args:
         direction (str): "outgoing" (the paper) or "incoming": row sums of

@@ -21,8 +21,8 @@ from sbam_mm.datasets import (
     decode_image,
     flat_collate,
 )
-from sbam_mm.exact import exact
 from sbam_mm.registry import FUNCTIONS
+from sbam_mm.run_switches import exact
 from sbam_mm.visualization import photograph
 
 pytestmark = pytest.mark.unit

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sbam_mm.errors import UserError
-from sbam_mm.files import write_atomically
+from sbam_mm.files import read_array, write_atomically
 
 from ..segment_maps import checksums_path
 from ..stored_maps import DatasetMark, MapInfo, MapWriter, innermost
@@ -118,7 +118,7 @@ class SegmentWriter:
 
     def finished(self) -> np.ndarray:
         """Which images are done, by any process: (N,) bool."""
-        return np.load(self.checksums.partial) != 0
+        return read_array(self.checksums.partial) != 0
 
     def todo(self, shard: tuple[int, int] = (0, 1)) -> list[int]:
         """The images of one of n equal shares that are not done yet.

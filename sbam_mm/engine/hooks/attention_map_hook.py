@@ -42,9 +42,9 @@ from sbam_mm.errors import UserError
 from sbam_mm.evaluation.features import evaluating
 from sbam_mm.masking import functional as F
 from sbam_mm.registry import HOOKS
+from sbam_mm.run_switches import RESUME_ANYWAY
 
 from .knn_hook import unchanged_random_state
-from .same_run import RESUME_ANYWAY
 
 NORMALIZATIONS = ('mean', 'head')
 

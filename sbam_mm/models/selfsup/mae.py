@@ -11,11 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbam_mm.exact import is_exact
 from sbam_mm.layers import Attend
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones import Latent
 from sbam_mm.registry import MODELS
+from sbam_mm.run_switches import is_exact
 
 from .base import MaskedImageModel
 

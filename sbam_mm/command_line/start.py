@@ -4,19 +4,54 @@ import os
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .sentences import sentence_of
+from .explain import sentence_of
 
 Result = TypeVar('Result')
-# What is told again in the other processes: input that is wrong, and files.
-USER_ERRORS = (ValueError, OSError)
 # A tool ends with it after its sentence; the launcher then adds nothing.
 FAILED = 2
 _place: dict[str, str] = {}
+
+
+def parses_first(parse_args: Callable[[], Result]) -> Callable[[], Result]:
+    """Read the command line before what a tool needs is imported.
+
+    A tool's ``parse_args`` stands above the imports of its work. In a program
+    that a user has started it is called on the spot, so that ``--help`` and
+    wrong options wait for neither torch nor mmengine, and ``main`` gets what
+    it returned. Imported as a module the function is as it was written.
+
+    Args:
+        parse_args (Callable): Without arguments.
+
+    Example::
+
+        from sbam_mm.command_line import ToolParser, parses_first, tool
+
+
+        @parses_first
+        def parse_args() -> argparse.Namespace:
+            return ToolParser(description=__doc__).parse_args()
+
+
+        import torch
+
+
+        @tool
+        def main() -> None:
+            args = parse_args()
+    """
+    if parse_args.__module__ != '__main__':
+        return parse_args
+    # About parts of the stack that no tool uses, and loaders on a CPU.
+    warnings.filterwarnings('ignore', "Fail to import|'pin_memory' argument")
+    args = parse_args()
+    return lambda: args
 
 
 def tool(main: Callable[[], None]) -> Callable[[], None]:
@@ -38,8 +73,8 @@ def tool(main: Callable[[], None]) -> Callable[[], None]:
 
     @wraps(main)
     def started() -> None:
-        # Imported here, so that this module itself needs no torch.
-        from .safe_loading import use_safe_loading
+        # Imported here, so that `--help` needs no torch.
+        from sbam_mm.safe_loading import use_safe_loading
         use_safe_loading()
         run_or_explain(main)
 
@@ -136,8 +171,7 @@ def _another_spoke() -> bool:
 
 def _group_store() -> Any:
     """What the processes of a group write to; None without a group."""
-    # Most tools have no need of torch before their work begins.
-    import torch.distributed as dist
-    if not (dist.is_available() and dist.is_initialized()):
+    dist = sys.modules.get('torch.distributed')
+    if dist is None or not (dist.is_available() and dist.is_initialized()):
         return None
     return dist.distributed_c10d._get_default_store()

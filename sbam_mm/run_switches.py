@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Choices that hold for every process of a run."""
+"""Choices that hold for every process of a run, through its environment."""
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,3 +43,14 @@ class Switch:
                 del os.environ[self.variable]
             else:
                 os.environ[self.variable] = before
+
+
+# The plain paths in place of fast ones that sum in another order: equal only
+# up to float32's rounding, which can decide which of two tokens is hidden.
+# ``tools/train.py --exact``, or ``with exact():`` in Python.
+EXACT = Switch('SBAM_MM_EXACT')
+exact, is_exact = EXACT.set, EXACT.is_on
+# Checkpoints may hold any Python object, code included: ``--trust-pickle``.
+TRUST_PICKLE = Switch('SBAM_MM_TRUST_PICKLE')
+# A run may go on as another one: ``tools/train.py --resume-anyway``.
+RESUME_ANYWAY = Switch('SBAM_MM_RESUME_ANYWAY')

@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What a user is told instead of a traceback: one sentence per error."""
-import dis
 import errno
 import inspect
 import json
@@ -9,13 +8,10 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from traceback import walk_tb
-from types import FrameType
 from typing import Any
 
-PACKAGE = 'sbam_mm'
-# Where code lies whose messages are not for the user of a tool.
-LIBRARIES = (os.sep + 'site-packages' + os.sep,
-             os.path.dirname(os.__file__) + os.sep, '<frozen')
+from sbam_mm.errors import UserError
+
 # What the operating system says, and what to do about it.
 TROUBLE = {
     errno.ENOENT: 'does not exist; check the path, or copy the data again',
@@ -39,7 +35,7 @@ TROUBLE = {
 def sentence_of(error: BaseException) -> str | None:
     """The sentence for an error that the user can do something about.
 
-    What this package says itself is passed on, also from a process that
+    A :class:`UserError` has its own, also if it comes from a process that
     loads images. Files that cannot be used are named, and so are names and
     options of a config that nothing knows, with the nearest that is known.
 
@@ -58,113 +54,40 @@ def sentence_of(error: BaseException) -> str | None:
         /nowhere/000000000009.jpg does not exist; check the path, or copy \
 the data again.
     """
-    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-    for said in (_of_worker(error), _of_data(error, frames),
-                 _of_file(error), _of_array(error, frames), _of_memory(error),
-                 _of_call(error, frames)):
-        if said:
-            return said
-    # Before what our own parts say while they are built from a config:
-    # those are sentences already.
-    if _is_ours(error, frames):
+    if isinstance(error, UserError):
+        # Of another process, torch hands on the text of the traceback.
+        return re.split(r'\n(?:\w+\.)+\w+: ', str(error).strip())[-1]
+    # Those of Python name the module.
+    if isinstance(error, ImportError) and error.name is None:
         return str(error)
-    return _of_config(error, frames)
-
-
-def _is_ours(error: BaseException, frames: list[FrameType]) -> bool:
-    """Whether this package, a tool or a user's own module wrote it."""
-    if type(error).__module__.split('.')[0] == PACKAGE:
-        return True
-    if not isinstance(error, (ValueError, FloatingPointError, ImportError,
-                              OSError)) or not frames:
-        return False
-    where = frames[-1].f_code.co_filename
-    return _is_raised(error) and not any(
-        folder in where for folder in LIBRARIES)
-
-
-def _is_raised(error: BaseException) -> bool:
-    """Whether somebody wrote `raise`; else Python itself complains."""
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    return last is not None and dis.opname[
-        last.tb_frame.f_code.co_code[last.tb_lasti]] == 'RAISE_VARARGS'
-
-
-def _of_worker(error: BaseException) -> str | None:
-    """What a process that loads data raised is the text of its traceback."""
-    message = str(error)
-    files = re.findall(r'\n *File "(.+?)"', message)
-    if 'Original Traceback' not in message or not files:
-        return None
-    last = re.search(r'\n(?:[\w.]+\.)?(\w+): (?!.*\n\w+: )(.+)\Z',
-                     message.strip(), re.DOTALL)
-    if not last:
-        return None
-    kind, said = last[1], last[2].strip()
-    if f'/{PACKAGE}/' in files[-1] and kind != 'JSONDecodeError':
-        return said
-    found = re.search(r"\[Errno (\d+)\] [^:]+: '(.+)'", said)
-    return _about_file(int(found[1]), found[2]) if found else None
-
-
-def _of_data(error: BaseException, frames: list[FrameType]) -> str | None:
-    """Annotation files and data sets that mmengine cannot take."""
-    for frame in frames:
-        if frame.f_code.co_name == '_serialize_data' and isinstance(
-                error, ValueError):
-            return no_sample(frame.f_locals['self'])
-        if frame.f_code.co_name == 'load_data_list' and isinstance(
-                error, json.JSONDecodeError):
-            return (f'{frame.f_locals["self"].ann_file} is no complete JSON '
-                    'file; copy it again.')
-    return None
+    return (_of_file(error) or _of_memory(error) or _of_data(error)
+            or _of_call(error) or _of_config(error))
 
 
 def _of_file(error: BaseException) -> str | None:
-    if not isinstance(error, OSError) or error.errno is None:
+    if not isinstance(error, OSError):
         return None
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        place = f' for {_path(error)}' if error.filename else ''
+    number, path = error.errno, error.filename
+    if number is None:  # of another process
+        found = re.findall(r"\[Errno (\d+)\] [^:]+: '(.+)'", str(error))
+        if not found:
+            return None
+        number, path = int(found[-1][0]), found[-1][1]
+    path = os.fsdecode(path) if isinstance(path, bytes) else path
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        place = f' for {path}' if path else ''
         return (f'there is no space left{place}; free some, or choose '
                 'another place, and call again.')
-    if error.filename is None:
+    if path is None:
         return None
-    return _about_file(error.errno, _path(error))
-
-
-def _of_array(error: BaseException,
-              frames: list[FrameType]) -> str | None:
-    """A ``.npy`` file that is none, or holds objects."""
-    reads = [frame.f_locals.get('file') for frame in frames
-             if frame.f_code.co_name == 'load'
-             and 'numpy' in frame.f_code.co_filename]
-    if not reads or not isinstance(error, (ValueError, EOFError)):
-        return None
-    name = reads[-1] if isinstance(reads[-1], (str, os.PathLike)) else getattr(
-        reads[-1], 'name', 'an array')
-    if 'pickle' in str(error):
-        return (f'{name} is no array of numbers, and could run code if it '
-                'were read as something else; delete it, so that it is made '
-                'again.')
-    return f'{name} is damaged; delete it, so that it is made again.'
-
-
-def _path(error: OSError) -> str:
-    return os.fsdecode(error.filename) if isinstance(
-        error.filename, (str, bytes)) else str(error.filename)
-
-
-def _about_file(number: int, path: str) -> str:
     said = TROUBLE.get(number, f'cannot be used ({os.strerror(number)}); '
                        'check it')
     return f'{path} {said}.'
 
 
 def _of_memory(error: BaseException) -> str | None:
-    message = str(error)
-    if isinstance(error, MemoryError) or "can't allocate memory" in message:
+    if isinstance(error, MemoryError) or (
+            "can't allocate memory" in str(error)):
         where = 'memory of this machine'
     elif type(error).__name__ == 'OutOfMemoryError':
         where = 'memory of the accelerator'
@@ -174,41 +97,42 @@ def _of_memory(error: BaseException) -> str | None:
             '(and raise optim_wrapper.accumulative_counts), or --batch-size.')
 
 
-def _of_call(error: BaseException, frames: list[FrameType]) -> str | None:
-    """An option of the config that mmengine handed on to what has it not."""
-    option = re.search(r"([\w.]+)\(\) got an unexpected keyword argument "
-                       r"'(\w+)'", str(error))
-    if not (isinstance(error, TypeError) and option and frames
-            and 'mmengine' in frames[-1].f_code.co_filename):
-        return None
-    name = option[1].removesuffix('.__init__')
-    values = {**frames[-1].f_globals, **frames[-1].f_locals}
-    made = values.get('obj_cls') or values.get(name.split('.')[0])
-    if made is None or isinstance(made, dict):
-        return (f'{name} in the config has no option {option[2]!r}; correct '
-                'or remove it.')
-    return unknown_option(getattr(made, '__name__', name), option[2], made)
+def _within(error: BaseException, function: str) -> dict[str, Any]:
+    """Variables of the innermost call of a function that an error left.
+
+    What mmengine was doing when it failed it tells nowhere else.
+    """
+    found = [frame.f_locals for frame, _ in walk_tb(error.__traceback__)
+             if frame.f_code.co_name == function]
+    return found[-1] if found else {}
 
 
-def _of_config(error: BaseException,
-               frames: list[FrameType]) -> str | None:
+def _of_data(error: BaseException) -> str | None:
+    """Annotation files and data sets that mmengine cannot take."""
+    listed = _within(error, '_serialize_data').get('self')
+    if listed is not None and isinstance(error, ValueError):
+        return no_sample(listed)
+    read = _within(error, 'load_data_list').get('self')
+    if read is not None and isinstance(error, json.JSONDecodeError):
+        return f'{read.ann_file} is no complete JSON file; copy it again.'
+    return None
+
+
+def _of_config(error: BaseException) -> str | None:
     """An error in building what a config describes."""
-    built = [frame for frame in frames
-             if frame.f_code.co_name.startswith('build_')
-             and {'registry', 'cfg'} <= frame.f_locals.keys()]
-    if not built:
+    building = _within(error, 'build_from_cfg')
+    if not building:
         return None
-    values = built[-1].f_locals
-    wanted = values.get('obj_type')
-    if 'obj_cls' not in values or values['obj_cls'] is None:
-        if isinstance(error, KeyError) and isinstance(wanted, str):
-            return unknown_name(wanted, values['registry'])
-        if isinstance(error, KeyError):
-            return ('a part of the config has no type '
-                    f'({_short(values["cfg"])}); add type=... to it.')
-        return None
-    made, message = values['obj_cls'], str(error)
-    name = getattr(made, '__name__', str(made))
+    made = building.get('obj_cls')
+    if made is None:
+        if not isinstance(error, KeyError):
+            return None
+        wanted = building.get('obj_type')
+        if isinstance(wanted, str):
+            return unknown_name(wanted, building['registry'])
+        return ('a part of the config has no type '
+                f'({_short(building["cfg"])}); add type=... to it.')
+    message, name = str(error), getattr(made, '__name__', str(made))
     option = re.search(r"unexpected keyword argument '(\w+)'", message)
     if option:
         return unknown_option(name, option[1], made)
@@ -216,13 +140,26 @@ def _of_config(error: BaseException,
     if lacking:
         return (f'{name} in the config lacks {lacking[1]}; add what is '
                 'missing.')
-    own = [frame for frame in frames if frame.f_code.co_name == '__init__']
-    if not own:
+    if not _within(error, '__init__'):
         return None
     reason = (message.splitlines() or [''])[0]
-    return (f'{name} cannot be built from {_short(values["args"])} '
+    return (f'{name} cannot be built from {_short(building["args"])} '
             f'({type(error).__name__}: {reason}); correct these options in '
             'the config.')
+
+
+def _of_call(error: BaseException) -> str | None:
+    """An option of the config that mmengine handed on to what has it not."""
+    option = re.search(r"([\w.]+)\(\) got an unexpected keyword argument "
+                       r"'(\w+)'", str(error))
+    if not isinstance(error, TypeError) or not option:
+        return None
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    if 'mmengine' not in frame.f_code.co_filename:
+        return None
+    name = option[1].removesuffix('.__init__')
+    made = frame.f_locals.get('obj_cls') or frame.f_globals.get(name)
+    return unknown_option(getattr(made, '__name__', name), option[2], made)
 
 
 def unknown_name(wanted: str, registry: Any) -> str:
@@ -273,7 +210,7 @@ def unknown_option(name: str, option: str, made: Any) -> str:
     Args:
         name (str): What to call the class.
         option (str): As the config says it.
-        made (type or Callable): The class.
+        made (type or Callable, optional): The class, if it is known.
     """
     known = list(options_of(made))
     near = get_close_matches(option, known, 1, 0.6)
@@ -289,6 +226,8 @@ def options_of(made: Any) -> Iterable[str]:
     Args:
         made (type or Callable): What a config builds.
     """
+    if made is None:
+        return []
     parts = [vars(kind)['__init__'] for kind in made.__mro__
              if '__init__' in vars(kind)] if inspect.isclass(made) else [made]
     found: dict = {}

@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from math import nan
 from typing import Any, NoReturn
 
-import torch
-
 from sbam_mm.errors import UserError
-from sbam_mm.safe_loading import TRUST_PICKLE
+from sbam_mm.run_switches import TRUST_PICKLE
 
 
 class ToolParser(argparse.ArgumentParser):
@@ -89,6 +87,9 @@ def share(text: str) -> float:
 
 def device(text: str) -> str:
     """The ``type`` of an argument that names a device of this machine."""
+    if text == 'cpu':
+        return text
+    import torch
     try:
         torch.empty(0, device=text)
     # torch tells of a wrong name, a missing driver and a missing device.
@@ -99,37 +100,52 @@ def device(text: str) -> str:
     return text
 
 
-def key_values(words: Sequence[str], option: str) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` words, the same way for every option.
+def read_value(text: str) -> Any:
+    """The value of ``KEY=VALUE``, the same way for every option.
 
     Args:
-        words (Sequence[str]): Of a command line. Values are numbers, words,
-            True, False, None, and lists of these, such as [1,2] or (1,2).
+        text (str): A number, True, False, None, a word, or a list of these,
+            such as [1,2] or (1,2).
+
+    Raises:
+        UserError: If it is none of these.
+
+    Example:
+        >>> read_value('[x,(2.5,True)]')
+        ['x', (2.5, True)]
+    """
+    from mmengine.config import DictAction
+    try:
+        return DictAction._parse_iterable(text)
+    # mmengine's way of stumbling over "dict(" and unequal brackets.
+    except (RecursionError, AssertionError) as error:
+        raise UserError(
+            f'the value {text} cannot be read; values are numbers, words and '
+            'lists such as [1,2]; write anything else into a config file.'
+        ) from error
+
+
+def key_values(words: Sequence[str], option: str) -> dict[str, Any]:
+    """Read ``KEY=VALUE`` words.
+
+    Args:
+        words (Sequence[str]): Of a command line.
         option (str): That they stand behind, for the message.
 
     Raises:
-        UserError: For a word without "=", or a value that is none of these.
+        UserError: For a word without "=", or a value that cannot be read.
 
     Example:
         >>> key_values(['a.b=1', 'c=[x,2.5]'], '--option')
         {'a.b': 1, 'c': ['x', 2.5]}
     """
-    # Most calls of a tool have none of these, and start sooner without.
-    from mmengine.config import DictAction
     found = {}
     for word in words:
         key, equals, value = word.partition('=')
         if not equals:
             raise UserError(f'{option} {word} sets nothing; write KEY=VALUE, '
                             'without spaces.')
-        try:
-            found[key] = DictAction._parse_iterable(value)
-        # mmengine's way of stumbling over "dict(" and unequal brackets.
-        except (RecursionError, AssertionError) as error:
-            raise UserError(
-                f'{option} {word} cannot be read; values are numbers, words '
-                'and lists such as [1,2]; write anything else into a config '
-                'file.') from error
+        found[key] = read_value(value)
     return found
 
 
@@ -158,3 +174,49 @@ class KeyValues(argparse.Action):
         except UserError as error:
             parser.error(str(error))
         setattr(namespace, self.dest, {**before, **read})
+
+
+def launch_parser(description: str) -> argparse.ArgumentParser:
+    """The options that every launched tool has."""
+    parser = ToolParser(description=description)
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--work-dir',
+        help='where everything goes that is written (default: the work_dir '
+        'of the config, or work_dirs/<config name>)')
+    parser.add_argument(
+        '--data-root',
+        help='folder of the data set, for configs that read DATA_ROOT')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=KeyValues,
+        metavar='KEY=VALUE',
+        help='override values of the config, e.g. '
+        'model.masker.delta=0.2 or "betas=(0.9,0.95)"')
+    add_trust(parser)
+    add_launcher(parser)
+    return parser
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """The options by which a launcher says what it started."""
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='who started this process')
+    # Passed by launchers older than torchrun; torchrun sets LOCAL_RANK.
+    parser.add_argument(
+        '--local-rank',
+        '--local_rank',
+        type=int,
+        default=0,
+        help=argparse.SUPPRESS)
+
+
+def parse_launch_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parses the command line and says which process of the machine it is."""
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
