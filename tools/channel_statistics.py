@@ -16,9 +16,7 @@ from sbam_mm.command_line import ToolParser, parses_first, tool
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('data', metavar='DATA', help='folder of images')
     parser.add_argument(
         '--channels', type=int, default=3, help='of the images (default: 3)')

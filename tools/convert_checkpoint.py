@@ -21,9 +21,7 @@ from sbam_mm.command_line import ToolParser, add_trust, parses_first, tool
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('source', metavar='SRC', help='file or URL to read')
     parser.add_argument(
         'target', metavar='DST',

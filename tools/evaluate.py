@@ -44,9 +44,7 @@ from sbam_mm.command_line import (
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('checkpoint', help='file with the encoder')
     parser.add_argument(
         '--protocol',

@@ -18,9 +18,7 @@ from sbam_mm.command_line import ToolParser, parses_first, tool
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('tables', nargs='+', metavar='RUNS.csv')
     parser.add_argument(
         '--metric', default='knn_top1',

@@ -31,9 +31,7 @@ from sbam_mm.command_line import (
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('checkpoint', help='of a run with a segment bias')
     parser.add_argument('--out', default='segment_bias',
                         help='files begin so (default: segment_bias)')

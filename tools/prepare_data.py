@@ -16,9 +16,7 @@ from sbam_mm.command_line import ToolParser, parses_first, tool
 @parses_first
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--data',
         default=os.environ.get('DATA_ROOT'),

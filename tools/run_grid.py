@@ -47,9 +47,7 @@ def listed(kind):
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('grid', nargs='?', help='grid file')
     parser.add_argument('--config', help='config of the training')
     parser.add_argument(

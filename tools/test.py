@@ -19,7 +19,7 @@ from sbam_mm.command_line import (
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    parser = launch_parser('Evaluate a checkpoint with any OpenMMLab config.')
+    parser = launch_parser(__doc__)
     parser.add_argument('checkpoint', help='checkpoint file or URL')
     return parse_launch_args(parser)
 

@@ -24,7 +24,7 @@ from sbam_mm.command_line import (
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    parser = launch_parser('Train with any OpenMMLab config.')
+    parser = launch_parser(__doc__)
     parser.add_argument(
         '--masker',
         nargs='+',

@@ -28,9 +28,7 @@ from sbam_mm.command_line import (
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         'images', nargs='*', metavar='IMAGE', help='image files')
     parser.add_argument(

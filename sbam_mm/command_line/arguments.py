@@ -15,7 +15,15 @@ class ToolParser(argparse.ArgumentParser):
     """Says what is wrong with a command line in one sentence.
 
     Of the processes that a launcher starts on a machine, one says it.
+
+    Args:
+        description (str): The tool's docstring, which is shown as it is.
     """
+
+    def __init__(self, description: str | None):
+        super().__init__(
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter)
 
     def error(self, message: str) -> NoReturn:
         """End with status 2, as whatever else is wrong does."""
@@ -44,16 +52,7 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
 
 
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
-    """The ``type`` of an argument that is a whole number.
-
-    Args:
-        low (int): The lowest that can be used.
-        high (int, optional): The highest. Defaults to None: there is none.
-
-    Example:
-        >>> whole(1)('3')
-        3
-    """
+    """The ``type`` of an argument that is a whole number in [low, high]."""
 
     def read(text: str) -> int:
         try:
@@ -86,10 +85,15 @@ def share(text: str) -> float:
 
 
 def device(text: str) -> str:
-    """The ``type`` of an argument that names a device of this machine."""
+    """The ``type`` of an argument that names a device of this machine.
+
+    "auto" is CUDA's where there is one, else the CPU.
+    """
     if text == 'cpu':
         return text
     import torch
+    if text == 'auto':
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
     try:
         torch.empty(0, device=text)
     # torch tells of a wrong name, a missing driver and a missing device.
@@ -126,14 +130,7 @@ def read_value(text: str) -> Any:
 
 
 def key_values(words: Sequence[str], option: str) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` words.
-
-    Args:
-        words (Sequence[str]): Of a command line.
-        option (str): That they stand behind, for the message.
-
-    Raises:
-        UserError: For a word without "=", or a value that cannot be read.
+    """Read the ``KEY=VALUE`` words behind an option.
 
     Example:
         >>> key_values(['a.b=1', 'c=[x,2.5]'], '--option')
@@ -150,35 +147,22 @@ def key_values(words: Sequence[str], option: str) -> dict[str, Any]:
 
 
 class KeyValues(argparse.Action):
-    """An option of ``KEY=VALUE`` words; options of the same name add up.
+    """An option of ``KEY=VALUE`` words; options of the same name add up."""
 
-    Raises:
-        SystemExit: With status 2, for words that cannot be read.
-
-    Example:
-        >>> parser = argparse.ArgumentParser()
-        >>> action = parser.add_argument('--option', nargs='+',
-        ...                              action=KeyValues)
-        >>> parser.parse_args(['--option', 'a=1', 'b=[2,3]']).option
-        {'a': 1, 'b': [2, 3]}
-    """
-
-    def __call__(self,
-                 parser: argparse.ArgumentParser,
-                 namespace: argparse.Namespace,
-                 values: Any,
-                 option_string: str | None = None) -> None:
+    def __call__(self, parser: argparse.ArgumentParser,
+                 namespace: argparse.Namespace, values: Any,
+                 option: str | None = None) -> None:
         before = getattr(namespace, self.dest) or {}
         try:
-            read = key_values(values, option_string or self.dest)
+            read = key_values(values, option or self.dest)
         except UserError as error:
             parser.error(str(error))
         setattr(namespace, self.dest, {**before, **read})
 
 
-def launch_parser(description: str) -> argparse.ArgumentParser:
+def launch_parser(description: str | None) -> ToolParser:
     """The options that every launched tool has."""
-    parser = ToolParser(description=description)
+    parser = ToolParser(description)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir',

@@ -5,7 +5,7 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from traceback import walk_tb
 from typing import Any
@@ -109,13 +109,18 @@ def _within(error: BaseException, function: str) -> dict[str, Any]:
 
 def _of_data(error: BaseException) -> str | None:
     """Annotation files and data sets that mmengine cannot take."""
-    listed = _within(error, '_serialize_data').get('self')
-    if listed is not None and isinstance(error, ValueError):
-        return no_sample(listed)
-    read = _within(error, 'load_data_list').get('self')
-    if read is not None and isinstance(error, json.JSONDecodeError):
-        return f'{read.ann_file} is no complete JSON file; copy it again.'
-    return None
+    data = _within(error, 'load_data_list').get('self')
+    if data is not None and isinstance(error, json.JSONDecodeError):
+        return f'{data.ann_file} is no complete JSON file; copy it again.'
+    data = _within(error, '_serialize_data').get('self')
+    if data is None or not isinstance(error, ValueError):
+        return None
+    source = getattr(data, 'ann_file', '') or ', '.join(
+        map(str, getattr(data, 'data_prefix', {}).values()))
+    return (f'{type(data).__name__} finds no sample in {source}: the folder '
+            'or annotation file is empty, none of its classes is one of the '
+            "data set's metainfo, or filter_cfg drops every image (images "
+            'without boxes).')
 
 
 def _of_config(error: BaseException) -> str | None:
@@ -163,55 +168,41 @@ def _of_call(error: BaseException) -> str | None:
 
 
 def unknown_name(wanted: str, registry: Any) -> str:
-    """The sentence for a type that a registry does not have.
-
-    Args:
-        wanted (str): As the config says it, maybe with a scope.
-        registry (Registry): Where it was looked up.
-    """
+    """The sentence for a type, maybe with a scope, that is not registered."""
     scope, _, name = wanted.rpartition('.')
-    known = _names(registry, scope)
-    near = get_close_matches(name, known, 1, 0.6)
-    if not near:  # the same with other capitals or underscores
-        plain = {re.sub(r'\W|_', '', one).lower(): one for one in known}
-        near = get_close_matches(
-            re.sub(r'\W|_', '', name).lower(), plain, 1, 0.6)
-        near = [plain[one] for one in near]
+    # Other capitals and underscores are the nearest mistake.
+    known = {_plain(one): one for one in _names(registry, scope)}
+    near = get_close_matches(_plain(name), known, 1, 0.6)
     prefix = f'{scope}.' if scope else ''
-    hint = (f'did you mean {prefix}{near[0]!s}?' if near else
+    hint = (f'did you mean {prefix}{known[near[0]]}?' if near else
             'check its spelling, and whether custom_imports names its '
             'module.')
     return (f'the config asks for the {registry.name} {wanted!r}, which is '
             f'not known; {hint}')
 
 
-def _names(registry: Any, scope: str) -> list[str]:
+def _plain(name: str) -> str:
+    return name.replace('_', '').lower()
+
+
+def _names(registry: Any, scope: str) -> Iterator[str]:
     """What can be named: in one scope, or here and above."""
-    names: list[str] = []
-    root = registry
-    while True:
-        if not scope or root.scope == scope:
-            names += root.module_dict
-        if root.parent is None:
-            break
-        root = root.parent
-    todo = list(root.children.values()) if scope else []
+    above = [registry]
+    while above[-1].parent is not None:
+        above.append(above[-1].parent)
+    if not scope:
+        yield from (name for one in above for name in one.module_dict)
+        return
+    todo = above[-1:]
     while todo:
-        child = todo.pop()
-        todo += child.children.values()
-        if child.scope == scope:
-            names += child.module_dict
-    return list(dict.fromkeys(names))
+        one = todo.pop()
+        todo += one.children.values()
+        if one.scope == scope:
+            yield from one.module_dict
 
 
 def unknown_option(name: str, option: str, made: Any) -> str:
-    """The sentence for an option that a class does not take.
-
-    Args:
-        name (str): What to call the class.
-        option (str): As the config says it.
-        made (type or Callable, optional): The class, if it is known.
-    """
+    """The sentence for an option that a class, if known, does not take."""
     known = list(options_of(made))
     near = get_close_matches(option, known, 1, 0.6)
     hint = (f'did you mean {near[0]!r}?' if near else
@@ -221,11 +212,7 @@ def unknown_option(name: str, option: str, made: Any) -> str:
 
 
 def options_of(made: Any) -> Iterable[str]:
-    """The options that a class takes, those handed on to its bases included.
-
-    Args:
-        made (type or Callable): What a config builds.
-    """
+    """The options of what a config builds, and those handed on to bases."""
     if made is None:
         return []
     parts = [vars(kind)['__init__'] for kind in made.__mro__
@@ -248,13 +235,3 @@ def options_of(made: Any) -> Iterable[str]:
 def _short(value: Any) -> str:
     text = re.sub(r'\s+', ' ', str(value))
     return text if len(text) <= 120 else f'{text[:117]}...'
-
-
-def no_sample(dataset: Any) -> str:
-    """Of a data set whose list is empty."""
-    source = getattr(dataset, 'ann_file', '') or ', '.join(
-        map(str, getattr(dataset, 'data_prefix', {}).values()))
-    return (f'{type(dataset).__name__} finds no sample in {source}: the '
-            'folder or annotation file is empty, none of its classes is one '
-            "of the data set's metainfo, or filter_cfg drops every image "
-            '(images without boxes).')

@@ -26,25 +26,14 @@ def parses_first(parse_args: Callable[[], Result]) -> Callable[[], Result]:
     wrong options wait for neither torch nor mmengine, and ``main`` gets what
     it returned. Imported as a module the function is as it was written.
 
-    Args:
-        parse_args (Callable): Without arguments.
-
     Example::
-
-        from sbam_mm.command_line import ToolParser, parses_first, tool
-
 
         @parses_first
         def parse_args() -> argparse.Namespace:
-            return ToolParser(description=__doc__).parse_args()
+            return ToolParser(__doc__).parse_args()
 
 
         import torch
-
-
-        @tool
-        def main() -> None:
-            args = parse_args()
     """
     if parse_args.__module__ != '__main__':
         return parse_args
@@ -60,9 +49,6 @@ def tool(main: Callable[[], None]) -> Callable[[], None]:
     Checkpoints and YAML files are read as data from here on (see
     :func:`sbam_mm.safe_loading.use_safe_loading`), and whatever goes wrong
     ends with one sentence, see :func:`run_or_explain`.
-
-    Args:
-        main (Callable): Reads the command line and does the work.
 
     Example::
 
@@ -87,13 +73,6 @@ def run_or_explain(run: Callable[..., Result], *args: Any) -> Result:
     An error that nobody foresaw gets a sentence, too, which names the file
     that its traceback is in. Of several processes the first one that fails
     tells why, and the others end without a word.
-
-    Args:
-        run (Callable): The work.
-        *args: Passed on.
-
-    Returns:
-        What ``run`` returns.
 
     Raises:
         SystemExit: With status 2 and the sentence on standard error; with 130

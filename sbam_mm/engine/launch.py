@@ -53,7 +53,7 @@ def protect_run(cfg: Config, search: bool = False) -> list[str]:
         list[str]: What was decided, a sentence each, for the log.
 
     Raises:
-        ValueError: If no checkpoint of ``work_dir`` can be read.
+        UserError: If no checkpoint of ``work_dir`` can be read.
     """
     hooks = cfg.setdefault('default_hooks', {})
     saver = hooks.setdefault('checkpoint', dict(type='CheckpointHook'))
@@ -80,9 +80,6 @@ def only_run(folder: str) -> Iterator[None]:
     """Keep other runs out of a folder while this one lasts.
 
     Of several processes the first one holds the lock for all.
-
-    Args:
-        folder (str): Where the run writes.
 
     Raises:
         RunIsTaken: If another one is in that folder.
@@ -118,12 +115,8 @@ def load_config(path: str,
                 cfg_options: dict | None = None) -> Config:
     """Reads a config, with the data root and the options of a command line.
 
-    Args:
-        path (str): The config file.
-        data_root (str, optional): The folder of the data set. It reaches the
-            config through the environment variable ``DATA_ROOT``, which must
-            be set before the config is parsed.
-        cfg_options (dict, optional): Values that replace those of the file.
+    The folder of the data set reaches the config through the environment
+    variable ``DATA_ROOT``, which must be set before the config is parsed.
     """
     if data_root is not None:
         os.environ['DATA_ROOT'] = osp.abspath(osp.expanduser(data_root))
@@ -142,19 +135,12 @@ def load_config(path: str,
             f"'{path}' does not read DATA_ROOT, so --data-root has no effect "
             'on it; use --cfg-options train_dataloader.dataset.data_root='
             f'{data_root} instead.')
-    if cfg_options is not None:
-        merge_options(cfg, cfg_options, path)
+    merge_options(cfg, cfg_options or {}, path)
     return cfg
 
 
 def merge_options(cfg: Config, cfg_options: dict, path: str) -> None:
-    """Let the options of a command line overrule a config.
-
-    Args:
-        cfg (Config): Changed in place.
-        cfg_options (dict): By dotted name.
-        path (str): Of the config, for messages.
-    """
+    """Let the options of a command line overrule the config of a file."""
     check_names(cfg, cfg_options)
     try:
         cfg.merge_from_dict(cfg_options)
@@ -172,15 +158,7 @@ OTHER_NAMES = ('auto_scale_lr', 'runner_type', 'strategy', 'compile',
 
 
 def check_names(cfg: Config, options: dict) -> None:
-    """Stop at an option that nothing would ever read.
-
-    Args:
-        cfg (Config): That it is put into.
-        options (dict): By dotted name.
-
-    Raises:
-        UserError: With the nearest name that there is.
-    """
+    """Stop at an option, by dotted name, that nothing would ever read."""
     known = [*cfg, *inspect.signature(Runner.__init__).parameters,
              *OTHER_NAMES]
     for option in options:
@@ -201,8 +179,7 @@ def default_work_dir(config: str, masker: Sequence[str] = ()) -> str:
 
     Args:
         config (str): Its path.
-        masker (Sequence[str]): Words of ``--masker``, which a run in its own
-            folder is told by, too. Defaults to none.
+        masker (Sequence[str]): Words of ``--masker``. Defaults to none.
 
     Example:
         >>> default_work_dir('configs/mae.py', ['sbam', 'noise=0.4'])
@@ -267,8 +244,7 @@ def open_group(launcher: str, patience: timedelta) -> None:
     Args:
         launcher (str): 'none' (there is no group then), 'pytorch', 'slurm'
             or 'mpi'.
-        patience (timedelta): How long a process waits for what another one
-            computes.
+        patience (timedelta): How long a process waits for another one.
 
     Raises:
         UserError: Wrong launcher, or more processes than GPUs.

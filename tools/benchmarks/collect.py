@@ -20,9 +20,7 @@ from sbam_mm.command_line import ToolParser, parses_first
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('folder', type=Path)
     parser.add_argument('--out', required=True)
     return parser.parse_args()

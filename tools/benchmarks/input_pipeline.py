@@ -24,9 +24,7 @@ from sbam_mm.command_line import ToolParser, parses_first
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--data', help='a folder with JPEG files')
     parser.add_argument(
         '--source', help='what they are, for the table', default=None)

@@ -18,9 +18,7 @@ from sbam_mm.command_line import ToolParser, device, parses_first
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--images', type=int, default=1)
     parser.add_argument('--length', type=int, default=4096, help='tokens')
     parser.add_argument('--dim', type=int, default=768, help='channels')

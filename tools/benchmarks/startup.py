@@ -24,9 +24,7 @@ from sbam_mm.command_line import ToolParser, parses_first
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--out', default='work_dirs/benchmarks/startup')
     return parser.parse_args()

@@ -9,8 +9,7 @@ ARCHS = ('tiny', 'small', 'base', 'large')
 
 def step_parser(doc: str, out: str, **defaults) -> argparse.ArgumentParser:
     """The options of every benchmark of a training step."""
-    parser = ToolParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(doc)
     parser.add_argument('--arch', choices=ARCHS, default='small')
     parser.add_argument('--size', type=int, default=224, help='pixels')
     parser.add_argument('--patch', type=int, default=16, help='pixels')
