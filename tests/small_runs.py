@@ -7,7 +7,7 @@ from mmengine.config import Config
 from PIL import Image
 from started_tools import ROOT, call_tool
 
-from sbam_mm.arguments import key_values
+from sbam_mm.command_line.arguments import key_values
 from sbam_mm.engine.replace_masker import replace_masker
 from sbam_mm.masking.named_maskers import masker_names
 
