@@ -9,10 +9,9 @@ Cost:     not stated; not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet NNODES=2 tools/dist_train.sh \
               configs/segment_bias/dino_vits16_600e.py 8
 """
-_base_ = [
-    '../_base_/models/dino_vits.py',
-    '../_base_/datasets/multi_crop_224.py',
-    '../_base_/schedules/dino_600e.py',
-]
+_base_ = './dino_vits16_300e.py'
 
-train_dataloader = dict(dataset=dict(classes='imagenet100'))
+max_epochs = 600
+train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=590, end=max_epochs)
+_base_.param_scheduler[2].update(T_max=max_epochs, end=max_epochs)

@@ -10,10 +10,9 @@ Command:  DATA_ROOT=/path/to/imagenet NNODES=2 SEGMENTS=data/segments.npy \
           tools/dist_train.sh \
               configs/segment_bias/dino_vits16_bias_600e.py 8
 """
-_base_ = [
-    '../_base_/models/dino_vits.py',
-    '../_base_/datasets/segments_multi_crop_224.py',
-    '../_base_/schedules/dino_600e.py',
-]
+_base_ = './dino_vits16_bias_300e.py'
 
-model = dict(backbone=dict(segment_bias=dict()))
+max_epochs = 600
+train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=590, end=max_epochs)
+_base_.param_scheduler[2].update(T_max=max_epochs, end=max_epochs)
