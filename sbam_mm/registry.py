@@ -32,7 +32,10 @@ MODELS = FiniteRegistry(
     'model',
     scope='sbam_mm',
     parent=parent.MODELS,
-    locations=['sbam_mm.models', 'sbam_mm.masking', 'sbam_mm.downstream'])
+    locations=[
+        'sbam_mm.models', 'sbam_mm.segments', 'sbam_mm.masking',
+        'sbam_mm.downstream'
+    ])
 DATASETS = Registry(
     'dataset',
     scope='sbam_mm',
@@ -44,7 +47,10 @@ TRANSFORMS = Registry(
     parent=parent.TRANSFORMS,
     locations=['sbam_mm.datasets'])
 HOOKS = Registry(
-    'hook', scope='sbam_mm', parent=parent.HOOKS, locations=['sbam_mm.engine'])
+    'hook',
+    scope='sbam_mm',
+    parent=parent.HOOKS,
+    locations=['sbam_mm.engine', 'sbam_mm.evaluation'])
 DATA_SAMPLERS = Registry(
     'data sampler',
     scope='sbam_mm',

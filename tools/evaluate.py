@@ -110,30 +110,21 @@ import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.runner import set_random_seed
-from torch import nn
 
 from sbam_mm.config_files import read_model_config
 from sbam_mm.datasets.image_folder import image_endings
 from sbam_mm.engine.launch import close_group, only_run, open_group
+from sbam_mm.environment import collect_versions
 from sbam_mm.errors import UserError
-from sbam_mm.evaluation.encoders import file_hash, load_encoder, recipe_of
-from sbam_mm.evaluation.feature_cache import FrozenEncoder
-from sbam_mm.evaluation.finetune import LARGE, trained_by
-from sbam_mm.evaluation.guided import (
-    GuidedEncoder,
-    StoredSegments,
-    segment_options,
-)
-from sbam_mm.evaluation.image_sets import ImageSet, read_image_set
-from sbam_mm.evaluation.protocols import PROTOCOLS, Finetune, settings_of
-from sbam_mm.evaluation.result_store import ResultStore
-from sbam_mm.evaluation.run_protocols import (
-    RUN,
-    Subject,
-    run_few_shot,
-    tuning_config,
-)
-from sbam_mm.visualization.report import collect_versions
+from sbam_mm.evaluation.encoders import EncoderRecipe, file_hash, recipe_of
+from sbam_mm.evaluation.features import FrozenEncoder
+from sbam_mm.evaluation.finetune import recipe_for, trained_by
+from sbam_mm.evaluation.image_sets import LARGE, ImageSet, read_image_set
+from sbam_mm.evaluation.protocols import PROTOCOLS, settings_of
+from sbam_mm.evaluation.results import ResultStore
+from sbam_mm.evaluation.run_protocols import RUN, Evaluation
+from sbam_mm.evaluation.stored_segments import StoredSegments, segment_options
+from sbam_mm.models.pretrained_encoder import load_encoder
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # What only rank 0 computes, the others wait for: few labels of ImageNet.
@@ -149,7 +140,7 @@ def run(args: argparse.Namespace) -> list[Path]:
     names = list(dict.fromkeys(args.protocol.split(',')))
     settings = settings_of(names, args.set)
     # The cheap checks come first: nothing is written before they pass.
-    mark = file_hash(args.checkpoint)
+    sha256 = file_hash(args.checkpoint)
     recipe = recipe_of(args.config, args.arch, args.patch, args.size,
                        guided=bool(args.segments))
     images = read_image_set(args.data, args.classes,
@@ -157,21 +148,8 @@ def run(args: argparse.Namespace) -> list[Path]:
     set_random_seed(args.seed)
     backbone = recipe.build()
     segments = segments_of(args, images, backbone, settings)
-    report = load_encoder(backbone, args.checkpoint, args.branch)
-    facts = dict(
-        checkpoint=dict(
-            name=Path(args.checkpoint).name, sha256=mark, branch=args.branch),
-        data=dict(
-            root=images.root,
-            classes=len(images.classes),
-            train=len(images.train),
-            test=len(images.test),
-            fingerprint=images.fingerprint),
-        encoder=dict(recipe.backbone, normalise=recipe.normalise,
-                     **recipe.decoding),
-        seed=args.seed)
-    if segments is not None:
-        facts['data']['segments'] = segments.mark
+    report = load_encoder(backbone, args.checkpoint, branch=args.branch)
+    facts = facts_of(args, sha256, recipe, images, segments)
     store = ResultStore(args.out, facts)
     todo = [name for name in names
             if args.force
@@ -182,21 +160,17 @@ def run(args: argparse.Namespace) -> list[Path]:
     for name in names:
         if name not in todo:
             say(f'{name}: finished before, skipped (--force runs it again)')
-    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    frozen = FrozenEncoder if segments is None else GuidedEncoder
-    subject = Subject(
-        recipe,
-        frozen(backbone, recipe.preprocessor(), device, args.batch_size,
-               args.workers, args.amp), images,
-        args.checkpoint, mark, args.branch, Path(args.out), CONFIGS,
-        args.seed, args.force, args.launcher, segments=segments)
-    tuning = settings.get('finetune', PROTOCOLS['finetune'])
-    if any(name == 'finetune' or getattr(settings[name], 'finetune', False)
-           for name in todo):
-        if tuning.config is None:
-            subject.method = trained_by(args.checkpoint, args.config)
-        chosen = tuning_config(subject, tuning)
-        say(f'fine-tuning by {chosen} ({reason_of(subject, tuning)})')
+    encoder = FrozenEncoder(
+        backbone, recipe.preprocessor(),
+        args.device or ('cuda' if torch.cuda.is_available() else 'cpu'),
+        args.batch_size, args.workers, args.amp, guided=segments is not None)
+    evaluation = Evaluation(
+        recipe, encoder, images, args.checkpoint, sha256, args.branch,
+        Path(args.out), args.seed, args.force, args.launcher, segments,
+        settings.get('finetune', PROTOCOLS['finetune']))
+    if any(tunes(name, settings[name]) for name in todo):
+        choose_tuning(args, evaluation)
+    versions = dict(collect_versions(), processes=str(get_world_size()))
     with only_run(args.out):
         # As another evaluation has left it meanwhile.
         store = ResultStore(args.out, facts)
@@ -204,46 +178,71 @@ def run(args: argparse.Namespace) -> list[Path]:
             set_random_seed(args.seed)
             start = time.monotonic()
             say(f'{name} ...')
-            if name == 'fewshot':
-                found = run_few_shot(subject, settings[name], tuning)
-            else:
-                found = RUN[name](subject, settings[name])
+            found = RUN[name](evaluation, settings[name])
             asked = getattr(settings[name], 'batch', None)
             if asked and found.get('batch', asked) != asked:
                 say(f'{name}: batches of {found["batch"]} images in place of '
                     f'{asked}, as there are few')
             if is_main_process():
-                versions = dict(collect_versions(),
-                                processes=str(get_world_size()))
                 store.add(name, run_settings(settings, name, args.amp), found,
                           versions, time.monotonic() - start)
     say(f'\n{store.page()}')
     return [store.path, store.path.with_suffix('.md')]
 
 
-def reason_of(subject: Subject, tuning: Finetune) -> str:
-    """Why a recipe was chosen."""
-    if tuning.config is not None:
-        return 'as --set says'
-    if subject.recipe.size < LARGE:
-        return f'for images below {LARGE} pixels'
-    return f'the checkpoint was pre-trained by {subject.method}'
+def facts_of(args: argparse.Namespace, sha256: str, recipe: EncoderRecipe,
+             images: ImageSet, segments: StoredSegments | None) -> dict:
+    """What all results in a folder have in common."""
+    data = dict(
+        root=images.root,
+        classes=len(images.classes),
+        train=len(images.train),
+        test=len(images.test),
+        fingerprint=images.fingerprint)
+    if segments is not None:
+        data['segments'] = segments.fingerprint
+    return dict(
+        checkpoint=dict(
+            name=Path(args.checkpoint).name, sha256=sha256,
+            branch=args.branch),
+        data=data,
+        encoder=dict(recipe.backbone, normalise=recipe.normalise,
+                     **recipe.decoding),
+        seed=args.seed)
+
+
+def tunes(name: str, settings: Any) -> bool:
+    """Whether a protocol fine-tunes."""
+    return name == 'finetune' or getattr(settings, 'finetune', False)
+
+
+def choose_tuning(args: argparse.Namespace, evaluation: Evaluation) -> None:
+    """Find the config that fine-tunes, and say why it is this one."""
+    named, size = evaluation.tuning.config, evaluation.recipe.size
+    if named is not None:
+        reason = 'as --set says'
+    else:
+        method = trained_by(args.checkpoint, args.config)
+        named = str(CONFIGS / recipe_for(
+            evaluation.encoder.embed_dims, size, method))
+        reason = (f'for images below {LARGE} pixels' if size < LARGE else
+                  f'the checkpoint was pre-trained by {method}')
+    evaluation.tuning_config = named
+    say(f'fine-tuning by {named} ({reason})')
 
 
 def segments_of(args: argparse.Namespace, images: ImageSet,
-                backbone: nn.Module, settings: dict) -> StoredSegments | None:
+                backbone: Any, settings: dict) -> StoredSegments | None:
     """The segments of the images, where --segments names them."""
     if not args.segments:
         return None
-    if any(name == 'finetune' or getattr(one, 'finetune', False)
-           for name, one in settings.items()):
+    if any(tunes(name, one) for name, one in settings.items()):
         raise UserError(
             '--segments is for protocols with a frozen encoder, and '
             'fine-tuning trains one that is told none; leave finetune out, '
             'and set fewshot.finetune=False.')
-    encoder: Any = backbone
     return StoredSegments(
-        args.segments, images, encoder.patch_resolution[0],
+        args.segments, images, backbone.patch_resolution[0],
         segment_options(read_model_config(args.config)))
 
 

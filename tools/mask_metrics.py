@@ -13,7 +13,6 @@ like the images, in which everything that is not black is object. A row with
 random masks comes along for comparison.
 """
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +81,7 @@ from torch import Tensor, nn
 
 from sbam_mm.config_files import read_model_config
 from sbam_mm.datasets.tree import printable
+from sbam_mm.environment import collect_versions
 from sbam_mm.errors import UserError
 from sbam_mm.evaluation.encoders import decoding_in
 from sbam_mm.evaluation.mask_metrics import (
@@ -95,19 +95,24 @@ from sbam_mm.evaluation.object_masks import (
     read_object_masks,
     token_coverage,
 )
-from sbam_mm.evaluation.tables import markdown_table, plus_minus, write_results
-from sbam_mm.masking.named_maskers import choose_maskers, masker_config
+from sbam_mm.evaluation.results import (
+    markdown_table,
+    plus_minus,
+    write_results,
+)
+from sbam_mm.masking.named_maskers import choose_maskers
 from sbam_mm.visualization import (
     center_crop,
     draw_mask,
     labelled_maskers,
     load_image,
+    masker_config,
     masking_context,
     model_from_config,
+    readable_images,
     vit_base,
 )
 from sbam_mm.visualization.fitted_maskers import changes_over_training, fit_all
-from sbam_mm.visualization.report import collect_versions
 
 NOTE = (
     'Each number is the mean over images ± its standard error; draws of one '
@@ -133,14 +138,8 @@ def coverages(files: list[Path], annotations: str, size: tuple[int, int],
     """
     masks = read_object_masks(annotations)
     found = {}
-    for file in track(files, 'Annotations', transient=True):
-        try:
-            image = load_image(file, **decoding)
-        except ValueError as error:
-            if len(files) == 1:
-                raise
-            print(f'skipped: {error}', file=sys.stderr)
-            continue
+    for file, image in track(readable_images(files, **decoding),
+                             'Annotations', len(files), transient=True):
         mask = masks(file, image.shape[:2])
         cover = token_coverage([mask], size, patch)
         if 0 < cover.sum() < cover.numel():

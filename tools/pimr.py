@@ -36,13 +36,13 @@ def parse_args() -> argparse.Namespace:
 
 
 from sbam_mm.evaluation.pimr import Curve, curves, gaps
-from sbam_mm.evaluation.run_table import FINETUNED, read_runs
-from sbam_mm.evaluation.tables import (
+from sbam_mm.evaluation.results import (
     markdown_table,
     plus_minus,
     result_files,
     write_results,
 )
+from sbam_mm.evaluation.run_table import FINETUNED, read_runs
 from sbam_mm.visualization.output import save_figure
 from sbam_mm.visualization.robustness import robustness_figure
 

@@ -67,6 +67,7 @@ from sbam_mm.config_files import read_config
 from sbam_mm.datasets import ImageSource, find_image_source
 from sbam_mm.engine.last_checkpoint import AllDamaged
 from sbam_mm.engine.launch import only_run, protect_run
+from sbam_mm.engine.run_log import read_scalars, training_summary
 from sbam_mm.engine.schedule import set_epochs
 from sbam_mm.evaluation import (
     PROTOCOL,
@@ -74,7 +75,7 @@ from sbam_mm.evaluation import (
     knn_top1,
     linear_probe,
 )
-from sbam_mm.files import read_json
+from sbam_mm.files import read_json, write_atomically
 from sbam_mm.registry import DATASETS, build_part
 from sbam_mm.visualization import (
     RunResult,
@@ -84,12 +85,9 @@ from sbam_mm.visualization import (
     mask_images,
     photographs,
     ratio_histogram,
-    read_scalars,
     reconstruction_figure,
     training_figure,
-    training_summary,
 )
-from sbam_mm.visualization.output import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = {

@@ -98,11 +98,11 @@ from sbam_mm.engine.grid import (
     shard,
 )
 from sbam_mm.engine.run_lock import RunIsTaken, RunLock
+from sbam_mm.engine.run_log import read_scalars, training_summary
+from sbam_mm.environment import collect_versions
 from sbam_mm.errors import UserError
 from sbam_mm.evaluation.run_table import write_run_table
 from sbam_mm.files import write_atomically
-from sbam_mm.visualization import read_scalars, training_summary
-from sbam_mm.visualization.report import collect_versions
 
 ROOT = Path(__file__).resolve().parents[1]
 HARDWARE = ('Processor', 'Accelerators', 'System')

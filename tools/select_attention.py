@@ -15,7 +15,6 @@ like the images (not black = object), a COCO file, or a JSON file
 {"photo.jpg": [[x, y, width, height], ...]}.
 """
 import argparse
-import sys
 from pathlib import Path
 
 from sbam_mm.command_line import (
@@ -78,6 +77,7 @@ from torch import Tensor, nn
 
 from sbam_mm.config_files import read_model_config
 from sbam_mm.datasets.tree import printable
+from sbam_mm.environment import collect_versions
 from sbam_mm.errors import UserError
 from sbam_mm.evaluation.attention_selection import (
     HeadRecall,
@@ -92,7 +92,7 @@ from sbam_mm.evaluation.object_masks import (
     read_object_masks,
     token_coverage,
 )
-from sbam_mm.evaluation.tables import (
+from sbam_mm.evaluation.results import (
     markdown_table,
     plus_minus,
     result_files,
@@ -101,14 +101,13 @@ from sbam_mm.evaluation.tables import (
 from sbam_mm.masking.functional import visible_count
 from sbam_mm.visualization import (
     center_crop,
-    load_image,
     model_from_config,
+    readable_images,
     save_figure,
     vit_base,
 )
 from sbam_mm.visualization.heads import heads_figure
 from sbam_mm.visualization.pixels import to_inputs
-from sbam_mm.visualization.report import collect_versions
 
 
 def annotated_images(
@@ -118,14 +117,7 @@ def annotated_images(
     masks = read_object_masks(args.annotations)
     images, found = {}, []
     files = find_images(args.images, **decoding)
-    for file in files:
-        try:
-            image = load_image(file, **decoding)
-        except ValueError as error:
-            if len(files) == 1:
-                raise
-            print(f'skipped: {error}', file=sys.stderr)
-            continue
+    for file, image in readable_images(files, **decoding):
         found.append(masks(file, image.shape[:2]))
         name = printable(file.name)
         images[printable(file) if name in images else name] = center_crop(

@@ -4,7 +4,8 @@
 Nothing here imports mmseg or mmdet: their configs name our types with the
 prefix ``sbam_mm.``.
 """
-from .checkpoints import encoder_weights, load_encoder
+from sbam_mm.models.pretrained_encoder import encoder_weights, load_encoder
+
 from .dense_vit import DenseViT, RelativeViT
 from .simple_fpn import SimpleFPN
 from .vitdet import ViTDet

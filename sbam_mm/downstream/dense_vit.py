@@ -1,15 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Pre-trained ViTs as backbones of semantic segmentation."""
 from collections.abc import Sequence
+from typing import Any
 
-import torch
 from mmpretrain.models import BEiTViT, VisionTransformer
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
-from sbam_mm.layers import PackedLayout, beit_layer_cfgs, relative_block
+from sbam_mm.layers import beit_layer_cfgs, blocks_of
 from sbam_mm.models.backbones.hides_patches import WIDTHS, check_tiles
-from sbam_mm.models.backbones.vit_attention import input_tokens
 from sbam_mm.registry import MODELS
 
 from .checkpoints import FromEncoder
@@ -41,6 +40,7 @@ class DenseViT(FromEncoder, VisionTransformer):
             does not fit.
 
     Example:
+        >>> import torch
         >>> vit = DenseViT('tiny', img_size=32, patch_size=8,
         ...                out_indices=(5, 11))
         >>> [tuple(level.shape) for level in vit(torch.randn(2, 3, 32, 32))]
@@ -97,12 +97,14 @@ class RelativeViT(FromEncoder, BEiTViT):
             size come, or the checkpoint does not fit.
 
     Example:
+        >>> import torch
         >>> vit = RelativeViT('tiny', img_size=32, patch_size=8,
         ...                   out_indices=(11, ))
         >>> vit(torch.randn(2, 3, 32, 32))[0].shape
         torch.Size([2, 192, 4, 4])
     """
     arch_zoo = {**BEiTViT.arch_zoo, **WIDTHS}
+    layers: Any
     begins_anew = (r'\.relative_position_(bias_table|index)$',
                    r'\.gamma_[12]$')
 
@@ -133,7 +135,7 @@ class RelativeViT(FromEncoder, BEiTViT):
                 layer_cfgs=beit_layer_cfgs(
                     kwargs.get('layer_cfgs', ()), kwargs.get('drop_rate',
                                                              0.))))
-        self.pre_norm = nn.Identity()
+        self.layers = blocks_of(self.layers)
 
     def init_weights(self) -> None:
         """As :class:`FromEncoder`; relative positions start from 0."""
@@ -151,16 +153,7 @@ class RelativeViT(FromEncoder, BEiTViT):
             tuple[Tensor]: (B, D, h, w) for each of ``out_indices``.
         """
         self.check_size(images)
-        x, grid = input_tokens(self, images), self.patch_resolution
-        keep = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        layout = PackedLayout(keep, x.shape[1])
-        x, outs = layout.pack(x), []
-        for number, layer in enumerate(self.layers):
-            x = relative_block(layer, x, layout, position_bias(layer.attn))
-            if number in self.out_indices:
-                cells = x.view(*layout.shape, -1)[:, self.num_extra_tokens:]
-                outs.append(cells.transpose(1, 2).unflatten(2, grid))
-        return tuple(outs)
+        return super().forward(images)
 
     def check_size(self, images: Tensor) -> None:
         """Stop if the tables of relative positions are of another size."""
@@ -172,9 +165,3 @@ class RelativeViT(FromEncoder, BEiTViT):
                 f'{self.img_size[0]} x {self.img_size[1]}; crop or pad to '
                 'that size (in evaluation test_cfg.mode="slide"), or set '
                 'backbone.img_size.')
-
-
-def position_bias(attn: nn.Module) -> Tensor:
-    """What a BEiT attention layer adds to its logits, (heads, N, N)."""
-    return attn.relative_position_bias_table[
-        attn.relative_position_index].permute(2, 0, 1)

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
+from mmengine.model import ModuleList
 from mmpretrain.models import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from sbam_mm.errors import UserError
 from sbam_mm.layers import (
-    attention_dropout,
+    Block,
+    PackedLayout,
     decomposed_attention,
     from_windows,
     to_windows,
@@ -23,29 +23,60 @@ from sbam_mm.registry import MODELS
 from .checkpoints import FromEncoder
 
 
-def placed_attention(attn: nn.Module, x: Tensor,
-                     grid: tuple[int, int]) -> Tensor:
-    """Run an mmpretrain ``MultiheadAttention`` with relative positions.
+class WindowBlock(Block):
+    """A block within windows, or on the whole map, with relative positions.
 
     Args:
-        attn (MultiheadAttention): The layer; with parameters ``rel_pos_h``
-            and ``rel_pos_w`` if it has relative positions.
-        x (Tensor): (B, E + H * W, D).
-        grid (tuple[int, int]): H and W.
-
-    Returns:
-        Tensor: (B, E + H * W, D), before stochastic depth.
+        layer (TransformerEncoderLayer): mmpretrain's.
+        window (int): Patches along the side of a window; 0 = the whole map.
+        rel_pos_size (int): Patches along the side that relative positions
+            are for; 0 for none.
     """
-    q, k, v = attn.qkv(x).unflatten(
-        -1, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
-    dropout = attention_dropout(attn)
-    if hasattr(attn, 'rel_pos_h'):
-        out = decomposed_attention(q, k, v, attn.rel_pos_h, attn.rel_pos_w,
-                                   grid, dropout)
-    else:
-        out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout)
-    out = attn.proj(out.transpose(1, 2).flatten(2))
-    return attn.gamma1(attn.proj_drop(out))
+
+    def __init__(self, layer: nn.Module, window: int, rel_pos_size: int):
+        super().__init__(layer)
+        self.window = window
+        if rel_pos_size:
+            for name in ('rel_pos_h', 'rel_pos_w'):
+                self.attn.register_parameter(
+                    name,
+                    nn.Parameter(
+                        torch.zeros(2 * rel_pos_size - 1,
+                                    self.attn.head_dims)))
+
+    def run(  # type: ignore[override]
+            self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """One block on (B, E + H * W, D), of which E is 0 with windows.
+
+        Args:
+            x (Tensor): (B, E + H * W, D).
+            grid (tuple[int, int]): H and W.
+        """
+        y, side = self.ln1(x), grid
+        if self.window:
+            side = self.window, self.window
+            y = to_windows(y.unflatten(1, grid), self.window).flatten(1, 2)
+        y = self.attend(y, side)
+        if self.window:
+            y = from_windows(y.unflatten(1, side), grid).flatten(1, 2)
+        # After the windows are together again: stochastic depth drops images.
+        return self.feed_forward(self.add(x, y))
+
+    def attend(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Attention with decomposed relative positions, if it has any."""
+        if not hasattr(self.attn, 'rel_pos_h'):
+            return self.attn(x)
+
+        def placed(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout,
+                   dropout: float) -> Tensor:
+            q, k, v = (y.unflatten(0, layout.shape).transpose(1, 2)
+                       for y in (q, k, v))
+            out = decomposed_attention(q, k, v, self.attn.rel_pos_h,
+                                       self.attn.rel_pos_w, grid, dropout)
+            return out.transpose(1, 2).flatten(0, 1)
+
+        layout = PackedLayout.whole(x)
+        return self.attn(x, None, layout, placed)
 
 
 @MODELS.register_module()
@@ -98,6 +129,7 @@ class ViTDet(FromEncoder, VisionTransformer):
         torch.Size([1, 192, 5, 3])
     """
     arch_zoo = {**VisionTransformer.arch_zoo, **WIDTHS}
+    layers: Any
     begins_anew = (r'\.attn\.rel_pos_[hw]$', )
 
     def __init__(self,
@@ -135,19 +167,16 @@ class ViTDet(FromEncoder, VisionTransformer):
                 f'global_blocks={list(global_blocks)} names blocks that do '
                 f'not exist; the backbone has 0 to {depth - 1}.')
         self.patch_size = patch_size
-        self.with_cp = with_cp
-        # Side of the window of each block; 0 = the whole map.
-        self.windows = [
+        windows = [
             0 if block in global_blocks else window_size
             for block in range(depth)
         ]
-        if rel_pos_size:
-            for layer, window in zip(self.layers, self.windows):
-                rows = 2 * (window or rel_pos_size) - 1
-                for name in ('rel_pos_h', 'rel_pos_w'):
-                    layer.attn.register_parameter(
-                        name,
-                        nn.Parameter(torch.zeros(rows, layer.attn.head_dims)))
+        self.layers = ModuleList(
+            WindowBlock(layer, window, rel_pos_size and (
+                window or rel_pos_size))
+            for layer, window in zip(self.layers, windows))
+        for block in self.layers:
+            block.with_cp = with_cp
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
         """The map of the last block.
@@ -168,34 +197,7 @@ class ViTDet(FromEncoder, VisionTransformer):
         x = x + resize_pos_embed(self.pos_embed, self.patch_resolution, grid,
                                  self.interpolate_mode, self.num_extra_tokens)
         x = self.pre_norm(self.drop_after_pos(x))
-        for layer, window in zip(self.layers, self.windows):
-            if self.with_cp and x.requires_grad:
-                x = checkpoint(
-                    self.block, layer, x, grid, window, use_reentrant=False)
-            else:
-                x = self.block(layer, x, grid, window)
+        for block in self.layers:
+            x = block(x, grid)
         cells = x[:, self.num_extra_tokens:]
         return (cells.transpose(1, 2).unflatten(2, grid).contiguous(), )
-
-    @staticmethod
-    def block(layer: nn.Module, x: Tensor, grid: tuple[int, int],
-              window: int) -> Tensor:
-        """One transformer block on (B, E + H * W, D), within windows or not.
-
-        Args:
-            layer (TransformerEncoderLayer): mmpretrain's.
-            x (Tensor): (B, E + H * W, D); E is 0 with windows.
-            grid (tuple[int, int]): H and W.
-            window (int): Side of a window; 0 = the whole map.
-        """
-        y = layer.ln1(x)
-        if window:
-            y = to_windows(y.unflatten(1, grid), window).flatten(1, 2)
-            y = placed_attention(layer.attn, y, (window, window))
-            y = y.unflatten(1, (window, window))
-            y = from_windows(y, grid).flatten(1, 2)
-        else:
-            y = placed_attention(layer.attn, y, grid)
-        # After the windows are together again: stochastic depth drops images.
-        x = x + layer.attn.out_drop(y)
-        return layer.ffn(layer.ln2(x), identity=x)

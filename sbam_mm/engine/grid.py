@@ -32,13 +32,7 @@ RESULT = 'result.json'
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a grid.
-
-    Args:
-        masker (str): Short name.
-        ratio (float): Base masking ratio in (0, 1).
-        seed (int): Of the training.
-    """
+    """One run of a grid."""
     masker: str
     ratio: float
     seed: int
@@ -71,13 +65,12 @@ class Grid:
         epochs (int, optional): Train this long, schedules scaled. Defaults to
             None: as the config says.
         cfg_options (dict): Values that replace those of the config, by dotted
-            key. Defaults to {}.
+            key.
         data_root (str, optional): For configs that read ``DATA_ROOT``.
-            Defaults to None.
-        rounding (str, optional): Of the visible tokens, "floor" or "ceil",
-            one for all maskers of one ratio: by their own, random masking of
-            MAE's code keeps 6 of 64 patches at 0.9 and SBM of the paper 7.
-            None leaves each its own. Defaults to "floor".
+        rounding (str, optional): Of the visible tokens, "floor" or "ceil", one
+            for all maskers of one ratio: by their own, random masking of MAE's
+            code keeps 6 of 64 patches at 0.9 and SBM of the paper 7. None
+            leaves each its own.
 
     Raises:
         UserError: If anything in it cannot be run, e.g. an unknown masker, a
@@ -159,14 +152,7 @@ class Grid:
         ]
 
     def run_config(self, cell: Cell) -> Config:
-        """The config of one run, without work_dir.
-
-        Args:
-            cell (Cell): One of ``cells``.
-
-        Returns:
-            Config: A new one.
-        """
+        """The config of one run, without work_dir."""
         cfg = copy.deepcopy(self._base)
         masker_place(cfg)['masker'] = at_ratio(
             self._configs[cell.masker], cell.ratio, self.rounding)
@@ -187,9 +173,6 @@ def config_hash(cfg: Config) -> str:
     Args:
         cfg (Config): Where it is run (``work_dir``) and whether it was
             resumed do not count.
-
-    Returns:
-        str: Hexadecimal.
 
     Example:
         >>> one = Config(dict(lr=1e-3, work_dir='here'))
@@ -236,7 +219,6 @@ def shard(cells: list[Cell], part: int, parts: int) -> list[Cell]:
     """Every ``parts``-th run, for one machine of several.
 
     Args:
-        cells (list[Cell]): All.
         part (int): Which machine, from 1.
         parts (int): How many.
 
@@ -274,9 +256,6 @@ def read_result(path: Path) -> dict[str, Any]:
 
 def read_results(folder: str | Path) -> Iterator[Mapping[str, Any]]:
     """What is known of all runs that lie in a grid's folder.
-
-    Args:
-        folder (str or Path): Of the grid.
 
     Yields:
         dict: Of a run, in the order of masker, ratio and seed.

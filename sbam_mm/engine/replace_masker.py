@@ -15,7 +15,7 @@ from sbam_mm.masking.named_maskers import (
     masker_config,
     masker_name,
 )
-from sbam_mm.models.selfsup.base import STORED_MAPS
+from sbam_mm.models.providers import STORED_MAPS
 from sbam_mm.registry import MODELS
 
 from .trial_build import build_without_weights, pipeline_of, quiet

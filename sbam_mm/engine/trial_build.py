@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from sbam_mm.errors import UserError
-from sbam_mm.models.selfsup.base import STORED_MAPS, has_segment_bias
+from sbam_mm.models.providers import STORED_MAPS
 from sbam_mm.registry import MODELS
 
 
@@ -74,8 +74,9 @@ def check_maps(model: nn.Module, pipeline: list[dict]) -> None:
                                                        None)
     wanted = {name: type(masker).__name__
               for name in getattr(masker, 'needs', ())}
-    if getattr(model, 'tells_segments', False) and has_segment_bias(backbone):
-        wanted['segment_map'] = "the encoder's segment bias"
+    guide = getattr(backbone, 'guide', None)
+    if guide is not None and getattr(model, 'follows_guides', False):
+        wanted[guide.needs] = guide.who
     made = set(handed_on(pipeline))
     for name, who in wanted.items():
         if name in STORED_MAPS and name not in made:

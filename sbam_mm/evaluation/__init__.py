@@ -1,6 +1,9 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-from .features import evaluating, extract_features
+from sbam_mm.models.evaluating import evaluating
+
+from .features import extract_features
 from .knn import knn_predict, knn_top1
+from .knn_hook import KNNHook
 from .linear_probe import PROTOCOL, linear_probe
 from .mask_metrics import Estimate, mask_metrics, over_images
 from .object_masks import (
@@ -11,7 +14,7 @@ from .object_masks import (
 )
 
 __all__ = [
-    'CocoMasks', 'Estimate', 'PROTOCOL', 'PngMasks', 'evaluating',
+    'CocoMasks', 'Estimate', 'KNNHook', 'PROTOCOL', 'PngMasks', 'evaluating',
     'extract_features', 'knn_predict', 'knn_top1', 'linear_probe',
     'mask_metrics', 'over_images', 'read_object_masks', 'token_coverage'
 ]

@@ -42,9 +42,6 @@ class HeadRecall(NamedTuple):
     def config_lines(self, source: str = 'teacher') -> list[str]:
         """What to write into a config to mask by this attention.
 
-        Args:
-            source (str): "teacher" or "self". Defaults to "teacher".
-
         Returns:
             list[str]: The salience for a composed masker, and GPA.
 
@@ -72,9 +69,6 @@ def annotated_patches(coverage: Tensor,
             [0, 1]; see :func:`~sbam_mm.evaluation.object_masks.
             token_coverage`.
         threshold (float): Covered share from which on a patch counts.
-            Defaults to 0.5.
-        names (Sequence[str], optional): Of the images, for messages.
-            Defaults to None: numbers.
 
     Returns:
         Tensor: Boolean (B, L).
@@ -155,13 +149,11 @@ def head_scores(vit: VisionTransformer,
     """GPA scores of all heads of a block, and of their sum.
 
     Args:
-        vit (VisionTransformer): The teacher's encoder.
         inputs (Tensor): Normalised images, (B, C, H, W).
-        block (int): From 0.
         own_query (bool): Whether a patch's own query counts. Defaults to
             False, as in the paper; see :class:`sbam_mm.masking.GPA`.
         queries (str): "patches", as in the paper, or "all" with the class
-            token's. Defaults to "patches".
+            token's.
 
     Returns:
         Tensor: float32 (heads + 1, B, L), each image's scaled to [0, 1], the
@@ -182,10 +174,8 @@ def recall_of_heads(vit: VisionTransformer,
     """Recall of every head of every block, image by image.
 
     Args:
-        vit (VisionTransformer): The teacher's encoder, in eval mode.
         inputs (Tensor): Normalised images, (B, C, H, W).
         annotated (Tensor): Boolean (B, L); see :func:`annotated_patches`.
-        num_masked (int, optional): See :func:`patch_recall`.
         own_query, queries: See :func:`head_scores`.
 
     Returns:

@@ -2,35 +2,21 @@
 """The encoder of a checkpoint, whoever made it, without its masking."""
 import hashlib
 import inspect
-import json
-import logging
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.logging import MMLogger
-from mmengine.registry import DefaultScope
 from mmpretrain.models import BEiTViT, VisionTransformer
-from torch import Tensor, nn
+from torch import nn
 
 from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
 from sbam_mm.models.backbones import MaskedViT
-from sbam_mm.models.checkpoint import (
-    LoadReport,
-    check_keys,
-    read_checkpoint,
-    state_dict_of,
-    weights_for,
-)
-from sbam_mm.models.checkpoint_formats import TEACHER, listing
-from sbam_mm.models.position_tables import fit_tables, stored_grids
 from sbam_mm.registry import MODELS
 
-IMAGENET = dict(
-    mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+from .models import IMAGENET, quiet_building
+
 # Pre-training encoders whose parameters are those of a plain one.
 PLAIN = {
     'MaskedViT': VisionTransformer,
@@ -51,17 +37,19 @@ class EncoderRecipe:
         normalise (dict): ``mean``, ``std`` and ``to_rgb``.
         decoding (dict): ``channels`` and ``value_range`` of
             :class:`sbam_mm.datasets.ImageFolder`, as far as they are not the
-            usual ones. Defaults to none.
+            usual ones.
+
+    Attributes:
+        size (int): Side of the images in pixels.
     """
     backbone: dict[str, Any]
     normalise: dict[str, Any]
     decoding: dict[str, Any] = field(default_factory=dict)
+    size: int = field(init=False)
 
-    @property
-    def size(self) -> int:
-        """Side of the images in pixels."""
+    def __post_init__(self) -> None:
         side = self.backbone.get('img_size', 224)
-        return int(side if isinstance(side, int) else side[0])
+        self.size = int(side if isinstance(side, int) else side[0])
 
     def build(self) -> nn.Module:
         """The backbone with random weights; returns all tokens."""
@@ -72,11 +60,7 @@ class EncoderRecipe:
                 f'the encoder has relative positions for images of {sides} '
                 'pixels, and evaluation shows it squares; give one that was '
                 'trained with square images.')
-        logger = MMLogger.get_current_instance()
-        level = logger.level
-        # mmengine prints a paragraph for every parameter it initialises.
-        logger.setLevel(logging.WARNING)
-        with DefaultScope.overwrite_default_scope('mmpretrain'):
+        with quiet_building():
             try:
                 backbone = MODELS.build(dict(self.backbone))
             except (AssertionError, TypeError, KeyError) as error:
@@ -84,8 +68,7 @@ class EncoderRecipe:
                     'the encoder cannot be built from '
                     f'{self.backbone} ({error}); correct --arch, or the '
                     'backbone of the config.') from error
-        backbone.init_weights()
-        logger.setLevel(level)
+            backbone.init_weights()
         return backbone
 
     def preprocessor(self) -> nn.Module:
@@ -109,12 +92,9 @@ def recipe_of(config: str | Path | Config | None = None,
         config (str, Path or Config, optional): With ``model.backbone``.
             Defaults to None, a ViT as the next three say.
         arch (str or dict): "tiny", "small", "base", "large", "huge" or as
-            mmpretrain writes it. Defaults to "base".
-        patch (int): Pixels. Defaults to 16.
+            mmpretrain writes it.
         size (int, optional): Pixels of an image's side. Defaults to None:
             the config's, or 224.
-        guided (bool): Keep the segment bias, for an encoder that is to be
-            told segments. Defaults to False.
 
     Raises:
         UserError: If the config is missing or has no backbone, or no
@@ -156,9 +136,8 @@ def recipe_of(config: str | Path | Config | None = None,
         raise UserError(f'--size {size} is no multiple of the patch size '
                         f'{patch}; give {max(1, round(size / patch)) * patch}'
                         ' or another one.')
-    if guided:
-        return EncoderRecipe(_guided(backbone), normalise, decoding)
-    return EncoderRecipe(_plain(backbone), normalise, decoding)
+    return EncoderRecipe(
+        (_guided if guided else _plain)(backbone), normalise, decoding)
 
 
 def decoding_in(cfg: Config) -> dict[str, Any]:
@@ -229,71 +208,6 @@ def _plain(backbone: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def load_encoder(backbone: nn.Module,
-                 path: str,
-                 branch: str = 'teacher',
-                 new: Sequence[str] = ()) -> LoadReport:
-    """Load the encoder of a checkpoint; every parameter or none.
-
-    Args:
-        backbone (nn.Module): Changed in place, only if the file fits.
-        path (str): Ours, mmpretrain's, or an official one; see
-            :func:`sbam_mm.models.checkpoint.load_weights`.
-        branch (str): "teacher" or "student", where a file has both: DINO's
-            and iBOT's, official or ours. Defaults to "teacher".
-        new (Sequence[str]): Beginnings of keys that need not be in the file,
-            such as "ln2." for the norm after average pooling that
-            fine-tuning starts afresh. Defaults to none.
-
-    Returns:
-        LoadReport: Nothing is missing but what is new.
-
-    Raises:
-        UserError: If a parameter has no weights in the file; both lists of
-            keys are in the sentence.
-    """
-    checkpoint = read_checkpoint(path)
-    name = f'the checkpoint {path}'
-    state = weights_for(
-        backbone, encoder_state(checkpoint, name, branch), 1., name)
-    state = fit_tables(backbone, state, stored_grids(checkpoint), name)
-    report = check_keys(backbone, state, 0., name)
-    lacking = [key for key in report.missing
-               if not key.startswith(tuple(new) or ('\0', ))]
-    if lacking:
-        raise UserError(
-            f'{name} lacks {len(lacking)} of the '
-            f'{len(backbone.state_dict())} parameters of the encoder '
-            f'({listing(lacking)}) and has others '
-            f'({listing(report.unexpected) or "none"}); give the config it '
-            'was trained with, or a checkpoint of such an encoder.')
-    backbone.load_state_dict(state, strict=False)
-    return report
-
-
-def encoder_state(checkpoint: Any,
-                  name: str = 'the checkpoint',
-                  branch: str = 'teacher') -> dict[str, Tensor]:
-    """Weights of a checkpoint, those of the branch asked for.
-
-    Args:
-        checkpoint (Mapping): As read from a file.
-        name (str): What to call it in a message.
-        branch (str): "teacher" or "student"; where there is only one encoder
-            it is taken. Defaults to "teacher".
-
-    Raises:
-        UserError: If there are no weights, or the branch is unknown.
-    """
-    state = state_dict_of(checkpoint, name, branch)
-    if branch == 'teacher' and any(key.startswith(TEACHER) for key in state):
-        return {
-            f'backbone.{key[len(TEACHER):]}': value
-            for key, value in state.items() if key.startswith(TEACHER)
-        }
-    return state
-
-
 def file_hash(path: str | Path) -> str:
     """SHA-256 of a file.
 
@@ -308,14 +222,3 @@ def file_hash(path: str | Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def mark_of(values: Mapping[str, Any]) -> str:
-    """Sixteen characters that differ for different settings.
-
-    Example:
-        >>> mark_of(dict(a=1)) == mark_of(dict(a=1)) != mark_of(dict(a=2))
-        True
-    """
-    text = json.dumps(values, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,9 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Frozen features of a labelled image set."""
+"""Frozen features by name, from whatever an encoder makes of images."""
 import inspect
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmengine.dataset import default_collate
@@ -13,9 +14,240 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from sbam_mm.errors import UserError
-from sbam_mm.layers.compiled import plain_layers
+from sbam_mm.models.backbones.vit_attention import input_tokens, run_whole
+from sbam_mm.models.evaluating import evaluating
+from sbam_mm.models.guidance import attending
+from sbam_mm.models.stored_maps import stored_map
+from sbam_mm.segments import relations_to
 
-FEATURES = ('avg', 'cls', 'pixels')
+# Vectors (B, D) by name.
+Features = dict[str, Tensor]
+
+
+@dataclass
+class Tokens:
+    """What an encoder makes of images.
+
+    Args:
+        patches (Tensor): (B, L, D), of the last block.
+        cls (list[Tensor]): Class tokens (B, D) of the last blocks, each
+            through the final norm, the last block's last; none where the
+            encoder has no class token.
+    """
+    patches: Tensor
+    cls: list[Tensor]
+    encoder: str
+
+    def class_tokens(self, blocks: int) -> Tensor:
+        """Those of the last blocks, joined: (B, blocks D)."""
+        if not self.cls:
+            raise UserError(
+                f'{self.encoder} returns no class token; use the feature '
+                '"avg", or set backbone.out_type=\'raw\' if it has one.')
+        return torch.cat(self.cls[-blocks:], 1)
+
+
+# What is kept of the tokens, under the name it is stored with.
+FEATURES: dict[str, Callable[[Tokens], Tensor]] = {
+    'cls': lambda tokens: tokens.class_tokens(1),
+    'avg': lambda tokens: tokens.patches.mean(1),
+    # DINO's n_last_blocks.
+    '4cls': lambda tokens: tokens.class_tokens(4),
+}
+# What classifiers take: a feature, or several joined (DINO's avgpool).
+POOLINGS = ('cls', 'avg', 'cls+avg', '4cls', '4cls+avg')
+
+
+def features_for(poolings: Iterable[str]) -> list[str]:
+    """Names of the features that some poolings are made of.
+
+    Raises:
+        UserError: For an unknown pooling.
+
+    Example:
+        >>> features_for(['cls+avg', 'cls'])
+        ['cls', 'avg']
+    """
+    names = list(dict.fromkeys(
+        name for pooling in poolings for name in pooling.split('+')))
+    unknown = [name for name in names if name not in FEATURES]
+    if unknown or not names:
+        raise UserError(f'pooling {", ".join(unknown) or "of none"} is '
+                        f'unknown; choose from {", ".join(POOLINGS)}.')
+    return names
+
+
+def pool(features: Mapping[str, Tensor], pooling: str) -> Tensor:
+    """Features (B, D) joined to one vector (B, n D) per image.
+
+    Example:
+        >>> pool(dict(cls=torch.ones(1, 2), avg=torch.zeros(1, 2)), 'cls+avg')
+        tensor([[1., 1., 0., 0.]])
+    """
+    return torch.cat([features[name] for name in pooling.split('+')], 1)
+
+
+def has_class_token(encoder: nn.Module) -> bool:
+    """Whether there is a feature "cls"; networks of feature maps have none."""
+    return bool(getattr(encoder, 'num_extra_tokens',
+                        getattr(encoder, 'cls_token', None) is not None))
+
+
+def encode(encoder: nn.Module,
+           images: Tensor,
+           blocks: int = 1,
+           segments: Tensor | None = None) -> Tokens:
+    """The tokens of whole images.
+
+    Args:
+        encoder (nn.Module): (B, C, H, W) -> a tuple whose last item is
+            (B, E + L, D), extra tokens first, or a map (B, D, h, w).
+        images (Tensor): (B, C, H, W), normalised.
+        segments (Tensor, optional): Ids of the patches (B, L), 0 = unknown,
+            for an encoder with segment bias.
+
+    Raises:
+        UserError: If there are fewer blocks, or no tokens come out.
+
+    Example:
+        >>> from mmpretrain.models import VisionTransformer
+        >>> vit = VisionTransformer('deit-tiny', 32, 8, out_type='raw')
+        >>> tokens = encode(vit, torch.randn(2, 3, 32, 32), blocks=4)
+        >>> len(tokens.cls), tokens.patches.shape
+        (4, torch.Size([2, 16, 192]))
+    """
+    name = type(encoder).__name__
+    depth = len(getattr(encoder, 'layers', ()))
+    if blocks > max(depth, 1):
+        raise UserError(f'{name} has {depth} blocks, from which '
+                        f'{blocks} class tokens cannot be taken; use the '
+                        'last one: pooling "cls" or "avg".')
+    if segments is None:
+        earlier, out = _encode(encoder, images, blocks)
+    else:
+        earlier, out = _encode_guided(encoder, images, blocks, segments)
+    if out.ndim == 4:
+        return Tokens(out.flatten(2).mT, [], name)
+    if out.ndim != 3:
+        raise UserError(
+            f'{name} returns {tuple(out.shape)}, from which features cannot '
+            "be taken: set backbone.out_type='raw'.")
+    extra = getattr(encoder, 'num_extra_tokens', 1)
+    norm: Any = getattr(encoder, 'ln1', nn.Identity())
+    cls = [*map(norm, earlier), out[:, 0]] if extra else []
+    return Tokens(out[:, extra:], cls, name)
+
+
+def _encode(encoder: Any, images: Tensor,
+            blocks: int) -> tuple[list[Tensor], Tensor]:
+    """Class tokens before the final norm, and what the encoder returns."""
+    kept: list[Tensor] = []
+    hooks = [
+        layer.register_forward_hook(
+            lambda layer, inputs, out: kept.append(out[:, 0]))
+        for layer in (list(encoder.layers)[-blocks:-1] if blocks > 1 else ())
+    ]
+    # mmpretrain's masked encoders encode everything only when told mask=None;
+    # mask=False still masks.
+    takes_mask = 'mask' in inspect.signature(encoder.forward).parameters
+    try:
+        out = encoder(images, **({'mask': None} if takes_mask else {}))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return kept, out[-1] if isinstance(out, (tuple, list)) else out
+
+
+def _encode_guided(vit: Any, images: Tensor, blocks: int,
+                   segments: Tensor) -> tuple[list[Tensor], Tensor]:
+    """The same of an encoder that is told the segments of its patches."""
+    depth = len(vit.layers)
+    x, done, kept = input_tokens(vit, images), 0, []
+    with attending(vit, relations_to(vit, segments)):
+        for end in range(depth - blocks + 1, depth + 1):
+            x = run_whole(vit, x, end, done)
+            done = end
+            kept.append(x[:, 0])
+    return kept[:-1], vit.ln1(x)
+
+
+@dataclass(eq=False)
+class FrozenEncoder:
+    """An encoder with its preprocessor, and how images are put through it.
+
+    Args:
+        encoder (nn.Module): Moved to ``device``.
+        device (str or torch.device, optional): Defaults to "cpu"; with None
+            nothing is moved.
+        guided (bool): The samples have a ``segment_map``, which the encoder is
+            told.
+    """
+    encoder: nn.Module
+    preprocessor: nn.Module
+    device: Any = 'cpu'
+    batch_size: int = 256
+    num_workers: int = 0
+    amp: bool = False
+    guided: bool = False
+
+    def __post_init__(self) -> None:
+        if self.device is not None:
+            self.encoder.to(self.device)
+            self.preprocessor.to(self.device)
+
+    @property
+    def embed_dims(self) -> int:
+        """Width of the tokens."""
+        return int(self.encoder.embed_dims)  # type: ignore[arg-type]
+
+    def loader(self, dataset: Dataset,
+               batches: Sequence[list[int]] | None = None) -> DataLoader:
+        """All samples in order, or the numbers that each batch names."""
+        how: dict[str, Any] = dict(batch_size=self.batch_size)
+        if batches is not None:
+            how = dict(batch_sampler=batches)
+        return DataLoader(
+            dataset,
+            num_workers=self.num_workers,
+            collate_fn=default_collate,
+            # A loader draws its workers' seed from torch's own generator
+            # otherwise, and a training run around this would change.
+            generator=torch.Generator(),
+            **how)
+
+    @torch.no_grad()
+    def features(self, batches: Iterable[Any], names: Sequence[str]
+                 ) -> Generator[tuple[Features, Tensor], None, None]:
+        """Features (b, D) float32 by name and labels (b,), batch by batch.
+
+        Args:
+            batches (Iterable): Samples as ``PackInputs`` makes them, as
+                mmengine's ``default_collate`` joins them.
+        """
+        with evaluating(self.encoder):
+            for batch in batches:
+                samples = batch['data_samples']
+                labels = torch.tensor([_label(sample) for sample in samples])
+                images = self.preprocessor(batch, False)['inputs']
+                with torch.autocast(
+                        images.device.type, torch.bfloat16,
+                        enabled=self.amp):
+                    found = self._features(images, samples, names)
+                yield {
+                    name: feature.float() for name, feature in found.items()
+                }, labels
+
+    def _features(self, images: Tensor, samples: list[Any],
+                  names: Sequence[str]) -> Features:
+        if list(names) == ['pixels']:
+            return dict(pixels=images.flatten(1))
+        vit: Any = self.encoder
+        segments = stored_map(
+            samples, 'segment_map', vit.grid(images), images.device,
+            'LoadSegments', who="the encoder's segment bias",
+            highest=vit.segment_bias.max_segments) if self.guided else None
+        tokens = encode(vit, images, 4 if '4cls' in names else 1, segments)
+        return {name: FEATURES[name](tokens) for name in names}
 
 
 def extract_features(model: nn.Module,
@@ -33,24 +265,19 @@ def extract_features(model: nn.Module,
 
     Args:
         model (nn.Module): An algorithm with a ``backbone`` (also wrapped by
-            DDP), or a backbone; images (B, 3, H, W) go in, a tuple whose last
-            item is (B, 1 + L, D) tokens, the class token first, or a feature
-            map (B, D, h, w) comes out. Of DINO and iBOT the teacher's is
-            taken, as in the papers: a model says which one with
-            ``evaluated_encoder``.
+            DDP), or a backbone as :func:`encode` takes it. Of DINO and iBOT
+            the teacher's is taken, as in the papers: a model says which one
+            with ``evaluated_encoder``.
         data (Dataset | DataLoader): Samples as ``PackInputs`` makes them. A
             loader must collate with mmengine's ``default_collate`` and not
             shuffle if the order matters.
-        feature (str): 'avg', the mean of the patch tokens; 'cls', the class
-            token; 'pixels', the normalised image itself, which is the floor
-            for any representation. Defaults to 'avg'.
+        feature (str): Of ``POOLINGS``, e.g. 'avg', the mean of the patch
+            tokens, or 'cls', the class token; or 'pixels', the normalised
+            image itself, which is the floor for any representation.
         data_preprocessor (nn.Module, optional): Normalises images. Defaults
             to None, the model's own.
-        batch_size (int): For a data set. Defaults to 256.
-        num_workers (int): For a data set. Defaults to 0.
         device (str | torch.device, optional): Where to compute; the model is
             moved there and stays. Defaults to None, where the model is.
-        progress (bool): Show a bar on a terminal. Defaults to False.
 
     Returns:
         tuple[Tensor, Tensor]: Features (N, D) float32 and labels (N,) int64,
@@ -64,13 +291,13 @@ def extract_features(model: nn.Module,
 
         features, labels = extract_features(mae, dataset, 'cls')
     """
-    if feature not in FEATURES:
-        raise UserError(
-            f'feature={feature!r} is unknown: choose one of {FEATURES}.')
+    if feature not in (*POOLINGS, 'pixels'):
+        raise UserError(f'feature={feature!r} is unknown: choose one of '
+                        f'{", ".join(POOLINGS)} and pixels.')
     if is_model_wrapper(model):
         model = model.module
-    backbone = getattr(model, 'backbone', model)
-    backbone = getattr(model, 'evaluated_encoder', backbone)
+    encoder = getattr(model, 'backbone', model)
+    encoder = getattr(model, 'evaluated_encoder', encoder)
     preprocess = data_preprocessor or getattr(model, 'data_preprocessor', None)
     if preprocess is None:
         raise UserError(
@@ -79,79 +306,21 @@ def extract_features(model: nn.Module,
             'normalised alike.')
     if device is not None:
         model.to(device)
-        preprocess.to(device)
+    frozen = FrozenEncoder(encoder, preprocess, device, batch_size,
+                           num_workers)
     if not isinstance(data, DataLoader):
-        data = DataLoader(
-            data,
-            batch_size,
-            num_workers=num_workers,
-            collate_fn=default_collate,
-            # A loader draws its workers' seed from torch's own generator
-            # otherwise, and a training run around this call would change.
-            generator=torch.Generator())
-    features, labels = [], []
-    hidden = not (progress and sys.stdout.isatty())
-    with evaluating(model), torch.no_grad():
-        for batch in track(
-                data, description='Extracting features', disable=hidden):
-            labels += [_label(sample) for sample in batch['data_samples']]
-            images = preprocess(batch, False)['inputs']
-            if feature == 'pixels':
-                pooled = images.flatten(1)
-            else:
-                pooled = _pool(backbone, images, feature)
-            features.append(pooled.float().cpu())
-    return torch.cat(features), torch.tensor(labels)
+        data = frozen.loader(data)
+    names = [feature] if feature == 'pixels' else features_for([feature])
+    found = [(pool(features, feature).cpu(), labels)
+             for features, labels in frozen.features(
+                 track(data, description='Extracting features',
+                       disable=not (progress and sys.stdout.isatty())),
+                 names)]
+    features, labels = zip(*found)
+    return torch.cat(features), torch.cat(labels)
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; then every module has its own mode back.
-
-    ``model.train()`` would not do: it also switches on what was frozen.
-    Compiled layers run as they were written meanwhile, or each size of an
-    evaluation's batches would be one more to compile for.
-
-    Args:
-        model (nn.Module): Any module.
-
-    Example::
-
-        with evaluating(model):
-            model(images)
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with plain_layers(model):
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-def _pool(backbone: nn.Module, images: Tensor, feature: str) -> Tensor:
-    # mmpretrain's masked encoders (MAEViT and others) encode everything only
-    # when told mask=None; mask=False still masks.
-    accepts = inspect.signature(backbone.forward).parameters
-    options = {'mask': None} if 'mask' in accepts else {}
-    out = backbone(images, **options)
-    out = out[-1] if isinstance(out, (tuple, list)) else out
-    name = type(backbone).__name__
-    if out.ndim == 4 and feature == 'avg':
-        return out.mean((2, 3))
-    if out.ndim != 3:
-        raise UserError(
-            f'{name} returns {tuple(out.shape)}, from which {feature!r} '
-            "features cannot be taken: set backbone.out_type='raw'.")
-    extra = getattr(backbone, 'num_extra_tokens', 1)
-    if feature == 'cls' and not extra:
-        raise UserError(
-            f"{name} has no class token: use feature='avg'.")
-    return out[:, 0] if feature == 'cls' else out[:, extra:].mean(1)
-
-
-def _label(sample) -> int:
+def _label(sample: Any) -> int:
     if 'gt_label' not in sample:
         raise UserError(
             'The images have no labels: use class folders (train/<class>/), '

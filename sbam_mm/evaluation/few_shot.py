@@ -23,10 +23,8 @@ def few_shot_list(images: ImageSet, share: float, seed: int = 0) -> list[str]:
     """A share of the training images of every class, at least one.
 
     Args:
-        images (ImageSet): Has the training images.
         share (float): In (0, 1]; a class of n images gives share * n of
             them, rounded half up. 0.01 and 0.1 are usual.
-        seed (int): Another seed, another list. Defaults to 0.
 
     Returns:
         list[str]: Paths below the training folder, ``<class>/<file>``,
@@ -63,12 +61,6 @@ def write_few_shot_list(images: ImageSet, share: float, seed: int,
                         folder: str | Path) -> Path:
     """Write :func:`few_shot_list` to a text file, one path a line.
 
-    Args:
-        images (ImageSet): Has the training images.
-        share (float): In (0, 1].
-        seed (int): Of the list.
-        folder (str or Path): Made if missing.
-
     Returns:
         Path: ``<name>_<share>percent_seed<seed>.txt`` in the folder.
     """
@@ -86,9 +78,6 @@ def read_few_shot_list(path: str | Path) -> list[str]:
     Args:
         path (str or Path): Blank lines, and blanks around a line, are
             skipped; the last line may lack its end.
-
-    Returns:
-        list[str]: For :func:`few_of`.
 
     Raises:
         UserError: If there is no such file.
@@ -111,7 +100,6 @@ def few_of(images: ImageSet, paths: Sequence[str]) -> ImageSet:
     """An image set with only the listed training images.
 
     Args:
-        images (ImageSet): All images.
         paths (Sequence[str]): From :func:`few_shot_list`, or from a list
             published elsewhere: file names alone, as SimCLR's lists of
             ImageNet have them, are enough where they are unique.

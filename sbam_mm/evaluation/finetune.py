@@ -13,14 +13,14 @@ from mmengine.runner import Runner
 from sbam_mm.config_files import read_config, read_model_config
 from sbam_mm.datasets.transforms.any_channels import is_colour_transform
 from sbam_mm.engine.launch import prepare_launch, protect_run
+from sbam_mm.engine.run_log import read_scalars
 from sbam_mm.errors import UserError
 from sbam_mm.models.checkpoint import read_checkpoint
 from sbam_mm.models.stored_config import stored_options, stored_value
 
 from .encoders import EncoderRecipe
-from .image_sets import ImageSet
+from .image_sets import LARGE, ImageSet, eval_pipeline
 from .processes import from_main
-from .protocols import eval_pipeline
 
 # The recipe that a method was published with, by type and width of the
 # encoder. Maskers are compared under one recipe, that of the method.
@@ -36,8 +36,6 @@ CONFIGS = {
     ('iBOT', 768): 'finetune/ibot_vitb_100e.py',
 }
 SMALL = 'finetune/small.py'
-# Sides, in pixels, from which images are too large for it, and for memory.
-LARGE = 96
 
 
 def recipe_for(embed_dims: int, size: int,
@@ -45,14 +43,10 @@ def recipe_for(embed_dims: int, size: int,
     """The fine-tuning config that an encoder was published with.
 
     Args:
-        embed_dims (int): Width of the encoder.
         size (int): Side of its images in pixels; below 96 it is that of
             small images, whatever the method.
         method (str, optional): How it was pre-trained, see
             :func:`trained_by`. Defaults to None: not known.
-
-    Returns:
-        str: Path below ``configs``.
 
     Raises:
         UserError: If there is none for the method and the width, or the
@@ -91,7 +85,7 @@ def trained_by(checkpoint: str | Path,
     Args:
         checkpoint (str or Path): The config in it is read as data.
         config (str or Path, optional): Of the pre-training, where the
-            checkpoint has none. Defaults to None.
+            checkpoint has none.
 
     Returns:
         str: Type of the model, without its scope, such as "iBOT"; None where
@@ -126,25 +120,15 @@ def finetune_config(recipe: EncoderRecipe,
     from the ``auto_scale_lr.base_batch_size`` it was tuned for.
 
     Args:
-        recipe (EncoderRecipe): Of the encoder.
-        images (ImageSet): What to learn and to be judged on.
         checkpoint (str): Every parameter of the encoder is loaded from it.
         work_dir (str or Path): Checkpoints and logs; a run that was stopped
             goes on from there.
         config (str or Path): A file like ``configs/finetune/vitb_100e.py``.
-        embed_dims (int): Width of the encoder's output.
-        branch (str): Of the checkpoint. Defaults to "teacher".
-        epochs (int, optional): Defaults to None, the file's.
-        batch_size (int, optional): Of one process. Defaults to None.
-        num_workers (int, optional): Defaults to None, the file's.
-        seed (int): Defaults to 0.
-        options (Mapping, optional): Values of the config to replace, by
-            dotted names. Defaults to None.
+        batch_size (int, optional): Of one process.
+        options (Mapping, optional): Values of the config to replace, by dotted
+            names.
         launcher (str): Who started the processes, as mmengine names it.
             Defaults to "none", one process.
-
-    Returns:
-        Config: For ``Runner.from_cfg``.
 
     Raises:
         UserError: If the file is missing or no fine-tuning config.
@@ -239,9 +223,6 @@ def _stretch(cfg: Config, epochs: int, steps: int) -> None:
 def finetune(cfg: Config) -> list[dict[str, float]]:
     """Run, or go on with, a fine-tuning; in all processes, if several.
 
-    Args:
-        cfg (Config): From :func:`finetune_config`.
-
     Returns:
         list[dict]: Of each epoch: epoch, mean training loss, top-1 and top-5
         on the test images in per cent.
@@ -256,7 +237,6 @@ def finetune(cfg: Config) -> list[dict[str, float]]:
 
 
 def _curve(work_dir: str) -> list[dict[str, float]]:
-    from sbam_mm.visualization.curves import read_scalars
     curve: list[dict[str, float]] = []
     losses: list[float] = []
     for record in read_scalars(work_dir):

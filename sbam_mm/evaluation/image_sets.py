@@ -8,6 +8,7 @@ them.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from sbam_mm.datasets.tree import (
 from sbam_mm.errors import UserError
 from sbam_mm.files import write_atomically
 
+# Sides, in pixels, from which images are cropped, and treated as large.
+LARGE = 96
 # A path below the root, and a label.
 Samples = tuple[tuple[str, int], ...]
 
@@ -37,14 +40,11 @@ class ImageSet:
 
     Args:
         name (str): For titles and file names.
-        root (str): The paths are below it.
-        classes (tuple[str, ...]): Class i is ``classes[i]``.
         train (tuple[tuple[str, int], ...]): Path and label of every image;
             each begins with ``train_folder``.
         test (tuple[tuple[str, int], ...]): The same for the test images.
         source (str, optional): torchvision's name, for images in its
             format. Defaults to None, image files.
-        train_folder (str): Defaults to "train".
     """
     name: str
     root: str
@@ -54,7 +54,7 @@ class ImageSet:
     source: str | None = None
     train_folder: str = 'train'
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the root, the paths and the labels."""
         digest = hashlib.sha256(path_bytes(self.root))
@@ -67,14 +67,9 @@ class ImageSet:
         """The config of a data set; the list of its images is written.
 
         Args:
-            half (str): "train" or "test".
-            pipeline (list[dict]): Transforms after decoding.
             folder (str or Path): Where the list goes; its name tells the
                 images, so nobody else's is overwritten.
             **decoding: ``channels`` and ``value_range`` of ``ImageFolder``.
-
-        Returns:
-            dict: For ``DATASETS.build`` or a runner's config.
         """
         samples = self.train if half == 'train' else self.test
         text = path_bytes(''.join(
@@ -93,9 +88,6 @@ class ImageSet:
 
     def restrict(self, classes: Sequence[str]) -> 'ImageSet':
         """Some of the classes, numbered anew in the order of all classes.
-
-        Args:
-            classes (Sequence[str]): E.g. the hundred of ImageNet-100.
 
         Raises:
             UserError: Of a class that there is not.
@@ -119,6 +111,42 @@ class ImageSet:
             classes=tuple(wanted),
             train=keep(self.train),
             test=keep(self.test))
+
+
+def eval_pipeline(size: int) -> list[dict]:
+    """How images are judged: the shorter side 256 / 224 of the size, centre.
+
+    Images for encoders of less than 96 pixels are resized as a whole.
+    Transforms after decoding, as in :func:`probe_pipeline`.
+    """
+    if size < LARGE:
+        return [
+            dict(type='Resize', scale=(size, size), interpolation='bicubic'),
+            dict(type='PackInputs')
+        ]
+    return [
+        dict(
+            type='ResizeEdge',
+            scale=round(size * 256 / 224),
+            edge='short',
+            backend='pillow',
+            interpolation='bicubic'),
+        dict(type='CenterCrop', crop_size=size),
+        dict(type='PackInputs')
+    ]
+
+
+def probe_pipeline(size: int) -> list[dict]:
+    """How images are augmented for a linear probe: crops and flips."""
+    return [
+        dict(
+            type='RandomResizedCrop',
+            scale=size,
+            backend='pillow',
+            interpolation='bicubic'),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackInputs')
+    ]
 
 
 def read_image_set(root: str | Path,

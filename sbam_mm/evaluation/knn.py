@@ -27,14 +27,7 @@ def knn_predict(bank: Tensor,
         bank (Tensor): Labelled features (N, D).
         bank_labels (Tensor): Their classes (N,), int64, from 0.
         queries (Tensor): Features to classify (M, D).
-        k (Sequence[int]): Numbers of neighbours. Defaults to
-            (10, 20, 100, 200).
-        temperature (float): Defaults to 0.07.
         chunk (int): Queries compared at a time; memory is chunk * N floats.
-            Defaults to 1024.
-
-    Returns:
-        dict[int, Tensor]: For each k the predicted classes (M,).
 
     Raises:
         UserError: k outside 1 to N, or features that are not finite.
@@ -75,18 +68,6 @@ def knn_top1(bank: Tensor,
              k: Sequence[int] = KS,
              temperature: float = .07) -> dict[int, float]:
     """Top-1 accuracy of :func:`knn_predict`.
-
-    Args:
-        bank (Tensor): Labelled features (N, D).
-        bank_labels (Tensor): Their classes (N,).
-        queries (Tensor): Features to classify (M, D).
-        query_labels (Tensor): Their true classes (M,).
-        k (Sequence[int]): Numbers of neighbours. Defaults to
-            (10, 20, 100, 200).
-        temperature (float): Defaults to 0.07.
-
-    Returns:
-        dict[int, float]: For each k the accuracy in per cent.
 
     Raises:
         UserError: As :func:`knn_predict`.

@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Many linear classifiers on the same frozen features, in one pass."""
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 
-from .pooling import pool
+from .features import Features, pool
 from .processes import own_pieces, own_steps
 
-Batches = Iterator[tuple[Tensor, Tensor]]
-# Rows of features (b, R, D) and labels (b,) of an epoch, shuffled; of several
+Batches = Iterator[tuple[Features, Tensor]]
+# Features (b, D) by name and labels (b,) of an epoch, shuffled; of several
 # processes each has its own share of every step.
 Stream = Callable[[int], Batches]
 
@@ -28,13 +28,9 @@ class HeadSpec:
     """One linear classifier.
 
     Args:
-        lr (float): Learning rate, not of a batch of 256 but as used.
-        pooling (str): A key of :data:`sbam_mm.evaluation.pooling.POOLINGS`.
-            Defaults to "cls".
+        pooling (str): A key of :data:`sbam_mm.evaluation.features.POOLINGS`.
         optimizer (str): "sgd", or "lars" without adaptation of the bias.
-            Defaults to "sgd".
-        batch_norm (bool): Normalise features first, without affine
-            parameters. Defaults to False.
+        batch_norm (bool): Normalise features first, without affine parameters.
     """
     lr: float
     pooling: str = 'cls'
@@ -47,7 +43,6 @@ class HeadResult:
     """What became of one classifier.
 
     Args:
-        spec (HeadSpec): What it was.
         curve (list[dict]): Of each epoch: epoch, mean training loss, top-1
             and top-5 on the test images in per cent.
     """
@@ -57,7 +52,7 @@ class HeadResult:
 
 def train_heads(specs: Sequence[HeadSpec],
                 train: Stream,
-                test: tuple[Any, Tensor],
+                test: tuple[Mapping[str, np.ndarray], Tensor],
                 num_classes: int,
                 steps: int,
                 batch: int,
@@ -80,20 +75,14 @@ def train_heads(specs: Sequence[HeadSpec],
     (the sweep).
 
     Args:
-        specs (Sequence[HeadSpec]): The classifiers.
-        train (Callable): Epoch number -> batches of rows (b, R, D) and
-            labels (b,), of any size, from which steps of ``batch`` images
+        train (Callable): Epoch number -> batches of features (b, D) by name
+            and labels (b,), of any size, from which steps of ``batch`` images
             are made (of several processes: of this one's share of them);
             what is left over is dropped.
-        test (tuple): Rows (M, R, D), an array that may be mapped from disk,
-            and labels (M,).
-        num_classes (int): Outputs.
-        steps (int): Steps of an epoch.
+        test (tuple): Features (M, D) by name, arrays that may be mapped from
+            disk, and labels (M,).
         batch (int): Images of a step, of all processes together.
-        epochs (int): How often the data is passed.
-        warm_up (float): In epochs. Defaults to 0.
-        seed (int): Of the initial weights. Defaults to 0.
-        device (str): Defaults to "cpu".
+        warm_up (float): In epochs.
 
     Returns:
         list[HeadResult]: In the order of the specs.
@@ -107,9 +96,10 @@ def train_heads(specs: Sequence[HeadSpec],
         raise UserError(f'{world} processes cannot share a step of {batch} '
                         f'images; start at most {batch}.')
     share = len(range(rank, batch, world))
-    rows = torch.as_tensor(np.asarray(test[0][:1]))
-    heads = [_head(spec, rows, num_classes, seed).to(device)
-             for spec in specs]
+    one = {name: torch.as_tensor(np.asarray(rows[:1]))
+           for name, rows in test[0].items()}
+    heads = [_head(spec, pool(one, spec.pooling).shape[1], num_classes,
+                   seed).to(device) for spec in specs]
     optimizers = [_optimizer(spec, head) for spec, head in zip(specs, heads)]
     results = [HeadResult(spec) for spec in specs]
     total = steps * epochs
@@ -119,7 +109,9 @@ def train_heads(specs: Sequence[HeadSpec],
         for head in heads:
             head.train()
         for features, labels in _steps(train(epoch), share):
-            features, labels = features.to(device), labels.to(device)
+            features = {name: rows.to(device)
+                        for name, rows in features.items()}
+            labels = labels.to(device)
             factor = _factor(step, total, warm_up * steps)
             for i, (spec, head, optimizer) in enumerate(
                     zip(specs, heads, optimizers)):
@@ -150,21 +142,20 @@ def train_heads(specs: Sequence[HeadSpec],
     return results
 
 
-def cached_stream(features: np.ndarray, labels: Tensor, batch: int,
-                  seed: int = 0) -> Stream:
+def cached_stream(features: Mapping[str, np.ndarray], labels: Tensor,
+                  batch: int, seed: int = 0) -> Stream:
     """Steps of stored features, in another order every epoch.
 
     Args:
-        features (np.ndarray): (N, R, D), may be mapped from disk.
-        labels (Tensor): (N,).
+        features (Mapping): By name (N, D), may be mapped from disk.
         batch (int): Images of a step; each process gets its share of them,
             and an incomplete last step is dropped.
-        seed (int): Of the order. Defaults to 0.
     """
 
     def epoch_batches(epoch: int) -> Batches:
         for chosen in own_steps(len(labels), batch, seed, epoch):
-            yield (torch.from_numpy(features[chosen]).float(),
+            yield ({name: torch.from_numpy(rows[chosen]).float()
+                    for name, rows in features.items()},
                    labels[torch.from_numpy(chosen)])
 
     return epoch_batches
@@ -172,15 +163,12 @@ def cached_stream(features: np.ndarray, labels: Tensor, batch: int,
 
 @torch.no_grad()
 def accuracies(specs: Sequence[HeadSpec], heads: Sequence[nn.Module],
-               test: tuple[Any, Tensor],
+               test: tuple[Mapping[str, np.ndarray], Tensor],
                device: str = 'cpu') -> list[tuple[float, float]]:
     """Top-1 and top-5 of each head in per cent; processes share the images.
 
     Args:
-        specs (Sequence[HeadSpec]): Tell how to pool.
-        heads (Sequence[nn.Module]): The classifiers; set to evaluation mode.
-        test (tuple): Rows (M, R, D) and labels (M,).
-        device (str): Defaults to "cpu".
+        test (tuple): Features (M, D) by name, and labels (M,).
     """
     features, labels = test
     right = torch.zeros(len(heads), 2, dtype=torch.int64)
@@ -188,11 +176,11 @@ def accuracies(specs: Sequence[HeadSpec], heads: Sequence[nn.Module],
         head.eval()
     for piece in own_pieces(len(labels), 1024):
         chosen = slice(piece.start, piece.stop)
-        rows = torch.from_numpy(
-            np.array(features[chosen])).float().to(device)
+        found = {name: torch.from_numpy(np.array(rows[chosen])).float().to(
+            device) for name, rows in features.items()}
         truth = labels[chosen].to(device)
         for spec, head, count in zip(specs, heads, right):
-            logits = head(pool(rows, spec.pooling))
+            logits = head(pool(found, spec.pooling))
             best = logits.topk(min(5, logits.shape[1])).indices
             hit = best == truth[:, None]
             count[0] += int(hit[:, 0].sum())
@@ -232,9 +220,8 @@ class SharedBatchNorm(nn.BatchNorm1d):
         return (rows - centre) / (squares / count + self.eps).sqrt()
 
 
-def _head(spec: HeadSpec, rows: Tensor, num_classes: int,
+def _head(spec: HeadSpec, width: int, num_classes: int,
           seed: int) -> nn.Module:
-    width = pool(rows, spec.pooling).shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         linear = nn.Linear(width, num_classes)
@@ -268,16 +255,17 @@ def _factor(step: int, total: int, warm_up: float) -> float:
 
 def _steps(batches: Batches, size: int) -> Batches:
     """Cut and join batches to ``size`` images; the rest is dropped."""
-    rows: list[Tensor] = []
-    labels: list[Tensor] = []
-    held = 0
-    for features, classes in batches:
-        while len(features):
-            want = size - held
-            rows.append(features[:want])
-            labels.append(classes[:want])
-            held += len(rows[-1])
-            features, classes = features[want:], classes[want:]
-            if held == size:
-                yield torch.cat(rows), torch.cat(labels)
-                rows, labels, held = [], [], 0
+    held: list[tuple[Features, Tensor]] = []
+    lack = size
+    for features, labels in batches:
+        while len(labels):
+            held.append(({name: rows[:lack] for name, rows in features.items()
+                          }, labels[:lack]))
+            features = {name: rows[lack:] for name, rows in features.items()}
+            labels = labels[lack:]
+            lack -= len(held[-1][1])
+            if not lack:
+                yield ({name: torch.cat([part[name] for part, _ in held])
+                        for name in features},
+                       torch.cat([part for _, part in held]))
+                held, lack = [], size

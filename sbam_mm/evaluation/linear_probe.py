@@ -31,9 +31,8 @@ def linear_probe(train: Tensor,
         train_labels (Tensor): Classes (N,).
         test (Tensor): Features (M, D).
         test_labels (Tensor): Classes (M,).
-        c (float): Inverse strength of the L2 penalty. Defaults to 0.1.
-        max_iter (int): L-BFGS steps; reaching them is logged, and the
-            accuracy is then that of the last step. Defaults to 500.
+        max_iter (int): L-BFGS steps; reaching them is logged, and the accuracy
+            is then that of the last step.
 
     Returns:
         float: Accuracy in per cent.

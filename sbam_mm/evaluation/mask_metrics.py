@@ -73,7 +73,6 @@ def mask_metrics(token_mask: TokenMask,
             Defaults to None: every token counts with its share, so that
             objects smaller than a patch take part.
         delta (float): A token with S > delta is salient (Eq. 7).
-            Defaults to 0.1.
 
     Returns:
         dict[str, Tensor]: Each float32 (B,), not a number where it has no

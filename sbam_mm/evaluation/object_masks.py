@@ -23,10 +23,6 @@ class ObjectMasks(Protocol):
     def __call__(self, image: str | Path, size: Size) -> np.ndarray:
         """Boolean (H, W), True on any object.
 
-        Args:
-            image (str or Path): The image file.
-            size (tuple[int, int]): Its height and width.
-
         Raises:
             UserError: If nothing is known of it, or for another size.
         """
@@ -100,7 +96,6 @@ def polygon_mask(polygons: Sequence[Sequence[float]],
 
     Args:
         polygons (Sequence[Sequence[float]]): Each x, y, x, y ... in pixels.
-        size (tuple[int, int]): Height and width.
 
     Returns:
         np.ndarray: Boolean (H, W), the outline's pixels included.
@@ -120,7 +115,6 @@ def box_mask(box: Sequence[float], size: Size) -> np.ndarray:
 
     Args:
         box (Sequence[float]): x, y, width, height in pixels.
-        size (tuple[int, int]): Height and width of the image.
 
     Returns:
         np.ndarray: Boolean (H, W).
@@ -266,9 +260,6 @@ def read_object_masks(path: str | Path) -> ObjectMasks:
 
     Args:
         path (str or Path): A folder of PNG masks, or a JSON file.
-
-    Returns:
-        ObjectMasks: :class:`PngMasks` or :class:`CocoMasks`.
 
     Raises:
         UserError: If the file is missing or something else.

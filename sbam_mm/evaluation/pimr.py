@@ -34,8 +34,6 @@ class Run(NamedTuple):
 
     Args:
         masker (str): Method, e.g. "sbam".
-        ratio (float): Masking ratio M in (0, 1).
-        seed (int): Of the training.
         performance (float): P(M), higher is better, e.g. accuracy in per
             cent.
     """
@@ -53,15 +51,10 @@ class Point(NamedTuple):
     taken as given.
 
     Args:
-        ratio (float): Masking ratio M.
         values (dict[int, float]): Performance by seed.
-        mean (float): Mean performance.
-        std (float): Its spread.
         pimr (float): Eq. 5 of the mean performance; "not a number" where the
             method does equally well at all ratios.
-        pimr_std (float): Its spread.
         global_pimr (float): Eq. 6 of the mean performance.
-        global_pimr_std (float): Its spread.
     """
     ratio: float
     values: dict[int, float]
@@ -93,7 +86,6 @@ def relative(performance: Mapping[float, float],
     """Performances as a share of the way from the lowest to the highest.
 
     Args:
-        performance (Mapping[float, float]): P(M) by ratio.
         observed (Iterable[float]): What the range is taken over.
 
     Returns:

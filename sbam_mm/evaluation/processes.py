@@ -6,7 +6,7 @@ is computed as one process alone would compute it; so the numbers do not
 depend on how many there are.
 """
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from mmengine.dist import (
@@ -27,10 +27,6 @@ def pieces(total: int, size: int) -> list[range]:
 
     Piece i belongs to the process of rank i modulo their number.
 
-    Args:
-        total (int): How many there are.
-        size (int): Of a piece.
-
     Example:
         >>> pieces(7, 3)
         [range(0, 3), range(3, 6), range(6, 7)]
@@ -41,10 +37,6 @@ def pieces(total: int, size: int) -> list[range]:
 
 def own_pieces(total: int, size: int) -> list[range]:
     """Those of :func:`pieces` that this process works on; may be none.
-
-    Args:
-        total (int): How many numbers there are.
-        size (int): Of a piece.
 
     Example:
         >>> own_pieces(7, 3) == pieces(7, 3)  # of a single process
@@ -62,11 +54,8 @@ def own_steps(count: int, batch: int, seed: int,
     images are shuffled, cut into steps, and each step is shared out.
 
     Args:
-        count (int): Images in all.
         batch (int): Images of a step of all processes; an incomplete last
             step is dropped.
-        seed (int): Of the order.
-        epoch (int): Every epoch has its own order.
 
     Yields:
         np.ndarray: Numbers of images, ascending, as a disk likes it.
@@ -85,9 +74,6 @@ def own_steps(count: int, batch: int, seed: int,
 def gathered(work: Callable[[], Found]) -> list[Found]:
     """What each process's work returns; all have to call this.
 
-    Args:
-        work (Callable): May fail in one process alone.
-
     Returns:
         list: One result per process, the same list in all of them.
 
@@ -100,23 +86,11 @@ def gathered(work: Callable[[], Found]) -> list[Found]:
     """
     if get_dist_info()[1] == 1:
         return [work()]
-    result, sentence = None, ''
-    try:
-        result = work()
-    except USER_ERRORS as error:
-        sentence = str(error)
-    parts = all_gather_object((result, sentence))
-    for _, sentence in parts:
-        if sentence:
-            raise UserError(sentence)
-    return [result for result, _ in parts]
+    return list(map(_result, all_gather_object(_attempt(work))))
 
 
 def from_main(work: Callable[[], Found]) -> Found:
     """What rank 0 finds, for all; the others wait for it.
-
-    Args:
-        work (Callable): Called in rank 0 only.
 
     Raises:
         UserError: In all processes, if rank 0 cannot do the work.
@@ -128,14 +102,20 @@ def from_main(work: Callable[[], Found]) -> Found:
     rank, world = get_dist_info()
     if world == 1:
         return work()
-    told = [(None, '')]
-    if rank == 0:
-        try:
-            told = [(work(), '')]  # type: ignore[list-item]
-        except USER_ERRORS as error:
-            told = [(None, str(error))]
+    told = [_attempt(work) if rank == 0 else (None, '')]
     broadcast_object_list(told)
-    result, sentence = told[0]
-    if sentence:
-        raise UserError(sentence)
-    return result  # type: ignore[return-value]
+    return _result(told[0])
+
+
+def _attempt(work: Callable[[], Found]) -> tuple[Found | None, str]:
+    """What comes of it, and the sentence if it fails."""
+    try:
+        return work(), ''
+    except USER_ERRORS as error:
+        return None, str(error)
+
+
+def _result(told: tuple[Any, str]) -> Any:
+    if told[1]:
+        raise UserError(told[1])
+    return told[0]

@@ -9,8 +9,8 @@ from typing import Any
 from sbam_mm.command_line import read_value
 from sbam_mm.errors import UserError
 
+from .features import POOLINGS
 from .knn import KS
-from .pooling import POOLINGS, blocks_for
 
 # iBOT and DINOv2 try learning rates of this range, times batch / 256.
 RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2,
@@ -33,12 +33,7 @@ def _one_of(name: str, known: Collection[str], *values: str) -> None:
 
 @dataclass(frozen=True)
 class KNN:
-    """Weighted nearest neighbours, of DINO.
-
-    Args:
-        k (tuple[int, ...]): Neighbours. Defaults to (10, 20, 100, 200).
-        temperature (float): Defaults to 0.07.
-    """
+    """Weighted nearest neighbours, of DINO."""
     k: tuple[int, ...] = KS
     temperature: float = 0.07
 
@@ -51,15 +46,13 @@ class Linear:
     """MAE's linear probing: LARS, batch norm, class token.
 
     Args:
-        epochs (int): Defaults to 90.
-        batch (int): Images of a step of all processes; at most a sixteenth
-            of all images, so that small sets have steps enough. Defaults to
-            16384.
-        base_lr (float): Times batch / 256. Defaults to 0.1.
-        warm_up (float): Epochs, of ``epochs``. Defaults to 10.
-        pooling (str): As one of :class:`Sweep`. Defaults to "cls".
-        augment (bool): Crops and flips, so that the encoder runs every
-            epoch; False trains on stored features. Defaults to True.
+        batch (int): Images of a step of all processes; at most a sixteenth of
+            all images, so that small sets have steps enough.
+        base_lr (float): Times batch / 256.
+        warm_up (float): Epochs, of ``epochs``.
+        pooling (str): As one of :class:`Sweep`.
+        augment (bool): Crops and flips, so that the encoder runs every epoch;
+            False trains on stored features.
     """
     epochs: int = 90
     batch: int = 16384
@@ -81,16 +74,14 @@ class Sweep:
     """DINO's and iBOT's linear probing, all learning rates in one pass.
 
     Args:
-        epochs (int): Defaults to 100.
-        batch (int): Images of a step of all processes; at most a sixteenth
-            of all images, so that small sets have steps enough. Defaults to
-            1024.
+        batch (int): Images of a step of all processes; at most a sixteenth of
+            all images, so that small sets have steps enough.
         rates (tuple[float, ...]): Times batch / 256. Defaults to thirteen
             from 1e-5 to 0.1.
         poolings (tuple[str, ...]): "cls", "4cls" (of the last four blocks,
             for ViT-S), "cls+avg" (for ViT-B), "avg", "4cls+avg". Defaults to
             the first three.
-        augment (bool): As for :class:`Linear`. Defaults to True.
+        augment (bool): As for :class:`Linear`.
     """
     epochs: int = 100
     batch: int = 1024
@@ -110,7 +101,6 @@ class Finetune:
     Args:
         config (str, optional): Its path. Defaults to None: that of the
             method that the checkpoint was pre-trained with.
-        epochs (int, optional): Defaults to None, the config's.
         batch (int, optional): Of one process; the learning rate follows.
             Defaults to None, the config's.
     """
@@ -126,13 +116,11 @@ class FewShot:
     Args:
         shares (tuple[float, ...]): Of each class. Defaults to 1 % and 10 %.
         lists (tuple[str, ...]): Files with lists made elsewhere, of different
-            names, in place of ``shares``. Defaults to none.
-        list_seed (int): Of the lists. Defaults to 0.
+            names, in place of ``shares``.
         pooling (str): "cls", "avg" or "cls+avg", of the frozen features.
-            Defaults to "cls".
-        c (float): Inverse strength of the L2 penalty. Defaults to 0.1.
+        c (float): Inverse strength of the L2 penalty.
         finetune (bool): Also fine-tune, with the settings of the protocol
-            "finetune". Defaults to False.
+            "finetune".
     """
     shares: tuple[float, ...] = (0.01, 0.1)
     lists: tuple[str, ...] = ()
@@ -148,10 +136,8 @@ class FewShot:
                     f'fewshot.shares has {share}, which is no share of the '
                     'training images; give numbers in (0, 1], such as 0.01.')
         _above_zero('fewshot.c', self.c)
-        # Features of the last block are what is stored.
-        _one_of('fewshot.pooling',
-                [name for name in POOLINGS if blocks_for([name]) == 1],
-                self.pooling)
+        # Those of the last block.
+        _one_of('fewshot.pooling', POOLINGS[:3], self.pooling)
         names = [Path(path).stem for path in self.lists]
         twice = [name for name in names if names.count(name) > 1]
         if twice:
@@ -176,8 +162,7 @@ def settings_of(protocols: Sequence[str],
 
     Args:
         protocols (Sequence[str]): Keys of ``PROTOCOLS``.
-        changes (Sequence[str]): Such as "linear.epochs=2" or
-            "knn.k=(10,20)". Defaults to none.
+        changes (Sequence[str]): Such as "linear.epochs=2" or "knn.k=(10,20)".
 
     Returns:
         dict[str, Any]: The settings by protocol; those of "finetune" also
@@ -244,51 +229,3 @@ def _is(value: Any, kind: type) -> bool:
     if kind is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     return type(value) is kind
-
-
-def eval_pipeline(size: int) -> list[dict]:
-    """How images are judged: the shorter side 256 / 224 of the size, centre.
-
-    Images for encoders of less than 96 pixels are resized as a whole.
-
-    Args:
-        size (int): Pixels.
-
-    Returns:
-        list[dict]: Transforms after decoding.
-    """
-    if size < 96:
-        return [
-            dict(type='Resize', scale=(size, size), interpolation='bicubic'),
-            dict(type='PackInputs')
-        ]
-    return [
-        dict(
-            type='ResizeEdge',
-            scale=round(size * 256 / 224),
-            edge='short',
-            backend='pillow',
-            interpolation='bicubic'),
-        dict(type='CenterCrop', crop_size=size),
-        dict(type='PackInputs')
-    ]
-
-
-def probe_pipeline(size: int) -> list[dict]:
-    """How images are augmented for a linear probe: crops and flips.
-
-    Args:
-        size (int): Pixels.
-
-    Returns:
-        list[dict]: Transforms after decoding.
-    """
-    return [
-        dict(
-            type='RandomResizedCrop',
-            scale=size,
-            backend='pillow',
-            interpolation='bicubic'),
-        dict(type='RandomFlip', prob=0.5),
-        dict(type='PackInputs')
-    ]

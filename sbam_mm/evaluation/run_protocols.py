@@ -1,40 +1,36 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The image-level protocols, each from a frozen encoder to its numbers."""
+import hashlib
+import json
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dataset import BaseDataset
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.registry import DefaultScope
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from sbam_mm.errors import UserError
 from sbam_mm.registry import DATASETS
 
-from .encoders import EncoderRecipe, mark_of
-from .feature_cache import DrawnPerImage, FrozenEncoder, cached_features
+from .encoders import EncoderRecipe
+from .feature_cache import cached_features
+from .features import FrozenEncoder, features_for, has_class_token, pool
 from .few_shot import few_of, read_few_shot_list, write_few_shot_list
-from .finetune import finetune, finetune_config, recipe_for
-from .guided import StoredSegments
-from .image_sets import ImageSet
+from .finetune import finetune, finetune_config
+from .image_sets import ImageSet, eval_pipeline, probe_pipeline
 from .knn import knn_predict
 from .linear_heads import HeadSpec, Stream, cached_stream, train_heads
 from .linear_probe import linear_probe
-from .pooling import blocks_for, pool
 from .processes import from_main, own_pieces, own_steps, pieces
-from .protocols import (
-    KNN,
-    FewShot,
-    Finetune,
-    Linear,
-    Sweep,
-    eval_pipeline,
-    probe_pipeline,
-)
+from .protocols import KNN, FewShot, Finetune, Linear, Sweep
+from .stored_segments import StoredSegments
 
 # What is written down: numbers in per cent by name, and curves by name.
 Found = dict[str, Any]
@@ -46,27 +42,17 @@ SHORT_WAY = 3000.
 
 
 @dataclass
-class Subject:
+class Evaluation:
     """What is evaluated, on what, and how.
 
     Args:
-        recipe (EncoderRecipe): Of the encoder.
-        encoder (FrozenEncoder): With its weights.
-        images (ImageSet): To learn from and to be judged on.
-        checkpoint (str): Path of the weights.
-        checkpoint_hash (str): SHA-256 of that file.
-        branch (str): "teacher" or "student".
         out (Path): Folder for lists, features and runs.
-        configs (Path): The folder ``configs`` with the fine-tuning recipes.
-        seed (int): Defaults to 0.
         restart (bool): Delete an earlier fine-tuning run instead of going on
-            with it. Defaults to False.
+            with it.
         launcher (str): Who started the processes that share the work, as
             mmengine names it. Defaults to "none", one process.
-        method (str, optional): How the encoder was pre-trained, for the
-            recipe to fine-tune it with. Defaults to None: not known.
-        segments (StoredSegments, optional): Which the encoder is told.
-            Defaults to None: none.
+        tuning (Finetune): How few labels are fine-tuned on.
+        tuning_config (str): Path of the config that fine-tunes.
     """
     recipe: EncoderRecipe
     encoder: FrozenEncoder
@@ -75,14 +61,14 @@ class Subject:
     checkpoint_hash: str
     branch: str
     out: Path
-    configs: Path
     seed: int = 0
     restart: bool = False
     launcher: str = 'none'
-    method: str | None = None
     segments: StoredSegments | None = None
+    tuning: Finetune = field(default_factory=Finetune)
+    tuning_config: str = ''
 
-    def dataset(self, half: str, pipeline: list[dict]) -> Any:
+    def dataset(self, half: str, pipeline: list[dict]) -> BaseDataset:
         """A built data set; unreadable test images get a fixed stand-in."""
         if self.segments is not None:
             pipeline = self.segments.follow(half, pipeline)
@@ -93,53 +79,66 @@ class Subject:
                                         **self.recipe.decoding),
                     test_mode=True))
 
-    def features(self, half: str, blocks: int = 1
-                 ) -> tuple[np.ndarray, Tensor]:
-        """Stored features of one half: (N, R, D) float16 and labels (N,)."""
+    def features(self, half: str, poolings: Iterable[str]
+                 ) -> tuple[dict[str, np.ndarray], Tensor]:
+        """Stored features (N, D) of one half by name, and labels (N,)."""
         pipeline = eval_pipeline(self.recipe.size)
-        key = mark_of(
+        key = settings_hash(
             dict(
                 checkpoint=self.checkpoint_hash,
                 branch=self.branch,
                 backbone=self.recipe.backbone,
                 normalise=self.recipe.normalise,
                 images=self.images.fingerprint,
-                # Not where it is empty, so that earlier files stay valid.
                 **self.recipe.decoding,
-                **({} if self.segments is None else dict(
-                    segments=self.segments.mark)),
+                segments=self.segments and self.segments.fingerprint,
                 half=half,
                 pipeline=pipeline,
-                amp=self.encoder.amp,
-                blocks=blocks))
+                amp=self.encoder.amp))
         return cached_features(self.out / 'features', f'{half}-{key}',
                                self.encoder, self.dataset(half, pipeline),
-                               blocks)
+                               features_for(poolings))
 
 
-def run_knn(subject: Subject, settings: KNN) -> Found:
+def settings_hash(values: Mapping[str, Any]) -> str:
+    """Sixteen characters that differ for different settings.
+
+    Example:
+        >>> one, same, other = map(settings_hash, [dict(a=1)] * 2 + [{}])
+        >>> one == same != other
+        True
+    """
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_knn(evaluation: Evaluation, settings: KNN) -> Found:
     """Nearest neighbours with class token and mean patch token.
 
     Numbers of neighbours above the number of training images are left out.
     """
-    bank, bank_labels = subject.features('train')
-    queries, labels = subject.features('test')
+    poolings = ['avg']
+    if has_class_token(evaluation.encoder.encoder):
+        poolings.insert(0, 'cls')
+    bank, bank_labels = evaluation.features('train', poolings)
+    queries, labels = evaluation.features('test', poolings)
     ks = [k for k in settings.k if k <= len(bank_labels)]
     if not ks:
         raise UserError(
             f'knn wants {min(settings.k)} or more neighbours of '
             f'{len(bank_labels)} training images; set knn.k to fewer.')
-    device = subject.encoder.device
+    device = evaluation.encoder.device
     top1: dict[str, float] = {}
     chunk = max(1, min(1024, SIMILARITIES // len(bank_labels)))
     own = np.array([i for piece in own_pieces(len(labels), chunk)
                     for i in piece], np.int64)
     truth = labels[torch.from_numpy(own)]
-    for pooling in ('cls', 'avg')[-bank.shape[1]:]:
+    for pooling in poolings:
         found = knn_predict(
-            _vectors(bank, pooling, device),
+            # Moved before it becomes twice as large.
+            torch.from_numpy(bank[pooling]).to(device).float(),
             bank_labels.to(device),
-            _vectors(queries[own], pooling, device),
+            torch.from_numpy(queries[pooling][own]).to(device).float(),
             ks,
             settings.temperature,
             chunk=chunk)
@@ -150,19 +149,20 @@ def run_knn(subject: Subject, settings: KNN) -> Found:
     return dict(top1=top1, left_out=[k for k in settings.k if k not in ks])
 
 
-def run_linear(subject: Subject, settings: Linear) -> Found:
+def run_linear(evaluation: Evaluation, settings: Linear) -> Found:
     """MAE's linear probing, one classifier."""
-    batch = _batch(settings.batch, subject.images)
+    images = evaluation.images
+    batch = _batch(settings.batch, images)
     if batch < 2:
         raise UserError('linear normalises over the images of a step, of '
-                        f'which {len(subject.images.train)} training images '
+                        f'which {len(images.train)} training images '
                         'give one; take linear-sweep, or more images.')
     rate = settings.base_lr * batch / 256
     found = _probe(
-        subject, [HeadSpec(rate, settings.pooling, 'lars', True)],
+        evaluation, [HeadSpec(rate, settings.pooling, 'lars', True)],
         settings.augment, batch, settings.epochs,
         min(settings.warm_up, settings.epochs))
-    way = rate * settings.epochs * (len(subject.images.train) // batch)
+    way = rate * settings.epochs * (len(images.train) // batch)
     if way < SHORT_WAY:
         found['note'] = (
             f'steps times learning rate are {way:.0f} (ImageNet: 45,000), so '
@@ -171,51 +171,41 @@ def run_linear(subject: Subject, settings: Linear) -> Found:
     return found
 
 
-def run_sweep(subject: Subject, settings: Sweep) -> Found:
+def run_sweep(evaluation: Evaluation, settings: Sweep) -> Found:
     """DINO's and iBOT's: every rate and pooling, in one pass."""
-    batch = _batch(settings.batch, subject.images)
+    batch = _batch(settings.batch, evaluation.images)
     specs = [
         HeadSpec(rate * batch / 256, pooling)
         for pooling in settings.poolings for rate in settings.rates
     ]
-    return _probe(subject, specs, settings.augment, batch, settings.epochs, 0.)
+    return _probe(evaluation, specs, settings.augment, batch,
+                  settings.epochs, 0.)
 
 
-def tuning_config(subject: Subject, settings: Finetune) -> str:
-    """Path of the config to fine-tune with.
-
-    Raises:
-        UserError: If none is named and none is known to fit the encoder.
-    """
-    return settings.config or str(
-        subject.configs / recipe_for(_width(subject), subject.recipe.size,
-                                     subject.method))
-
-
-def run_finetune(subject: Subject, settings: Finetune,
+def run_finetune(evaluation: Evaluation, settings: Finetune,
                  folder: str = 'finetune') -> Found:
     """All parameters, in a runner that goes on where it was stopped."""
-    name = tuning_config(subject, settings)
     # A stopped run goes on only with the settings it was started with.
     # The learning rate follows the number of processes, too.
-    mark = mark_of(dict(asdict(settings), images=subject.images.fingerprint,
-                        processes=get_world_size()))
-    work_dir = subject.out / f'{folder}-{mark}'
-    if subject.restart:
+    key = settings_hash(dict(
+        asdict(settings), images=evaluation.images.fingerprint,
+        processes=get_world_size()))
+    work_dir = evaluation.out / f'{folder}-{key}'
+    if evaluation.restart:
         from_main(lambda: shutil.rmtree(work_dir, ignore_errors=True))
     cfg = finetune_config(
-        subject.recipe,
-        subject.images,
-        subject.checkpoint,
+        evaluation.recipe,
+        evaluation.images,
+        evaluation.checkpoint,
         work_dir,
-        name,
-        _width(subject),
-        subject.branch,
+        evaluation.tuning_config,
+        evaluation.encoder.embed_dims,
+        evaluation.branch,
         settings.epochs,
         settings.batch,
-        subject.encoder.num_workers,
-        subject.seed,
-        launcher=subject.launcher)
+        evaluation.encoder.num_workers,
+        evaluation.seed,
+        launcher=evaluation.launcher)
     curve = finetune(cfg)
     if not curve:
         raise UserError(f'{cfg.work_dir} was trained before, but has no '
@@ -224,39 +214,42 @@ def run_finetune(subject: Subject, settings: Finetune,
         top1=dict(last=curve[-1]['top1'],
                   best=max(point['top1'] for point in curve)),
         curves=dict(finetune=curve),
-        config=name,
+        config=evaluation.tuning_config,
         work_dir=str(work_dir),
         batch=cfg.train_dataloader.batch_size,
         epochs=cfg.train_cfg.max_epochs)
 
 
-def run_few_shot(subject: Subject, settings: FewShot,
-                 tuning: Finetune) -> Found:
+def run_few_shot(evaluation: Evaluation, settings: FewShot) -> Found:
     """Few labels; the lists are written beside the results."""
+    images = evaluation.images
     lists = [Path(path) for path in settings.lists] or from_main(lambda: [
-        write_few_shot_list(subject.images, share, settings.list_seed,
-                            subject.out / 'few_shot')
+        write_few_shot_list(images, share, settings.list_seed,
+                            evaluation.out / 'few_shot')
         for share in settings.shares
     ])
-    chosen = [few_of(subject.images, read_few_shot_list(path))
-              for path in lists]
-    bank, labels = subject.features('train')
-    queries, query_labels = subject.features('test')
-    place = {path: i for i, (path, _) in enumerate(subject.images.train)}
+    chosen = [few_of(images, read_few_shot_list(path)) for path in lists]
+    bank, labels = evaluation.features('train', [settings.pooling])
+    queries, query_labels = evaluation.features('test', [settings.pooling])
+    place = {path: i for i, (path, _) in enumerate(images.train)}
     found: Found = dict(
         top1={}, images={}, lists={}, curves={}, finetune_batch={})
+
+    def vectors(features: Mapping[str, np.ndarray], rows: Any) -> Tensor:
+        return pool({name: torch.from_numpy(values[rows]).float()
+                     for name, values in features.items()}, settings.pooling)
+
     for path, few in zip(lists, chosen):
         rows = np.array([place[name] for name, _ in few.train])
         found['images'][path.stem] = len(rows)
         found['lists'][path.stem] = str(path)
         found['top1'][f'{path.stem}, frozen'] = from_main(
             lambda rows=rows: linear_probe(  # type: ignore[misc]
-                _vectors(bank[rows], settings.pooling), labels[rows],
-                _vectors(queries, settings.pooling), query_labels,
-                settings.c))
+                vectors(bank, rows), labels[rows],
+                vectors(queries, slice(None)), query_labels, settings.c))
         if settings.finetune:
             tuned = run_finetune(
-                replace(subject, images=few), tuning,
+                replace(evaluation, images=few), evaluation.tuning,
                 f'few_shot/{path.stem}')
             found['top1'][f'{path.stem}, fine-tuned'] = tuned['top1']['last']
             found['curves'][path.stem] = tuned['curves']['finetune']
@@ -264,19 +257,20 @@ def run_few_shot(subject: Subject, settings: FewShot,
     return found
 
 
-def _probe(subject: Subject, specs: list[HeadSpec], augment: bool, batch: int,
-           epochs: int, warm_up: float) -> Found:
-    blocks = blocks_for([spec.pooling for spec in specs])
-    test = subject.features('test', blocks)
-    steps = len(subject.images.train) // batch
+def _probe(evaluation: Evaluation, specs: list[HeadSpec], augment: bool,
+           batch: int, epochs: int, warm_up: float) -> Found:
+    images, seed = evaluation.images, evaluation.seed
+    poolings = [spec.pooling for spec in specs]
+    test = evaluation.features('test', poolings)
+    steps = len(images.train) // batch
     if augment:
-        train = _augmented_stream(subject, blocks, batch)
+        train = _augmented_stream(evaluation, poolings, batch)
     else:
-        train = cached_stream(*subject.features('train', blocks), batch,
-                              subject.seed)
-    results = train_heads(specs, train, test, len(subject.images.classes),
-                          steps, batch, epochs, warm_up, subject.seed,
-                          subject.encoder.device)
+        train = cached_stream(*evaluation.features('train', poolings), batch,
+                              seed)
+    results = train_heads(specs, train, test, len(images.classes), steps,
+                          batch, epochs, warm_up, seed,
+                          evaluation.encoder.device)
     named = {
         f'{one.spec.pooling}, lr={one.spec.lr:.3g}': one for one in results
     }
@@ -296,32 +290,55 @@ def _batch(wanted: int, images: ImageSet) -> int:
     return max(1, min(wanted, len(images.train) // 16))
 
 
-def _augmented_stream(subject: Subject, blocks: int, batch: int) -> Stream:
-    dataset = subject.dataset('train', probe_pipeline(subject.recipe.size))
+class DrawnPerImage(Dataset):
+    """A data set whose augmentation depends on seed, epoch and image alone.
+
+    So it is the same however many processes and workers share the images.
+
+    Args:
+        dataset (Dataset): Its transforms draw from NumPy's generator.
+
+    Example:
+        >>> class Drawn(Dataset):
+        ...     def __getitem__(self, index):
+        ...         return np.random.rand()
+        >>> images = DrawnPerImage(Drawn(), seed=0, epoch=3)
+        >>> images[5] == images[5] != images[6]
+        True
+    """
+
+    def __init__(self, dataset: Dataset, seed: int, epoch: int):
+        self.dataset = dataset
+        self.draw = [seed, epoch]
+
+    def __getitem__(self, index: int) -> Any:
+        np.random.seed([*self.draw, index])
+        return self.dataset[index]
+
+
+def _augmented_stream(evaluation: Evaluation, poolings: list[str],
+                      batch: int) -> Stream:
+    encoder, seed = evaluation.encoder, evaluation.seed
+    dataset = evaluation.dataset(
+        'train', probe_pipeline(evaluation.recipe.size))
+    names = features_for(poolings)
 
     def epoch_batches(epoch: int):
-        order = np.concatenate(list(
-            own_steps(len(dataset), batch, subject.seed, epoch)))
-        return subject.encoder.batches(
-            DrawnPerImage(dataset, subject.seed, epoch),
-            [order[piece.start:piece.stop].tolist() for piece in pieces(
-                len(order), subject.encoder.batch_size)], blocks)
+        order = np.concatenate(
+            list(own_steps(len(dataset), batch, seed, epoch)))
+        loader = encoder.loader(
+            DrawnPerImage(dataset, seed, epoch),
+            [order[piece.start:piece.stop].tolist()
+             for piece in pieces(len(order), encoder.batch_size)])
+        return encoder.features(loader, names)
 
     return epoch_batches
 
 
-def _vectors(rows: np.ndarray, pooling: str, device: str = 'cpu') -> Tensor:
-    # Moved before it becomes twice as large.
-    return pool(torch.from_numpy(rows), pooling).to(device).float()
-
-
-def _width(subject: Subject) -> int:
-    return int(subject.encoder.backbone.embed_dims)
-
-
-RUN: dict[str, Callable[[Subject, Any], Found]] = {
+RUN: dict[str, Callable[[Evaluation, Any], Found]] = {
     'knn': run_knn,
     'linear': run_linear,
     'linear-sweep': run_sweep,
     'finetune': run_finetune,
+    'fewshot': run_few_shot,
 }

@@ -25,7 +25,6 @@ def write_run_table(path: str | Path,
     """Write the CSV, complete or not at all.
 
     Args:
-        path (str or Path): Replaced if it is there.
         rows (Iterable[Mapping]): Values by column (``COLUMNS``); what is
             missing or None becomes an empty cell.
 
@@ -52,13 +51,10 @@ def read_runs(paths: Sequence[str | Path],
     has ``status``, only finished runs count.
 
     Args:
-        paths (Sequence[str or Path]): CSV files.
-        metric (str): Column with the performance, higher is better. Defaults
-            to "knn_top1".
+        metric (str): Column with the performance, higher is better.
         evaluation (str, optional): Folder below each run's ``work_dir`` where
-            ``tools/evaluate.py --protocol finetune`` has written its
-            results: the performance is their top-1 accuracy, in place of a
-            column. Defaults to None.
+            ``tools/evaluate.py --protocol finetune`` has written its results:
+            the performance is their top-1 accuracy, in place of a column.
 
     Returns:
         tuple[list[Run], list[str]]: The runs, and a sentence about each that

@@ -9,9 +9,11 @@ from mmpretrain.models.backbones.vision_transformer import (
 )
 from torch import nn
 
+from .block import Block
+
 
 def compile_layers(model: nn.Module, **options) -> list[nn.Module]:
-    """Compile mmpretrain's transformer layers of a model, in place.
+    """Compile the transformer blocks of a model, in place.
 
     A layer that gets a dense batch is compiled as a whole. On a packed
     sequence, whose length changes from step to step, attention runs as it is
@@ -20,7 +22,7 @@ def compile_layers(model: nn.Module, **options) -> list[nn.Module]:
     of parameters stay as they are.
 
     Args:
-        model (nn.Module): Has ``TransformerEncoderLayer``s anywhere.
+        model (nn.Module): With blocks, or mmpretrain's layers.
         **options: Of ``torch.compile``.
 
     Returns:
@@ -33,7 +35,8 @@ def compile_layers(model: nn.Module, **options) -> list[nn.Module]:
         12
     """
     layers = [
-        m for m in model.modules() if isinstance(m, TransformerEncoderLayer)
+        m for m in model.modules()
+        if isinstance(m, (Block, TransformerEncoderLayer))
     ]
     for layer in layers:
         for part in layer.modules():

@@ -43,9 +43,9 @@ class PackedLayout:
         count (int, optional): Tokens kept per image when it is the same for
             all and known on the host. The device is then never asked.
             Defaults to None.
-        counted (tuple, optional): ``lengths`` in ascending order, and the
-            ``order`` that sorts them, where they are known already. The
-            device is then never asked. Defaults to None.
+        counted (tuple, optional): ``lengths`` in the packed order, and this
+            ``order``, where they are known already. The device is then never
+            asked. Defaults to None.
 
     Attributes:
         index (Tensor): int64 (T,), position of every packed token in the
@@ -83,7 +83,9 @@ class PackedLayout:
             counts = keep.sum(dim=1).tolist()
             by_count = sorted(range(batch_size), key=counts.__getitem__)
             self.lengths = [counts[i] for i in by_count]
-            order = torch.tensor(by_count).to(keep.device, non_blocking=True)
+            if by_count != list(range(batch_size)):
+                order = torch.tensor(by_count).to(
+                    keep.device, non_blocking=True)
         if order is not None:
             keep = keep[order]
         row, column = kept_places(keep, sum(self.lengths)).unbind(1)
@@ -92,8 +94,40 @@ class PackedLayout:
             row = order[row]
         self.index = row * width + column
 
+    @classmethod
+    def whole(cls, batch: Tensor, order: Tensor | None = None
+              ) -> 'PackedLayout':
+        """Layout of a dense batch, (B, N, ...), all of it kept.
+
+        Args:
+            batch (Tensor): (B, N, ...).
+            order (Tensor, optional): Which image stands where, int64 (B,).
+                Defaults to None: as they come.
+        """
+        rows, width = batch.shape[0], batch.shape[1]
+        keep = batch.new_ones((rows, width), dtype=torch.bool)
+        return cls(keep, counted=([width] * rows, order))
+
+    def beside(self,
+               keep: Tensor,
+               lengths: list[int] | None = None) -> 'PackedLayout':
+        """Layout of other tokens of the same images, in the same order.
+
+        Args:
+            keep (Tensor): Boolean (B, n).
+            lengths (list[int], optional): How many of each image, in this
+                layout's order, where they are known. Defaults to None: the
+                device is asked.
+        """
+        if lengths is None:
+            counts = keep.sum(dim=1)
+            if self.order is not None:
+                counts = counts[self.order]
+            lengths = counts.tolist()
+        return PackedLayout(keep, counted=(lengths, self.order))
+
     def rest(self, keep: Tensor) -> 'PackedLayout':
-        """Layout of the tokens that this one leaves out.
+        """Layout of the tokens that this one leaves out, in its order.
 
         Args:
             keep (Tensor): Boolean (B, n): which ones, over all N columns of
@@ -104,11 +138,9 @@ class PackedLayout:
             ...                         [True, False, True]])
             >>> layout = PackedLayout(visible).rest(~visible[:, 1:])
             >>> layout.lengths, layout.index.tolist()
-            ([0, 1], [2])
+            ([1, 0], [2])
         """
-        lengths = [self.shape[1] - n for n in reversed(self.lengths)]
-        order = None if self.order is None else self.order.flip(0)
-        return PackedLayout(keep, counted=(lengths, order))
+        return self.beside(keep, [self.shape[1] - n for n in self.lengths])
 
     @property
     def batch_size(self) -> int:
@@ -117,16 +149,16 @@ class PackedLayout:
     @property
     def uniform(self) -> bool:
         """Whether all images keep the same number of tokens."""
-        return self.lengths[0] == self.lengths[-1]
+        return min(self.lengths) == self.max_length
 
     @property
     def full(self) -> bool:
-        """Whether every token is kept, and so stands where it stood."""
-        return self.lengths[0] == self.shape[1]
+        """Whether every token is kept, and stands where it stood."""
+        return self.order is None and min(self.lengths) == self.shape[1]
 
     @property
     def max_length(self) -> int:
-        return self.lengths[-1]
+        return max(self.lengths)
 
     @cached_property
     def cu_seqlens(self) -> Tensor:
@@ -135,7 +167,7 @@ class PackedLayout:
 
     @cached_property
     def groups(self) -> list[Group]:
-        # The lengths are sorted, so equal ones are neighbours.
+        # Equal lengths are neighbours.
         return [
             Group(len(list(images)), length)
             for length, images in groupby(self.lengths)

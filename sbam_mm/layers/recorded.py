@@ -1,12 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Attention that keeps its maps, where they are to be learnt or looked at."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .packing import PackedLayout
-from .segment_bias import SegmentRelation
 
 
 class RecordedAttention:
@@ -17,8 +18,10 @@ class RecordedAttention:
     of 4 bytes per layer.
 
     Args:
-        relation (SegmentRelation, optional): The layer's segment bias.
-            Defaults to None: no bias.
+        biased: A kernel whose ``matrix(layout, rows, group)`` is added to
+            the logits before they are divided by the root of the channels,
+            (images, heads, n, n), as :class:`sbam_mm.segments.SegmentRelation`
+            has it. Defaults to None: no bias.
 
     Attributes:
         maps (list[Tensor]): Of the last call: float32 (images, heads, n, n)
@@ -32,8 +35,8 @@ class RecordedAttention:
         [(1, 1, 1, 1), (1, 1, 2, 2)]
     """
 
-    def __init__(self, relation: SegmentRelation | None = None):
-        self.relation = relation
+    def __init__(self, biased: Any = None):
+        self.biased = biased
         self.maps: list[Tensor] = []
 
     def __call__(self,
@@ -46,9 +49,6 @@ class RecordedAttention:
 
         What is recorded is what there was before the dropout.
         """
-        ids = None
-        if self.relation is not None:
-            ids = self.relation.segments.packed(layout)
         self.maps, outs = [], []
         with torch.autocast(q.device.type, enabled=False):
             for rows, group in layout.slices():
@@ -56,9 +56,8 @@ class RecordedAttention:
                     x[rows].float().view(*group, *x.shape[1:]).transpose(1, 2)
                     for x in (q, k, v))
                 logits = query @ key.transpose(2, 3)
-                if self.relation is not None and ids is not None:
-                    logits = logits + self.relation.matrix(
-                        ids[rows].view(group))
+                if self.biased is not None:
+                    logits = logits + self.biased.matrix(layout, rows, group)
                 probabilities = (logits * q.shape[2]**-0.5).softmax(dim=-1)
                 self.maps.append(probabilities)
                 kept = F.dropout(probabilities, dropout)

@@ -6,6 +6,7 @@ from .heads import (
     ChannelPixelHead,
     DalleHead,
     DINOHead,
+    Head,
     InfoNCEHead,
     PixelHead,
     patchify,
@@ -14,6 +15,7 @@ from .heads import (
 from .losses import masked_mean
 from .necks import (
     ContextRegressor,
+    Decoder,
     LinearDecoder,
     MAEDecoder,
     PromptDecoder,
@@ -30,9 +32,6 @@ from .selfsup import (
     BEiT,
     BootMAE,
     ConvMAE,
-    DistilDINO,
-    DistilMAE,
-    FrozenDINO,
     GPAFeature,
     MaskedImageModel,
     Reconstruction,
@@ -45,8 +44,8 @@ from .teachers import FrozenTeacher, MomentumTeacher
 __all__ = [
     'BEiT', 'BootMAE', 'CAE', 'CLIPTeacher', 'CMAE', 'ChannelPixelHead',
     'ContextRegressor', 'ConvMAE', 'ConvViT', 'DINO', 'DINOHead', 'DalleHead',
-    'DistilDINO', 'DistilMAE', 'FrozenDINO', 'FrozenTeacher', 'GPAFeature',
-    'HPM', 'InfoNCEHead', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder',
+    'Decoder', 'FrozenTeacher', 'GPAFeature', 'HPM', 'Head', 'InfoNCEHead',
+    'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder',
     'MAEViT', 'MFFViT', 'MILAN', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT',
     'MomentumTeacher', 'PixelHead', 'PromptDecoder', 'Reconstruction',
     'Regressor', 'SelfDistillation', 'SelfSupDataPreprocessor', 'SimMIM',

@@ -82,9 +82,7 @@ def state_dict_of(checkpoint: Mapping[str, Any],
         checkpoint (Mapping): Weights, or a dict with weights under
             "state_dict" (mmengine), "model" (MAE, timm), or "teacher" and
             "student" (DINO, iBOT).
-        name (str): What to call it in a message.
         branch (str): "teacher" or "student", where a file has both.
-            Defaults to "teacher".
 
     Returns:
         dict[str, Tensor]: Without the prefix of a model wrapper ("module.")
@@ -128,7 +126,6 @@ def check_values(weights: Mapping[str, Tensor],
 
     Args:
         weights (Mapping[str, Tensor]): In whatever names.
-        name (str): What to call them in a message.
 
     Raises:
         UserError: With the names of the parameters.
@@ -167,13 +164,6 @@ def compare_keys(model: nn.Module, state: Mapping[str, Tensor]) -> LoadReport:
     Position embeddings that the model resizes while loading
     (mmpretrain's backbones) match if they are those of a square grid; see
     :func:`sbam_mm.models.position_tables.fit_tables` for any grid.
-
-    Args:
-        model (nn.Module): Where the weights would go.
-        state (Mapping[str, Tensor]): From :func:`state_dict_of`.
-
-    Returns:
-        LoadReport: The keys in four lists.
 
     Example:
         >>> report = compare_keys(nn.Linear(2, 3), nn.Linear(2, 3, False)
@@ -227,15 +217,9 @@ def check_keys(model: nn.Module,
     """Refuse weights that do not fit the model.
 
     Args:
-        model (nn.Module): Where the weights would go.
-        state (Mapping[str, Tensor]): From :func:`state_dict_of`.
         min_share (float): Share of the model's keys that must match.
             Defaults to 0.5, so that an encoder without its decoder passes;
             at least one key must match in any case.
-        name (str): What to call the weights in a message.
-
-    Returns:
-        LoadReport: The keys in four lists.
 
     Raises:
         UserError: If too few keys match, or shapes or the number of blocks
@@ -315,9 +299,7 @@ def weights_for(model: nn.Module,
         checkpoint (Mapping): As read from a file: ours, mmpretrain's, or any
             of :data:`sbam_mm.models.checkpoint_formats.FORMATS`.
         min_share (float): Weights that match this share of the model's keys,
-            or half of them if that is more, are left as they are. Defaults
-            to 0.5.
-        name (str): What to call the weights in a message.
+            or half of them if that is more, are left as they are.
 
     Returns:
         dict[str, Tensor]: Not yet compared with the model.
@@ -369,15 +351,10 @@ def load_weights(model: nn.Module,
         model (nn.Module): Changed in place, only if the checkpoint fits.
         path (str): A checkpoint file, ".safetensors" included, or a URL.
         min_share (float): Share of the model's keys that must match.
-            Defaults to 0.5.
-        trust_pickle (bool): See
-            :func:`sbam_mm.safe_loading.read_checkpoint`. Defaults to False.
+        trust_pickle (bool): See :func:`sbam_mm.safe_loading.read_checkpoint`.
         grid (tuple[int, int], optional): Rows and columns of patches of the
-            file's position tables, where the file does not say it and they
-            are no square. Defaults to None.
-
-    Returns:
-        LoadReport: What was loaded and what was not.
+            file's position tables, where the file does not say it and they are
+            no square.
 
     Raises:
         UserError: If the file is missing or unreadable, or its keys or

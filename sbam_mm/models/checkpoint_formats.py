@@ -44,11 +44,10 @@ class Format:
     """How a project names the parameters of a ViT.
 
     Args:
-        title (str): For messages.
         sign (str): Pattern at the beginning of a key that only this format
             has.
         encoder (tuple): Pairs of our name and theirs.
-        decoder (tuple): The same for MAE's decoder. Defaults to none.
+        decoder (tuple): The same for MAE's decoder.
         heads (str): Pattern of keys that have no place in our models and are
             dropped. Defaults to nothing.
         spellings (tuple): Pairs of a pattern and the name used in the tables,
@@ -144,7 +143,8 @@ FORMATS: dict[str, Format] = dict(
         sign=r'(backbone\.)?layers\.\d+\.ln1\.',
         encoder=(),
         spellings=((r'^(?=cls_token$|pos_embed$|patch_embed\.|pre_norm\.|'
-                    r'layers\.|ln[12]\.)', 'backbone.'), )),
+                    r'layers\.|ln[12]\.|rel_pos_bias\.|segment_bias\.)',
+                    'backbone.'), )),
     mae=Format(
         title='facebookresearch/mae',
         sign=r'decoder_blocks\.\d+\.norm1\.',
@@ -177,11 +177,9 @@ class Conversion:
     """Weights in other names.
 
     Args:
-        state (dict[str, Tensor]): The weights.
         format (str, optional): The format they were in, a key of
             ``FORMATS``; None if it is not known and nothing was changed.
-        dropped (list[str]): Keys that have no place in the new format.
-        prefix (str): Of all keys, that was taken off. Defaults to ''.
+        prefix (str): Of all keys, that was taken off.
     """
     state: dict[str, Tensor]
     format: str | None
@@ -191,9 +189,6 @@ class Conversion:
 
 def without_prefix(state: State) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Beginnings that all keys share, and the weights without them.
-
-    Args:
-        state (Mapping[str, Tensor]): Weights, not wrapped.
 
     Yields:
         tuple[str, dict]: The shortest first.
@@ -227,9 +222,6 @@ def say_prefix(prefix: str, name: str) -> None:
 
 def recognise(state: State) -> str | None:
     """The format of weights, a key of ``FORMATS``, or None.
-
-    Args:
-        state (Mapping[str, Tensor]): Weights, not wrapped.
 
     Example:
         >>> recognise({'blocks.0.norm1.weight': torch.ones(2)})
@@ -266,7 +258,6 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
     Args:
         state (Mapping[str, Tensor]): Weights, not wrapped; see
             :func:`sbam_mm.models.checkpoint.state_dict_of`.
-        name (str): What to call them in a message.
 
     Returns:
         Conversion: Weights of an unknown format are returned as they are,
@@ -344,10 +335,9 @@ def from_ours(state: State,
         target (str): "ours", "mae", "timm", "dino" (the backbone alone, as
             in the published files) or "hf" (ViTMAE).
         part (str): "encoder" leaves the decoder out; "timm" and "dino" never
-            have one. Defaults to "all".
+            have one.
         branch (str): "teacher" or "student": which encoder of our DINO and
-            iBOT ("ours" with "all" keeps both). Defaults to "teacher".
-        name (str): What to call the weights in a message.
+            iBOT ("ours" with "all" keeps both).
 
     Returns:
         Conversion: With the target as ``format``; dropped is what belongs to

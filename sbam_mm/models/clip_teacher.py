@@ -90,9 +90,6 @@ class CLIPTeacher(nn.Module):
         """Stays in eval mode."""
         return super().train(False)
 
-    def follow(self, student: nn.Module) -> None:
-        """A frozen teacher follows nobody."""
-
     @torch.no_grad()
     def look(self, images: Tensor) -> Look:
         """One pass over whole images.

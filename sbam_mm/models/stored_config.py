@@ -13,7 +13,6 @@ def stored_options(checkpoint: Any, *path: str) -> dict[str, Any] | None:
     """What the config of a checkpoint gives a part of it.
 
     Args:
-        checkpoint: As read from a file.
         *path (str): To the part, such as "model", "backbone".
 
     Returns:
@@ -52,11 +51,6 @@ def stored_value(options: dict[str, Any] | None,
                  name: str,
                  default: Any = None) -> Any:
     """A literal among the options of :func:`stored_options`.
-
-    Args:
-        options (dict, optional): Of a part.
-        name (str): Of an option.
-        default: Where there is none, or no literal. Defaults to None.
 
     Example:
         >>> meta = dict(cfg="model = dict(type='MAE', head=print('no'))")

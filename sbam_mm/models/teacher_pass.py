@@ -8,7 +8,7 @@ import torch
 from mmpretrain.models import VisionTransformer
 from torch import Tensor
 
-from sbam_mm.layers import SegmentRelation
+from sbam_mm.layers import Attend
 
 from .backbones.vit_attention import (
     block_attention,
@@ -16,6 +16,7 @@ from .backbones.vit_attention import (
     patch_attention,
     run_whole,
 )
+from .guidance import attending
 
 
 class Outcome(NamedTuple):
@@ -40,8 +41,8 @@ class TeacherPass:
     Args:
         vit (VisionTransformer): The teacher's encoder, in eval mode.
         images (Tensor): (B, C, H, W).
-        attend (Sequence[SegmentRelation], optional): The segment bias of each
-            block. Defaults to None: none.
+        kernels (Sequence[Callable], optional): How each layer attends, see
+            :mod:`sbam_mm.models.guidance`. Defaults to None: plainly.
 
     Example:
         >>> vit = VisionTransformer('deit-tiny', img_size=32, patch_size=8)
@@ -53,22 +54,17 @@ class TeacherPass:
     def __init__(self,
                  vit: VisionTransformer,
                  images: Tensor,
-                 attend: Sequence[SegmentRelation] | None = None):
+                 kernels: Sequence[Attend] | None = None):
         self.vit = vit
         self.images = images
-        self.attend = attend
+        self.kernels = kernels
 
     @cached_property
     def _outcome(self) -> Outcome:
-        with torch.no_grad():
+        with torch.no_grad(), attending(self.vit, self.kernels):
             last = len(self.vit.layers) - 1
-            x = run_whole(
-                self.vit,
-                input_tokens(self.vit, self.images),
-                last,
-                attend=self.attend)
-            out = run_whole(
-                self.vit, x, last + 1, start=last, attend=self.attend)
+            x = run_whole(self.vit, input_tokens(self.vit, self.images), last)
+            out = run_whole(self.vit, x, last + 1, start=last)
             return Outcome(
                 self.vit.ln1(out) if self.vit.final_norm else out, x)
 
@@ -90,9 +86,10 @@ class TeacherPass:
         Returns:
             Tensor: float32 (B, heads, L), without gradient.
         """
-        options = (queries, softmax, own_query, self.attend)
-        if block in (-1, len(self.vit.layers) - 1):
-            return block_attention(self.vit, self._outcome.last_input, block,
-                                   *options)
-        return patch_attention(
-            self.vit, input_tokens(self.vit, self.images), block, *options)
+        options = (queries, softmax, own_query)
+        with attending(self.vit, self.kernels):
+            if block in (-1, len(self.vit.layers) - 1):
+                return block_attention(self.vit, self._outcome.last_input,
+                                       block, *options)
+            return patch_attention(
+                self.vit, input_tokens(self.vit, self.images), block, *options)

@@ -27,9 +27,6 @@ class Teacher(nn.Module, ABC):
     def vit(self) -> VisionTransformer:
         """The teacher's encoder."""
 
-    def follow(self, student: nn.Module) -> None:
-        """Called at the beginning of every training step."""
-
     def train(self, mode: bool = True) -> 'Teacher':
         """Stays in eval mode."""
         return super().train(False)
@@ -192,6 +189,19 @@ class MomentumTeacher(Teacher):
     def vit(self) -> VisionTransformer:
         assert self.average is not None
         return self.average.module
+
+    @torch.no_grad()
+    def tokens(self, images: Tensor) -> Tensor:
+        """Patch tokens of whole images after the last block.
+
+        Args:
+            images (Tensor): (B, C, H, W).
+
+        Returns:
+            Tensor: (B, L, D), without the final norm and without gradient.
+        """
+        return self.vit.layer_tokens(
+            self.vit.embed(images), len(self.vit.layers))
 
     def follow(self, student: nn.Module) -> None:
         """Move towards the student, at the beginning of a training step."""

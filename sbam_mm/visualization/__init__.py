@@ -1,13 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Looking at masks, reconstructions, trainings. Every figure is a function."""
+from sbam_mm.engine.run_log import read_scalars, training_summary
+from sbam_mm.evaluation.models import model_from_config, vit_base
 from sbam_mm.masking.named_maskers import masker_config, masker_names
 
-from .curves import (
-    ratio_histogram,
-    read_scalars,
-    training_figure,
-    training_summary,
-)
+from .curves import ratio_histogram, training_figure
 from .fitted_maskers import build_masker, fit_to_model, labelled_maskers
 from .masks import (
     draw_mask,
@@ -16,7 +13,6 @@ from .masks import (
     mask_images,
     masking_context,
 )
-from .models import model_from_config, vit_base
 from .output import save_figure
 from .photographs import (
     center_crop,
@@ -24,6 +20,7 @@ from .photographs import (
     load_images,
     photograph,
     photographs,
+    readable_images,
 )
 from .pixels import as_picture
 from .reconstruction import reconstruct_images, reconstruction_figure
@@ -35,6 +32,7 @@ __all__ = [
     'load_images', 'mask_figure', 'mask_gallery', 'mask_images',
     'masker_config', 'masker_names', 'masking_context', 'model_from_config',
     'photograph', 'photographs', 'ratio_histogram', 'read_scalars',
-    'reconstruct_images', 'reconstruction_figure', 'save_figure', 'summarise',
-    'training_figure', 'training_summary', 'vit_base'
+    'readable_images', 'reconstruct_images', 'reconstruction_figure',
+    'save_figure', 'summarise', 'training_figure', 'training_summary',
+    'vit_base'
 ]

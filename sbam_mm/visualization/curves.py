@@ -1,117 +1,16 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Curves of trainings, read from what mmengine logs."""
-import json
+"""Curves of trainings."""
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, median
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from sbam_mm.errors import UserError
+from sbam_mm.engine.run_log import Records, read_scalars, series
 
 from .output import FAINT, colours_of, tidy
-
-Records = list[dict[str, float]]
-
-
-def read_scalars(work_dir: str | Path) -> Records:
-    """All log lines of a run, its resumed parts included.
-
-    Args:
-        work_dir (str or Path): Has ``<time stamp>/vis_data/scalars.json``.
-
-    Returns:
-        list[dict[str, float]]: In the order written. Where a stopped run was
-        resumed from an older checkpoint, what the later part logged again
-        replaces the earlier lines.
-
-    Raises:
-        UserError: If nothing was logged there.
-    """
-    records: Records = []
-    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
-        part = []
-        for line in path.read_text(encoding='utf-8').splitlines():
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # a run killed in the middle of a line
-            if not isinstance(record, dict):
-                raise UserError(f'{path} is no log of a training ({line:.60}'
-                                '); give the work directory of a run.')
-            part.append(record)
-        first = min((r['step'] for r in part if 'step' in r), default=None)
-        if first is not None:
-            records = [r for r in records if r.get('step', 0) < first]
-        records += part
-    if not records:
-        raise UserError(
-            f'{work_dir} has no log of a training (*/vis_data/scalars.json); '
-            'give the work directory of a run.')
-    return records
-
-
-def series(records: Records,
-           key: str,
-           x: str = 'step') -> tuple[list[float], list[float]]:
-    """One quantity over another.
-
-    Args:
-        records (list[dict]): From :func:`read_scalars`.
-        key (str): Such as "loss", "knn_top1", "mask_ratio".
-        x (str): "step" (iterations) or "epoch". Defaults to "step".
-
-    Returns:
-        tuple[list, list]: x and y; empty if the run did not log them.
-
-    Example:
-        >>> series([dict(step=1, loss=2.), dict(step=2, knn_top1=30.)],
-        ...        'loss')
-        ([1], [2.0])
-    """
-    points = [(r[x], r[key]) for r in records if key in r and x in r]
-    return [p[0] for p in points], [p[1] for p in points]
-
-
-def training_summary(records: Records,
-                     batch_size: int) -> dict[str, float | None]:
-    """What a finished training came to.
-
-    Args:
-        records (list[dict]): From :func:`read_scalars`.
-        batch_size (int): Images of one step, all processes together.
-
-    Returns:
-        dict[str, float or None]: images_per_second (median step); loss,
-        visible_tokens and mask_ratio, means of what the last epoch logged;
-        knn_top1 as logged last, in per cent. None where nothing was
-        logged.
-
-    Example:
-        >>> training_summary([dict(epoch=1, step=9, loss=.5, time=.2),
-        ...                   dict(epoch=1, step=9, knn_top1=30.)], 64)[
-        ...     'images_per_second']
-        320.0
-    """
-    steps = [r for r in records if 'loss' in r]
-    last = [r for r in steps if r['epoch'] == steps[-1]['epoch']]
-    # The first record contains the start of the workers.
-    times = [r['time'] for r in steps[1:] or steps if 'time' in r]
-
-    def of_last_epoch(key: str) -> float | None:
-        values = [r[key] for r in last if key in r]
-        return mean(values) if values else None
-
-    knn = series(records, 'knn_top1')[1]
-    return dict(
-        images_per_second=batch_size / median(times) if times else None,
-        loss=of_last_epoch('loss'),
-        visible_tokens=of_last_epoch('visible_tokens'),
-        mask_ratio=of_last_epoch('mask_ratio'),
-        knn_top1=knn[-1] if knn else None)
 
 
 def plot_curves(axes: Axes,
@@ -122,13 +21,10 @@ def plot_curves(axes: Axes,
     """Draw one quantity of several runs.
 
     Args:
-        axes (Axes): Where.
-        runs (Mapping[str, list]): Log lines by label.
         key (str): Which quantity. With ``key``_min and ``key``_max in the
             log, their range is shaded.
-        x (str): Defaults to "step".
-        floors (Mapping[str, float], optional): Levels to draw as dashed
-            lines, by label. Defaults to None.
+        floors (Mapping[str, float], optional): Levels to draw as dashed lines,
+            by label.
 
     Returns:
         bool: Whether any run has logged it.
@@ -164,9 +60,8 @@ def training_figure(work_dirs: Mapping[str, str | Path],
 
     Args:
         work_dirs (Mapping[str, str or Path]): Of the runs, by label.
-        floors (Mapping[str, float], optional): kNN accuracies to compare
-            with, in per cent, by label. Defaults to None.
-        knn (str): What the log calls the accuracy. Defaults to "knn_top1".
+        floors (Mapping[str, float], optional): kNN accuracies to compare with,
+            in per cent, by label.
 
     Returns:
         Figure: One diagram per quantity. Mask ratios are the batch's mean
@@ -216,10 +111,6 @@ def ratio_histogram(ratios: Mapping[str, Sequence[float]],
         ratios (Mapping[str, Sequence[float]]): One ratio per image in
             [0, 1], by label; a masker with one ratio for all images shows as
             a single bar.
-        bins (int): Bars over the range that occurs. Defaults to 30.
-
-    Returns:
-        Figure: Share of images over mask ratio.
 
     Example::
 

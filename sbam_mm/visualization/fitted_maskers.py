@@ -9,7 +9,7 @@ from sbam_mm import masking
 from sbam_mm.errors import UserError
 from sbam_mm.masking import AttentionSalience, StoredSalience, check_needs
 from sbam_mm.masking.named_maskers import at_ratio, masker_label
-from sbam_mm.models.selfsup.base import REMEDIES, STORED_MAPS
+from sbam_mm.models.providers import REMEDIES, STORED_MAPS
 from sbam_mm.registry import MODELS
 
 

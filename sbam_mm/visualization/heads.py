@@ -29,8 +29,6 @@ def heads_figure(recall: np.ndarray,
             equal sizes.
         annotated (np.ndarray): Boolean (B, h, w).
         scores (np.ndarray): Of the best head, (B, h, w) in [0, 1].
-        title (str): Above all. Defaults to none.
-        shown (int): Images that are drawn at most. Defaults to 6.
 
     Returns:
         Figure: Block by head above; below, each image with all but its

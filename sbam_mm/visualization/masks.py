@@ -26,7 +26,6 @@ def masking_context(model,
     """What maskers may look at, for pictures instead of a training batch.
 
     Args:
-        model (MaskedImageModel): Embeds the pictures, e.g. ``MAE``.
         images (Sequence[np.ndarray]): RGB, uint8, (H, W, 3), equal sizes, or
             of other channels as the model has them.
         progress (float, optional): How much of a training is done, in
@@ -48,9 +47,7 @@ def draw_mask(masker: nn.Module, context: MaskingContext,
     """Mask with draws of their own; torch's generator is left as it was.
 
     Args:
-        masker (nn.Module): Any.
         context (MaskingContext): From :func:`masking_context`.
-        seed (int): Of the draws. Defaults to 0.
 
     Returns:
         TokenMask: (B, L), with scores and ratios.
@@ -68,14 +65,10 @@ def mask_images(model,
     """Mask pictures.
 
     Args:
-        model (MaskedImageModel): Embeds the pictures, e.g. ``MAE``.
         images (Sequence[np.ndarray]): RGB, uint8, (H, W, 3), equal sizes, or
             of other channels as the model has them.
-        masker (nn.Module, optional): Defaults to None: the model's own.
         seed (int): Of the draws; torch's generator is left as it was.
-            Defaults to 0.
         progress (float, optional): See :func:`masking_context`.
-            Defaults to None.
 
     Returns:
         TokenMask: (B, L), with scores and ratios.
@@ -105,7 +98,6 @@ class _Column:
     """What one masker makes of all pictures.
 
     Args:
-        label (str): What stands above.
         masks (list): Per picture, what is drawn and the line below it.
         maps (list): The same of the salience; empty without one.
         scores (np.ndarray): (B, h, w).
@@ -155,19 +147,14 @@ def mask_gallery(model,
     picture two rows: salience above, mask below.
 
     Args:
-        model (MaskedImageModel): Embeds the pictures.
         maskers (Mapping[str, nn.Module]): By what stands above the column.
         images (Mapping[str, np.ndarray]): By name; RGB, uint8, (H, W, 3), of
             equal sizes that patches tile. Of other channels the first three
             are drawn, or the first one as grey.
-        seed (int): Of the draws. Defaults to 0.
-        title (str, optional): Above all. Defaults to None.
-        note (str, optional): Below all. Defaults to None.
         input_size (tuple[int, int], optional): Height and width the model
             sees, where pictures are drawn larger, by a whole factor.
             Defaults to None: the model sees what is drawn.
         progress (float, optional): See :func:`masking_context`.
-            Defaults to None.
 
     Returns:
         Figure: One row per picture, or two; below each mask stands the share
@@ -225,14 +212,8 @@ def mask_figure(model,
     """One masker at several base ratios: image, salience, masks.
 
     Args:
-        model (MaskedImageModel): Embeds the pictures.
-        config (Mapping): Of the masker.
         images (Mapping[str, np.ndarray]): As for :func:`mask_gallery`.
-        ratios (Sequence[float]): Base ratios. Defaults to 0.6, 0.75, 0.9.
         **kwargs: Seed, title and note of :func:`mask_gallery`.
-
-    Returns:
-        Figure: One row per picture, one column per ratio.
     """
     return mask_gallery(model, labelled_maskers([config], ratios), images,
                         **kwargs)

@@ -47,9 +47,7 @@ def save_figure(figure: Figure,
     """Write a figure as PNG.
 
     Args:
-        figure (Figure): From any function of this package.
         path (str or Path): Missing folders are made.
-        dpi (int): Pixels per inch. Defaults to 150.
     """
     write_atomically(path, figure_png(figure, dpi))
 
@@ -64,11 +62,8 @@ def picture_grid(rows: Iterable[Sequence[Cell]],
     Args:
         rows (Iterable[list]): Rows of (RGB uint8 picture, text below it),
             all of the same length; None leaves a place empty.
-        columns (list[str]): What stands above the columns.
-        title (str, optional): Above all. Defaults to None.
-        note (str, optional): Small, below all, in lines as wide as the
-            figure. Defaults to None.
-        side (float): Inches of a picture. Defaults to 1.75.
+        note (str, optional): Small, below all, in lines as wide as the figure.
+        side (float): Inches of a picture.
 
     Returns:
         Figure: Not bound to a window, so nothing has to be closed.

@@ -2,7 +2,7 @@
 """Photographs for figures: scikit-image's, or files of the user."""
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +86,8 @@ def load_image(path: str | Path,
     and 16-bit pictures become RGB.
 
     Args:
-        path (str or Path): The file.
-        channels (int): See :func:`sbam_mm.datasets.decode_image`. Defaults
-            to 3.
-        value_range (Sequence, optional): Likewise. Defaults to None.
+        channels (int): See :func:`sbam_mm.datasets.decode_image`.
+        value_range (Sequence, optional): Likewise.
 
     Returns:
         np.ndarray: uint8, (H, W, channels); RGB if they are three.
@@ -114,6 +112,24 @@ def load_image(path: str | Path,
                                 3 else pixels)
 
 
+def readable_images(paths: Sequence[Path], **decoding: Any
+                    ) -> Iterator[tuple[Path, np.ndarray]]:
+    """Files with their images; what cannot be read is named and left out.
+
+    Raises:
+        UserError: If a single file is given and it cannot be read.
+    """
+    for path in paths:
+        try:
+            image = load_image(path, **decoding)
+        except ValueError as error:
+            if len(paths) == 1:
+                raise
+            print(f'skipped: {error}', file=sys.stderr)
+        else:
+            yield path, image
+
+
 def load_images(paths: Iterable[str | Path],
                 **decoding: Any) -> dict[str, np.ndarray]:
     """Image files by what stands below their pictures.
@@ -121,7 +137,6 @@ def load_images(paths: Iterable[str | Path],
     What is there and cannot be read is named on standard error and left out.
 
     Args:
-        paths (Iterable[str or Path]): The files.
         **decoding: Options of :func:`load_image`.
 
     Returns:

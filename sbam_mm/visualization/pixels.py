@@ -99,7 +99,6 @@ def hide_patches(image: np.ndarray,
         hidden (np.ndarray): Boolean (h, w), True = not visible.
         thrown (np.ndarray, optional): Boolean (h, w), those of the hidden
             patches that are thrown: ``DARK`` with diagonals in ``HATCH``.
-            Defaults to None.
 
     Returns:
         np.ndarray: RGB, uint8, (H, W, 3).
@@ -144,7 +143,6 @@ def heat_map(image: np.ndarray,
     Args:
         image (np.ndarray): RGB, uint8, (H, W, 3).
         scores (np.ndarray): (h, w) in [0, 1]; 0 is dark, 1 bright.
-        opacity (float): Of the colours. Defaults to 0.75.
         gamma (float): Scores are raised to this power first. A few tokens
             hold most of the salience, and the threshold 0.1 is to be seen,
             hence the default 0.5, the square root.

@@ -53,10 +53,6 @@ def reconstruct_images(model,
             other channels the first three are drawn, or the first as grey.
         token_mask (TokenMask, optional): What to hide. Defaults to None: the
             model's masker decides.
-        seed (int): Of the masker's draws. Defaults to 0.
-
-    Returns:
-        list[Pictures]: One per image.
     """
     training = model.training
     model.eval()
@@ -86,13 +82,8 @@ def reconstruction_figure(models: Mapping[str, torch.nn.Module],
             masker.
         images (Mapping[str, np.ndarray]): By name; RGB, uint8, (H, W, 3), of
             equal sizes.
-        seed (int): Of the draws. Defaults to 0.
-        title (str, optional): Above all. Defaults to None.
         note (str, optional): Below all. Defaults to None: what is not
             predicted, where targets are normalised per patch.
-
-    Returns:
-        Figure: One row per picture.
 
     Example::
 

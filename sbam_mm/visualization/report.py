@@ -1,18 +1,18 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A report of some runs: one HTML file that needs nothing beside it."""
 import base64
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from importlib import import_module
 from pathlib import Path
 
 import jinja2
 from matplotlib.figure import Figure
 
-from .output import figure_png, write_atomically
+from sbam_mm.environment import collect_versions
+from sbam_mm.files import write_atomically
+
+from .output import figure_png
 
 Section = tuple[str, str, Figure]
 
@@ -114,12 +114,7 @@ class RunResult:
         label (str): For people, e.g. "SBAM, per-image ratio".
         metrics (dict[str, float or None]): Accuracies in per cent by column
             header; higher is better; None where it was not measured.
-        images_per_second (float, optional): Of training. Defaults to None.
-        visible_tokens (float, optional): Mean per image. Defaults to None.
         config (str or Path, optional): Path of a config, or its text.
-            Defaults to None.
-        work_dir (str or Path, optional): Defaults to None.
-        seconds (float, optional): Of training. Defaults to None.
     """
     name: str
     label: str
@@ -139,41 +134,6 @@ class RunResult:
             self.config)
 
 
-def collect_versions() -> dict[str, str]:
-    """Exact versions and the machine.
-
-    Returns:
-        dict[str, str]: Python, torch, the OpenMMLab stack, sbam_mm,
-        processor and number of cores, accelerators if there are any.
-    """
-    versions = {'Python': platform.python_version()}
-    for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain',
-                 'sbam_mm'):
-        versions[name] = import_module(name).__version__
-    versions['Processor'] = f'{processor()}, {os.cpu_count()} cores'
-    import torch
-    if torch.cuda.is_available():
-        names = [
-            torch.cuda.get_device_name(i)
-            for i in range(torch.cuda.device_count())
-        ]
-        versions['Accelerators'] = ', '.join(names)
-    versions['System'] = platform.platform(terse=True)
-    return versions
-
-
-def processor() -> str:
-    """The processor's name as its maker writes it."""
-    try:
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-    except OSError:  # not Linux
-        lines = []
-    for line in lines:
-        if line.startswith('model name'):
-            return line.partition(':')[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def _join(names: Sequence[str]) -> str:
     return ' and '.join([', '.join(names[:-1])] * (len(names) > 1) +
                         [names[-1]])
@@ -188,7 +148,6 @@ def summarise(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> str:
     """Say in words what the numbers say, and no more.
 
     Args:
-        runs (Sequence[RunResult]): What is compared.
         floors (Sequence[RunResult]): What runs should be above, e.g. raw
             pixels.
 
@@ -315,15 +274,11 @@ def write_page(path: str | Path,
 
     Args:
         path (str or Path): Where to; missing folders are made.
-        title (str): Heading.
-        subtitle (str): Below it.
-        summary (str): A paragraph that stands out.
         table (dict, optional): Header, rows, note.
         figures (Sequence): (title, caption, Figure), embedded as PNG.
         facts (Sequence): (name, value) pairs.
         commands (Sequence): (name, text) pairs in fixed-width type.
         configs (Sequence): (label, text) pairs, collapsed.
-        dpi (int): Of the figures. Defaults to 150.
     """
     pictures = [
         dict(
@@ -353,15 +308,14 @@ def build_report(out_path: str | Path,
 
     Args:
         out_path (str or Path): The file; missing folders are made.
-        runs (Sequence[RunResult]): What is compared.
         floors (Sequence[RunResult]): What needs no training: raw pixels,
             features of random weights.
         figures (Sequence[tuple[str, str, Figure]]): Heading, caption and
             figure of each section, in order.
         provenance (Mapping[str, object], optional): Where the numbers come
             from, e.g. data, seed, time; shown as given, followed by
-            :func:`collect_versions`. "command" is shown in fixed-width type.
-        title (str): Heading.
+            :func:`~sbam_mm.environment.collect_versions`. "command" is
+            shown in fixed-width type.
 
     Example::
 

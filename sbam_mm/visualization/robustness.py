@@ -17,10 +17,6 @@ def robustness_figure(curves: Mapping[str, Curve],
     Args:
         curves (Mapping[str, Curve]): By label, from
             :func:`sbam_mm.evaluation.pimr.curves`.
-        ylabel (str): What the performance is. Defaults to "kNN top-1 [%]".
-
-    Returns:
-        Figure: Seeds as points, their mean as a line.
 
     Example::
 

@@ -16,6 +16,8 @@ from sbam_mm.errors import UserError
 from sbam_mm.layers import RecordedAttention
 from sbam_mm.models import MaskedViT
 from sbam_mm.models.backbones.vit_attention import encode_whole
+from sbam_mm.models.guidance import attending
+from sbam_mm.segments import relations_to
 
 from .output import Cell, colours_of, picture_grid, tidy
 from .pixels import heat_map
@@ -61,10 +63,6 @@ def bias_figure(bias: Mapping[str, np.ndarray], title: str = '') -> Figure:
 
     Args:
         bias (Mapping[str, np.ndarray]): From :func:`learnt_bias`.
-        title (str): Above all. Defaults to none.
-
-    Returns:
-        Figure: Two diagrams.
     """
     figure = Figure(figsize=(8, 3.2), layout='constrained')
     figure.suptitle(title, fontsize=11, x=.01, ha='left', weight='bold')
@@ -101,19 +99,18 @@ def attention_of_patch(vit: MaskedViT, inputs: Tensor, segments: Tensor,
         inputs (Tensor): Normalised images, (B, C, H, W).
         segments (Tensor): Ids of all patches, (B, L).
         patch (int): Whose query, from 0.
-        block (int): Which block; negative counts from the end. Defaults to
-            -1.
+        block (int): Which block; negative counts from the end.
 
     Returns:
         tuple[Tensor, Tensor]: Without and with: float32 (B, L), the mean over
         heads.
     """
-    relations = vit.guided(segments)
-    assert relations is not None
+    relations = relations_to(vit, segments)
     maps = []
     for given in ([None] * len(relations), relations):
         attend = [RecordedAttention(relation) for relation in given]
-        encode_whole(vit, inputs, attend)
+        with attending(vit, attend):
+            encode_whole(vit, inputs)
         probabilities, = attend[block].maps
         maps.append(probabilities[:, :, 1 + patch, 1:].mean(dim=1))
     return maps[0], maps[1]
@@ -129,10 +126,6 @@ def attention_figure(image: np.ndarray, segments: np.ndarray,
         segments (np.ndarray): Ids, (h, w).
         without, guided (np.ndarray): Probabilities, (h, w).
         patch (int): Whose attention it is, from 0; it gets a frame.
-        title (str): Above all. Defaults to none.
-
-    Returns:
-        Figure: Four pictures in a row.
     """
     top = max(without.max(), guided.max())
     row: list[Cell] = [

@@ -14,7 +14,6 @@ def segments_over(image: np.ndarray, ids: np.ndarray,
     Args:
         image (np.ndarray): RGB, uint8, (H, W, 3).
         ids (np.ndarray): (h, w) of the whole image, 0 for no mask.
-        strength (float): Of the colour, in [0, 1]. Defaults to 0.6.
 
     Returns:
         np.ndarray: RGB, uint8, (H, W, 3).

@@ -1,7 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Two processes that share an evaluation find what one process finds."""
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,7 @@ from two_processes import run_two
 
 from sbam_mm.command_line import run_or_explain
 from sbam_mm.evaluation.encoders import recipe_of
-from sbam_mm.evaluation.feature_cache import FrozenEncoder
+from sbam_mm.evaluation.features import FrozenEncoder
 from sbam_mm.evaluation.image_sets import read_image_set
 from sbam_mm.evaluation.linear_heads import (
     HeadSpec,
@@ -21,9 +19,9 @@ from sbam_mm.evaluation.linear_heads import (
     train_heads,
 )
 from sbam_mm.evaluation.processes import from_main, gathered
-from sbam_mm.evaluation.protocols import KNN, FewShot, Finetune, Linear, Sweep
+from sbam_mm.evaluation.protocols import KNN, FewShot, Linear, Sweep
 from sbam_mm.evaluation.run_protocols import (
-    Subject,
+    Evaluation,
     run_few_shot,
     run_knn,
     run_linear,
@@ -50,27 +48,27 @@ def folder(tmp_path):
     return tmp_path
 
 
-def subject(folder, out):
+def evaluation_of(folder, out):
     torch.manual_seed(0)
     recipe = recipe_of(arch=ARCH, patch=8, size=16)
     # Batches of 7 do not fill the images, and leave a process without any in
     # the last round.
     encoder = FrozenEncoder(recipe.build(), recipe.preprocessor(),
                             batch_size=7)
-    return Subject(recipe, encoder, read_image_set(folder / 'data'), 'a.pth',
-                   'mark', 'teacher', folder / out, Path('configs'))
+    return Evaluation(recipe, encoder, read_image_set(folder / 'data'),
+                      'a.pth', 'hash', 'teacher', folder / out)
 
 
 def evaluate(rank, folder, out):
     """All protocols but fine-tuning; steps have 3 images, 2 + 1 shared."""
-    found = subject(folder, out)
+    found = evaluation_of(folder, out)
     return dict(
         knn=run_knn(found, KNN((3, 20))),
         linear=run_linear(found, Linear(3, base_lr=5., warm_up=1,
                                         augment=False)),
         augmented=run_linear(found, Linear(2, base_lr=5., warm_up=1)),
         sweep=run_sweep(found, Sweep(2, rates=(0.1, 1.), augment=False)),
-        few=run_few_shot(found, FewShot((0.2, )), Finetune()))
+        few=run_few_shot(found, FewShot((0.2, ))))
 
 
 def test_every_protocol_and_the_stored_features(folder):
@@ -151,15 +149,16 @@ def fail_alone(rank, folder):
             raise OSError(f'rank {who} cannot.')
         return rank
 
-    found = subject(folder, 'out')
+    found = evaluation_of(folder, 'out')
     whole = found.dataset
     found.dataset = lambda *args: Unreadable(whole(*args))
+    features = dict(cls=np.zeros((4, 2), np.float16))
     heads = ([HeadSpec(0.1)],
-             cached_stream(np.zeros((4, 1, 2), np.float16), torch.zeros(4), 1),
-             (np.zeros((4, 1, 2), np.float16), torch.zeros(4)), 2, 4, 1, 1)
+             cached_stream(features, torch.zeros(4), 1),
+             (features, torch.zeros(4)), 2, 4, 1, 1)
     return [sentence(gathered, lambda: work(1)),
             sentence(from_main, lambda: work(0)),
-            sentence(found.features, 'train'),
+            sentence(found.features, 'train', ['cls']),
             sentence(train_heads, *heads),
             gathered(lambda: rank), from_main(lambda: rank)]
 

@@ -3,10 +3,10 @@
 import dense_configs
 import pytest
 import torch
+from mmpretrain.models import BEiTViT
 from torch.nn.functional import scaled_dot_product_attention
 
 from sbam_mm.downstream import DenseViT, RelativeViT, SimpleFPN, ViTDet
-from sbam_mm.downstream.dense_vit import position_bias
 from sbam_mm.layers import decomposed_attention, to_windows
 from sbam_mm.models import MaskedViT
 
@@ -136,7 +136,7 @@ def test_windowed_attention_is_a_loop_over_windows():
     for table in (layer.attn.rel_pos_h, layer.attn.rel_pos_w):
         torch.nn.init.normal_(table)
     x = torch.randn(2, 4 * 5, 24)
-    out = vit.block(layer, x, (4, 5), window=3)
+    out = layer(x, (4, 5))
 
     normed = torch.zeros(2, 6, 6, 24)
     normed[:, :4, :5] = layer.ln1(x).unflatten(1, (4, 5))
@@ -165,7 +165,7 @@ def test_a_window_sees_nothing_outside():
     before, after = vit(images)[0], vit(other)[0]
     assert torch.equal(before[..., :2, :], after[..., :2, :])
     assert torch.equal(before[..., :2], after[..., :2])
-    vit.windows[-1] = 0
+    vit.layers[-1].window = 0
     assert not torch.equal(vit(images)[0][..., :2], vit(other)[0][..., :2])
 
 
@@ -179,7 +179,8 @@ def test_quarters_end_in_global_blocks():
     def places(depth):
         arch = dict(ARCH, num_layers=depth)
         vit = ViTDet(arch, window_size=2, **SIZE)
-        return [i for i, window in enumerate(vit.windows) if not window]
+        return [i for i, block in enumerate(vit.layers)
+                if not block.window]
 
     assert places(12) == [2, 5, 8, 11]
     assert places(24) == [5, 11, 17, 23]
@@ -190,7 +191,9 @@ def test_recomputed_activations_change_no_gradient():
     vit = ViTDet(ARCH, window_size=2, rel_pos_size=4, **SIZE)
     images = torch.randn(1, 3, 32, 32)
     gradients = []
-    for vit.with_cp in (False, True):
+    for with_cp in (False, True):
+        for block in vit.layers:
+            block.with_cp = with_cp
         vit.zero_grad()
         vit(images)[0].square().sum().backward()
         gradients.append([p.grad.clone() for p in vit.parameters()])
@@ -211,12 +214,15 @@ def test_relative_positions_are_added_to_the_logits():
     images = torch.randn(2, 3, 32, 32)
     fused, = vit(images)
     # mmpretrain's own pass builds the attention matrix.
-    x = vit.patch_embed(images)[0]
-    x = torch.cat([vit.cls_token.expand(2, -1, -1), x], 1) + vit.pos_embed
-    for layer in layers:
-        x = layer(x, None)
+    reference = BEiTViT(
+        ARCH, out_type='raw', final_norm=False, bias=True,
+        use_abs_pos_emb=True, use_rel_pos_bias=True,
+        use_shared_rel_pos_bias=False, layer_scale_init_value=1., **SIZE)
+    reference.pre_norm = torch.nn.Identity()
+    reference.load_state_dict(vit.state_dict())
+    x, = reference(images)
     assert torch.allclose(fused, as_map(x), atol=1e-5)
-    assert position_bias(layers[0].attn).shape == (3, 17, 17)
+    assert layers[0].attn.with_own_positions(None).shape == (3, 17, 17)
 
 
 def test_pyramid_keeps_places():

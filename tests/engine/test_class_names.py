@@ -7,7 +7,7 @@ from PIL import Image
 
 from sbam_mm.datasets import ImageFolder
 from sbam_mm.datasets.class_names import check_same_numbers, numbers_in
-from sbam_mm.engine.hooks import KNNHook
+from sbam_mm.evaluation import KNNHook
 
 PACK = [dict(type='PackInputs')]
 
@@ -116,7 +116,7 @@ def test_queries_without_labels_are_refused(tmp_path):
 def test_bank_and_query_are_decoded_like_the_training(tmp_path):
     root = tree(tmp_path)
     train = ImageFolder(root, data_prefix='train', channels=1)
-    from sbam_mm.engine.hooks.knn_hook import decoding_of
+    from sbam_mm.evaluation.knn_hook import decoding_of
     assert decoding_of(train) == dict(channels=1)
     assert decoding_of(ImageFolder(root, data_prefix='train')) == {}
     assert KNNHook(folder(root, 'train'), folder(root, 'test'))._off is False

@@ -133,7 +133,7 @@ def test_value_interval_and_subsets(tmp_path):
 @pytest.mark.integration
 def test_sharded_features_come_back_in_order(tmp_path, monkeypatch):
     """Three ranks, one after the other: the gathered sets are the whole."""
-    from sbam_mm.engine.hooks import KNNHook, knn_hook
+    from sbam_mm.evaluation import KNNHook, knn_hook
     root = write_images(tmp_path / 'images')
     runner = run(tmp_path / 'shards', root, [], epochs=1)
     config = folder(root, 'test', [dict(type='PackInputs')])
@@ -155,12 +155,12 @@ def test_sharded_features_come_back_in_order(tmp_path, monkeypatch):
 
 @pytest.mark.integration
 def test_too_many_neighbours(tmp_path):
-    from sbam_mm.engine import hooks
+    from sbam_mm.evaluation import KNNHook
     root = write_images(tmp_path / 'images')
     with pytest.raises(ValueError, match='lower k or raise num_train'):
         run(tmp_path / 'many', root, [dict(type='sbam_mm.KNNHook', k=25)])
     with pytest.raises(ValueError, match='at least 1'):
-        hooks.KNNHook({}, {}, interval=0)
+        KNNHook({}, {}, interval=0)
 
 
 @pytest.mark.integration

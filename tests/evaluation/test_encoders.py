@@ -7,15 +7,20 @@ from mmengine.config import Config
 from mmpretrain.models import BEiTViT, VisionTransformer
 
 from sbam_mm.evaluation import extract_features
-from sbam_mm.evaluation.encoders import (
-    encoder_state,
-    file_hash,
-    load_encoder,
-    recipe_of,
+from sbam_mm.evaluation.encoders import file_hash, recipe_of
+from sbam_mm.evaluation.feature_cache import cached_features
+from sbam_mm.evaluation.features import (
+    FEATURES,
+    POOLINGS,
+    FrozenEncoder,
+    Tokens,
+    encode,
+    features_for,
+    has_class_token,
+    pool,
 )
-from sbam_mm.evaluation.feature_cache import FrozenEncoder, cached_features
-from sbam_mm.evaluation.pooling import blocks_for, pool, pooled_tokens
 from sbam_mm.models.checkpoint_formats import from_ours
+from sbam_mm.models.pretrained_encoder import encoder_weights, load_encoder
 from sbam_mm.registry import MODELS
 
 pytestmark = pytest.mark.unit
@@ -97,9 +102,9 @@ def test_branches_of_our_own_distillation():
              'momentum_teacher.module.backbone.a': torch.ones(1),
              'momentum_teacher.module.head.b': torch.ones(1)}
     for branch, value in (('teacher', 1.), ('student', 0.)):
-        found = encoder_state(dict(state_dict=state), branch=branch)
-        assert found['backbone.a'].item() == value
-    assert list(encoder_state(dict(state_dict=state))) == ['backbone.a']
+        found = encoder_weights(dict(state_dict=state), branch=branch)
+        assert found['a'].item() == value
+    assert list(encoder_weights(dict(state_dict=state))) == ['a']
 
 
 def test_half_an_encoder_is_refused_and_nothing_changes(tmp_path):
@@ -114,7 +119,7 @@ def test_half_an_encoder_is_refused_and_nothing_changes(tmp_path):
     assert all(torch.equal(v, before[k])
                for k, v in found.state_dict().items())
     with pytest.raises(ValueError, match='lacks 1 '):
-        load_encoder(found, str(tmp_path / 'a.pth'), new=['ln1.'])
+        load_encoder(found, str(tmp_path / 'a.pth'), [r'^ln1\.'])
     torch.save({f'layer{i}.conv.weight': torch.ones(2, 2)
                 for i in range(4)}, tmp_path / 'resnet.pth')
     with pytest.raises(ValueError, match='has 0 of the 66 keys'):
@@ -127,8 +132,9 @@ def test_class_tokens_of_the_last_blocks():
     """As a ViT cut after each block would give them."""
     vit = built(recipe_of(config()))
     images = torch.randn(2, 3, 32, 32)
-    rows = pooled_tokens(vit, images, 4)
-    assert rows.shape == (2, 5, 24)
+    tokens = encode(vit, images, 4)
+    assert len(tokens.cls) == 4 and tokens.patches.shape == (2, 16, 24)
+    found = {name: feature(tokens) for name, feature in FEATURES.items()}
     for row, depth in enumerate(range(2, 6)):
         cut = VisionTransformer(
             dict(ARCH, num_layers=depth), **SIZE, out_type='raw')
@@ -136,17 +142,41 @@ def test_class_tokens_of_the_last_blocks():
         cut.load_state_dict({
             k: v for k, v in vit.state_dict().items()
             if not k.startswith('layers.') or int(k.split('.')[1]) < depth})
-        tokens = cut(images)[0]
-        torch.testing.assert_close(rows[:, row], tokens[:, 0])
-    torch.testing.assert_close(rows[:, 4], tokens[:, 1:].mean(1))
-    assert torch.equal(pooled_tokens(vit, images), rows[:, 3:])
-    assert torch.equal(pool(rows, '4cls'), rows[:, :4].flatten(1))
-    assert torch.equal(pool(rows, 'cls+avg'), rows[:, 3:].flatten(1))
-    assert blocks_for(['cls', 'avg']) == 1 and blocks_for(['4cls']) == 4
+        whole = cut(images)[0]
+        torch.testing.assert_close(
+            found['4cls'][:, 24 * row:24 * row + 24], whole[:, 0])
+    torch.testing.assert_close(found['avg'], whole[:, 1:].mean(1))
+    last = encode(vit, images)
+    assert torch.equal(FEATURES['cls'](last), found['cls'])
+    assert torch.equal(found['cls'], found['4cls'][:, 72:])
+    assert torch.equal(FEATURES['avg'](last), found['avg'])
+    assert torch.equal(pool(found, 'cls+avg'),
+                       torch.cat([found['cls'], found['avg']], 1))
+    assert features_for(['cls', 'avg', 'cls+avg']) == ['cls', 'avg']
+    assert features_for(POOLINGS) == ['cls', 'avg', '4cls']
+    with pytest.raises(ValueError, match="pooling mean is unknown"):
+        features_for(['cls', 'mean'])
     with pytest.raises(ValueError, match='no class token'):
-        pool(rows[:, 4:], 'cls')
+        FEATURES['cls'](Tokens(tokens.patches, [], 'Swin'))
     with pytest.raises(ValueError, match='has 5 blocks, from which 6'):
-        pooled_tokens(vit, images, 6)
+        encode(vit, images, 6)
+
+
+@pytest.mark.parametrize('kind, options, wanted', [
+    ('VisionTransformer', dict(arch='deit-tiny', out_type='raw'), True),
+    ('VisionTransformer', dict(arch='deit-tiny', out_type='raw',
+                               with_cls_token=False), False),
+    ('ResNet', dict(depth=18), False),
+    ('SwinTransformer', dict(arch='tiny'), False),
+    ('sbam_mm.ConvViT', dict(arch='small'), False),
+])
+def test_who_has_a_class_token(kind, options, wanted):
+    encoder = MODELS.build(dict(type=kind, **options))
+    encoder.eval()
+    assert has_class_token(encoder) is wanted
+    with torch.no_grad():
+        tokens = encode(encoder, torch.randn(1, 3, 224, 224))
+    assert bool(tokens.cls) is wanted
 
 
 class Images(torch.utils.data.Dataset):
@@ -172,18 +202,63 @@ def test_cache_holds_the_features_and_is_read_once(tmp_path):
     recipe, data = recipe_of(config()), Images()
     backbone = recipe.build()
     encoder = FrozenEncoder(backbone, recipe.preprocessor(), batch_size=3)
-    features, labels = cached_features(tmp_path, 'k', encoder, data)
-    assert isinstance(features, np.memmap) and features.dtype == np.float16
-    for row, name in enumerate(('cls', 'avg')):
+    names = ['cls', 'avg']
+    features, labels = cached_features(tmp_path, 'k', encoder, data, names)
+    for name in names:
         expected, truth = extract_features(
             backbone, Images(), name, recipe.preprocessor())
-        np.testing.assert_allclose(features[:, row], expected, rtol=1e-3,
+        assert isinstance(features[name], np.memmap)
+        assert features[name].dtype == np.float16
+        np.testing.assert_allclose(features[name], expected, rtol=1e-3,
                                    atol=1e-3)
         assert torch.equal(labels, truth)
-    again, _ = cached_features(tmp_path, 'k', encoder, data)
-    assert data.reads == 7 and np.array_equal(again, features)
-    cached_features(tmp_path, 'other', encoder, data)
+    again, _ = cached_features(tmp_path, 'k', encoder, data, names)
+    assert data.reads == 7
+    assert all(np.array_equal(again[name], features[name]) for name in names)
+    cached_features(tmp_path, 'other', encoder, data, names)
     assert data.reads == 14
+
+
+def test_a_cache_of_fewer_features_is_read_by_name(tmp_path, monkeypatch):
+    """What is in it is not computed again, and takes nobody else's place."""
+    recipe, data = recipe_of(config()), Images()
+    encoder = FrozenEncoder(recipe.build(), recipe.preprocessor(),
+                            batch_size=3)
+    whole, _ = cached_features(
+        tmp_path / 'whole', 'k', encoder, data, ['cls', 'avg', '4cls'])
+    for name, reads in (('avg', 14), ('cls', 21)):
+        cached_features(tmp_path, 'k', encoder, data, [name])
+        assert data.reads == reads
+    computed = []
+    features = encoder.features
+    monkeypatch.setattr(encoder, 'features', lambda batches, names: (
+        computed.append(names), features(batches, names))[1])
+    # A new feature, which comes first in the table and in the request.
+    monkeypatch.setattr('sbam_mm.evaluation.features.FEATURES', {
+        'max': lambda tokens: tokens.patches.amax(1), **FEATURES})
+    names = ['max', '4cls', 'avg', 'cls']
+    found, labels = cached_features(tmp_path, 'k', encoder, data, names)
+    assert data.reads == 28 and computed == [['max', '4cls']]
+    assert list(found) == names and len(labels) == 7
+    for name in ('cls', 'avg', '4cls'):
+        assert np.array_equal(found[name], whole[name])
+    assert not np.array_equal(found['max'], whole['avg'])
+    # Without its labels a cache is made anew.
+    (tmp_path / 'k.labels.npy').unlink()
+    cached_features(tmp_path, 'k', encoder, data, ['cls'])
+    assert data.reads == 35 and computed[1:] == [['cls']]
+
+
+def test_a_cache_in_rows_is_not_read(tmp_path):
+    """Files of before, whose rows had no names, are left alone."""
+    recipe = recipe_of(config())
+    encoder = FrozenEncoder(recipe.build(), recipe.preprocessor())
+    rows = np.zeros((7, 2, 24), np.float16)
+    np.save(tmp_path / 'k.npy', rows)
+    np.save(tmp_path / 'k.labels.npy', np.arange(7))
+    found, _ = cached_features(tmp_path, 'k', encoder, Images(), ['avg'])
+    assert found['avg'].shape == (7, 24) and found['avg'].any()
+    assert np.array_equal(np.load(tmp_path / 'k.npy'), rows)
 
 
 def test_a_diverged_encoder_leaves_no_file(tmp_path):
@@ -192,5 +267,5 @@ def test_a_diverged_encoder_leaves_no_file(tmp_path):
     backbone.ln1.bias.data[0] = 1e6
     encoder = FrozenEncoder(backbone, recipe.preprocessor(), batch_size=3)
     with pytest.raises(ValueError, match='half precision'):
-        cached_features(tmp_path, 'k', encoder, Images())
+        cached_features(tmp_path, 'k', encoder, Images(), ['cls'])
     assert not list(tmp_path.iterdir())

@@ -22,16 +22,22 @@ def rows():
     """Five rows a sample, as a ViT's, of which the last tell the class."""
     generator = np.random.default_rng(0)
     labels = torch.arange(120) % CLASSES
-    features = generator.standard_normal((120, 5, 8)).astype(np.float16)
-    features[np.arange(120), 3:, labels] += 2
-    return features, labels
+    rows = generator.standard_normal((120, 5, 8)).astype(np.float16)
+    rows[np.arange(120), 3:, labels] += 2
+    return {'4cls': rows[:, :4].reshape(120, 32), 'cls': rows[:, 3],
+            'avg': rows[:, 4]}, labels
+
+
+def part(features, chosen):
+    return {name: rows[chosen] for name, rows in features.items()}
 
 
 def train(specs, rows, epochs=3, **options):
     features, labels = rows
     return train_heads(
-        specs, cached_stream(features[:100], labels[:100], BATCH),
-        (features[100:], labels[100:]), CLASSES, 5, BATCH, epochs, **options)
+        specs, cached_stream(part(features, slice(100)), labels[:100], BATCH),
+        (part(features, slice(100, None)), labels[100:]),
+        CLASSES, 5, BATCH, epochs, **options)
 
 
 def test_sweep_equals_one_by_one(rows):
@@ -61,8 +67,8 @@ def reference(optimizer, norm, rows, epochs, warm_up, lr):
     curve = []
     for epoch in range(epochs):
         losses = []
-        for chunk, truth in cached_stream(features[:100], labels[:100],
-                                          BATCH)(epoch):
+        for chunk, truth in cached_stream(part(features, slice(100)),
+                                          labels[:100], BATCH)(epoch):
             done = step - warm_up * 5
             scale = (step / (warm_up * 5) if done < 0 else .5 *
                      (1 + np.cos(np.pi * done / (5 * (epochs - warm_up)))))
@@ -70,7 +76,7 @@ def reference(optimizer, norm, rows, epochs, warm_up, lr):
                 opt = optimizer(linear)
             for group in opt.param_groups:
                 group['lr'] = lr * scale
-            loss = F.cross_entropy(model(chunk[:, 3]), truth)
+            loss = F.cross_entropy(model(chunk['cls']), truth)
             opt.zero_grad()
             loss.backward()
             opt.step()
@@ -100,8 +106,8 @@ def test_losses_are_those_of_the_recipe(rows, name):
 
 def test_learns_what_is_in_the_chosen_rows(rows):
     useful, useless = train(
-        [HeadSpec(0.5, 'cls'), HeadSpec(0.5, 'avg')], (np.concatenate(
-            [rows[0][:, :4], rows[0][:, :1]], 1), rows[1]), 10)
+        [HeadSpec(0.5, 'cls'), HeadSpec(0.5, 'avg')],
+        (dict(rows[0], avg=rows[0]['4cls'][:, :8]), rows[1]), 10)
     assert useful.curve[-1]['top1'] >= 80
     assert useless.curve[-1]['top1'] <= 65
     assert useful.curve[-1]['top5'] == 100  # three classes
@@ -110,9 +116,9 @@ def test_learns_what_is_in_the_chosen_rows(rows):
 
 def test_every_epoch_passes_every_image_once_in_its_own_order(rows):
     features, labels = rows
-    features = np.arange(120, dtype=np.float32).reshape(120, 1, 1)
+    features = dict(cls=np.arange(120, dtype=np.float32).reshape(120, 1))
     stream = cached_stream(features, labels, 40)
-    orders = [torch.cat([chunk[:, 0, 0] for chunk, _ in stream(epoch)])
+    orders = [torch.cat([chunk['cls'][:, 0] for chunk, _ in stream(epoch)])
               for epoch in (0, 1, 0)]
     for order in orders:
         assert sorted(order.tolist()) == list(range(120))
@@ -122,18 +128,20 @@ def test_every_epoch_passes_every_image_once_in_its_own_order(rows):
 
 def test_step_size_does_not_depend_on_how_batches_come(rows):
     """Steps of 20 images, however the encoder delivers them."""
-    features, labels = (torch.from_numpy(rows[0]).float(), rows[1])
+    features, labels = {name: torch.from_numpy(values).float()
+                        for name, values in rows[0].items()}, rows[1]
 
     def pieces(size):
         def stream(epoch):
             for start in range(0, 100, size):
                 stop = min(start + size, 100)
-                yield features[start:stop], labels[start:stop]
+                yield part(features, slice(start, stop)), labels[start:stop]
         return stream
 
     curves = [
-        train_heads([HeadSpec(0.1)], pieces(size), (rows[0][100:],
-                    labels[100:]), CLASSES, 5, 20, 2)[0].curve
+        train_heads([HeadSpec(0.1)], pieces(size), (
+            part(rows[0], slice(100, None)), labels[100:]), CLASSES, 5,
+            20, 2)[0].curve
         for size in (7, 20, 64)
     ]
     assert curves[0] == curves[1] == curves[2]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sbam_mm.evaluation import mask_metrics as package_function
-from sbam_mm.evaluation import over_images, tables
+from sbam_mm.evaluation import over_images, results
 from sbam_mm.evaluation.mask_metrics import METRICS, mask_metrics
 from sbam_mm.masking import TokenMask
 
@@ -121,7 +121,7 @@ def test_draws_are_no_new_images():
 
 
 def test_results_are_valid_json(tmp_path):
-    data, page = tables.write_results(
+    data, page = results.write_results(
         tmp_path / 'new' / 'a.md', dict(x=[1., float('nan')]), 'text\n')
     assert json.loads(data.read_text()) == {'x': [1., None]}
     assert page.read_text() == 'text\n'

@@ -138,3 +138,30 @@ def test_nothing_is_kept_or_computed_twice_without_gradients():
     with torch.no_grad():
         out = vit(torch.randn(1, 3, 32, 32))[-1]
     assert out.grad_fn is None
+
+
+def test_mmengines_own_checkpointing(tiny_mae):
+    """``activation_checkpointing`` of its runner, without our ``with_cp``."""
+    from mmengine.runner.activation_checkpointing import (
+        turn_on_activation_checkpointing,
+    )
+    images = torch.randn(4, 3, 32, 32)
+    images[1, :, :, :16] *= 0.05
+
+    def build(checkpointed):
+        model = tiny_mae('SBAM', noise=0., arch=ARCH)
+        if checkpointed:
+            turn_on_activation_checkpointing(
+                model, [f'backbone.layers.{i}' for i in range(4)])
+        return model
+
+    plain, frugal = build(False), build(True)
+    frugal.load_state_dict(plain.state_dict())
+    loss, gradients, kept = learn(plain, lambda m: m.loss(images)['loss'])
+    loss2, gradients2, kept2 = learn(frugal, lambda m: m.loss(images)['loss'])
+    torch.testing.assert_close(loss2, loss, rtol=1e-6, atol=1e-7)
+    assert gradients.keys() == gradients2.keys()
+    for name, value in gradients.items():
+        torch.testing.assert_close(
+            gradients2[name], value, rtol=1e-5, atol=1e-6)
+    assert kept2 + INPUTS < 0.8 * kept, (kept2, kept)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
 
-from sbam_mm.evaluation.features import evaluating
+from sbam_mm.evaluation import evaluating
 from sbam_mm.layers.compiled import compile_layers
 from sbam_mm.models import MaskedViT
 

@@ -1,31 +1,24 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Dropout acts on every path that runs mmpretrain's layers from outside."""
+"""Dropout acts on every path through a block."""
 import pytest
 import torch
 from mmpretrain.models.backbones.beit import BEiTTransformerEncoderLayer
 from mmpretrain.models.backbones.vision_transformer import (
     TransformerEncoderLayer,
 )
-from mmpretrain.models.necks.cae_neck import CAETransformerRegressorLayer
 from torch import nn
 
-from sbam_mm.downstream.vitdet import ViTDet
+from sbam_mm.downstream.vitdet import WindowBlock
 from sbam_mm.layers import (
+    Block,
     PackedLayout,
     RecordedAttention,
-    SegmentRelation,
-    Segments,
     beit_layer_cfgs,
-    block_at,
-    recompute,
-    relative_block,
     run_blocks,
-    transformer_block,
 )
-from sbam_mm.layers.checkpointing import Recomputed
 from sbam_mm.models import MaskedBEiT, MaskedViT
-from sbam_mm.models.necks.context_regressor import regress
-from sbam_mm.models.necks.regressor import RegressorBlock
+from sbam_mm.models.necks import context_regressor, regressor
+from sbam_mm.segments import SegmentRelation, Segments
 
 pytestmark = pytest.mark.unit
 DIM, HEADS = 8, 2
@@ -43,7 +36,7 @@ def relation(layout):
 
 
 def packed(layer, x, layout):
-    return transformer_block(layer, layout.pack(x), layout)
+    return layer(layout.pack(x), None, layout)
 
 
 def dense(layer, x, layout):
@@ -61,23 +54,22 @@ def recorded(layer, x, layout):
 
 
 def recomputed(layer, x, layout):
-    if not isinstance(layer, Recomputed):
-        recompute([layer])
-    return transformer_block(layer, layout.pack(x), layout)
+    layer.with_cp = True
+    return layer(layout.pack(x), None, layout)
 
 
 def at_some(layer, x, layout):
     keep = torch.zeros(layout.shape, dtype=torch.bool)
     keep.view(-1)[layout.index] = True
-    return block_at(layer, x, PackedLayout(keep[:, 1:]))
+    return layer.at(x, PackedLayout(keep[:, 1:]))
 
 
 def windowed(layer, x, layout):
-    return ViTDet.block(layer, x, (1, layout.shape[1]), 2)
+    return layer(x, (1, layout.shape[1]))
 
 
 def whole_map(layer, x, layout):
-    return ViTDet.block(layer, x, (1, layout.shape[1]), 0)
+    return layer(x, (1, layout.shape[1]))
 
 
 PATHS = [packed, dense, guided, recorded, recomputed, at_some, windowed,
@@ -90,6 +82,8 @@ PATHS = [packed, dense, guided, recorded, recomputed, at_some, windowed,
 def test_of_a_plain_layer(run, keep, rate):
     torch.manual_seed(0)
     layer = TransformerEncoderLayer(DIM, HEADS, 16, **{rate: 0.5})
+    layer = (WindowBlock(layer, 2, 2) if run is windowed else
+             WindowBlock(layer, 0, 0) if run is whole_map else Block(layer))
     x = torch.randn(2, 5, DIM)
     acts(lambda: run(layer, x, PackedLayout(keep)), layer)
 
@@ -104,29 +98,32 @@ def test_of_beit(keep, rate):
     assert layer.attn.attn_drop.p + layer.attn.proj_drop.p == 0.5
     x, layout = torch.randn(2, 5, DIM), PackedLayout(keep)
     bias = torch.randn(HEADS, 5, 5)
-    acts(lambda: relative_block(layer, layout.pack(x), layout, bias), layer)
+    block = Block(layer)
+    acts(lambda: block(layout.pack(x), bias, layout), block)
 
 
 @pytest.mark.parametrize('rate', ['attn_drop_rate', 'drop_rate'])
 def test_of_caes_regressor(rate):
     torch.manual_seed(0)
-    layer = CAETransformerRegressorLayer(
+    layer = context_regressor.RegressorBlock(
         DIM, HEADS, 16, qkv_bias=True, layer_scale_init_value=.1,
         **{rate: 0.5})
     tokens, position = torch.randn(2, 5, DIM), torch.zeros(1, 5, DIM)
     layout = PackedLayout(UNEQUAL)
     acts(
-        lambda: regress(layer, layout.pack(tokens), layout, tokens, position),
-        layer)
+        lambda: layer(layout.pack(tokens), layout, tokens, position,
+                      PackedLayout.whole(torch.ones(2, 5))), layer)
 
 
 def test_of_bootmaes_regressor_with_thrown_tokens():
     torch.manual_seed(0)
-    block = RegressorBlock(DIM, 12, HEADS)
+    block = regressor.RegressorBlock(DIM, 12, HEADS)
     block.attn.attn_drop = 0.5
-    x, memory = torch.randn(2, 5, DIM), torch.randn(2, 3, 12)
-    for layout in (None, PackedLayout(UNEQUAL)):
-        acts(lambda layout=layout: block(x, memory, layout=layout), block)
+    x, memory = torch.randn(2, 5, DIM), torch.randn(6, 12)
+    keys = PackedLayout.whole(memory.view(2, 3, -1))
+    for layout in (PackedLayout.whole(x), PackedLayout(UNEQUAL)):
+        acts(lambda layout=layout: block(
+            layout.pack(x), layout, memory, keys), block)
 
 
 @pytest.mark.parametrize('kind', [MaskedViT, MaskedBEiT])
@@ -156,7 +153,8 @@ def acts(run, module):
 def test_dropped_attention_keeps_its_mean():
     """The share that stays is scaled up, as in mmpretrain's forward."""
     torch.manual_seed(0)
-    layer = TransformerEncoderLayer(DIM, HEADS, 16, attn_drop_rate=0.5)
+    layer = Block(
+        TransformerEncoderLayer(DIM, HEADS, 16, attn_drop_rate=0.5))
     layer.ln2, layer.ffn = nn.Identity(), Pass()
     x, layout = torch.randn(2, 5, DIM), PackedLayout(UNEQUAL)
     layer.train()
@@ -167,13 +165,14 @@ def test_dropped_attention_keeps_its_mean():
 
 
 class Pass(nn.Module):
+    add_identity = True
 
     def forward(self, x, identity):
         return identity
 
 
 def test_flex_with_dropout_is_refused_at_build_time(monkeypatch):
-    monkeypatch.setattr('sbam_mm.layers.segment_bias.flex_available',
+    monkeypatch.setattr('sbam_mm.segments.bias.flex_available',
                         lambda: True)
     with pytest.raises(ValueError, match='attn_drop_rate'):
         MaskedViT(ARCH, segment_bias=dict(kernel='flex'),
@@ -186,7 +185,7 @@ def test_qk_scale_of_beit_counts():
         DIM, HEADS, 16, 0.1, (2, 2), False, attn_cfg=dict(qk_scale=3.))
     x, bias = torch.randn(2, 5, DIM), torch.randn(HEADS, 5, 5)
     layout = PackedLayout(EQUAL, 5)
-    out = relative_block(layer, layout.pack(x), layout, bias).view(x.shape)
+    out = Block(layer)(layout.pack(x), bias, layout).view(x.shape)
     torch.testing.assert_close(out, layer(x, bias))
 
 
@@ -216,12 +215,12 @@ def test_stochastic_depth_drops_images(kind):
 
 
 def test_stochastic_depth_of_unequal_images_is_refused():
-    layer = TransformerEncoderLayer(DIM, HEADS, 16, drop_path_rate=.5)
+    layer = Block(TransformerEncoderLayer(DIM, HEADS, 16, drop_path_rate=.5))
     layout = PackedLayout(UNEQUAL)
     x = layout.pack(torch.randn(2, 5, DIM))
     with pytest.raises(ValueError, match='drop_path_rate=0'):
-        transformer_block(layer.train(), x, layout)
-    transformer_block(layer.eval(), x, layout)
+        layer.train()(x, None, layout)
+    layer.eval()(x, None, layout)
 
 
 def test_of_layer_cfgs_is_refused_at_build_time(tiny_mae):

@@ -116,7 +116,7 @@ def test_cuda_kernel_equals_the_fallback(channels):
     assert runs_varlen(qkv)
     for attend in (packed_attention, grouped_attention):
         leaf = qkv.clone().requires_grad_()
-        out = attend(*leaf.unbind(1), layout)
+        out = attend(*leaf.unbind(1), layout, 0., layout)
         (out * weights).sum().backward()
         found.append((out.detach(), leaf.grad))
     for got, want in zip(*found):

@@ -203,7 +203,7 @@ def test_official_forward(case):
     predictions = model.regress(tokens, model.masker.token_mask)
     close(predictions.pixels, patchify(GOLDEN[f'{case}/pix_pred'], 8))
     close(predictions.features, GOLDEN[f'{case}/feat_pred'])
-    close(model.target_tokens(GOLDEN['images']), GOLDEN['feat_target'])
+    close(model.target.tokens(GOLDEN['images']), GOLDEN['feat_target'])
 
 
 @pytest.mark.parametrize('case', CASES)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmpretrain.models import CAENeck, CAEPretrainViT, DALLEEncoder
 from short_trainings import every_parameter_learns, mask_of
 
-from sbam_mm.layers import PackedLayout, packed_cross_attention
+from sbam_mm.layers import PackedLayout, packed_attention
 from sbam_mm.masking import TokenMask
 from sbam_mm.registry import MODELS
 
@@ -329,8 +329,11 @@ def test_cross_attention_equals_a_loop(counts):
     layout = PackedLayout(queries)
     q = torch.randn(4, 16, 2, 8)
     k, v = torch.randn(2, 4, 5, 2, 8)
-    out = packed_cross_attention(
-        layout.pack(q.flatten(2)).unflatten(-1, (2, 8)), k, v, layout, keep)
+    keys = layout.beside(keep)
+    out = packed_attention(
+        *(each.pack(x.flatten(2)).unflatten(-1, (2, 8))
+          for each, x in ((layout, q), (keys, k), (keys, v))), layout,
+        keys=keys)
     dense = layout.unpack(out.flatten(1), torch.zeros(())).unflatten(
         -1, (2, 8))
     for i in range(4):
@@ -350,7 +353,9 @@ def test_cross_attention_kernel_equals_the_fallback():
     layout = PackedLayout(queries)
     q = torch.randn(len(layout.index), 4, 64, device='cuda')
     k, v = torch.randn(2, 4, 16, 4, 64, device='cuda')
-    want = packed_cross_attention(q, k, v, layout)
-    got = packed_cross_attention(q.bfloat16(), k.bfloat16(), v.bfloat16(),
-                                 layout)
+    keys = PackedLayout.whole(k)
+    k, v = k.flatten(0, 1), v.flatten(0, 1)
+    want = packed_attention(q, k, v, layout, keys=keys)
+    got = packed_attention(q.bfloat16(), k.bfloat16(), v.bfloat16(), layout,
+                           keys=keys)
     torch.testing.assert_close(got.float(), want, rtol=2e-2, atol=2e-2)

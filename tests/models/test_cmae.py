@@ -169,7 +169,7 @@ def test_official_forward(official):
         official.contrast.predictor((projection, ))[0],
         GOLDEN['predictor_out'])
     close(
-        official.target_tokens(GOLDEN['images_target']),
+        official.target.tokens(GOLDEN['images_target']),
         GOLDEN['latent_target'][:, 1:])
     close(
         official.target_projection(GOLDEN['images_target']), GOLDEN['proj_t'])

@@ -212,7 +212,7 @@ def test_every_parameter_learns(masker, look_at):
 def test_salience_is_that_of_what_is_looked_at(look_at):
     model = build('SBAM', look_at)
     images = torch.randn(2, 3, 32, 32)
-    mask = model.mask(model.look(images), images)
+    mask = model.mask(model.embed(images), images)
     if look_at == 'stage3':
         seen = model.backbone.tokens(images)
     else:
@@ -243,7 +243,7 @@ def test_momentum_teacher_answers():
     images = torch.randn(2, 3, 32, 32)
     model.loss(images)  # the first step copies the student
     own = model.backbone.attention(model.backbone.tokens(images), -1)
-    mask = model.mask(model.look(images), images)
+    mask = model.mask(model.embed(images), images)
     torch.testing.assert_close(mask.scores, masking.min_max(own.mean(1)))
 
 

@@ -138,8 +138,8 @@ def test_local_crops_are_of_other_sizes(kind, learned):
 def test_decoders_by_themselves(count):
     vit = MaskedViT(ARCH, img_size=32, patch_size=8)
     mask = TokenMask(torch.arange(count).expand(2, -1) < 5)
-    latent, (memory, ) = vit.encode_through(
-        torch.randn(2, count, 24), mask, (0, ))
+    latent = vit.encode(torch.randn(2, count, 24), mask, (0, ))
+    memory, = latent.blocks
     decoder = MAEDecoder(img_size=32, patch_size=8, **DECODER)
     with pytest.raises(ValueError, match='img_size'):
         decoder(latent, mask)
@@ -268,7 +268,7 @@ def test_relative_tables_of_another_grid_are_refused(tmp_path):
                                     'momentum'])
 def test_other_loaders(tmp_path, loader):
     from sbam_mm.downstream import DenseViT, load_encoder
-    from sbam_mm.evaluation import encoders
+    from sbam_mm.models import pretrained_encoder
     from sbam_mm.models.teachers import FrozenTeacher
     trained = gradient(vit((32, 48)))
     path = str(tmp_path / 'x.pth')
@@ -277,13 +277,13 @@ def test_other_loaders(tmp_path, loader):
     if loader == 'teacher':
         FrozenTeacher(model, path)
     elif loader == 'evaluation':
-        encoders.load_encoder(model, path)
+        pretrained_encoder.load_encoder(model, path)
     elif loader == 'momentum':
         holder = torch.nn.ModuleDict(dict(module=torch.nn.ModuleDict(dict(
             backbone=trained))))
         state = torch.nn.ModuleDict(dict(momentum_teacher=holder))
         torch.save(dict(state_dict=state.state_dict()), path)
-        encoders.load_encoder(model, path)
+        pretrained_encoder.load_encoder(model, path)
     else:
         model = DenseViT(ARCH, img_size=(48, 32), patch_size=8,
                          out_indices=(1, ))

@@ -124,7 +124,7 @@ def test_every_parameter_learns_with_one_pass_of_clip(masker, clip):
 def test_the_attended_stay_visible(clip):
     model, images = build(clip[1]), torch.randn(64, 3, 32, 32)
     look = model.teacher.look(images)
-    mask = model.mask(model.backbone.embed(images), images, look=look)
+    mask = model.mask(model.backbone.embed(images), images, teaching=look)
     assert mask.masked.sum(1).tolist() == [12] * 64
     seen = look.attention[mask.visible].mean()
     assert seen > look.attention[mask.masked].mean()

@@ -7,13 +7,20 @@ from mmpretrain.models import VisionTransformer
 from mmpretrain.structures import DataSample
 from skimage.segmentation import felzenszwalb
 
+from sbam_mm.layers import RecordedAttention
 from sbam_mm.masking import TokenMask
 from sbam_mm.models import DINO, MAE, MaskedViT
 from sbam_mm.models.backbones.vit_attention import encode_whole
 from sbam_mm.models.checkpoint import load_weights
 from sbam_mm.models.checkpoint_formats import from_ours
-from sbam_mm.models.selfsup import DistilDINO, DistilMAE, FrozenDINO
+from sbam_mm.models.guidance import attending
 from sbam_mm.models.teachers import FrozenTeacher
+from sbam_mm.segments import (
+    DistilDINO,
+    DistilMAE,
+    FrozenDINO,
+    relations_to,
+)
 from sbam_mm.visualization import photograph
 
 pytestmark = pytest.mark.unit
@@ -109,12 +116,12 @@ def test_unequal_lengths_equal_a_loop_over_images():
     vit, segments = guided_vit(), ids()
     tokens = vit.embed(torch.randn(3, 3, 32, 32))
     masked = torch.rand(3, 16) < torch.tensor([[.8], [.5], [.2]])
-    together = vit.encode(tokens, TokenMask(masked),
-                          vit.guided(segments)).to_dense()
+    with attending(vit, relations_to(vit, segments)):
+        together = vit.encode(tokens, TokenMask(masked)).to_dense()
     for i in range(3):
         one = slice(i, i + 1)
-        alone = vit.encode(tokens[one], TokenMask(masked[one]),
-                           vit.guided(segments[one])).to_dense()
+        with attending(vit, relations_to(vit, segments[one])):
+            alone = vit.encode(tokens[one], TokenMask(masked[one])).to_dense()
         torch.testing.assert_close(together[one], alone, rtol=0, atol=1e-5)
     plain = vit.encode(tokens, TokenMask(masked)).to_dense()
     assert (plain - together).abs().max() > 0.01
@@ -124,9 +131,11 @@ def test_visible_tokens_only_see_segments_of_visible_tokens():
     vit, segments = guided_vit(), ids()
     tokens = vit.embed(torch.randn(3, 3, 32, 32))
     mask = TokenMask(torch.rand(3, 16) < .5)
-    before = vit.encode(tokens, mask, vit.guided(segments)).packed
+    with attending(vit, relations_to(vit, segments)):
+        before = vit.encode(tokens, mask).packed
     other = torch.where(mask.masked, 5, segments.long())
-    after = vit.encode(tokens, mask, vit.guided(other)).packed
+    with attending(vit, relations_to(vit, other)):
+        after = vit.encode(tokens, mask).packed
     assert torch.equal(before, after)
 
 
@@ -139,26 +148,27 @@ def test_without_maps_it_is_the_plain_vit():
     images = torch.randn(2, 3, 32, 32)
     expected = plain(images)[-1]
     assert torch.equal(vit(images)[-1], expected)
-    assert torch.equal(encode_whole(vit, images, vit.guided(None)), expected)
+    assert torch.equal(encode_whole(vit, images), expected)
     unknown = torch.zeros(2, 16, dtype=torch.uint8)
-    torch.testing.assert_close(
-        encode_whole(vit, images, vit.guided(unknown)), expected, rtol=0,
-        atol=1e-6)
+    with attending(vit, relations_to(vit, unknown)):
+        torch.testing.assert_close(
+            encode_whole(vit, images), expected, rtol=0, atol=1e-6)
 
 
 def test_maskers_see_the_guided_attention():
     """Explicit probabilities, as the guided pass itself has them."""
     vit, segments = guided_vit(), ids(2)
     tokens = vit.embed(torch.randn(2, 3, 32, 32))
-    attend = vit.guided(segments)
+    attend = relations_to(vit, segments)
     x = vit.prepend_cls(tokens)
     layer = vit.layers[0]
     q, k, _ = layer.attn.qkv(layer.ln1(x)).unflatten(
         -1, (3, 3, 8)).permute(2, 0, 3, 1, 4)
     logits = (q @ k.transpose(2, 3) + attend[0].matrix()) / 8**.5
     expected = logits.softmax(-1)[:, :, 0, 1:]
-    torch.testing.assert_close(
-        vit.attention(tokens, 0, attend=attend), expected, rtol=0, atol=1e-5)
+    with attending(vit, attend):
+        torch.testing.assert_close(
+            vit.attention(tokens, 0), expected, rtol=0, atol=1e-5)
 
 
 def test_converters_drop_the_bias_by_name(tmp_path):
@@ -321,10 +331,11 @@ def test_error_is_the_mean_square_over_layers_heads_and_pairs(tmp_path):
 
     teacher = model.teacher.vit
     expected = torch.nn.functional.mse_loss(
-        maps(model.backbone, None), maps(teacher, teacher.guided(ids)))
-    attending = model.recorded()
-    model.predict(model.backbone.embed(images), token_mask, images, attending)
-    error = model.attention_error(attending, images, token_mask, ids)
+        maps(model.backbone, None), maps(teacher, relations_to(teacher, ids)))
+    learning = [RecordedAttention() for _ in model.backbone.layers]
+    with attending(model.backbone, learning):
+        model.predict(model.backbone.embed(images), token_mask, images)
+    error = model.attention_error(learning, images, token_mask, samples)
     torch.testing.assert_close(error, expected, rtol=1e-4, atol=1e-9)
 
 
@@ -436,7 +447,7 @@ def test_models_that_do_not_fit(tmp_path):
     with pytest.raises(ValueError, match='choose teacher or scratch'):
         distil(guided, start='zero')
     with pytest.raises(ValueError, match='backbone.segment_bias=dict'):
-        MaskedViT(**SIZE).guided(ids())
+        relations_to(MaskedViT(**SIZE), ids())
     with pytest.raises(ValueError, match='DINOHead|keys'):
         FrozenDINO(dict(type=VIT, **GUIDED), DINO_HEAD, guided)
 

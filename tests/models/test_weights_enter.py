@@ -11,7 +11,6 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from sbam_mm.downstream import DenseViT, load_encoder
-from sbam_mm.evaluation import encoders
 from sbam_mm.models import MaskedViT
 from sbam_mm.models.checkpoint import load_weights, state_dict_of
 from sbam_mm.models.checkpoint_formats import from_ours
@@ -42,7 +41,7 @@ def spoilt(value):
 LOADERS = dict(
     load_weights=lambda path: load_weights(vit(), path),
     teacher=lambda path: FrozenTeacher(vit(), str(path)),
-    evaluation=lambda path: encoders.load_encoder(vit(), str(path)),
+    evaluation=lambda path: load_encoder(vit(), str(path)),
     downstream=lambda path: load_encoder(
         DenseViT(ARCH, out_indices=(1, ), **SIZE), str(path)),
 )

@@ -226,15 +226,16 @@ def test_official_file_and_sklearn(place):
     data = {}
     for half in ('train', 'test'):
         labels, = place.glob(f'mae/features/{half}-*.labels.npy')
-        features = np.load(str(labels).replace('.labels', ''))
-        data[half] = features.astype(np.float64), np.load(labels)
-    for row, name in enumerate(('cls', 'avg')):
+        data[half] = {
+            name: np.load(str(labels).replace('labels', name)).astype(
+                np.float64) for name in ('cls', 'avg')}, np.load(labels)
+    for name in ('cls', 'avg'):
         for k in (5, 20):
             reference = KNeighborsClassifier(
                 k, metric='cosine', algorithm='brute',
                 weights=lambda distance: np.exp(-distance / 0.07))
-            reference.fit(data['train'][0][:, row], data['train'][1])
-            score = reference.score(data['test'][0][:, row],
+            reference.fit(data['train'][0][name], data['train'][1])
+            score = reference.score(data['test'][0][name],
                                     data['test'][1])
             assert found['protocols']['knn']['top1'][
                 f'{name}, k={k}'] == pytest.approx(100 * score)

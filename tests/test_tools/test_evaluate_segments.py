@@ -12,10 +12,13 @@ from started_tools import ROOT, call_tool
 from sbam_mm.datasets import ImageFolder
 from sbam_mm.datasets.segment_maps import SegmentMaps
 from sbam_mm.datasets.transforms import nearest_crop
-from sbam_mm.evaluation.encoders import load_encoder, recipe_of
-from sbam_mm.evaluation.guided import guided_tokens
+from sbam_mm.evaluation.encoders import recipe_of
+from sbam_mm.evaluation.features import encode
 from sbam_mm.models.backbones.vit_attention import encode_whole
+from sbam_mm.models.guidance import attending
+from sbam_mm.models.pretrained_encoder import load_encoder
 from sbam_mm.registry import DATASETS
+from sbam_mm.segments import relations_to
 
 CONFIG = ROOT / 'configs/small/segment_bias_mae_small.py'
 COMMON = ('--workers', 0, '--batch-size', 16, '--protocol', 'knn', '--set',
@@ -62,9 +65,11 @@ def evaluate(place, out, *args, config=CONFIG):
 
 def features(place, out):
     """Those of the test images that an evaluation has stored."""
-    path, = (path for path in (place / out / 'features').glob('test-*.npy')
-             if 'labels' not in path.name)
-    return torch.from_numpy(np.load(path)).float()
+    rows = []
+    for name in ('cls', 'avg'):
+        path, = (place / out / 'features').glob(f'test-*.{name}.npy')
+        rows.append(torch.from_numpy(np.load(path)).float())
+    return torch.stack(rows, 1)
 
 
 def test_features_are_those_of_the_guided_encoder(place):
@@ -93,7 +98,8 @@ def test_features_are_those_of_the_guided_encoder(place):
         for i in range(12)]).flatten(1)
     assert len(ids.unique()) > 1
     with torch.no_grad():
-        tokens = encode_whole(vit, inputs, vit.guided(ids))
+        with attending(vit, relations_to(vit, ids)):
+            tokens = encode_whole(vit, inputs)
         expected = torch.stack([tokens[:, 0], tokens[:, 1:].mean(1)], 1)
         plain = encode_whole(vit, inputs)
         unguided = torch.stack([plain[:, 0], plain[:, 1:].mean(1)], 1)
@@ -117,12 +123,16 @@ def test_class_tokens_of_four_blocks(place):
     vit.eval()
     images, ids = torch.randn(2, 3, 32, 32), torch.randint(0, 4, (2, 64))
     with torch.no_grad():
-        rows = guided_tokens(vit, images, ids, 4)
-        assert rows.shape[:2] == (2, 5)
-        torch.testing.assert_close(rows[:, 3:], guided_tokens(
-            vit, images, ids))
-    with pytest.raises(ValueError, match='has 4 blocks'):
-        guided_tokens(vit, images, ids, 5)
+        four, one = (encode(vit, images, n, ids) for n in (4, 1))
+        assert len(four.cls) == 4 and len(one.cls) == 1
+        torch.testing.assert_close(four.cls[-1], one.cls[0])
+        torch.testing.assert_close(four.patches, one.patches)
+        # Blocks 2 to 4 are those of an encoder that ends there.
+        vit.layers = vit.layers[:3]
+        torch.testing.assert_close(
+            encode(vit, images, 1, ids).cls[0], four.cls[2])
+    with pytest.raises(ValueError, match='has 3 blocks'):
+        encode(vit, images, 4, ids)
 
 
 def test_probes_crop_the_maps_with_the_images(place):

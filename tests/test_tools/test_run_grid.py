@@ -43,6 +43,7 @@ HOOK = """
 import os, signal
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from sbam_mm.errors import UserError
 
 
 @HOOKS.register_module()
@@ -50,7 +51,7 @@ class EndInEpoch(Hook):
 
     def before_train(self, runner):
         if type(runner.model.masker).__name__ == 'SBM':
-            raise ValueError('a sentence of a training.')
+            raise UserError('a sentence of a training.')
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if str(runner.epoch) == os.environ.get('END_IN_EPOCH'):

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from sbam_mm.files import write_atomically
 from sbam_mm.registry import MODELS
 from sbam_mm.visualization import center_crop, load_image, photograph
-from sbam_mm.visualization.output import write_atomically
 from sbam_mm.visualization.photographs import PHOTOGRAPHS
 from sbam_mm.visualization.pixels import (
     GREY,

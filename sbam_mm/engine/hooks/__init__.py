@@ -9,7 +9,6 @@ from .epoch_seed import EpochSeedHook
 from .fetch_log import FetchLogHook
 from .gradients import ClipEachGradientHook, FreezeLastLayerHook
 from .invalid_loss import InvalidLossHook
-from .knn_hook import KNNHook
 from .load_encoder import LoadEncoderHook
 from .progress_bar import ProgressBarHook
 from .same_run import SameRunHook
@@ -18,6 +17,5 @@ __all__ = [
     'AttentionMapHook', 'CheckpointHook', 'CheckpointKeysHook',
     'ClassNamesHook', 'ClipEachGradientHook', 'CompileLayersHook',
     'DenseDataHook', 'EpochSeedHook', 'FetchLogHook', 'FreezeLastLayerHook',
-    'InvalidLossHook', 'KNNHook', 'LoadEncoderHook', 'ProgressBarHook',
-    'SameRunHook'
+    'InvalidLossHook', 'LoadEncoderHook', 'ProgressBarHook', 'SameRunHook'
 ]

@@ -39,12 +39,10 @@ from sbam_mm.datasets.transforms import (
 )
 from sbam_mm.engine.fsdp import whole_parameters
 from sbam_mm.errors import UserError
-from sbam_mm.evaluation.features import evaluating
 from sbam_mm.masking import functional as F
+from sbam_mm.models.evaluating import evaluating, unchanged_random_state
 from sbam_mm.registry import HOOKS
 from sbam_mm.run_switches import RESUME_ANYWAY
-
-from .knn_hook import unchanged_random_state
 
 NORMALIZATIONS = ('mean', 'head')
 

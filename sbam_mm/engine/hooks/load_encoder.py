@@ -1,12 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A pre-trained encoder for fine-tuning, loaded completely or not at all."""
+import re
 from collections.abc import Sequence
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from sbam_mm.evaluation.encoders import load_encoder
+from sbam_mm.models.pretrained_encoder import load_encoder
 from sbam_mm.registry import HOOKS
 
 
@@ -56,10 +57,10 @@ class LoadEncoderHook(Hook):
         model = runner.model
         if is_model_wrapper(model):
             model = model.module
-        report = load_encoder(model.backbone, self.checkpoint, self.branch,
-                              self.new)
-        fresh = ', '.join(report.missing) or 'none'
+        report = load_encoder(
+            model.backbone, self.checkpoint,
+            [f'^{re.escape(beginning)}' for beginning in self.new],
+            self.branch)
         runner.logger.info(
             f'Encoder from {self.checkpoint}: {len(report.matched)} '
-            f'parameters loaded, new: {fresh}; '
-            f'{len(report.unexpected)} of the file not used.')
+            f'parameters loaded, new: {", ".join(report.missing) or "none"}.')

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import torch
 from mmcv.cnn.bricks import DropPath
 from mmcv.cnn.bricks.transformer import FFN
-from mmengine.model import BaseModule
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.models.backbones.vision_transformer import (
     TransformerEncoderLayer,
@@ -15,9 +14,10 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 from sbam_mm.layers import (
+    Checkpointed,
     PackedLayout,
+    blocks_of,
     evaluation_mode,
-    recompute,
     run_blocks,
     sincos_position,
     xavier_linear,
@@ -49,7 +49,7 @@ class PatchMerging(nn.Module):
         return self.act(self.norm(x))
 
 
-class MaskedConvBlock(BaseModule):
+class MaskedConvBlock(Checkpointed):
     """A transformer block with a 5 x 5 depthwise convolution as attention.
 
     Hidden cells are set to 0 right before the convolution, so that visible
@@ -86,7 +86,7 @@ class MaskedConvBlock(BaseModule):
             act_cfg=dict(type='GELU'),
             dropout_layer=dict(type='DropPath', drop_prob=drop_path_rate))
 
-    def forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def run(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
         """Mix neighbours, then channels.
 
         Args:
@@ -208,13 +208,14 @@ class ConvViT(BaseBackbone):
                 MaskedConvBlock(dim, mlp_ratio, rates.pop(0))
                 for _ in range(depth))
             for dim, depth in zip(dims[:2], depths[:2]))
-        self.layers = nn.ModuleList(
-            TransformerEncoderLayer(
+        self.layers = blocks_of(
+            (TransformerEncoderLayer(
                 self.embed_dims,
                 settings['num_heads'],
                 int(self.embed_dims * mlp_ratio),
                 drop_path_rate=rate,
-                norm_cfg=dict(type='LN', eps=1e-6)) for rate in rates)
+                norm_cfg=dict(type='LN', eps=1e-6)) for rate in rates),
+            with_cp)
         self.proj = nn.Linear(self.embed_dims, self.embed_dims)
         self.pos_embed = nn.Parameter(
             sincos_position(self.patch_resolution, self.embed_dims)[:, 1:],
@@ -227,9 +228,8 @@ class ConvViT(BaseBackbone):
             for dim, scale in zip(dims, scales))
         self.ln1 = nn.LayerNorm(self.embed_dims, eps=1e-6)
         remember_grid(self)
-        if with_cp:
-            recompute(block for blocks in (*self.convs, self.layers)
-                      for block in blocks)
+        for block in (*self.convs[0], *self.convs[1]):
+            block.with_cp = with_cp
 
     def init_weights(self) -> None:
         """The official code's: MAE's for the transformer's linear layers."""

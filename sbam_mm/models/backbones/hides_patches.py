@@ -12,7 +12,6 @@ from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     Attend,
     PackedLayout,
-    SegmentRelation,
     evaluation_mode,
     run_blocks,
 )
@@ -56,9 +55,12 @@ class Latent:
         packed (Tensor): (T, D): image after image, each with its class token
             followed by its encoded patches in grid order.
         layout (PackedLayout): Where they stand in (B, 1 + L).
+        blocks (tuple[Tensor]): Output of single blocks, where asked for,
+            without the final norm, of the shape of ``packed``.
     """
     packed: Tensor
     layout: PackedLayout
+    blocks: tuple[Tensor, ...] = ()
 
     def to_dense(self, fill: float = 0.) -> Tensor:
         """Tokens in their places, (B, 1 + L, D), ``fill`` where not encoded.
@@ -94,31 +96,10 @@ class HidesPatches:
     cls_token: Any
     pos_embed: Any
 
-    def guided(
-            self, segments: Tensor | None
-    ) -> list[SegmentRelation] | None:
-        """How the layers attend where segments are known.
-
-        Args:
-            segments (Tensor, optional): Ids of all patches, (B, L), 0 =
-                unknown. None: unknown everywhere.
-
-        Returns:
-            list[SegmentRelation] or None: For ``attend`` of the methods
-            below; None where nothing is known.
-
-        Raises:
-            UserError: If the encoder has no segment bias.
-        """
-        if segments is None:
-            return None
-        bias = getattr(self, 'segment_bias', None)
-        if bias is None:
-            raise UserError(
-                f'segments are given to a {type(self).__name__} without '
-                "segment bias; take backbone.type='sbam_mm.MaskedViT' and set "
-                'backbone.segment_bias=dict().')
-        return bias(segments)
+    # A guest that says how layers attend, see sbam_mm.models.guidance, and
+    # what it says of the images at hand.
+    guide: Any = None
+    attend: Sequence[Attend] | None = None
 
     def grid(self, images: Tensor) -> tuple[int, int]:
         """Patches per column and per row of a batch of images."""
@@ -154,49 +135,26 @@ class HidesPatches:
     def encode(self,
                tokens: Tensor,
                token_mask: TokenMask,
-               attend: Sequence[Attend] | None = None) -> Latent:
+               blocks: Sequence[int] = ()) -> Latent:
         """Encode the visible tokens only.
 
         Args:
             tokens (Tensor): From :meth:`embed`, (B, L, D).
             token_mask (TokenMask): Which of them are visible.
-            attend (Sequence[Callable], optional): How each layer attends,
-                e.g. from :meth:`guided`. Defaults to None: plainly.
+            blocks (Sequence[int]): Whose output is wanted, too, ascending
+                from 0; negative numbers count from the end. Defaults to
+                none.
 
         Returns:
             Latent: The class token and the visible patches of every image.
-        """
-        return self._encode(
-            tokens,
-            token_mask.visible,
-            token_mask.num_visible,
-            attend=attend)[0]
-
-    def encode_through(
-            self,
-            tokens: Tensor,
-            token_mask: TokenMask,
-            blocks: Sequence[int] = ()) -> tuple[Latent, list[Latent]]:
-        """Encode the visible tokens, and tell what single blocks give.
-
-        Args:
-            tokens (Tensor): From :meth:`embed`, (B, L, D).
-            token_mask (TokenMask): Which of them are visible.
-            blocks (Sequence[int]): Ascending, from 0; negative numbers count
-                from the end. Defaults to none.
-
-        Returns:
-            tuple[Latent, list[Latent]]: As :meth:`encode`, and the output of
-            each of the blocks, without the final norm.
 
         Example:
             >>> from sbam_mm.models import MaskedViT
             >>> vit = MaskedViT('tiny', img_size=32, patch_size=8)
             >>> mask = TokenMask(torch.rand(2, 16) < 0.6)
             >>> tokens = vit.embed(torch.randn(2, 3, 32, 32))
-            >>> latent, (first, last) = vit.encode_through(
-            ...     tokens, mask, (0, -1))
-            >>> torch.equal(vit.ln1(last.packed), latent.packed)
+            >>> latent = vit.encode(tokens, mask, blocks=(0, -1))
+            >>> torch.equal(vit.ln1(latent.blocks[1]), latent.packed)
             True
         """
         return self._encode(tokens, token_mask.visible,
@@ -207,7 +165,7 @@ class HidesPatches:
                         token_mask: TokenMask,
                         mask_token: Tensor,
                         grid: tuple[int, int],
-                        attend: Sequence[Attend] | None = None) -> Latent:
+                        blocks: Sequence[int] = ()) -> Latent:
         """Encode all tokens, with the mask token where patches are masked.
 
         The mask token stands for the patch embedding, so the position is
@@ -220,8 +178,7 @@ class HidesPatches:
             mask_token (Tensor): The method's parameter, broadcasts to
                 (1, 1, D).
             grid (tuple[int, int]): Of the tokens, from :meth:`grid`.
-            attend (Sequence[Callable], optional): As in :meth:`encode`.
-                Defaults to None.
+            blocks (Sequence[int]): As in :meth:`encode`.
 
         Returns:
             Latent: The class token, the visible and the masked patches of
@@ -241,20 +198,12 @@ class HidesPatches:
         replacement = mask_token + self.position(grid)[:, 1:]
         tokens = torch.where(token_mask.masked[..., None], replacement, tokens)
         if token_mask.thrown is None:
-            return self._encode(
-                tokens,
-                torch.ones_like(token_mask.masked),
-                tokens.shape[1],
-                attend=attend)[0]
-        return self._encode(tokens, ~token_mask.thrown, attend=attend)[0]
+            return self._encode(tokens, torch.ones_like(token_mask.masked),
+                                tokens.shape[1], blocks)
+        return self._encode(tokens, ~token_mask.thrown, None, blocks)
 
-    def _encode(self,
-                tokens: Tensor,
-                keep: Tensor,
-                count: int | None = None,
-                blocks: Sequence[int] = (),
-                attend: Sequence[Attend] | None = None
-                ) -> tuple[Latent, list[Latent]]:
+    def _encode(self, tokens: Tensor, keep: Tensor, count: int | None,
+                blocks: Sequence[int]) -> Latent:
         """The blocks on the kept tokens; ``count`` of them, where known."""
         keep = torch.nn.functional.pad(keep, (1, 0), value=True)
         layout = PackedLayout(keep, None if count is None else 1 + count)
@@ -262,29 +211,25 @@ class HidesPatches:
         x = self.pre_norm(self.drop_after_pos(x))
         bias = shared_bias(self)
         outputs, done = [], 0
-        for block in blocks:
-            end = block % len(self.layers) + 1
+        for end in (block % len(self.layers) + 1 for block in blocks):
             x = run_blocks(self.layers[done:end], x, layout, bias,
-                           attend and attend[done:end])
-            outputs.append(Latent(x, layout))
+                           self.attend and self.attend[done:end])
+            outputs.append(x)
             done = end
         x = run_blocks(self.layers[done:], x, layout, bias,
-                       attend and attend[done:])
+                       self.attend and self.attend[done:])
         x = self.ln1(x) if self.final_norm else x
-        return Latent(x, layout), outputs
+        return Latent(x, layout, tuple(outputs))
 
     @torch.no_grad()
     def layer_tokens(self,
                      tokens: Tensor,
-                     layer: int,
-                     attend: Sequence[Attend] | None = None) -> Tensor:
+                     layer: int) -> Tensor:
         """Patch tokens after the first ``layer`` blocks, without masking.
 
         Args:
             tokens (Tensor): From :meth:`embed`, (B, L, D).
             layer (int): How many blocks to run, from 1 to the depth.
-            attend (Sequence[Callable], optional): As in :meth:`encode`.
-                Defaults to None.
 
         Returns:
             Tensor: (B, L, D), without gradient, as in evaluation: nothing is
@@ -296,7 +241,7 @@ class HidesPatches:
                 f'has {len(self.layers)}; lower `salience.layer`.')
         x = self.pre_norm(self.prepend_cls(tokens))
         with evaluation_mode(self):
-            return run_whole(self, x, layer, attend=attend)[:, 1:]
+            return run_whole(self, x, layer)[:, 1:]
 
     @torch.no_grad()
     def attention(self,
@@ -304,9 +249,7 @@ class HidesPatches:
                   block: int,
                   queries: str = 'cls',
                   softmax: bool = True,
-                  own_query: bool = True,
-                  attend: Sequence[SegmentRelation] | None = None
-                  ) -> Tensor:
+                  own_query: bool = True) -> Tensor:
         """Attention that the patches receive in one block, without masking.
 
         Args:
@@ -316,13 +259,10 @@ class HidesPatches:
             softmax (bool): Probabilities, or logits. Defaults to True.
             own_query (bool): See :func:`received_attention`.
                 Defaults to True.
-            attend (Sequence[SegmentRelation], optional): As in
-                :meth:`encode`. Defaults to None.
 
         Returns:
             Tensor: float32 (B, heads, L), without gradient; see
             :func:`sbam_mm.layers.received_attention`.
         """
         x = self.pre_norm(self.prepend_cls(tokens))
-        return patch_attention(self, x, block, queries, softmax, own_query,
-                               attend)
+        return patch_attention(self, x, block, queries, softmax, own_query)

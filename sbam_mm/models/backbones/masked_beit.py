@@ -6,7 +6,7 @@ from mmpretrain.models import BEiTViT
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
-from sbam_mm.layers import beit_layer_cfgs, recompute, truncated_normal
+from sbam_mm.layers import beit_layer_cfgs, blocks_of, truncated_normal
 from sbam_mm.registry import MODELS
 
 from ..position_tables import remember_grid
@@ -88,8 +88,7 @@ class MaskedBEiT(HidesPatches, BEiTViT):
         remember_grid(self)
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.pre_norm = nn.Identity()
-        if with_cp:
-            recompute(self.layers)
+        self.layers = blocks_of(self.layers, with_cp)
 
     def init_weights(self) -> None:
         """Truncated normals; the output of block l divided by sqrt(2 l).

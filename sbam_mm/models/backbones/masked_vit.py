@@ -4,16 +4,15 @@
 import torch
 from mmpretrain.models import VisionTransformer
 
-from sbam_mm.errors import UserError
 from sbam_mm.layers import (
-    SegmentBias,
-    recompute,
+    blocks_of,
     sincos_position,
     truncated_normal,
     xavier_linear,
 )
 from sbam_mm.registry import MODELS
 
+from ..guidance import Guide
 from ..position_tables import remember_grid
 from .hides_patches import WIDTHS, HidesPatches, check_tiles
 
@@ -42,9 +41,10 @@ class MaskedViT(HidesPatches, VisionTransformer):
             truncated normals of 0.02, as SimMIM, DINO and iBOT do; else
             positions are MAE's fixed sine-cosine and the start is MAE's.
             Defaults to False.
-        segment_bias (dict, optional): Options of :class:`SegmentBias`, with
-            which attention can be guided by segments of the image. Without
-            segments the encoder is the plain one. Defaults to None: none.
+        segment_bias (dict, optional): Options of
+            :class:`sbam_mm.segments.SegmentBias`, the encoder's guide.
+            Without segments the encoder is the plain one. Defaults to None:
+            none.
         with_cp (bool): Activation checkpointing: blocks keep what enters
             them and compute the rest again in the backward pass, a third
             more work. Defaults to False.
@@ -87,18 +87,15 @@ class MaskedViT(HidesPatches, VisionTransformer):
         remember_grid(self)
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.learned_position = learned_position
-        if with_cp:
-            recompute(self.layers)
+        self.layers = blocks_of(self.layers, with_cp)
         self.pos_embed.requires_grad = learned_position
-        self.segment_bias = None if segment_bias is None else SegmentBias.of(
-            self.num_layers, self.arch_settings['num_heads'], segment_bias)
-        if (self.segment_bias is not None
-                and self.segment_bias.kernel == 'flex'
-                and any(layer.attn.attn_drop for layer in self.layers)):
-            raise UserError(
-                "segment_bias.kernel='flex' drops no attention; set "
-                "segment_bias.kernel='sdpa', or attn_drop_rate=0 in "
-                'layer_cfgs.')
+        self.segment_bias = None if segment_bias is None else MODELS.get(
+            'sbam_mm.SegmentBias').of(self, segment_bias)
+
+    @property
+    def guide(self) -> Guide | None:  # type: ignore[override]
+        """What says how the layers attend, from what comes with images."""
+        return self.segment_bias
 
     def init_weights(self) -> None:
         """MAE's initialisation, or with learned positions DINO's."""

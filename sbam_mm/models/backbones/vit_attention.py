@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Attention of any of mmpretrain's Vision Transformers, fused or not."""
-from collections.abc import Sequence
 
 import torch
 from mmpretrain.models import VisionTransformer
@@ -9,9 +8,7 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 from sbam_mm.layers import (
-    Attend,
     PackedLayout,
-    SegmentRelation,
     evaluation_mode,
     received_attention,
     run_blocks,
@@ -51,32 +48,26 @@ def shared_bias(vit: nn.Module) -> Tensor | None:
 def run_whole(vit: nn.Module,
               x: Tensor,
               end: int,
-              start: int = 0,
-              attend: Sequence[Attend] | None = None) -> Tensor:
+              start: int = 0) -> Tensor:
     """Blocks from ``start`` to before ``end`` on whole images, (B, N, D)."""
-    keep = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-    layout = PackedLayout(keep, x.shape[1])
+    layout = PackedLayout.whole(x)
+    attend = getattr(vit, 'attend', None)
     packed = run_blocks(vit.layers[start:end], layout.pack(x), layout,
                         shared_bias(vit), attend and attend[start:end])
     return packed.view(x.shape)
 
 
-def encode_whole(vit: VisionTransformer,
-                 images: Tensor,
-                 attend: Sequence[Attend] | None = None) -> Tensor:
+def encode_whole(vit: VisionTransformer, images: Tensor) -> Tensor:
     """All tokens of whole images, normalised at the end.
 
     Args:
         vit (VisionTransformer): mmpretrain's, or a subclass.
         images (Tensor): (B, C, H, W).
-        attend (Sequence[Callable], optional): How each layer attends.
-            Defaults to None: plainly.
 
     Returns:
         Tensor: (B, E + L, D), the E extra tokens first.
     """
-    x = run_whole(
-        vit, input_tokens(vit, images), len(vit.layers), attend=attend)
+    x = run_whole(vit, input_tokens(vit, images), len(vit.layers))
     return vit.ln1(x) if vit.final_norm else x
 
 
@@ -86,9 +77,7 @@ def patch_attention(vit: VisionTransformer,
                     block: int,
                     queries: str = 'cls',
                     softmax: bool = True,
-                    own_query: bool = True,
-                    attend: Sequence[SegmentRelation] | None = None
-                    ) -> Tensor:
+                    own_query: bool = True) -> Tensor:
     """Attention that the patches receive in one block.
 
     The blocks before it run as in evaluation, with fused attention; in the
@@ -101,8 +90,6 @@ def patch_attention(vit: VisionTransformer,
         queries (str): "cls", "patches" or "all". Defaults to "cls".
         softmax (bool): Probabilities, or logits. Defaults to True.
         own_query (bool): See :func:`received_attention`. Defaults to True.
-        attend (Sequence[SegmentRelation], optional): The segment bias of each
-            block. Defaults to None: none.
 
     Returns:
         Tensor: float32 (B, heads, L), without gradient.
@@ -123,8 +110,8 @@ def patch_attention(vit: VisionTransformer,
             f'blocks 0 to {depth - 1}; change `salience.block`.')
     block %= depth
     with evaluation_mode(vit):
-        x = run_whole(vit, x, block, attend=attend)
-    return block_attention(vit, x, block, queries, softmax, own_query, attend)
+        x = run_whole(vit, x, block)
+    return block_attention(vit, x, block, queries, softmax, own_query)
 
 
 @torch.no_grad()
@@ -133,9 +120,7 @@ def block_attention(vit: VisionTransformer,
                     block: int,
                     queries: str = 'cls',
                     softmax: bool = True,
-                    own_query: bool = True,
-                    attend: Sequence[SegmentRelation] | None = None
-                    ) -> Tensor:
+                    own_query: bool = True) -> Tensor:
     """As :func:`patch_attention`, from what enters the block itself."""
     if queries == 'cls' and vit.cls_token is None:
         raise UserError(
@@ -143,8 +128,8 @@ def block_attention(vit: VisionTransformer,
             "has none; set `salience.queries='all'`.")
     layer = vit.layers[block]
     bias = shared_bias(vit)
-    if attend is not None:
-        bias = attend[block].matrix() * layer.attn.head_dims**-0.5
+    if getattr(vit, 'attend', None) is not None:
+        bias = vit.attend[block].matrix() * layer.attn.head_dims**-0.5
     received = received_attention(layer.attn, layer.ln1(x), queries, softmax,
                                   own_query, bias, vit.num_extra_tokens)
     return received[..., vit.num_extra_tokens:]

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -13,9 +12,11 @@ from sbam_mm.models.checkpoint import load_weights
 from sbam_mm.models.losses.masked_mean import REDUCTIONS, masked_mean
 from sbam_mm.registry import MODELS
 
+from .head import Head
+
 
 @MODELS.register_module()
-class DalleHead(BaseModule):
+class DalleHead(Head):
     """Cross-entropy with the tokens that DALL-E's encoder gives each patch.
 
     The tokenizer is mmpretrain's ``DALL-E``; it is frozen. One of its tokens
@@ -41,8 +42,7 @@ class DalleHead(BaseModule):
         head = dict(type='sbam_mm.DalleHead', checkpoint='dalle_encoder.pth')
     """
 
-    # Of another size and scale than what the encoder sees.
-    second_picture = True
+    second_picture = True  # of another size and scale
 
     def __init__(self,
                  checkpoint: str,
@@ -81,18 +81,10 @@ class DalleHead(BaseModule):
         """
         return self.tokenizer(images).argmax(dim=1).flatten(1)
 
-    def loss(self, prediction: Tensor, images: Tensor,
-             token_mask: TokenMask) -> Tensor:
-        """Loss on masked tokens.
-
-        Args:
-            prediction (Tensor): Logits, (B, L, vocabulary).
-            images (Tensor): See :meth:`target`.
-            token_mask (TokenMask): ``masked`` says which tokens count.
-
-        Returns:
-            Tensor: A scalar, in float32 whatever the autocast.
-        """
+    def loss(  # type: ignore[override]
+            self, prediction: Tensor, images: Tensor,
+            token_mask: TokenMask) -> Tensor:
+        """See :class:`Head`; predictions are logits, (B, L, vocabulary)."""
         masked = token_mask.masked
         target = self.target(images)
         if target.shape != masked.shape:

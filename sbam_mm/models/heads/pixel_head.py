@@ -2,7 +2,6 @@
 """Pixels as the target of the reconstruction."""
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor
 
 from sbam_mm.errors import UserError
@@ -10,6 +9,8 @@ from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.hides_patches import Latent
 from sbam_mm.models.losses.masked_mean import REDUCTIONS, masked_mean
 from sbam_mm.registry import MODELS
+
+from .head import Head
 
 CRITERIA = {'L1': torch.abs, 'L2': torch.square}
 
@@ -33,7 +34,7 @@ def unpatchify(patches: Tensor, grid: tuple[int, int],
 
 
 @MODELS.register_module()
-class PixelHead(BaseModule):
+class PixelHead(Head):
     """Error on the pixels of masked patches, Eq. 2 of the SBAM paper.
 
     Args:
@@ -46,6 +47,9 @@ class PixelHead(BaseModule):
         reduction (str): "token" or "sample", see
             :func:`sbam_mm.models.losses.masked_mean`. Defaults to "token".
     """
+
+    takes_masked = True
+    predicts_pixels = True
 
     def __init__(self,
                  patch_size: int = 16,
@@ -79,39 +83,17 @@ class PixelHead(BaseModule):
         var, mean = torch.var_mean(patches, dim=-1, keepdim=True)
         return mean, (var + 1e-6).sqrt()
 
-    def loss(self, prediction: Tensor, images: Tensor,
+    def loss(self, prediction: Tensor | Latent, images: Tensor,
              token_mask: TokenMask) -> Tensor:
-        """Loss on masked tokens.
-
-        Args:
-            prediction (Tensor): (B, L, P).
-            images (Tensor): (B, C, H, W), as the encoder saw them.
-            token_mask (TokenMask): ``masked`` says which tokens count.
-
-        Returns:
-            Tensor: A scalar, in float32 whatever the autocast.
-        """
-        return masked_mean(
-            self.patch_loss(prediction, images), token_mask.masked,
-            self.reduction)
-
-    def masked_loss(self, prediction: Latent, images: Tensor,
-                    token_mask: TokenMask) -> Tensor:
-        """:meth:`loss` from predictions of masked patches alone.
-
-        Args:
-            prediction (Latent): From ``MAEDecoder.predict_masked``.
-            images (Tensor): (B, C, H, W), as the encoder saw them.
-            token_mask (TokenMask): What was masked.
-
-        Returns:
-            Tensor: A scalar, in float32 whatever the autocast.
-        """
-        layout = prediction.layout
-        patches = layout.pack(patchify(images, self.patch_size))
-        error = self._error(prediction.packed, self._standardised(patches))
-        values = layout.unpack(error[:, None], error.new_zeros(()))
-        return masked_mean(values[..., 0], token_mask.masked, self.reduction)
+        """See :class:`Head`; images are as the encoder saw them."""
+        if isinstance(prediction, Latent):
+            layout = prediction.layout
+            patches = layout.pack(patchify(images, self.patch_size))
+            error = self._error(prediction.packed, self._standardised(patches))
+            error = layout.unpack(error[:, None], error.new_zeros(()))[..., 0]
+        else:
+            error = self.patch_loss(prediction, images)
+        return masked_mean(error, token_mask.masked, self.reduction)
 
     def patch_loss(self, prediction: Tensor, images: Tensor) -> Tensor:
         """Loss of every patch, masked or not.

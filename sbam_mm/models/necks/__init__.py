@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 from .context_regressor import ContextRegressor
+from .decoder import Decoder
 from .linear_decoder import LinearDecoder
 from .mae_decoder import MAEDecoder
 from .prompt_decoder import PromptDecoder
@@ -7,6 +8,6 @@ from .regressor import Regressor
 from .score_decoder import ScoreDecoder
 
 __all__ = [
-    'ContextRegressor', 'LinearDecoder', 'MAEDecoder', 'PromptDecoder',
-    'Regressor', 'ScoreDecoder'
+    'ContextRegressor', 'Decoder', 'LinearDecoder', 'MAEDecoder',
+    'PromptDecoder', 'Regressor', 'ScoreDecoder'
 ]

@@ -9,13 +9,12 @@ from mmpretrain.models.backbones.vision_transformer import (
 )
 from mmpretrain.models.necks.cae_neck import CAETransformerRegressorLayer
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from sbam_mm.errors import UserError
 from sbam_mm.layers import (
+    Attention,
     PackedLayout,
-    attention_dropout,
-    packed_cross_attention,
+    blocks_of,
     run_blocks,
     xavier_linear,
 )
@@ -36,41 +35,34 @@ class Regression(NamedTuple):
     prediction: Latent
 
 
-def regress(layer: CAETransformerRegressorLayer,
-            x: Tensor,
-            layout: PackedLayout,
-            tokens: Tensor,
-            position: Tensor,
-            keep: Tensor | None = None) -> Tensor:
-    """Run mmpretrain's regressor layer on packed queries.
+class RegressorBlock(CAETransformerRegressorLayer):
+    """mmpretrain's regressor layer, on packed queries."""
 
-    Args:
-        layer (CAETransformerRegressorLayer): The layer with the parameters.
-        x (Tensor): Masked tokens, (T, D).
-        layout (PackedLayout): Where they stand in (B, L).
-        tokens (Tensor): All tokens in their places, (B, L, D); keys and
-            values.
-        position (Tensor): (1, L, D).
-        keep (Tensor, optional): Boolean (B, L), which of them count.
-            Defaults to None: all.
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.cross_attn = Attention(self.cross_attn)
 
-    Returns:
-        Tensor: (T, D).
-    """
-    attn = layer.cross_attn
-    asked = layer.norm1_q_cross(x + layout.pack(position.expand_as(tokens)))
-    # A bias of the keys would drop out of the softmax: mmpretrain's is 0.
-    q, k, v = (
-        linear(y, weight.weight, bias).unflatten(-1, (attn.num_heads, -1))
-        for y, weight, bias in (
-            (asked, attn.q, attn.q_bias),
-            (layer.norm1_k_cross(tokens + position), attn.k, None),
-            (layer.norm1_v_cross(tokens), attn.v, attn.v_bias)))
-    mixed = packed_cross_attention(q, k, v, layout, keep,
-                                   attention_dropout(attn))
-    mixed = attn.proj_drop(attn.proj(mixed.flatten(1)))
-    x = layer.norm2_cross(x + layer.gamma_1_cross * mixed)
-    return x + layer.gamma_2_cross * layer.ffn(x)
+    def forward(self, x: Tensor, layout: PackedLayout, tokens: Tensor,
+                position: Tensor, keys: PackedLayout) -> Tensor:
+        """Let masked tokens look at all.
+
+        Args:
+            x (Tensor): Masked tokens, (T, D).
+            layout (PackedLayout): Where they stand in (B, L).
+            tokens (Tensor): All tokens in their places, (B, L, D).
+            position (Tensor): (1, L, D).
+            keys (PackedLayout): Which of all tokens are looked at.
+
+        Returns:
+            Tensor: (T, D).
+        """
+        asked = self.norm1_q_cross(
+            x + layout.pack(position.expand_as(tokens)))
+        memory = (self.norm1_k_cross(keys.pack(tokens + position)),
+                  self.norm1_v_cross(keys.pack(tokens)))
+        mixed = self.cross_attn(asked, None, layout, None, memory, keys)
+        x = self.norm2_cross(x + self.gamma_1_cross * mixed)
+        return x + self.gamma_2_cross * self.ffn(x)
 
 
 @MODELS.register_module()
@@ -137,10 +129,10 @@ class ContextRegressor(BaseModule):
             norm_cfg=dict(type='LN', eps=1e-6))
         self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
         self.regressors = nn.ModuleList(
-            CAETransformerRegressorLayer(qkv_bias=True, **common)
+            RegressorBlock(qkv_bias=True, **common)
             for _ in range(regressor_depth))
         self.norm_regressor = nn.LayerNorm(embed_dims, eps=1e-6)
-        self.decoders = nn.ModuleList(
+        self.decoders = blocks_of(
             TransformerEncoderLayer(**common) for _ in range(decoder_depth))
         self.norm_decoder = nn.LayerNorm(embed_dims, eps=1e-6)
         self.head = nn.Linear(embed_dims, out_dims)
@@ -167,12 +159,14 @@ class ContextRegressor(BaseModule):
             Regression: Latents and predictions of masked patches.
         """
         layout = PackedLayout(token_mask.masked, num_masked(token_mask))
-        keep = None if token_mask.thrown is None else ~token_mask.thrown
+        keys = PackedLayout.whole(token_mask.masked)
+        if token_mask.thrown is not None:
+            keys = layout.beside(~token_mask.thrown)
         visible = latent.to_dense()[:, 1:]
         x = self.mask_token[0].expand(len(layout.index), -1)
         for regressor in self.regressors:
             tokens = layout.unpack(x.to(visible.dtype), visible)
-            x = regress(regressor, x, layout, tokens, position, keep)
+            x = regressor(x, layout, tokens, position, keys)
         predicted = self.norm_regressor(x)
         x = predicted + layout.pack(position.expand_as(visible))
         x = self.norm_decoder(run_blocks(self.decoders, x, layout))

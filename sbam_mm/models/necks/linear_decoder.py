@@ -1,16 +1,17 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """SimMIM's decoder: one linear layer per patch."""
 
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.hides_patches import Latent
 from sbam_mm.registry import MODELS
 
+from .decoder import Decoder
+
 
 @MODELS.register_module()
-class LinearDecoder(BaseModule):
+class LinearDecoder(Decoder):
     """Predict the pixels of a patch from its own token.
 
     Values of a patch run over rows, columns and channels, as in
@@ -44,14 +45,5 @@ class LinearDecoder(BaseModule):
             embed_dim, out_dims or patch_size**2 * in_channels)
 
     def forward(self, latent: Latent, token_mask: TokenMask) -> Tensor:
-        """Predict every patch.
-
-        Args:
-            latent (Latent): From the encoder, masked tokens included.
-            token_mask (TokenMask): Not used.
-
-        Returns:
-            Tensor: (B, L, patch_size**2 * channels). The prediction of a
-            thrown token means nothing.
-        """
+        """Predict every patch, masked tokens included in ``latent``."""
         return self.decoder(latent.to_dense()[:, 1:])

@@ -1,6 +1,8 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """MAE's decoder, for any number of visible tokens per image."""
 
+from typing import Any
+
 import torch
 from mmpretrain.models.necks import MAEPretrainDecoder
 from mmpretrain.models.utils import to_2tuple
@@ -9,8 +11,7 @@ from torch import Tensor, nn
 from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     PackedLayout,
-    block_at,
-    recompute,
+    blocks_of,
     run_blocks,
     sincos_position,
     xavier_linear,
@@ -20,9 +21,11 @@ from sbam_mm.models.backbones.hides_patches import Latent
 from sbam_mm.models.position_tables import check_count, remember_grid
 from sbam_mm.registry import MODELS
 
+from .decoder import Decoder
+
 
 @MODELS.register_module()
-class MAEDecoder(MAEPretrainDecoder):
+class MAEDecoder(MAEPretrainDecoder, Decoder):
     """Put visible tokens back in place, mask tokens elsewhere, and decode.
 
     Parameter names are those of mmpretrain's ``MAEPretrainDecoder``.
@@ -43,6 +46,9 @@ class MAEDecoder(MAEPretrainDecoder):
         UserError: If the image is not tiled by patches or heads do not
             divide the width.
     """
+
+    decoder_blocks: Any
+    arranges = True
 
     def __init__(self,
                  img_size: int | tuple[int, int] = 224,
@@ -75,8 +81,7 @@ class MAEDecoder(MAEPretrainDecoder):
             # mmpretrain's name of the same.
             **{'in_chans': in_channels, **kwargs})
         remember_grid(self)
-        if with_cp:
-            recompute(self.decoder_blocks)
+        self.decoder_blocks = blocks_of(self.decoder_blocks, with_cp)
 
     def init_weights(self) -> None:
         """The official MAE's initialisation, with fixed positions."""
@@ -87,30 +92,11 @@ class MAEDecoder(MAEPretrainDecoder):
         torch.nn.init.normal_(self.mask_token, std=.02)
 
     def forward(self, latent: Latent, token_mask: TokenMask) -> Tensor:
-        """Predict every patch.
-
-        Args:
-            latent (Latent): From the encoder.
-            token_mask (TokenMask): The mask it was encoded with; thrown
-                tokens take no part in the decoder either.
-
-        Returns:
-            Tensor: (B, L, patch_size**2 * channels). The prediction of a
-            thrown token means nothing.
-        """
+        """Predict every patch: (B, L, patch_size**2 * channels)."""
         return self.decode(self.arrange(latent), token_mask)
 
     def arrange(self, latent: Latent) -> Tensor:
-        """What enters the blocks: all tokens in their places.
-
-        Args:
-            latent (Latent): From the encoder.
-
-        Returns:
-            Tensor: (B, 1 + L, decoder_embed_dim), class token first where
-            the encoder has one, with positions; the mask token stands where
-            a patch was not encoded.
-        """
+        """See :class:`Decoder`: (B, 1 + L, decoder_embed_dim)."""
         tokens = self.decoder_embed(latent.packed)
         full = latent.layout.unpack(tokens, self.mask_token)
         check_count(full.shape[1], self.decoder_pos_embed, extra=1)
@@ -124,28 +110,18 @@ class MAEDecoder(MAEPretrainDecoder):
         return self.decoder_pred(self.decoder_norm(patches))
 
     def predict_masked(self, latent: Latent, token_mask: TokenMask) -> Latent:
-        """Predict masked patches only, all that a loss on them needs.
+        """See :class:`Decoder`; no token may be thrown.
 
         Other tokens reach the prediction of a patch through attention alone,
         so behind the last block's keys and values the visible ones have no
         part any more.
-
-        Args:
-            latent (Latent): From the encoder.
-            token_mask (TokenMask): The mask it was encoded with, with no
-                token thrown.
-
-        Returns:
-            Latent: (T, patch_size**2 * channels), the predictions of
-            :meth:`forward` at masked patches, and where they stand in
-            (B, L).
         """
         layout = latent.layout.rest(token_mask.masked)
         full = self.arrange(latent)
         *blocks, last = self.decoder_blocks
         for block in blocks:
             full = block(full)
-        masked = self.decoder_norm(block_at(last, full, layout))
+        masked = self.decoder_norm(last.at(full, layout))
         return Latent(self.decoder_pred(masked), layout)
 
 
@@ -154,7 +130,7 @@ def run_unthrown(blocks: nn.ModuleList, full: Tensor,
     """Run transformer layers on all tokens but the thrown ones.
 
     Args:
-        blocks (nn.ModuleList): mmpretrain's ``TransformerEncoderLayer``s.
+        blocks (nn.ModuleList): :class:`Block`s.
         full (Tensor): (B, 1 + L, D), class token first where there is one.
         token_mask (TokenMask): Says which tokens are thrown.
 

@@ -32,22 +32,19 @@ class PromptDecoder(MAEDecoder):
     def __init__(self, feature_dim: int = 512, **kwargs):
         super().__init__(predict_feature_dim=feature_dim, **kwargs)
 
+    def predict_masked(self, latent: Latent, token_mask: TokenMask) -> Latent:
+        """See :class:`Decoder`; the class token is left out."""
+        layout = latent.layout.beside(token_mask.masked)
+        return Latent(layout.pack(self(latent, token_mask)[:, 1:]), layout)
+
     def forward(self, latent: Latent, token_mask: TokenMask) -> Tensor:
-        """Predict a feature of every token.
-
-        Args:
-            latent (Latent): From the encoder.
-            token_mask (TokenMask): The mask it was encoded with.
-
-        Returns:
-            Tensor: (B, 1 + L, feature_dim), class token first.
-        """
+        """A feature of every token, class token first: (B, 1 + L, D)."""
         full = self.arrange(latent)
         masked = torch.nn.functional.pad(
             token_mask.masked, (1, 0), value=False)[..., None]
         for block in self.decoder_blocks:
             asking = torch.where(masked, block.ln1(full), full)
-            changed = full + block.attn(asking)
-            changed = block.ffn(block.ln2(changed), identity=changed)
+            changed = block.feed_forward(
+                block.add(full, block.attn(asking)))
             full = torch.where(masked, changed, full)
         return self.decoder_pred(self.decoder_norm(full))

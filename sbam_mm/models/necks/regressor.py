@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 from sbam_mm.layers import (
+    Block,
     CrossAttention,
     PackedLayout,
     sincos_position,
     xavier_linear,
 )
-from sbam_mm.layers.attention import self_attention
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones import Latent
 from sbam_mm.models.heads import patchify
@@ -24,7 +24,7 @@ from sbam_mm.models.position_tables import check_count, remember_grid
 from sbam_mm.registry import MODELS
 
 
-class RegressorBlock(TransformerEncoderLayer):
+class RegressorBlock(Block):
     """Attend to each other, to the encoder's tokens, then think.
 
     Args:
@@ -39,39 +39,34 @@ class RegressorBlock(TransformerEncoderLayer):
                  memory_dim: int,
                  num_heads: int,
                  mlp_ratio: float = 4.):
-        norm = dict(type='LN', eps=1e-6)
         super().__init__(
-            dim, num_heads, int(mlp_ratio * dim), norm_cfg=norm)
+            TransformerEncoderLayer(
+                dim,
+                num_heads,
+                int(mlp_ratio * dim),
+                norm_cfg=dict(type='LN', eps=1e-6)))
         self.cross = CrossAttention(dim, memory_dim, num_heads)
         self.ln_cross = nn.LayerNorm(dim, eps=1e-6)
         self.ln_memory = nn.LayerNorm(memory_dim, eps=1e-6)
 
-    def forward(self,
-                x: Tensor,
-                memory: Tensor,
-                keep: Tensor | None = None,
-                layout: PackedLayout | None = None) -> Tensor:
+    def run(  # type: ignore[override]
+            self, x: Tensor, layout: PackedLayout, memory: Tensor,
+            keys: PackedLayout) -> Tensor:
         """Run the block.
 
         Args:
-            x (Tensor): (B, N, dim).
-            memory (Tensor): (B, M, memory_dim).
-            keep (Tensor, optional): Which of the memory counts, boolean
-                (B, M). Defaults to None: all of it.
-            layout (PackedLayout, optional): Which of the N tokens attend to
-                each other. Defaults to None: all.
+            x (Tensor): (T, dim), packed.
+            layout (PackedLayout): Of these tokens.
+            memory (Tensor): (S, memory_dim), packed.
+            keys (PackedLayout): Of the memory.
 
         Returns:
-            Tensor: (B, N, dim).
+            Tensor: (T, dim).
         """
-        normed = self.ln1(x)
-        if layout is None:
-            x = x + self.attn(normed)
-        else:
-            packed = self_attention(self.attn, layout.pack(normed), layout)
-            x = x + layout.unpack(packed, packed.new_zeros(()))
-        x = x + self.cross(self.ln_cross(x), self.ln_memory(memory), keep)
-        return self.ffn(self.ln2(x), identity=x)
+        x = self.add(x, self.attn(self.ln1(x), None, layout))
+        x = x + self.cross(
+            self.ln_cross(x), None, layout, None, self.ln_memory(memory), keys)
+        return self.feed_forward(x)
 
 
 @MODELS.register_module()
@@ -154,14 +149,14 @@ class Regressor(BaseModule):
         xavier_linear(self)
         nn.init.normal_(self.mask_token, std=.02)
 
-    def forward(self, latent: Latent, memory: Latent,
+    def forward(self, latent: Latent, memory: Tensor,
                 token_mask: TokenMask) -> Tensor:
         """Predict every patch.
 
         Args:
             latent (Latent): The encoder's output.
-            memory (Latent): What one of its blocks gave, as ``latent`` with
-                the class token.
+            memory (Tensor): What one of its blocks gave, one of
+                ``latent.blocks``.
             token_mask (TokenMask): The mask it was encoded with; thrown
                 tokens are not looked at.
 
@@ -173,37 +168,17 @@ class Regressor(BaseModule):
         check_count(latent.layout.shape[1], self.decoder_pos_embed)
         full = latent.layout.unpack(
             tokens, self.mask_token + self.decoder_pos_embed)
-        keys, keep = dense_or_kept(memory, token_mask)
-        layout = None
-        if token_mask.thrown is not None:
-            layout = PackedLayout(with_cls(~token_mask.thrown))
+        if token_mask.thrown is None:
+            layout = PackedLayout.whole(full)
+        else:
+            kept = nn.functional.pad(~token_mask.thrown, (1, 0), value=True)
+            layout = latent.layout.beside(kept)
+        x = layout.pack(full)
         for block in self.decoder_blocks:
-            full = block(full, keys, keep, layout)
+            x = block(x, layout, memory, latent.layout)
+        full = layout.unpack(x, x.new_zeros(()))
         full = self.decoder_norm(full)[:, 1:]
         if isinstance(self.decoder_pred, nn.Linear):
             return self.decoder_pred(full)
         image = self.decoder_pred(full.mT.unflatten(2, self.grid))
         return patchify(image, self.patch_size)
-
-
-def with_cls(state: Tensor) -> Tensor:
-    """Boolean (B, L) over patches, True for the class token: (B, 1 + L)."""
-    return nn.functional.pad(state, (1, 0), value=True)
-
-
-def dense_or_kept(latent: Latent,
-                  token_mask: TokenMask) -> tuple[Tensor, Tensor | None]:
-    """Encoded tokens as a batch, and which of them there are.
-
-    Args:
-        latent (Latent): Encoded visible tokens.
-        token_mask (TokenMask): The mask they were encoded with.
-
-    Returns:
-        tuple: Images of equal length as they are, (B, n, D), and None; else
-        all places (B, 1 + L, D) and a boolean (B, 1 + L).
-    """
-    if latent.layout.uniform:
-        batch_size = latent.layout.batch_size
-        return latent.packed.unflatten(0, (batch_size, -1)), None
-    return latent.to_dense(), with_cls(token_mask.visible)

@@ -1,14 +1,16 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A second decoder beside MAE's, that predicts one number per patch."""
 from copy import deepcopy
+from typing import Any
 
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from sbam_mm.errors import UserError
 from sbam_mm.layers import xavier_linear
 from sbam_mm.masking import TokenMask
 
-from .mae_decoder import MAEDecoder, run_unthrown
+from .mae_decoder import run_unthrown
 
 
 class ScoreDecoder(BaseModule):
@@ -23,10 +25,15 @@ class ScoreDecoder(BaseModule):
     CVPR 2023; numerically equal to the official code.
 
     Args:
-        decoder (MAEDecoder): The first decoder; nothing of it is changed.
+        decoder (Decoder): The first decoder, with :meth:`Decoder.arrange`;
+            nothing of it is changed.
+
+    Raises:
+        UserError: If the decoder has no entrance to share.
 
     Example:
         >>> import torch
+        >>> from sbam_mm.models import MAEDecoder
         >>> decoder = MAEDecoder(
         ...     img_size=32, patch_size=8, decoder_embed_dim=16,
         ...     decoder_depth=1, decoder_num_heads=2)
@@ -35,8 +42,13 @@ class ScoreDecoder(BaseModule):
         torch.Size([2, 16])
     """
 
-    def __init__(self, decoder: MAEDecoder):
+    def __init__(self, decoder: Any):
         super().__init__()
+        if not getattr(decoder, 'arranges', False):
+            raise UserError(
+                'a second decoder shares the entrance of the first, and '
+                f"{type(decoder).__name__} has none; set neck.type='sbam_mm."
+                "MAEDecoder'.")
         self.blocks = deepcopy(decoder.decoder_blocks)
         self.norm = deepcopy(decoder.decoder_norm)
         self.pred = deepcopy(decoder.decoder_pred)
@@ -50,7 +62,7 @@ class ScoreDecoder(BaseModule):
         """Predict a score for every patch.
 
         Args:
-            full (Tensor): From :meth:`MAEDecoder.arrange`,
+            full (Tensor): From :meth:`Decoder.arrange`,
                 (B, 1 + L, decoder_embed_dim).
             token_mask (TokenMask): Thrown tokens take no part.
 

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-from .base import MaskedImageModel
+from .base import MaskedImageModel, Reconstruction
 from .beit import BEiT
 from .bootmae import BootMAE
 from .cae import CAE
@@ -9,16 +9,14 @@ from .dino import DINO
 from .gpa import GPAFeature
 from .hpm import HPM
 from .ibot import iBOT
-from .mae import MAE, Reconstruction
+from .mae import MAE
 from .milan import MILAN
-from .segment_distillation import DistilDINO, DistilMAE, FrozenDINO
 from .self_distillation import SelfDistillation
 from .simmim import SimMIM
 from .um_mae import UMMAE
 
 __all__ = [
-    'BEiT', 'BootMAE', 'CAE', 'CMAE', 'ConvMAE', 'DINO', 'DistilDINO',
-    'DistilMAE', 'FrozenDINO', 'GPAFeature', 'HPM', 'MAE', 'MILAN',
-    'MaskedImageModel', 'Reconstruction', 'SelfDistillation', 'SimMIM',
-    'UMMAE', 'iBOT'
+    'BEiT', 'BootMAE', 'CAE', 'CMAE', 'ConvMAE', 'DINO', 'GPAFeature', 'HPM',
+    'MAE', 'MILAN', 'MaskedImageModel', 'Reconstruction', 'SelfDistillation',
+    'SimMIM', 'UMMAE', 'iBOT'
 ]

@@ -1,8 +1,8 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What every masked-image-modelling method shares: a masker and its view."""
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from contextlib import AbstractContextManager
 from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -10,34 +10,29 @@ from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
-from sbam_mm.layers import SegmentRelation
 from sbam_mm.masking import (
     MaskingContext,
     RandomMasker,
     TokenMask,
     check_needs,
 )
+from sbam_mm.models.backbones import Latent
 from sbam_mm.models.channels import check_channels, for_any_channels
+from sbam_mm.models.guidance import guided
+from sbam_mm.models.heads import Head
+from sbam_mm.models.necks import Decoder
 from sbam_mm.models.progress import training_progress
-from sbam_mm.models.stored_maps import stored_map
+from sbam_mm.models.providers import (
+    PROVIDERS,
+    REMEDIES,
+    Batch,
+    Provider,
+    ask_target,
+    ask_teacher,
+)
 from sbam_mm.models.teachers import MomentumTeacher
 from sbam_mm.registry import build_part
-
-# Maps per image that the pipeline may bring, and the transform that does.
-STORED_MAPS = {
-    'attention_map': 'LoadAttentionMap',
-    'part_map': 'LoadPartMap',
-    'segment_map': 'LoadSegments',
-}
-# What a user adds when a masker needs what is not there.
-REMEDIES = {
-    'teacher_attention':
-    "add model.teacher=dict(type='sbam_mm.FrozenTeacher', backbone=..., "
-    "checkpoint=...) or dict(type='sbam_mm.MomentumTeacher'), or set "
-    "source='self' in the masker",
-    'predicted_loss':
-    "use model.type='sbam_mm.HPM', which predicts the loss of every patch",
-}
+from sbam_mm.run_switches import is_exact
 
 
 def throws(masker: nn.Module) -> bool:
@@ -56,76 +51,6 @@ def drops_paths(encoder: nn.Module) -> bool:
     """Whether an encoder trains with stochastic depth, however it is set."""
     return any(path.drop_prob > 0 for path in encoder.modules()
                if isinstance(path, DropPath))
-
-
-def has_segment_bias(encoder: nn.Module) -> bool:
-    """Whether an encoder's attention wants to know of segments."""
-    return getattr(encoder, 'segment_bias', None) is not None
-
-
-def segments_for(encoder: nn.Module,
-                 inputs: Tensor,
-                 data_samples: list | None,
-                 views: Sequence[int] | None = None) -> Tensor | None:
-    """The segments of a batch, for an encoder with a segment bias.
-
-    Args:
-        encoder (nn.Module): E.g. ``MaskedViT``.
-        inputs (Tensor): The images, (B, C, H, W).
-        data_samples (list): With ``segment_map`` from the pipeline.
-        views (Sequence[int], optional): Which views of every image the inputs
-            are, view after view. Defaults to None: there is one.
-
-    Returns:
-        Tensor or None: uint8 ids, (B, L); None without such a bias.
-
-    Raises:
-        UserError: If the pipeline makes no segments, or none that fit.
-    """
-    if not has_segment_bias(encoder):
-        return None
-    gather = partial(
-        stored_map,
-        data_samples,
-        'segment_map',
-        encoder.grid(inputs),
-        inputs.device,
-        STORED_MAPS['segment_map'],
-        who="the encoder's segment bias",
-        highest=encoder.segment_bias.max_segments)
-    if views is None:
-        return gather()
-    maps = [ids for view in views if (ids := gather(view=view)) is not None]
-    return torch.cat(maps) if maps else None
-
-
-def pictures_for(head: nn.Module, inputs: Tensor | list[Tensor]
-                 ) -> tuple[Tensor, Tensor]:
-    """What a model sees of a batch, and what its head makes targets of.
-
-    Args:
-        head (nn.Module): Its ``second_picture`` says whether it wants a
-            picture of its own, as DALL-E's tokenizer does.
-        inputs (Tensor or list[Tensor]): Images (B, C, H, W), or these and
-            the second picture of each, which other heads do not look at.
-
-    Returns:
-        tuple[Tensor, Tensor]: Both of them images.
-
-    Raises:
-        UserError: If the head wants a second picture and there is none.
-    """
-    wants = getattr(head, 'second_picture', False)
-    if isinstance(inputs, Tensor):
-        if wants:
-            raise UserError(
-                f'{type(head).__name__} wants a second picture of every '
-                'image, but the pipeline makes one; put '
-                'RandomResizedCropAndInterpolationWithTwoPic into '
-                'train_pipeline and TwoNormDataPreprocessor into '
-                'data_preprocessor.')
-        return inputs, inputs
-    return inputs[0], inputs[1] if wants else inputs[0]
 
 
 def check_sizes(encoder: nn.Module, neck: nn.Module | None,
@@ -160,18 +85,53 @@ def check_sizes(encoder: nn.Module, neck: nn.Module | None,
                 f'{patch}; set {name}.patch_size={patch}.')
 
 
+def check_parts(model: BaseSelfSupervisor) -> None:
+    """Stop unless encoder, decoder and head fit together.
+
+    A neck that is no :class:`Decoder`, or a head that is no :class:`Head`,
+    such as one of another project, has none of their extras.
+
+    Args:
+        model (MaskedImageModel): With its parts built.
+    """
+    neck = model.neck if model.with_neck else None
+    head = model.head if model.with_head else None
+    for part, kind in ((neck, Decoder), (head, Head)):
+        if part is not None and not isinstance(part, kind):
+            for name in kind.__annotations__:
+                if not hasattr(part, name):
+                    setattr(part, name, getattr(kind, name))
+    check_sizes(model.backbone, neck, head)
+
+
+class Reconstruction(NamedTuple):
+    """What a model makes of masked images.
+
+    Attributes:
+        images (Tensor): Predicted pixels of every patch, (B, C, H, W).
+        token_mask (TokenMask): What was hidden.
+    """
+    images: Tensor
+    token_mask: TokenMask
+
+
 class MaskedImageModel(BaseSelfSupervisor):
     """A self-supervised method with an exchangeable masker.
+
+    A method writes :meth:`loss`, from the stages that it shares with the
+    others: :meth:`embed`, :meth:`mask`, :meth:`encode`, :meth:`decode`.
 
     Args:
         backbone (dict or nn.Module): The encoder, e.g. ``MaskedViT``.
         masker (dict or nn.Module): Decides which patches to hide. Defaults
             to random masking at 0.75.
-        neck (dict or nn.Module, optional): The decoder. Defaults to None.
-        head (dict or nn.Module, optional): Target and loss. Defaults to None.
+        neck (dict or nn.Module, optional): The decoder.
+        head (dict or nn.Module, optional): Target and loss.
         teacher (dict or nn.Module, optional): ``FrozenTeacher`` or
             ``MomentumTeacher``, whose attention maskers may ask for.
-            Defaults to None.
+        target (dict or nn.Module, optional): A ``MomentumTeacher`` whose
+            tokens the method predicts; maskers may ask it where there is no
+            teacher.
         data_preprocessor (dict or nn.Module, optional): Of any number of
             channels, see ``SelfSupDataPreprocessor``. Defaults to None:
             nothing is normalised.
@@ -185,8 +145,8 @@ class MaskedImageModel(BaseSelfSupervisor):
     # Whether a mask token takes the place of masked tokens, so that all
     # images keep the same length whatever their ratio.
     in_place = False
-    # Whether the encoder is told of segments, see :meth:`segments`.
-    tells_segments = False
+    # Whether the loss runs inside :meth:`guided`.
+    follows_guides = False
     # Whether images of other sizes than the encoder's may come, where its
     # table is fixed, too: its positions are interpolated then.
     any_size = False
@@ -200,6 +160,7 @@ class MaskedImageModel(BaseSelfSupervisor):
                  neck: dict | nn.Module | None = None,
                  head: dict | nn.Module | None = None,
                  teacher: dict | nn.Module | None = None,
+                 target: dict | nn.Module | None = None,
                  data_preprocessor: dict | nn.Module | None = None,
                  **kwargs):
         super().__init__(
@@ -208,7 +169,8 @@ class MaskedImageModel(BaseSelfSupervisor):
             head=None if head is None else build_part(head),
             data_preprocessor=for_any_channels(data_preprocessor),
             **kwargs)
-        if has_segment_bias(self.backbone) and not self.tells_segments:
+        if (getattr(self.backbone, 'guide', None) is not None
+                and not self.follows_guides):
             raise UserError(
                 f'{type(self).__name__} tells its encoder nothing of segments;'
                 ' leave out backbone.segment_bias, or use model.type='
@@ -217,6 +179,8 @@ class MaskedImageModel(BaseSelfSupervisor):
         if isinstance(self.teacher, MomentumTeacher):
             self.teacher.of(self.backbone)
         masker = RandomMasker() if masker is None else build_part(masker)
+        # Before it is built, its answers are promised.
+        self.has_target = target is not None
         check_needs(masker, self.provides, type(self).__name__, REMEDIES)
         unequal = not masker.uniform and (not self.in_place or throws(masker))
         if unequal and drops_paths(self.backbone):
@@ -227,31 +191,159 @@ class MaskedImageModel(BaseSelfSupervisor):
                 'backbone.layer_cfgs) for pre-training.')
         self.masker = masker
         check_channels(self)
-        check_sizes(self.backbone, self.neck if self.with_neck else None,
-                    self.head if self.with_head else None)
+        check_parts(self)
+        self.target: Any = None
+        if target is not None:
+            self.target = self.momentum_target(target)
+        if self.in_place:
+            # Here and not in the encoder, so that a teacher has none.
+            self.mask_token = nn.Parameter(
+                torch.zeros(1, 1, self.backbone.embed_dims))
+
+    def momentum_target(self, target: dict | nn.Module) -> MomentumTeacher:
+        """The moving average of the encoder whose tokens are predicted."""
+        target = build_part(target)
+        if not isinstance(target, MomentumTeacher):
+            raise UserError(
+                f'{type(self).__name__} learns from a momentum copy of its '
+                f'own encoder, got {type(target).__name__}; set model.target='
+                "dict(type='sbam_mm.MomentumTeacher') and give a frozen "
+                'teacher for the masker as model.teacher.')
+        return target.of(self.backbone)
+
+    def follow_student(self) -> None:
+        """Let momentum copies take their step; call it first in ``loss``."""
+        for follower in (self.teacher, self.target):
+            if isinstance(follower, MomentumTeacher) and self.training:
+                follower.follow(self.backbone)
+
+    def guided(self, inputs: Tensor, data_samples: list | None
+               ) -> AbstractContextManager[None]:
+        """While it lasts, the encoder attends as its guide says.
+
+        See :mod:`sbam_mm.models.guidance`.
+        """
+        return guided(self.backbone, inputs, data_samples)
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Patch tokens with positions: (B, C, H, W) -> (B, L, D)."""
+        return self.backbone.embed(inputs)
+
+    def mask(self,
+             tokens: Tensor,
+             inputs: Tensor,
+             data_samples: list | None = None,
+             **known) -> TokenMask:
+        """Let the masker decide; see :meth:`context`."""
+        return self.masker(
+            self.context(tokens, inputs, data_samples, **known))
+
+    def context(self,
+                tokens: Tensor,
+                inputs: Tensor,
+                data_samples: list | None = None,
+                teaching: Any = None) -> MaskingContext:
+        """What the masker may look at.
+
+        Args:
+            tokens (Tensor): Patch tokens with positions, (B, L, D).
+            inputs (Tensor): The images they come from, (B, C, H, W).
+            data_samples (list, optional): With the pipeline's maps.
+            teaching: See :class:`Batch`.
+        """
+        grid = self.grid(inputs)
+        progress, epoch = training_progress()
+        batch = Batch(tokens, inputs, grid, data_samples, teaching)
+        return MaskingContext(
+            tokens,
+            grid,
+            progress=progress,
+            epoch=epoch,
+            providers={
+                name: partial(provider, self, batch)
+                for name, provider in self.providers().items()
+            })
+
+    def providers(self) -> dict[str, Provider]:
+        """What maskers may ask for, by name; see :data:`PROVIDERS`."""
+        table = dict(PROVIDERS)
+        if self.teacher is not None:
+            table['teacher_attention'] = ask_teacher
+        elif self.has_target:
+            table['teacher_attention'] = ask_target
+        return table
 
     @property
     def provides(self) -> frozenset[str]:
-        """What :meth:`context` can answer when a masker asks."""
-        names = {'attention', 'layer_tokens', 'position', *STORED_MAPS}
-        if self.teacher is not None:
-            names.add('teacher_attention')
-        return frozenset(names)
+        """The names of :meth:`providers`."""
+        return frozenset(self.providers())
+
+    def encode(self,
+               tokens: Tensor,
+               token_mask: TokenMask,
+               inputs: Tensor) -> Latent:
+        """What the encoder makes of the visible ones of (B, L, D).
+
+        With :attr:`in_place`, of every patch that is not thrown, the mask
+        token in the place of masked ones.
+        """
+        asked = dict(blocks=self.neck.looks_at) if self.neck.looks_at else {}
+        if not self.in_place:
+            return self.backbone.encode(tokens, token_mask, **asked)
+        return self.backbone.encode_in_place(
+            tokens, token_mask, self.mask_token, self.backbone.grid(inputs),
+            **asked)
+
+    def decode(self, latent: Latent,
+               token_mask: TokenMask) -> Tensor | Latent:
+        """What the decoder predicts: all patches, or all that a loss needs.
+
+        Returns:
+            Tensor or Latent: (B, L, P), or of the masked patches alone,
+            (T, P): where the head takes that and no token is thrown.
+        """
+        if (self.head.takes_masked and token_mask.thrown is None
+                and not latent.layout.full and not is_exact()):
+            return self.neck.predict_masked(latent, token_mask)
+        return self.neck(latent, token_mask)
+
+    def predict(self, tokens: Tensor, token_mask: TokenMask,
+                inputs: Tensor) -> Tensor:
+        """Every patch from the visible ones, (B, L, D) -> (B, L, P)."""
+        return self.neck(self.encode(tokens, token_mask, inputs), token_mask)
+
+    @torch.no_grad()
+    def reconstruct(self,
+                    inputs: Tensor,
+                    token_mask: TokenMask | None = None) -> Reconstruction:
+        """Hide patches and predict them, for pictures.
+
+        Args:
+            inputs (Tensor): Normalised images, (B, C, H, W).
+            token_mask (TokenMask, optional): What to hide. Defaults to None:
+                the masker decides.
+
+        Raises:
+            UserError: If the model predicts no pixels.
+        """
+        head = self.head if self.with_head else None
+        if not getattr(head, 'predicts_pixels', False):
+            raise UserError(
+                f'this {type(self).__name__} predicts no pixels; train one '
+                "with head=dict(type='sbam_mm.PixelHead'), or take a MAE for "
+                'pictures.')
+        self.grid(inputs)
+        tokens = self.embed(inputs)
+        if token_mask is None:
+            token_mask = self.mask(tokens, inputs)
+        prediction = self.predict(tokens, token_mask, inputs)
+        return Reconstruction(
+            self.head.to_images(prediction, inputs), token_mask)
 
     @property
     def evaluated_encoder(self) -> nn.Module:
         """The encoder that ``KNNHook`` and ``extract_features`` judge."""
         return self.backbone
-
-    def segments(self,
-                 inputs: Tensor,
-                 data_samples: list | None,
-                 views: Sequence[int] | None = None) -> Tensor | None:
-        """Segments of the images, where the encoder can use them.
-
-        See :func:`segments_for`.
-        """
-        return segments_for(self.backbone, inputs, data_samples, views)
 
     def grid(self, inputs: Tensor) -> tuple[int, int]:
         """Patches per column and row, which are to be those of all parts.
@@ -279,60 +371,3 @@ class MaskedImageModel(BaseSelfSupervisor):
                     f'img_size of model.{name}, and of the other parts, to '
                     'the size of the images.')
         return grid
-
-    def context(self,
-                tokens: Tensor,
-                inputs: Tensor,
-                data_samples: list | None = None) -> MaskingContext:
-        """What the masker may look at.
-
-        Args:
-            tokens (Tensor): Patch tokens with positions, (B, L, D).
-            inputs (Tensor): The images they come from, (B, C, H, W).
-            data_samples (list, optional): With the pipeline's maps.
-                Defaults to None.
-        """
-        grid = self.grid(inputs)
-        progress, epoch = training_progress()
-        providers: dict[str, Callable[..., Tensor | None]] = dict(
-            attention=partial(self.backbone.attention, tokens),
-            layer_tokens=partial(self.backbone.layer_tokens, tokens),
-            position=lambda: self.backbone.position(grid)[:, 1:])
-        for key, transform in STORED_MAPS.items():
-            providers[key] = partial(stored_map, data_samples, key, grid,
-                                     tokens.device, transform)
-        if self.teacher is not None:
-            providers['teacher_attention'] = partial(self.teacher.attention,
-                                                     inputs, grid)
-        return MaskingContext(
-            tokens, grid, progress=progress, epoch=epoch, providers=providers)
-
-    def mask(self,
-             tokens: Tensor,
-             inputs: Tensor,
-             data_samples: list | None = None,
-             attend: Sequence[SegmentRelation] | None = None,
-             **known) -> TokenMask:
-        """Let the masker decide, from the embedded tokens (B, L, D).
-
-        Args:
-            tokens, inputs, data_samples: See :meth:`context`.
-            attend (Sequence[SegmentRelation], optional): What segments do to
-                the encoder's attention, which maskers may ask for. Defaults
-                to None: nothing.
-            **known: Further options of :meth:`context`.
-        """
-        context = self.context(tokens, inputs, data_samples, **known)
-        if attend is not None:
-            guided = {
-                name: partial(context.providers[name], attend=attend)
-                for name in ('attention', 'layer_tokens')
-            }
-            context = replace(
-                context, providers={**context.providers, **guided})
-        return self.masker(context)
-
-    def follow_student(self) -> None:
-        """Let a momentum teacher take its step; call it first in ``loss``."""
-        if self.teacher is not None and self.training:
-            self.teacher.follow(self.backbone)

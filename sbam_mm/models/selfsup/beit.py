@@ -7,17 +7,15 @@ Source: Bao et al., *BEiT: BERT Pre-Training of Image Transformers*, ICLR
 
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
-from sbam_mm.masking import BlockMasker, TokenMask
+from sbam_mm.masking import BlockMasker
+from sbam_mm.models.heads import pictures_for
 from sbam_mm.registry import MODELS
 
-from .base import pictures_for
-from .mae import Reconstruction
-from .simmim import SimMIM
+from .mae import MAE
 
 
 @MODELS.register_module()
-class BEiT(SimMIM):
+class BEiT(MAE):
     """BEiT with any masker.
 
     As SimMIM, a mask token stands in the encoder where patches are hidden,
@@ -32,7 +30,7 @@ class BEiT(SimMIM):
             as the official code; the paper says 40 %.
         neck (dict): ``LinearDecoder`` with ``out_dims=8192``.
         head (dict): ``DalleHead``.
-        **kwargs: Options of :class:`SimMIM`.
+        **kwargs: Options of :class:`MAE`.
 
     Example::
 
@@ -44,6 +42,7 @@ class BEiT(SimMIM):
             head=dict(
                 type='sbam_mm.DalleHead', checkpoint='dalle_encoder.pth'))
     """
+    in_place = True
     no_weight_decay = ('cls_token', 'pos_embed')
 
     def __init__(self,
@@ -53,9 +52,10 @@ class BEiT(SimMIM):
         super().__init__(
             backbone, BlockMasker(75 / 196) if masker is None else masker,
             **kwargs)
+        nn.init.trunc_normal_(self.mask_token, std=.02)
 
     def init_weights(self) -> None:
-        """SimMIM's, and a truncated normal for what reads the tokens."""
+        """A truncated normal for what reads the tokens."""
         super().init_weights()
         for layer in self.neck.modules():
             if isinstance(layer, nn.Linear):
@@ -78,20 +78,10 @@ class BEiT(SimMIM):
         """
         images, targets = pictures_for(self.head, inputs)
         self.follow_student()
-        tokens = self.backbone.embed(images)
-        attend = self.backbone.guided(self.segments(images, data_samples))
-        token_mask = self.mask(tokens, images, data_samples, attend=attend)
-        latent = self.encode(tokens, token_mask, images, attend)
-        loss = self.head.loss(self.neck(latent, token_mask), targets,
-                              token_mask)
+        with self.guided(images, data_samples):
+            tokens = self.embed(images)
+            token_mask = self.mask(tokens, images, data_samples)
+            latent = self.encode(tokens, token_mask, images)
+            prediction = self.decode(latent, token_mask)
+            loss = self.head.loss(prediction, targets, token_mask)
         return dict(loss=loss, **token_mask.statistics())
-
-    def reconstruct(self,
-                    inputs: Tensor,
-                    token_mask: TokenMask | None = None) -> Reconstruction:
-        """Pixels of hidden patches, where the head predicts any."""
-        if not hasattr(self.head, 'to_images'):
-            raise UserError(
-                f'a BEiT with {type(self.head).__name__} predicts no pixels; '
-                "train one with head=dict(type='sbam_mm.PixelHead').")
-        return super().reconstruct(inputs, token_mask)

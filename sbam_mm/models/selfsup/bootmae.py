@@ -15,7 +15,7 @@ from sbam_mm.models.losses import masked_mean
 from sbam_mm.models.progress import clock
 from sbam_mm.registry import MODELS, build_part
 
-from .momentum_target import MomentumTargetMAE
+from .base import MaskedImageModel
 
 # .999 -> .9999 over 100 epochs, -> .99999 at 400: the official ViT-B's.
 DEFAULT_TARGET = dict(
@@ -36,7 +36,7 @@ class Predictions(NamedTuple):
 
 
 @MODELS.register_module()
-class BootMAE(MomentumTargetMAE):
+class BootMAE(MaskedImageModel):
     """Bootstrapped masked autoencoder with any masker, per-image ratios too.
 
     The pixel regressor looks at the encoder's first block, the feature
@@ -65,7 +65,8 @@ class BootMAE(MomentumTargetMAE):
             that. Defaults to 0.25.
         weigh_inside (bool): Weigh masked tokens by 1 plus the share of
             masked ones around them. Defaults to True.
-        **kwargs: ``masker``, ``teacher`` and other options of :class:`MAE`.
+        **kwargs: ``masker``, ``teacher`` and other options of
+            :class:`MaskedImageModel`.
 
     Raises:
         UserError: If blocks are not in the encoder or not ascending.
@@ -98,7 +99,7 @@ class BootMAE(MomentumTargetMAE):
                  ramp: float = 0.25,
                  weigh_inside: bool = True,
                  **kwargs):
-        super().__init__(backbone, target, **kwargs)
+        super().__init__(backbone, target=target, **kwargs)
         depth = len(self.backbone.layers)
         first, last = memory
         if not (-depth <= min(memory) and max(memory) < depth
@@ -128,12 +129,12 @@ class BootMAE(MomentumTargetMAE):
             weights, ``feature_weight``, and the mask's statistics.
         """
         self.follow_student()
-        tokens = self.backbone.embed(inputs)
+        tokens = self.embed(inputs)
         token_mask = self.mask(tokens, inputs, data_samples)
         predictions = self.regress(tokens, token_mask)
         pixel = self.head.patch_loss(predictions.pixels, inputs)
         feature = feature_loss(predictions.features,
-                               self.target_tokens(inputs))
+                               self.target.tokens(inputs))
 
         weight = token_mask.masked.float()
         if self.weigh_inside:
@@ -151,15 +152,14 @@ class BootMAE(MomentumTargetMAE):
 
     def regress(self, tokens: Tensor, token_mask: TokenMask) -> Predictions:
         """Encode the visible tokens (B, L, D) and predict all patches."""
-        latent, (early, late) = self.backbone.encode_through(
-            tokens, token_mask, self.memory)
+        latent = self.backbone.encode(tokens, token_mask, self.memory)
+        early, late = latent.blocks
         return Predictions(
             self.neck(latent, early, token_mask),
             self.feature_regressor(latent, late, token_mask))
 
-    def predict(  # type: ignore[override]  # its encoder is not guided
-            self, tokens: Tensor, token_mask: TokenMask,
-            inputs: Tensor) -> Tensor:
+    def predict(self, tokens: Tensor, token_mask: TokenMask,
+                inputs: Tensor) -> Tensor:
         """Every patch's pixels, for pictures: (B, L, D) -> (B, L, P)."""
         return self.regress(tokens, token_mask).pixels
 

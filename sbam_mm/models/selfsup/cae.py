@@ -10,13 +10,12 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
+from sbam_mm.models.heads import pictures_for
 from sbam_mm.models.losses import masked_mean
 from sbam_mm.models.necks.context_regressor import Regression, num_masked
-from sbam_mm.models.teachers import MomentumTeacher
-from sbam_mm.registry import MODELS, build_part
+from sbam_mm.registry import MODELS
 
-from .base import MaskedImageModel, pictures_for
-from .mae import Reconstruction
+from .base import MaskedImageModel
 
 
 def check_pixels(encoder: nn.Module, neck: nn.Module,
@@ -100,24 +99,9 @@ class CAE(MaskedImageModel):
                  align_weight: float = 2.,
                  target: dict | nn.Module | None = None,
                  **kwargs):
-        super().__init__(backbone, **kwargs)
+        super().__init__(backbone, target=target, **kwargs)
         check_pixels(self.backbone, self.neck, self.head)
         self.align_weight = align_weight
-        self.target: MomentumTeacher | None = None
-        if target is not None:
-            target = build_part(target)
-            if not isinstance(target, MomentumTeacher):
-                raise UserError(
-                    'CAE aligns with its own encoder or a momentum copy of '
-                    f'it, got {type(target).__name__}; set model.target='
-                    "dict(type='sbam_mm.MomentumTeacher') or leave it out.")
-            self.target = target.of(self.backbone)
-
-    def follow_student(self) -> None:
-        """Let teacher and target take their step."""
-        super().follow_student()
-        if self.target is not None and self.training:
-            self.target.follow(self.backbone)
 
     def loss(self,
              inputs: Tensor | list[Tensor],
@@ -137,7 +121,7 @@ class CAE(MaskedImageModel):
         """
         images, targets = pictures_for(self.head, inputs)
         self.follow_student()
-        tokens = self.backbone.embed(images)
+        tokens = self.embed(images)
         token_mask = self.mask(tokens, images, data_samples)
         regression = self.regress(tokens, token_mask, images)
         reconstruction = self.head.loss(
@@ -178,32 +162,8 @@ class CAE(MaskedImageModel):
             ~token_mask.masked, num_visible=num_masked(token_mask))
         return encoder.encode(tokens, hidden).to_dense()[:, 1:]
 
-    @torch.no_grad()
-    def reconstruct(self,
-                    inputs: Tensor,
-                    token_mask: TokenMask | None = None) -> Reconstruction:
-        """Hide patches and predict their pixels, for pictures.
-
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            token_mask (TokenMask, optional): What to hide. Defaults to None:
-                the masker decides.
-
-        Returns:
-            Reconstruction: Predicted images and the mask; what is visible is
-            not predicted.
-
-        Raises:
-            UserError: If the model predicts no pixels.
-        """
-        if not hasattr(self.head, 'to_images'):
-            raise UserError(
-                f'a CAE with {type(self.head).__name__} predicts no pixels; '
-                "train one with head=dict(type='sbam_mm.PixelHead').")
-        self.grid(inputs)
-        tokens = self.backbone.embed(inputs)
-        if token_mask is None:
-            token_mask = self.mask(tokens, inputs)
-        prediction = self.regress(tokens, token_mask, inputs).prediction
-        return Reconstruction(
-            self.head.to_images(prediction.to_dense(), inputs), token_mask)
+    def predict(self, tokens: Tensor, token_mask: TokenMask,
+                inputs: Tensor) -> Tensor:
+        """Masked patches, (B, L, D) -> (B, L, P); 0 where visible."""
+        regression = self.regress(tokens, token_mask, inputs)
+        return regression.prediction.to_dense()

@@ -14,13 +14,13 @@ from sbam_mm.masking import TokenMask
 from sbam_mm.models.momentum import MomentumCopy
 from sbam_mm.registry import MODELS, build_part
 
-from .momentum_target import MomentumTargetMAE
+from .base import MaskedImageModel
 
 DEFAULT_TARGET = dict(type='sbam_mm.MomentumTeacher', momentum=0.996)
 
 
 @MODELS.register_module()
-class CMAE(MomentumTargetMAE):
+class CMAE(MaskedImageModel):
     """Contrastive masked autoencoder with any masker, per-image ratios too.
 
     The online encoder sees the visible patches of one view. A pixel decoder
@@ -51,7 +51,8 @@ class CMAE(MomentumTargetMAE):
             1.
         pixel_weight (float): Factor on the reconstruction loss. Defaults to
             1.
-        **kwargs: ``masker``, ``teacher`` and other options of :class:`MAE`.
+        **kwargs: ``masker``, ``teacher`` and other options of
+            :class:`MaskedImageModel`.
 
     Example:
         >>> size = dict(img_size=32, patch_size=8)
@@ -87,7 +88,7 @@ class CMAE(MomentumTargetMAE):
                  contrast_weight: float = 1.,
                  pixel_weight: float = 1.,
                  **kwargs):
-        super().__init__(backbone, target, **kwargs)
+        super().__init__(backbone, target=target, **kwargs)
         self.feature_decoder = build_part(feature_decoder)
         self.projector = build_part(projector)
         self.target_projector = MomentumCopy(self.projector,
@@ -127,9 +128,9 @@ class CMAE(MomentumTargetMAE):
         online, other = inputs
         self.grid(other)
         self.follow_student()
-        tokens = self.backbone.embed(online)
+        tokens = self.embed(online)
         token_mask = self.mask(tokens, online, data_samples)
-        latent = self.backbone.encode(tokens, token_mask)
+        latent = self.encode(tokens, token_mask, online)
         pixels = self.neck(latent, token_mask)
         features = self.feature_decoder(latent, token_mask)
         projection = self.projector((patch_mean(features, token_mask), ))[0]
@@ -150,7 +151,7 @@ class CMAE(MomentumTargetMAE):
     @torch.no_grad()
     def target_projection(self, images: Tensor) -> Tensor:
         """What is to be recognised: (B, C, H, W) -> (B, D), no gradient."""
-        mean = self.target_tokens(images).mean(dim=1)
+        mean = self.target.tokens(images).mean(dim=1)
         return self.target_projector.module((mean, ))[0]
 
 

@@ -4,10 +4,6 @@
 Source: Gao et al., *MCMAE: Masked Convolution Meets Masked Autoencoders*,
 NeurIPS 2022.
 """
-from collections.abc import Callable
-from dataclasses import replace
-from functools import cache, partial
-
 import torch
 from torch import Tensor, nn
 
@@ -15,18 +11,17 @@ from sbam_mm.errors import UserError
 from sbam_mm.layers import evaluation_mode
 from sbam_mm.masking import (
     AttentionSalience,
-    MaskingContext,
     NoSalience,
     PredictedLoss,
     StoredSalience,
     TokenMask,
 )
-from sbam_mm.models.backbones import ConvViT
+from sbam_mm.models.backbones import Latent
+from sbam_mm.models.providers import Batch, Provider
 from sbam_mm.models.teachers import MomentumTeacher
 from sbam_mm.registry import MODELS
 
-from .base import MaskedImageModel
-from .mae import Reconstruction, reconstruction_loss
+from .mae import MAE
 
 # These ask the model or nobody; any other salience looks at the tokens.
 BLIND = (NoSalience, AttentionSalience, StoredSalience, PredictedLoss)
@@ -40,14 +35,8 @@ def looks_at_tokens(masker: nn.Module) -> bool:
         salience, 'layer', 0)
 
 
-@torch.no_grad()
-def momentum_attention(teacher: ConvViT, inputs: Tensor, *args) -> Tensor:
-    """Attention in the moving average of the encoder, (B, heads, L)."""
-    return teacher.attention(teacher.tokens(inputs), *args)
-
-
 @MODELS.register_module()
-class ConvMAE(MaskedImageModel):
+class ConvMAE(MAE):
     """Masked autoencoder with a convolutional start, with any masker.
 
     **Where the mask is.** Maskers decide on the last grid (14 x 14 for 224
@@ -105,87 +94,56 @@ class ConvMAE(MaskedImageModel):
                     "an AttentionSalience with queries='all', or a "
                     'FrozenTeacher with a ViT as model.teacher.')
 
-    def loss(self,
-             inputs: Tensor,
-             data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
-
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            data_samples (list, optional): With stored maps, where the masker
-                asks for them.
-
-        Returns:
-            dict[str, Tensor]: ``loss``, and the mask's statistics.
-        """
-        self.follow_student()
-        token_mask = self.mask(self.look(inputs), inputs, data_samples)
-        latent = self.backbone.encode(inputs, token_mask)
-        loss = reconstruction_loss(self, latent, inputs, token_mask)
-        return dict(loss=loss, **token_mask.statistics())
-
-    def look(self, inputs: Tensor) -> Tensor:
+    def embed(self, inputs: Tensor) -> Tensor:
         """What the masker looks at: (B, C, H, W) -> (B, L, D)."""
         if looks_at_tokens(self.masker):
             return self.backbone.embed(inputs)
         return self.backbone.patch_average(inputs)
 
-    def context(self,
-                tokens: Tensor,
-                inputs: Tensor,
-                data_samples: list | None = None) -> MaskingContext:
-        """What the masker may look at.
+    def encode(self, tokens: Tensor, token_mask: TokenMask,
+               inputs: Tensor) -> Latent:
+        """The encoder hides patches of the images themselves."""
+        return self.backbone.encode(inputs, token_mask)
 
-        Args:
-            tokens (Tensor): Of the backbone's ``embed``, (B, L, D).
-            inputs (Tensor): The images they come from, (B, C, H, W).
-            data_samples (list, optional): With the pipeline's maps.
-                Defaults to None.
-        """
-        context = super().context(tokens, inputs, data_samples)
-        entering = cache(partial(self._entering, inputs))
-        providers: dict[str, Callable[..., Tensor | None]] = dict(
-            context.providers,
-            attention=lambda *args: self.backbone.attention(
-                entering(), *args),
-            layer_tokens=lambda layer: self.backbone.layer_tokens(
-                entering(), layer),
-            position=partial(self._position, tokens, context.grid))
+    def providers(self) -> dict[str, Provider]:
+        """As for every method, of what enters the transformer."""
+        table = {
+            **super().providers(),
+            'attention': own_attention,
+            'layer_tokens': layer_tokens,
+            'position': position,
+        }
         if isinstance(self.teacher, MomentumTeacher):
-            providers['teacher_attention'] = partial(
-                momentum_attention, self.teacher.vit, inputs)
-        return replace(context, providers=providers)
+            table['teacher_attention'] = momentum_attention
+        return table
 
     @torch.no_grad()
-    def _entering(self, inputs: Tensor) -> Tensor:
-        """What enters the transformer when nothing is hidden."""
+    def entering(self, images: Tensor) -> Tensor:
+        """What enters the transformer when nothing is hidden, (B, L, D)."""
         with evaluation_mode(self.backbone):
-            return self.backbone.tokens(inputs)
+            return self.backbone.tokens(images)
 
-    def _position(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
-        """The positions that are in what the masker looks at."""
-        if self.backbone.look_at == 'stage1':
-            return torch.zeros_like(tokens)
-        return self.backbone.position(grid)
 
-    @torch.no_grad()
-    def reconstruct(self,
-                    inputs: Tensor,
-                    token_mask: TokenMask | None = None) -> Reconstruction:
-        """Hide patches and predict them, for pictures.
+def own_attention(model: ConvMAE, batch: Batch, *question) -> Tensor:
+    """Attention in a block of the encoder, (B, heads, L)."""
+    return model.backbone.attention(model.entering(batch.images), *question)
 
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            token_mask (TokenMask, optional): What to hide. Defaults to None:
-                the masker decides.
 
-        Returns:
-            Reconstruction: Predicted images and the mask.
-        """
-        self.grid(inputs)
-        if token_mask is None:
-            token_mask = self.mask(self.look(inputs), inputs)
-        latent = self.backbone.encode(inputs, token_mask)
-        prediction = self.neck(latent, token_mask)
-        return Reconstruction(
-            self.head.to_images(prediction, inputs), token_mask)
+@torch.no_grad()
+def momentum_attention(model: ConvMAE, batch: Batch, *question) -> Tensor:
+    """The same in the moving average of the encoder."""
+    assert model.teacher is not None
+    vit = model.teacher.vit
+    return vit.attention(vit.tokens(batch.images), *question)
+
+
+def layer_tokens(model: ConvMAE, batch: Batch, layer: int) -> Tensor:
+    """Tokens after a block, (B, L, D)."""
+    return model.backbone.layer_tokens(model.entering(batch.images), layer)
+
+
+def position(model: ConvMAE, batch: Batch) -> Tensor:
+    """The positions that are in what the masker looks at."""
+    if model.backbone.look_at == 'stage1':
+        return torch.zeros_like(batch.tokens)
+    return model.backbone.position(batch.grid)

@@ -56,23 +56,19 @@ class DINO(SelfDistillation):
         Args:
             inputs (list[Tensor]): Views, global ones first, (B, C, h, w)
                 each.
-            data_samples (list, optional): With segments, where the encoder
-                asks for them.
+            data_samples (list, optional): For a guide of the encoder.
 
         Returns:
             dict[str, Tensor]: ``loss_cls``, the entropies of
             :func:`target_entropy` and the mask's statistics.
         """
         self.follow_student()
-        crops = self.split(inputs)
-        views, local = crops
-        segments, *local_segments = self.segments_of(crops, data_samples)
-        teaching = self.teach(views, segments)
-        attend = self.backbone.guided(segments)
-        tokens = self.backbone.embed(views)
-        token_mask = self.mask(
-            tokens, views, attend=attend, teaching=teaching)
-        latent = self.backbone.encode(tokens, token_mask, attend).to_dense()
+        views, local = self.split(inputs)
+        teaching = self.teach(views, data_samples)
+        with self.guided(views, data_samples):
+            tokens = self.embed(views)
+            token_mask = self.mask(tokens, views, teaching=teaching)
+            latent = self.backbone.encode(tokens, token_mask).to_dense()
         return dict(
-            **self.learn_cls(latent, local, teaching, local_segments),
+            **self.learn_cls(latent, local, teaching, data_samples),
             **token_mask.statistics())

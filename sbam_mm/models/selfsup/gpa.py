@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from sbam_mm.errors import UserError
 from sbam_mm.masking import AttentionSalience, TokenMask, check_needs
 from sbam_mm.models.losses import masked_mean, standardize
-from sbam_mm.models.necks import MAEDecoder, ScoreDecoder
+from sbam_mm.models.necks import ScoreDecoder
 from sbam_mm.models.progress import clock
+from sbam_mm.models.providers import REMEDIES
 from sbam_mm.registry import MODELS, build_part
 
-from .base import REMEDIES
-from .mae import MAE
+from .base import MaskedImageModel
 
 VARIANTS = ('paper', 'alternate', 'code')
 SCALES = ('raw', 'z-score')
@@ -25,7 +25,7 @@ CODE_START = 0.75
 
 
 @MODELS.register_module()
-class GPAFeature(MAE):
+class GPAFeature(MaskedImageModel):
     """MAE with a second decoder that predicts global patch-wise attention.
 
     The target is the score that the masker goes by, of the teacher's
@@ -66,7 +66,7 @@ class GPAFeature(MAE):
         weight (float): Of the second loss. Defaults to 1, as in Eq. 8.
         target_scale (str, optional): "raw" or "z-score". Defaults to None:
             "z-score" in the variant "code", else "raw".
-        **kwargs: Options of :class:`MAE`.
+        **kwargs: Options of :class:`MaskedImageModel`.
 
     Raises:
         UserError: At build time, if there is no attention to predict, no
@@ -82,8 +82,6 @@ class GPAFeature(MAE):
                 checkpoint='mae_pretrain_vit_base.pth'),
             masker=dict(type='sbam_mm.GPA'))
     """
-
-    tells_segments = False
 
     def __init__(self,
                  backbone: dict | nn.Module,
@@ -111,12 +109,6 @@ class GPAFeature(MAE):
             head=head,
             teacher=teacher,
             **kwargs)
-        if not isinstance(self.neck, MAEDecoder):
-            raise UserError(
-                'GPAFeature shares the entrance of its decoder with the one '
-                'that predicts attention and cannot do so with '
-                f"{type(self.neck).__name__}; set neck.type='sbam_mm."
-                "MAEDecoder'.")
         goes_by = (
             getattr(self.masker, 'salience', None)
             if target is None else build_part(target))
@@ -150,10 +142,10 @@ class GPAFeature(MAE):
             them where they take turns), and the mask's statistics.
         """
         self.follow_student()
-        tokens = self.backbone.embed(inputs)
+        tokens = self.embed(inputs)
         context = self.context(tokens, inputs, data_samples)
         token_mask = self.masker(context)
-        latent = self.backbone.encode(tokens, token_mask)
+        latent = self.encode(tokens, token_mask, inputs)
         full = self.neck.arrange(latent)
         losses = {}
         pixels, attention = self.turns()

@@ -4,26 +4,24 @@
 Source: Wang et al., *Hard Patches Mining for Masked Image Modeling*, CVPR
 2023. Masks, predictions, losses and gradients equal the official code's.
 """
-from dataclasses import replace
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
-from sbam_mm.masking import HPMMasker, MaskingContext, TokenMask
+from sbam_mm.masking import HPMMasker, TokenMask
 from sbam_mm.models.losses import masked_mean, ranking_loss, standardize
 from sbam_mm.models.momentum import MomentumCopy
-from sbam_mm.models.necks import MAEDecoder, ScoreDecoder
+from sbam_mm.models.necks import ScoreDecoder
+from sbam_mm.models.providers import Batch, Provider
 from sbam_mm.registry import MODELS
 
-from .mae import MAE
+from .base import MaskedImageModel
 
 LEARNING = ('relative', 'absolute')
 
 
 @MODELS.register_module()
-class HPM(MAE):
+class HPM(MaskedImageModel):
     """MAE that also predicts its own reconstruction loss, patch by patch.
 
     A second decoder beside the first predicts the loss of every masked
@@ -48,7 +46,7 @@ class HPM(MAE):
         end_momentum (float): Defaults to 0.9999.
         ramp_epochs (int): Epochs on the straight line between the two.
             Defaults to 100.
-        **kwargs: Options of :class:`MAE`.
+        **kwargs: Options of :class:`MaskedImageModel`.
 
     Raises:
         UserError: At build time, if a part does not fit.
@@ -64,8 +62,6 @@ class HPM(MAE):
         >>> sorted(out)[:2]
         ['loss_pixel', 'loss_predict']
     """
-
-    tells_segments = False
 
     def __init__(self,
                  backbone: dict | nn.Module,
@@ -86,13 +82,7 @@ class HPM(MAE):
             neck=neck,
             head=head,
             **kwargs)
-        if not isinstance(self.neck, MAEDecoder):
-            raise UserError(
-                'HPM shares the entrance of its decoder with the one that '
-                'predicts losses and cannot do so with '
-                f"{type(self.neck).__name__}; set neck.type='sbam_mm."
-                "MAEDecoder'.")
-        if not hasattr(self.head, 'patch_loss'):
+        if not self.head.predicts_pixels:
             raise UserError(
                 'HPM predicts the loss of every patch, which '
                 f'{type(self.head).__name__} does not tell; set '
@@ -121,9 +111,9 @@ class HPM(MAE):
             ``loss_predict``, the loss predictor's, and the mask's statistics.
         """
         self.follow_student()
-        tokens = self.backbone.embed(inputs)
+        tokens = self.embed(inputs)
         token_mask = self.mask(tokens, inputs, data_samples)
-        latent = self.backbone.encode(tokens, token_mask)
+        latent = self.encode(tokens, token_mask, inputs)
         full = self.neck.arrange(latent)
         prediction = self.neck.decode(full, token_mask)
         patch_loss = self.head.patch_loss(prediction, inputs)
@@ -179,19 +169,11 @@ class HPM(MAE):
         if self.training:
             self.loss_teacher.follow(self.loss_predictor())
 
-    @property
-    def provides(self) -> frozenset[str]:
-        """What :meth:`context` can answer when a masker asks."""
-        return super().provides | {'predicted_loss'}
+    def providers(self) -> dict[str, Provider]:
+        """As for every method, and what the loss predictor says."""
+        return {**super().providers(), 'predicted_loss': ask_predictor}
 
-    def context(self,
-                tokens: Tensor,
-                inputs: Tensor,
-                data_samples: list | None = None) -> MaskingContext:
-        """What the masker may look at; see :class:`MaskedImageModel`."""
-        context = super().context(tokens, inputs, data_samples)
-        return replace(
-            context,
-            providers=dict(
-                context.providers,
-                predicted_loss=partial(self.predict_loss, inputs)))
+
+def ask_predictor(model: HPM, batch: Batch) -> Tensor:
+    """How hard each patch will be, (B, L)."""
+    return model.predict_loss(batch.images)

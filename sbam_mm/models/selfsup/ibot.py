@@ -75,9 +75,6 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
                  mim_start_epoch: int = 0,
                  **kwargs):
         super().__init__(backbone, head, masker or IBOTMasker(), **kwargs)
-        # Here and not in the encoder, so that the teacher has none.
-        self.mask_token = nn.Parameter(
-            torch.zeros(1, 1, self.backbone.embed_dims))
         self.patch_loss = PatchLoss(self.head.patch_out_dim,
                                     **(patch_loss or {}))
         self.mim_start_epoch = mim_start_epoch
@@ -90,30 +87,25 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
         Args:
             inputs (list[Tensor]): Views, global ones first, (B, C, h, w)
                 each.
-            data_samples (list, optional): With segments, where the encoder
-                asks for them.
+            data_samples (list, optional): For a guide of the encoder.
 
         Returns:
             dict[str, Tensor]: ``loss_cls``, ``loss_patch``, the entropies of
             :func:`target_entropy` and the mask's statistics.
         """
         self.follow_student()
-        crops = self.split(inputs)
-        views, local = crops
-        segments, *local_segments = self.segments_of(crops, data_samples)
-        teaching = self.teach(views, segments)
-        attend = self.backbone.guided(segments)
-        tokens = self.backbone.embed(views)
-        token_mask = self.mask(
-            tokens, views, attend=attend, teaching=teaching)
-        latent = self.backbone.encode_in_place(tokens, token_mask,
-                                               self.mask_token,
-                                               self.backbone.grid(views),
-                                               attend).to_dense()
-        return dict(**self.learn_cls(latent, local, teaching, local_segments),
-                    loss_patch=self.learn_patches(latent, token_mask.masked,
-                                                  teaching),
-                    **token_mask.statistics())
+        views, local = self.split(inputs)
+        teaching = self.teach(views, data_samples)
+        with self.guided(views, data_samples):
+            tokens = self.embed(views)
+            token_mask = self.mask(tokens, views, teaching=teaching)
+            latent = self.backbone.encode_in_place(
+                tokens, token_mask, self.mask_token,
+                self.backbone.grid(views)).to_dense()
+        return dict(
+            **self.learn_cls(latent, local, teaching, data_samples),
+            loss_patch=self.learn_patches(latent, token_mask.masked, teaching),
+            **token_mask.statistics())
 
     def mask(self, tokens: Tensor, *args, **kwargs) -> TokenMask:
         """Let the masker decide, once masked patches are to be predicted."""

@@ -4,23 +4,23 @@
 Source: Hou et al., *MILAN: Masked Image Pretraining on Language Assisted
 Representation*, 2022.
 """
-from dataclasses import replace
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
 from sbam_mm.errors import UserError
-from sbam_mm.masking import MILANMasker, TokenMask
-from sbam_mm.models.clip_teacher import CLIPTeacher, Look, check_question
+from sbam_mm.masking import MILANMasker
+from sbam_mm.models.clip_teacher import CLIPTeacher, check_question
 from sbam_mm.models.necks.prompt_decoder import PromptDecoder
+from sbam_mm.models.providers import Batch, Provider
 from sbam_mm.registry import MODELS
 
-from .base import throws
-from .mae import MAE, Reconstruction
+from .base import MaskedImageModel, throws
 
 
 @MODELS.register_module()
-class MILAN(MAE):
+class MILAN(MaskedImageModel):
     """MILAN with any masker.
 
     The loss is the squared distance of normalised features, 2 - 2 cos, over
@@ -33,7 +33,7 @@ class MILAN(MAE):
             or nobody. Defaults to ``MILANMasker``.
         neck (dict): ``PromptDecoder``.
         teacher (dict): ``CLIPTeacher``.
-        **kwargs: Options of :class:`MAE`; there is no head.
+        **kwargs: Options of :class:`MaskedImageModel`; there is no head.
 
     Raises:
         UserError: If a part is of another kind, or the masker throws tokens.
@@ -48,6 +48,8 @@ class MILAN(MAE):
                 type='sbam_mm.CLIPTeacher',
                 checkpoint='clip_vit_base_16.pth.tar'))
     """
+
+    follows_guides = True
 
     def __init__(self,
                  backbone: dict | nn.Module,
@@ -88,35 +90,24 @@ class MILAN(MAE):
         Returns:
             dict[str, Tensor]: ``loss``, and the mask's statistics.
         """
-        tokens = self.backbone.embed(inputs)
-        attend = self.backbone.guided(self.segments(inputs, data_samples))
         assert isinstance(self.teacher, CLIPTeacher)
-        look = self.teacher.look(inputs)
-        token_mask = self.mask(
-            tokens, inputs, data_samples, attend=attend, look=look)
-        latent = self.encode(tokens, token_mask, inputs, attend)
-        prediction = self.neck(latent, token_mask)
+        with self.guided(inputs, data_samples):
+            tokens = self.embed(inputs)
+            look = self.teacher.look(inputs)
+            token_mask = self.mask(tokens, inputs, data_samples, teaching=look)
+            latent = self.encode(tokens, token_mask, inputs)
+            prediction = self.neck(latent, token_mask)
         cosine = cosine_similarity(prediction.float(), look.features.float(),
                                    dim=-1)
         return dict(loss=(2 - 2 * cosine).mean(), **token_mask.statistics())
 
-    def context(self, *args, look: Look | None = None, **kwargs):
-        """As everywhere, from the teacher's pass where there was one."""
-        context = super().context(*args, **kwargs)
-        if look is None:
-            return context
+    def providers(self) -> dict[str, Provider]:
+        """CLIP's attention comes from the pass that is made anyway."""
+        return {**super().providers(), 'teacher_attention': ask_clip}
 
-        def attention(block: int, queries: str, softmax: bool,
-                      own_query: bool) -> Tensor:
-            check_question(block, queries, softmax)
-            return look.attention[:, None]
 
-        return replace(context, providers={
-            **context.providers, 'teacher_attention': attention})
-
-    def reconstruct(self,
-                    inputs: Tensor,
-                    token_mask: TokenMask | None = None) -> Reconstruction:
-        """There are no pixels to show."""
-        raise UserError('MILAN predicts features of CLIP and no pixels; '
-                        'take a MAE for pictures.')
+def ask_clip(model: Any, batch: Batch, *question) -> Tensor:
+    """Attention of CLIP's class token, (B, 1, L)."""
+    check_question(*question[:3])
+    look = batch.teaching or model.teacher.look(batch.images)
+    return look.attention[:, None]

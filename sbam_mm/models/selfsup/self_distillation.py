@@ -1,23 +1,24 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What DINO and iBOT share: crops, a momentum teacher, centred targets."""
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import groupby, zip_longest
+from contextlib import AbstractContextManager
+from itertools import groupby
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
-from sbam_mm.masking import MaskingContext
 from sbam_mm.models.backbones.vit_attention import encode_whole
+from sbam_mm.models.guidance import guided, kernels_for
 from sbam_mm.models.losses import DINOLoss, target_entropy
 from sbam_mm.models.momentum import MomentumCopy
 from sbam_mm.models.progress import training_progress
+from sbam_mm.models.providers import STORED_MAPS, Batch, Provider
 from sbam_mm.models.teacher_pass import TeacherPass
 from sbam_mm.models.teachers import MomentumTeacher
 
-from .base import STORED_MAPS, MaskedImageModel
+from .base import MaskedImageModel
 
 
 class Crops(NamedTuple):
@@ -35,9 +36,7 @@ class SelfDistillation(MaskedImageModel):
     """A student that predicts what its own moving average says.
 
     The teacher sees the global crops whole, the student masked global crops
-    and whole local ones; with ``backbone.segment_bias`` both know the segments
-    of every crop (Taguchi et al., *SAM Helps SSL*, BMVC 2024). In DINO the
-    last layer's bias does nothing: of it only the class token counts.
+    and whole local ones; a guide of the encoder guides both.
     ``model.backbone`` is the student's encoder; what the papers evaluate,
     and :attr:`evaluated_encoder` is, is the teacher's, in checkpoints under
     the prefix ``momentum_teacher.module.backbone.``.
@@ -64,7 +63,7 @@ class SelfDistillation(MaskedImageModel):
             cannot give, or a second momentum teacher.
     """
 
-    tells_segments = True
+    follows_guides = True
     any_size = True  # local crops
 
     def __init__(self,
@@ -98,13 +97,18 @@ class SelfDistillation(MaskedImageModel):
         """What the teacher is an average of."""
         return nn.ModuleDict(dict(backbone=self.backbone, head=self.head))
 
-    @property
-    def provides(self) -> frozenset[str]:
-        """What :meth:`context` can answer when a masker asks.
+    def providers(self) -> dict[str, Provider]:
+        """As for every method, with the momentum teacher's attention.
 
         Stored maps belong to an image and do not follow its many crops.
         """
-        return (super().provides | {'teacher_attention'}) - set(STORED_MAPS)
+        table = super().providers()
+        if self.teacher is None:
+            table['teacher_attention'] = ask_teaching
+        return {
+            name: provider
+            for name, provider in table.items() if name not in STORED_MAPS
+        }
 
     @property
     def evaluated_encoder(self) -> nn.Module:
@@ -138,86 +142,43 @@ class SelfDistillation(MaskedImageModel):
             torch.cat(list(inputs[:self.num_global])),
             [torch.cat(list(crops)) for _, crops in local])
 
-    def segments_of(
-            self, crops: Crops,
-            data_samples: list | None) -> list[Tensor | None]:
-        """Segments of the global views and of each size of local crops.
-
-        Args:
-            crops (Crops): From :meth:`split`.
-            data_samples (list): With ``segment_map``, a list with one map per
-                view, where the encoder has a segment bias.
-
-        Returns:
-            list[Tensor or None]: uint8 (n, L) each; see :meth:`segments`.
-        """
-        images = len(crops.views) // self.num_global
-        found, first = [], 0
-        for views in (crops.views, *crops.local):
-            last = first + len(views) // images
-            found.append(
-                self.segments(views, data_samples, range(first, last)))
-            first = last
-        return found
-
-    def teach(self,
-              views: Tensor,
-              segments: Tensor | None = None) -> TeacherPass:
-        """Show the teacher the whole views, and their segments."""
+    def teach(self, views: Tensor, data_samples: list | None = None
+              ) -> TeacherPass:
+        """Show the teacher the whole global views."""
         vit = self.momentum_teacher.module['backbone']
-        return TeacherPass(vit, views, vit.guided(segments))
+        return TeacherPass(
+            vit, views,
+            kernels_for(vit, views, data_samples, range(self.num_global)))
 
-    def context(self,
-                tokens: Tensor,
-                inputs: Tensor,
-                data_samples: list | None = None,
-                teaching: TeacherPass | None = None) -> MaskingContext:
-        """What the masker may look at.
+    def guided(self, inputs: Tensor, data_samples: list | None
+               ) -> AbstractContextManager[None]:
+        """As for every method, of the global views."""
+        return guided(self.backbone, inputs, data_samples,
+                      range(self.num_global))
 
-        Args:
-            tokens (Tensor): The student's, with positions, (B, L, D).
-            inputs (Tensor): The views they come from, (B, C, H, W).
-            data_samples (list, optional): Not used.
-            teaching (TeacherPass, optional): The teacher's pass over these
-                views. Defaults to None: a new one if a masker asks.
-        """
-        context = super().context(tokens, inputs)
-        teaching = teaching or self.teach(inputs)
-        providers = {
-            'teacher_attention': teaching.attention,
-            **context.providers
-        }
-        return replace(
-            context,
-            providers={name: providers[name] for name in self.provides})
-
-    def learn_cls(
-        self,
-        latent: Tensor,
-        local: list[Tensor],
-        teaching: TeacherPass,
-        segments: Sequence[Tensor | None] = ()
-    ) -> dict[str, Tensor]:
+    def learn_cls(self, latent: Tensor, local: list[Tensor],
+                  teaching: TeacherPass,
+                  data_samples: list | None = None) -> dict[str, Tensor]:
         """Compare class tokens of different views.
 
         Args:
             latent (Tensor): The student's global views, (2B, 1 + L, D).
             local (list[Tensor]): Local crops.
             teaching (TeacherPass): The teacher's global views.
-            segments (Sequence[Tensor], optional): Of the local crops.
-                Defaults to none.
+            data_samples (list, optional): For a guide of the encoder.
 
         Returns:
             dict[str, Tensor]: ``loss_cls``, and entropies for the log.
         """
         teacher = self._by_view(
             self.momentum_teacher.module['head'](teaching.tokens[:, 0]))
+        batch_size, first = teacher.shape[1], self.num_global
+        cls = [latent[:, 0]]
         # Crops of one size run through the encoder together.
-        cls = [latent[:, 0]] + [
-            encode_whole(self.backbone, crops, self.backbone.guided(ids))[:, 0]
-            for crops, ids in zip_longest(local, segments)
-        ]
-        batch_size = teacher.shape[1]
+        for crops in local:
+            views = range(first, first := first + len(crops) // batch_size)
+            with guided(self.backbone, crops, data_samples, views):
+                cls.append(encode_whole(self.backbone, crops)[:, 0])
         student = self.head(torch.cat(cls)).unflatten(0, (-1, batch_size))
         target = self.cls_loss.target(teacher, training_progress()[1])
         loss = self.cls_loss(student, target)
@@ -226,3 +187,10 @@ class SelfDistillation(MaskedImageModel):
 
     def _by_view(self, x: Tensor) -> Tensor:
         return x.unflatten(0, (self.num_global, -1))
+
+
+def ask_teaching(model: SelfDistillation, batch: Batch,
+                 *question) -> Tensor:
+    """The momentum teacher's attention, from a pass that is made anyway."""
+    teaching = batch.teaching or model.teach(batch.images)
+    return teaching.attention(*question)

@@ -5,14 +5,10 @@ Source: Xie et al., *SimMIM: A Simple Framework for Masked Image Modeling*,
 CVPR 2022. The paper masks squares of 32 x 32 pixels, which is ``cell=2`` in a
 masker of 16 x 16 patches.
 """
-from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from sbam_mm.layers import Attend
-from sbam_mm.masking import RandomMasker, TokenMask
-from sbam_mm.models.backbones import Latent
+from sbam_mm.masking import RandomMasker
 from sbam_mm.registry import MODELS
 
 from .mae import MAE
@@ -44,6 +40,7 @@ class SimMIM(MAE):
         **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
 
     Example:
+        >>> import torch
         >>> model = SimMIM(
         ...     backbone=dict(
         ...         type='sbam_mm.MaskedViT', arch='tiny', img_size=32,
@@ -68,17 +65,4 @@ class SimMIM(MAE):
         if masker is None:
             masker = RandomMasker(0.6, rounding='floor', cell=2)
         super().__init__(backbone, masker, **kwargs)
-        self.mask_token = nn.Parameter(
-            torch.zeros(1, 1, self.backbone.embed_dims))
         nn.init.trunc_normal_(self.mask_token, std=.02)
-
-    def encode(self,
-               tokens: Tensor,
-               token_mask: TokenMask,
-               inputs: Tensor,
-               attend: Sequence[Attend] | None = None) -> Latent:
-        """Every patch that is not thrown, masked ones in place."""
-        return self.backbone.encode_in_place(tokens, token_mask,
-                                             self.mask_token,
-                                             self.backbone.grid(inputs),
-                                             attend)

@@ -4,13 +4,11 @@
 Source: Li et al., *Uniform Masking: Enabling MAE Pre-training for
 Pyramid-based Vision Transformers with Locality*, 2022, "secondary masking".
 """
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
-from sbam_mm.layers import Attend
 from sbam_mm.masking import TokenMask, UniformMasker
 from sbam_mm.masking import functional as F
 from sbam_mm.models.backbones import Latent
@@ -69,8 +67,7 @@ class UMMAE(MAE):
     def encode(self,
                tokens: Tensor,
                token_mask: TokenMask,
-               inputs: Tensor,
-               attend: Sequence[Attend] | None = None) -> Latent:
+               inputs: Tensor) -> Latent:
         """As MAE's; in training some of the visible tokens are covered."""
         if self.training and self.secondary:
             covered = self.covered(token_mask)
@@ -78,7 +75,7 @@ class UMMAE(MAE):
             tokens = torch.where(covered[..., None],
                                  self.secondary_token + position[:, 1:],
                                  tokens)
-        return super().encode(tokens, token_mask, inputs, attend)
+        return super().encode(tokens, token_mask, inputs)
 
     def covered(self,
                 token_mask: TokenMask,

@@ -8,7 +8,7 @@ import torch
 from mmengine.utils import digit_version
 from torch import Tensor
 
-from .packing import PackedLayout
+from sbam_mm.layers import PackedLayout
 
 try:
     from torch.nn.attention.flex_attention import (

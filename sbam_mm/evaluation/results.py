@@ -1,14 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""What an evaluation found, in one file that a later call goes on with."""
+"""Results as a JSON file and, beside it, a page for people."""
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sbam_mm.errors import UserError
-from sbam_mm.files import read_json
-
-from .tables import markdown_table, write_results
+from sbam_mm.files import read_json, write_atomically
 
 # What must not change between two calls that write to one folder.
 IDENTITY = ('checkpoint', 'data', 'encoder', 'seed')
@@ -63,10 +62,6 @@ class ResultStore:
     def has(self, protocol: str, settings: Mapping[str, Any]) -> bool:
         """Whether a protocol is finished.
 
-        Args:
-            protocol (str): Its name.
-            settings (Mapping): What it shall run with.
-
         Raises:
             UserError: If it is finished with other settings.
         """
@@ -94,16 +89,9 @@ class ResultStore:
         """Put a finished protocol into both files.
 
         Args:
-            protocol (str): Its name.
-            settings (Mapping): What it was asked to run with.
             found (Mapping): ``top1`` (per cent by name), a ``note`` for the
                 reader, and what else; ``batch``, ``epochs`` and ``config``
                 are what it was run with and written as settings.
-            versions (Mapping): Of software and hardware.
-            seconds (float): How long it took.
-
-        Returns:
-            list[Path]: The two files.
         """
         used = {
             name: found.get(name, value) if name in USED else value
@@ -153,3 +141,94 @@ def _line(value: Any) -> str:
 def _plain(value: Any) -> Any:
     """As JSON gives it back."""
     return json.loads(json.dumps(value, default=str))
+
+
+def markdown_table(header: Sequence[str],
+                   rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown, columns aligned: the first left, the rest right.
+
+    Args:
+        rows (Iterable[Sequence[str]]): Texts, as many as in the header.
+
+    Example:
+        >>> print(markdown_table(['a', 'n'], [['x', '1']]), end='')
+        | a | n |
+        |:--|--:|
+        | x | 1 |
+    """
+    lines = [list(header), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+
+    def line(cells: list[str]) -> str:
+        padded = [cells[0].ljust(widths[0])] + [
+            cell.rjust(width) for cell, width in zip(cells[1:], widths[1:])
+        ]
+        return f'| {" | ".join(padded)} |\n'
+
+    rule = [':' + '-' * (widths[0] + 1)] + [
+        '-' * (width + 1) + ':' for width in widths[1:]
+    ]
+    return ''.join([line(lines[0]), f'|{"|".join(rule)}|\n',
+                    *map(line, lines[1:])])
+
+
+def plus_minus(mean: float, error: float, digits: int = 3) -> str:
+    """A mean with its standard error; a dash where there is none.
+
+    Example:
+        >>> plus_minus(.5, .0123), plus_minus(float('nan'), 0.)
+        ('0.500 ± 0.012', '–')
+    """
+    if math.isnan(mean):
+        return '–'
+    text = f'{mean:.{digits}f}'
+    return text if math.isnan(error) else f'{text} ± {error:.{digits}f}'
+
+
+def no_nan(value: Any) -> Any:
+    """Numbers as JSON has them: None in place of "not a number".
+
+    Example:
+        >>> no_nan({'a': [1., float('nan')]})
+        {'a': [1.0, None]}
+    """
+    if isinstance(value, dict):
+        return {key: no_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [no_nan(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def result_files(out: str | Path, *endings: str) -> list[Path]:
+    """Names of result files that lie side by side.
+
+    Args:
+        out (str or Path): One of them, a picture beside them (.png), or
+            their common name.
+        *endings (str): E.g. ".json".
+
+    Example:
+        >>> [str(path) for path in result_files('a/b.md', '.json', '.md')]
+        ['a/b.json', 'a/b.md']
+    """
+    path = Path(out)
+    if path.suffix.lower() in ('.json', '.md', '.png'):
+        path = path.with_suffix('')
+    return [path.with_name(path.name + ending) for ending in endings]
+
+
+def write_results(out: str | Path, results: dict,
+                  page: str) -> list[Path]:
+    """Write ``results`` as JSON and ``page`` as Markdown.
+
+    Args:
+        out (str or Path): As for :func:`result_files`.
+        results (dict): What JSON can hold; "not a number" becomes null.
+    """
+    data, text = result_files(out, '.json', '.md')
+    content = json.dumps(no_nan(results), indent=1, ensure_ascii=False)
+    write_atomically(data, f'{content}\n'.encode())
+    write_atomically(text, page.encode())
+    return [data, text]

@@ -6,13 +6,11 @@ import torch
 from sbam_mm.layers import (
     PackedLayout,
     RecordedAttention,
-    SegmentBias,
-    SegmentRelation,
-    Segments,
     packed_attention,
 )
-from sbam_mm.layers.segment_flex import SegmentBlocks, flex_segment_attention
 from sbam_mm.models.backbones import MaskedViT
+from sbam_mm.segments import SegmentBias, SegmentRelation, Segments
+from sbam_mm.segments.flex import SegmentBlocks, flex_segment_attention
 
 pytestmark = pytest.mark.unit
 HEADS, DIM, WIDTH = 2, 8, 9

@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
+from sbam_mm.layers import PackedLayout, packed_attention
+from sbam_mm.models.stored_maps import stored_map
+from sbam_mm.registry import MODELS
 
-from .attention import packed_attention
-from .packing import PackedLayout
-from .segment_flex import SegmentBlocks, flex_available, flex_segment_attention
+from .flex import SegmentBlocks, flex_available, flex_segment_attention
 
 RELATIONS = ('positive', 'negative')
 SHARINGS = ('fixed', 'shared', 'head', 'head_and_layer')
@@ -132,22 +133,30 @@ class SegmentRelation:
         v = F.pad(v, (0, width + spare - channels))
         return packed_attention(q, k, v, layout, dropout)[..., :channels]
 
-    def matrix(self, ids: Tensor | None = None) -> Tensor:
+    def matrix(self,
+               layout: PackedLayout | None = None,
+               rows: slice | None = None,
+               group: tuple[int, int] = (0, 0)) -> Tensor:
         """Eq. 4, not divided by anything: float32 (B, heads, n, n).
 
         Args:
-            ids (Tensor, optional): int64 (B, n). Defaults to None: those of
-                all tokens, class token first.
+            layout (PackedLayout, optional): Of packed tokens. Defaults to
+                None: all tokens, class token first.
+            rows, group: Which of them, see :meth:`PackedLayout.slices`.
         """
-        ids = self.segments.ids if ids is None else ids
+        ids = self.segments.ids if layout is None else self.segments.packed(
+            layout)[rows].view(group)
         first, second = ids[:, None, :, None], ids[:, None, None, :]
         u_pos, u_neg = (u[:, None, None] for u in (self.u_pos, self.u_neg))
         related = torch.where(first == second, u_pos, u_neg)
         return torch.where((first > 0) & (second > 0), related, 0.)
 
 
+@MODELS.register_module()
 class SegmentBias(nn.Module):
     """The parameters u_pos and u_neg of all layers and heads.
+
+    The guide of an encoder, see :mod:`sbam_mm.models.guidance`.
 
     How they start is not said in the paper. At 0, the default, the first step
     is that of a model without them.
@@ -183,6 +192,8 @@ class SegmentBias(nn.Module):
 
     # A bias, of however many dimensions.
     no_weight_decay = ('u_pos', 'u_neg')
+    needs = 'segment_map'
+    who = "the encoder's segment bias"
 
     def __init__(self,
                  num_layers: int,
@@ -233,23 +244,60 @@ class SegmentBias(nn.Module):
                 self.register_buffer(name, u, persistent=False)
 
     @classmethod
-    def of(cls, num_layers: int, num_heads: int,
-           options: Mapping[str, Any]) -> 'SegmentBias':
+    def of(cls, vit: nn.Module, options: Mapping[str, Any]) -> 'SegmentBias':
         """From the ``segment_bias`` of an encoder's config.
 
         Args:
-            num_layers, num_heads (int): Of the encoder.
+            vit (MaskedViT): The encoder.
             options (Mapping[str, Any]): The other arguments.
 
         Raises:
-            UserError: If there is no such argument.
+            UserError: If there is no such argument, or the encoder drops
+                attention, which the kernel cannot.
         """
         known = list(signature(cls).parameters)[2:]
         if not isinstance(options, Mapping) or set(options) - set(known):
             raise UserError(
                 f'segment_bias={options!r} is not understood; give a dict of '
                 f'some of {", ".join(known)}, or dict() for the defaults.')
-        return cls(num_layers, num_heads, **options)
+        attns = [layer.attn for layer in vit.layers]
+        bias = cls(len(attns), attns[0].num_heads, **options)
+        if bias.kernel == 'flex' and any(attn.attn_drop for attn in attns):
+            raise UserError(
+                "segment_bias.kernel='flex' drops no attention; set "
+                "segment_bias.kernel='sdpa', or attn_drop_rate=0 in "
+                'layer_cfgs.')
+        return bias
+
+    def kernels(self,
+                grid: tuple[int, int],
+                inputs: Tensor,
+                data_samples: list | None,
+                views: Sequence[int] | None = None
+                ) -> list['SegmentRelation'] | None:
+        """How each layer attends to these images; see ``Guide``.
+
+        Returns:
+            list[SegmentRelation] or None: One per layer; None as long as the
+            pipeline has no segments.
+
+        Raises:
+            UserError: If the pipeline makes no segments, or none that fit.
+        """
+        found = [
+            stored_map(
+                data_samples,
+                self.needs,
+                grid,
+                inputs.device,
+                'LoadSegments',
+                who=self.who,
+                view=view,
+                highest=self.max_segments)
+            for view in ([None] if views is None else views)
+        ]
+        maps = [ids for ids in found if ids is not None]
+        return self(torch.cat(maps)) if maps else None
 
     def forward(self, ids: Tensor) -> list[SegmentRelation]:
         """How each layer attends to tokens of these segments.
@@ -273,3 +321,22 @@ class SegmentBias(nn.Module):
 def _is_pair(init: Any) -> bool:
     return isinstance(init, (list, tuple)) and len(init) == 2 and all(
         isinstance(value, (int, float)) for value in init)
+
+
+def relations_to(vit: nn.Module, segments: Tensor) -> list[SegmentRelation]:
+    """How each layer of an encoder attends to these segments.
+
+    Args:
+        vit (MaskedViT): With segment bias.
+        segments (Tensor): Ids of all patches, (B, L), 0 = unknown.
+
+    Raises:
+        UserError: If the encoder has no segment bias.
+    """
+    bias = getattr(vit, 'segment_bias', None)
+    if bias is None:
+        raise UserError(
+            f'segments are given to a {type(vit).__name__} without segment '
+            "bias; take backbone.type='sbam_mm.MaskedViT' and set "
+            'backbone.segment_bias=dict().')
+    return bias(segments)

@@ -1,9 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """How good the representation is, while it is being learnt."""
-import random
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,9 +14,12 @@ from torch.utils.data import Subset
 from sbam_mm.datasets.class_names import is_labelled, numbers_in, parts_of
 from sbam_mm.engine.fsdp import whole_parameters
 from sbam_mm.errors import UserError
-from sbam_mm.evaluation import extract_features, knn_top1
+from sbam_mm.models.evaluating import unchanged_random_state
 from sbam_mm.models.progress import counts_iterations, iterations_per_epoch
 from sbam_mm.registry import DATASETS, HOOKS
+
+from .features import extract_features
+from .knn import knn_top1
 
 NEIGHBOURS = 20
 
@@ -48,22 +48,16 @@ class KNNHook(Hook):
     Args:
         bank (dict): Config of the labelled data set whose images vote, with
             a pipeline that does not augment.
-        query (dict): Config of the labelled data set to classify.
         k (int, optional): Neighbours. Defaults to None: 20, or all bank
             images where they are fewer.
-        temperature (float): Of the votes. Defaults to 0.07.
-        feature (str): 'avg' or 'cls', see ``extract_features``. Defaults to
-            'avg'.
+        feature (str): 'avg' or 'cls', see ``extract_features``.
         interval (int): Epochs between evaluations; the last epoch is always
-            evaluated. In a loop over iterations an epoch is as many of them
-            as show every image once. Defaults to 1.
-        at_start (bool): Also evaluate the untrained model. Defaults to False.
+            evaluated. In a loop over iterations an epoch is as many of them as
+            show every image once.
+        at_start (bool): Also evaluate the untrained model.
         num_train (int, optional): Bank images, drawn once with ``seed``.
             Defaults to None, all.
-        num_test (int, optional): Query images, likewise. Defaults to None.
-        seed (int): Of the subsets. Defaults to 0.
-        batch_size (int): Images of a rank at a time. Defaults to 256.
-        num_workers (int): Loader processes of a rank. Defaults to 0.
+        num_test (int, optional): Query images, likewise.
 
     Raises:
         UserError: ``interval`` or ``k`` below 1, or ``k`` above the number of
@@ -116,11 +110,7 @@ class KNNHook(Hook):
         self._off = False
 
     def before_train(self, runner: Runner) -> None:
-        """Build the data sets, and evaluate the untrained model if asked.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Build the data sets, and evaluate the untrained model if asked."""
         self._off = False
         decoding = decoding_of(runner.train_dataloader.dataset)
         with unchanged_random_state():
@@ -151,11 +141,7 @@ class KNNHook(Hook):
             self._evaluate(runner, epoch=0)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Evaluate if it is time.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Evaluate if it is time."""
         if self._off or counts_iterations(runner):
             return
         epoch = runner.epoch + 1
@@ -167,14 +153,7 @@ class KNNHook(Hook):
                          batch_idx: int,
                          data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        """Likewise in a loop that counts iterations only.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Number of the iteration.
-            data_batch (dict, optional): Not used. Defaults to None.
-            outputs (dict, optional): Not used. Defaults to None.
-        """
+        """Likewise in a loop that counts iterations only."""
         if self._off or not counts_iterations(runner):
             return
         done = runner.iter + 1
@@ -236,33 +215,10 @@ class KNNHook(Hook):
 
 
 def decoding_of(dataset: Any) -> dict[str, Any]:
-    """``channels`` and ``value_range`` of a data set, if not the usual ones.
-
-    Args:
-        dataset (Dataset): Maybe wrapped.
-    """
+    """``channels`` and ``value_range`` of a data set, if not usual."""
     part = parts_of(dataset)[0]
     return {
         name: getattr(part, name)
         for name, usual in (('channels', 3), ('value_range', None))
         if getattr(part, name, usual) != usual
     }
-
-
-@contextmanager
-def unchanged_random_state() -> Iterator[None]:
-    """Put Python's, NumPy's and torch's generators back afterwards.
-
-    Example::
-
-        with unchanged_random_state():
-            torch.rand(3)
-    """
-    python, array = random.getstate(), np.random.get_state()
-    gpu = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(gpu):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(array)

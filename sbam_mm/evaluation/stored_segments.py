@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""An encoder that is told the segments of the images it is judged on.
+"""The segments of the images that an encoder is judged on and told of.
 
 Taguchi et al., *SAM Helps SSL*, BMVC 2024, Table 2: the first phase with
 mask-guided attention bias.
@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from torch import Tensor, nn
 
 from sbam_mm.datasets import ImageFolder
 from sbam_mm.datasets.segment_maps import SegmentMaps
@@ -18,10 +17,7 @@ from sbam_mm.datasets.stored_maps import DatasetMark
 from sbam_mm.datasets.transforms.follow import MapLoader
 from sbam_mm.datasets.transforms.load_segments import LoadSegments
 from sbam_mm.errors import UserError
-from sbam_mm.models.backbones.vit_attention import input_tokens, run_whole
-from sbam_mm.models.stored_maps import stored_map
 
-from .feature_cache import FrozenEncoder
 from .image_sets import ImageSet
 
 # Crops that maps can follow, for those that tell nobody where they were made.
@@ -38,8 +34,6 @@ class StoredSegments:
         files (Sequence[str]): By ``tools/generate_segments.py``: of the
             whole folder of the image set, or of its folders of training and
             test images.
-        images (ImageSet): Whose images they are.
-        grid (int): Patches per side.
         options (dict): ``mode`` and ``max_masks`` of
             :class:`~sbam_mm.datasets.LoadSegments`.
 
@@ -57,13 +51,13 @@ class StoredSegments:
                 'into class folders.')
         self.loaders = [LoadSegments(name, grid, **options) for name in files]
         rows: dict[str, tuple[int, int]] = {}
-        marks = []
+        fingerprints = []
         for number, name in enumerate(files):
             maps = SegmentMaps(name)
-            marks.append(maps.info.mark.fingerprint)
+            fingerprints.append(maps.info.mark.fingerprint)
             for row, path in enumerate(_images_of(maps, name, images)):
                 rows[path] = (number, row)
-        self.mark = ','.join(marks)
+        self.fingerprint = ','.join(fingerprints)
         self.rows: dict[str, list[tuple[int, int]]] = {}
         for half in ('train', 'test'):
             paths = [str(Path(images.root) / path)
@@ -78,12 +72,7 @@ class StoredSegments:
             self.rows[half] = [rows[path] for path in paths]
 
     def follow(self, half: str, pipeline: list[dict]) -> list[Any]:
-        """A pipeline after which a sample has its ``segment_map``.
-
-        Args:
-            half (str): "train" or "test".
-            pipeline (list[dict]): Ends with ``PackInputs``.
-        """
+        """A pipeline after which a sample has its ``segment_map``."""
         *steps, pack = [
             dict(step, type=FOLLOWED.get(step['type'], step['type']))
             for step in pipeline
@@ -102,8 +91,8 @@ def _images_of(maps: SegmentMaps, name: str, images: ImageSet) -> list[str]:
             if classes and folder == folders[0]:
                 continue
             dataset = ImageFolder(str(folder), classes=classes)
-            mark = DatasetMark.of(dataset)
-            if mark.fingerprint == maps.info.mark.fingerprint:
+            if (DatasetMark.of(dataset).fingerprint ==
+                    maps.info.mark.fingerprint):
                 return [str(dataset.get_data_info(row)['img_path'])
                         for row in range(len(dataset))]
     raise UserError(
@@ -132,48 +121,6 @@ class SegmentsOfSamples(MapLoader):
         loader.aligned = self.aligned
         found = loader.transform(dict(results, sample_idx=row))
         return dict(results, segment_map=found['segment_map'])
-
-
-class GuidedEncoder(FrozenEncoder):
-    """A frozen encoder with segment bias, told the segments of its images."""
-
-    def pooled(self, images: Tensor, samples: list[Any],
-               blocks: int) -> Tensor:
-        vit: Any = self.backbone
-        segments: Any = stored_map(
-            samples, 'segment_map', vit.grid(images), images.device,
-            'LoadSegments', who="the encoder's segment bias",
-            highest=vit.segment_bias.max_segments)
-        return guided_tokens(vit, images, segments, blocks)
-
-
-def guided_tokens(vit: nn.Module, images: Tensor, segments: Tensor,
-                  blocks: int = 1) -> Tensor:
-    """As :func:`~sbam_mm.evaluation.pooling.pooled_tokens`, with segments.
-
-    Args:
-        vit (MaskedViT): With segment bias, in eval mode.
-        images (Tensor): Normalised, (B, C, H, W).
-        segments (Tensor): Ids of the patches, (B, L), 0 = unknown.
-        blocks (int): Class tokens of so many last blocks.
-
-    Returns:
-        Tensor: (B, blocks + 1, D).
-    """
-    encoder: Any = vit
-    attend = encoder.guided(segments)
-    x = input_tokens(encoder, images)
-    depth, done = len(encoder.layers), 0
-    if blocks > depth:
-        raise UserError(f'the encoder has {depth} blocks, from which '
-                        f'{blocks} class tokens cannot be taken; use the '
-                        'last one: pooling "cls" or "avg".')
-    rows = []
-    for end in range(depth - blocks + 1, depth + 1):
-        x = run_whole(encoder, x, end, done, attend)
-        done = end
-        rows.append(encoder.ln1(x[:, 0]))
-    return torch.stack([*rows, encoder.ln1(x)[:, 1:].mean(1)], 1)
 
 
 def segment_options(config: Config | dict) -> dict[str, Any]:

@@ -1,0 +1,41 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""What a result was made with: software and machine."""
+import os
+import platform
+from importlib import import_module
+from pathlib import Path
+
+
+def collect_versions() -> dict[str, str]:
+    """Exact versions and the machine.
+
+    Returns:
+        dict[str, str]: Python, torch, the OpenMMLab stack, sbam_mm,
+        processor and number of cores, accelerators if there are any.
+    """
+    versions = {'Python': platform.python_version()}
+    for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain',
+                 'sbam_mm'):
+        versions[name] = import_module(name).__version__
+    versions['Processor'] = f'{processor()}, {os.cpu_count()} cores'
+    import torch
+    if torch.cuda.is_available():
+        names = [
+            torch.cuda.get_device_name(i)
+            for i in range(torch.cuda.device_count())
+        ]
+        versions['Accelerators'] = ', '.join(names)
+    versions['System'] = platform.platform(terse=True)
+    return versions
+
+
+def processor() -> str:
+    """The processor's name as its maker writes it."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    for line in lines:
+        if line.startswith('model name'):
+            return line.partition(':')[2].strip()
+    return platform.processor() or platform.machine()

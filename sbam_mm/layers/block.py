@@ -1,0 +1,369 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""The transformer block of every encoder and decoder here.
+
+It has the parts of one of mmpretrain's layers, hence parameter names and
+initialisation are mmpretrain's, and runs them on dense batches and on packed
+sequences.
+"""
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn.bricks import DropPath
+from mmengine.model import BaseModule
+from mmengine.model.weight_init import trunc_normal_
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from sbam_mm.errors import UserError
+
+from .attention import Attend, packed_attention
+from .packing import PackedLayout
+
+
+class Checkpointed(BaseModule):
+    """A block that can keep its input alone, a third more work for memory.
+
+    With :attr:`with_cp` the backward pass computes the rest again, random
+    numbers included (Chen et al., *Training Deep Nets with Sublinear Memory
+    Cost*, 2016).
+    """
+    with_cp = False
+
+    def forward(self, *args: Any) -> Tensor:
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(self.run, *args, use_reentrant=False)
+        return self.run(*args)
+
+    def run(self, *args: Any) -> Tensor:
+        raise NotImplementedError
+
+
+def take_parts(taker: nn.Module, giver: nn.Module) -> None:
+    """Give a module all parameters and parts of another, in their order."""
+    taker._parameters.update(giver._parameters)
+    taker._buffers.update(giver._buffers)
+    taker._non_persistent_buffers_set |= giver._non_persistent_buffers_set
+    taker._modules.update(giver._modules)
+
+
+class Attention(BaseModule):
+    """Attention of tokens to each other, or to a memory.
+
+    Args:
+        attn (nn.Module): mmpretrain's ``MultiheadAttention``,
+            ``BEiTAttention`` or ``CrossMultiheadAttention``, whose parts it
+            takes.
+    """
+
+    def __init__(self, attn: nn.Module):
+        super().__init__(attn.init_cfg)
+        take_parts(self, attn)
+        self._modules.pop('out_drop', None)  # stochastic depth, see Block
+        if not hasattr(self, 'gamma1'):
+            self.gamma1 = nn.Identity()
+        self.num_heads = attn.num_heads
+        self.embed_dims = self.proj.in_features
+        self.head_dims = self.embed_dims // self.num_heads
+        # A number, or in BEiT and CAE a module.
+        self.attn_drop = attn.attn_drop
+        # BEiT may have another; the kernels divide by the usual one.
+        self.scale = getattr(attn, 'scale', self.head_dims**-0.5)
+
+    def init_weights(self) -> None:
+        """As mmpretrain's, whose tables of relative positions are drawn."""
+        super().init_weights()
+        table = getattr(self, 'relative_position_bias_table', None)
+        if table is not None:
+            trunc_normal_(table, std=.02)
+
+    @property
+    def dropout(self) -> float:
+        """With which probability attention is dropped now."""
+        drop = self.attn_drop
+        if isinstance(drop, nn.Dropout):
+            return drop.p if drop.training else 0.
+        return float(drop) if self.training else 0.
+
+    def project(self,
+                x: Tensor,
+                memory: Tensor | tuple[Tensor, Tensor] | None = None
+                ) -> tuple[Tensor, ...]:
+        """Queries, keys and values, three of (..., heads, head_dim).
+
+        Args:
+            x (Tensor): (..., D), normalised.
+            memory (Tensor or tuple[Tensor], optional): What keys and values
+                come from, (..., D); a tuple where these differ. Defaults to
+                None: ``x``.
+        """
+        q_bias = getattr(self, 'q_bias', None)
+        for_k, for_v = memory if isinstance(memory, tuple) else (
+            memory, memory)
+        parts: Sequence[Tensor]
+        if not hasattr(self, 'qkv'):
+            assert for_k is not None and for_v is not None
+            parts = (linear(x, self.q.weight,
+                            self.q.bias if q_bias is None else q_bias),
+                     linear(for_k, self.k.weight, self.k.bias),
+                     linear(for_v, self.v.weight,
+                            self.v.bias if q_bias is None else self.v_bias))
+        else:
+            dim, weight, bias = self.embed_dims, self.qkv.weight, self.qkv.bias
+            if q_bias is not None:
+                # A bias of the keys would drop out of the softmax.
+                bias = torch.cat(
+                    [q_bias, torch.zeros_like(q_bias), self.v_bias])
+            if for_k is None:
+                parts = linear(x, weight, bias).chunk(3, dim=-1)
+            else:
+                own, others = (None, None) if bias is None else (
+                    bias[:dim], bias[dim:])
+                parts = (linear(x, weight[:dim], own),
+                         *linear(for_k, weight[dim:], others).chunk(2, -1))
+        q, k, v = (y.unflatten(-1, (self.num_heads, -1)) for y in parts)
+        usual = self.head_dims**-0.5
+        return (q if self.scale == usual else q * (self.scale / usual)), k, v
+
+    def forward(self,
+                x: Tensor,
+                bias: Tensor | None = None,
+                layout: PackedLayout | None = None,
+                attend: Attend | None = None,
+                memory: Tensor | tuple[Tensor, Tensor] | None = None,
+                keys: PackedLayout | None = None) -> Tensor:
+        """Attend; see :meth:`Block.forward`, whose norms are done here."""
+        q, k, v = self.project(x, memory)
+        bias = self.with_own_positions(bias)
+        if layout is None:
+            q, k, v = (y.transpose(1, 2) for y in (q, k, v))
+            mixed = F.scaled_dot_product_attention(
+                q, k, v, None if bias is None else bias[None].to(q.dtype),
+                self.dropout).transpose(1, 2)
+        else:
+            q, k, v = (y.flatten(0, -3) for y in (q, k, v))
+            if attend is not None:
+                mixed = attend(q, k, v, layout, self.dropout)
+            else:
+                mixed = packed_attention(
+                    q, k, v, layout, self.dropout, keys,
+                    None if bias is None else bias.to(q.dtype))
+        out = self.proj(mixed.flatten(-2)).view(x.shape)
+        return self.gamma1(self.proj_drop(out))
+
+    def with_own_positions(self, bias: Tensor | None) -> Tensor | None:
+        """A bias and the layer's own one, of BEiT's relative positions."""
+        table = getattr(self, 'relative_position_bias_table', None)
+        if table is None:
+            return bias
+        own = table[self.relative_position_index].permute(2, 0, 1)
+        return own if bias is None else own + bias
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``F.linear`` in the type of ``x``."""
+    return F.linear(x, weight.to(x.dtype),
+                    None if bias is None else bias.to(x.dtype))
+
+
+class CrossAttention(Attention):
+    """Attention to a memory that may be wider than the tokens.
+
+    Args:
+        dim (int): Width of the tokens.
+        memory_dim (int): Width of the memory.
+        num_heads (int): Divides ``dim``.
+    """
+
+    def __init__(self, dim: int, memory_dim: int, num_heads: int):
+        BaseModule.__init__(self)
+        self.num_heads = num_heads
+        self.q = nn.Linear(dim, dim)
+        # A bias of the keys would drop out of the softmax.
+        self.k = nn.Linear(memory_dim, dim, bias=False)
+        self.v = nn.Linear(memory_dim, dim)
+        self.proj = nn.Linear(dim, dim)
+        self.proj_drop = self.gamma1 = nn.Identity()
+        self.embed_dims, self.head_dims = dim, dim // num_heads
+        self.attn_drop = 0.
+        self.scale = self.head_dims**-0.5
+
+
+class Block(Checkpointed):
+    """Attention and a feed-forward network, with one of mmpretrain's layers.
+
+    Args:
+        layer (TransformerEncoderLayer): mmpretrain's, or BEiT's, whose parts
+            it takes. The layer itself still works.
+
+    Example:
+        >>> from mmpretrain.models.backbones.vision_transformer import (
+        ...     TransformerEncoderLayer)
+        >>> layer = TransformerEncoderLayer(8, 2, 16)
+        >>> block, x = Block(layer), torch.randn(2, 5, 8)
+        >>> torch.allclose(block(x), layer(x), atol=1e-6)
+        True
+        >>> layout = PackedLayout(torch.rand(2, 5) < 0.5)
+        >>> block(layout.pack(x), None, layout).shape == layout.pack(x).shape
+        True
+    """
+
+    def __init__(self, layer: nn.Module):
+        super().__init__(layer.init_cfg)
+        for name in ('gamma_1', 'gamma_2'):  # BEiT's layer scale
+            self.register_parameter(name, None)
+        take_parts(self, layer)
+        self.attn = Attention(layer.attn)
+        if not hasattr(self, 'drop_path'):
+            self.drop_path = layer.attn.out_drop
+
+    def init_weights(self) -> None:
+        """As mmpretrain's layers."""
+        super().init_weights()
+        for part in self.ffn.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.xavier_uniform_(part.weight)
+                nn.init.normal_(part.bias, std=1e-6)
+
+    def run(self,
+            x: Tensor,
+            bias: Tensor | None = None,
+            layout: PackedLayout | None = None,
+            attend: Attend | None = None,
+            memory: Tensor | None = None,
+            keys: PackedLayout | None = None) -> Tensor:
+        """Let tokens attend to each other, or to a memory, then think.
+
+        Args:
+            x (Tensor): A dense batch, (B, n, D), or packed tokens, (T, D).
+            bias (Tensor, optional): Of relative positions, added to the
+                logits, (heads, N, N) over all places. Defaults to None.
+            layout (PackedLayout, optional): Where the tokens stand. Defaults
+                to None: a dense batch of whole images.
+            attend (Callable, optional): The attention kernel in place of
+                :func:`packed_attention`. Defaults to None.
+            memory (Tensor, optional): What the tokens attend to instead of
+                each other, packed, (S, D), normalised like them. Defaults
+                to None.
+            keys (PackedLayout, optional): Of the memory. Defaults to None.
+
+        Returns:
+            Tensor: Of the shape of ``x``.
+
+        Raises:
+            UserError: If stochastic depth would drop tokens of a packed
+                sequence instead of images.
+        """
+        self.check_paths(x)
+        if memory is not None:
+            memory = self.ln1(memory)
+        out = self.attn(self.ln1(x), bias, layout, attend, memory, keys)
+        return self.feed_forward(self.add(x, out, self.gamma_1))
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """The second half, token by token."""
+        out = self.ln2(x)
+        if self.ffn.add_identity:
+            return self.ffn(out, identity=x)
+        return self.add(x, self.ffn(out), self.gamma_2)
+
+    def add(self,
+            x: Tensor,
+            branch: Tensor,
+            gamma: Tensor | None = None) -> Tensor:
+        """``x`` and a branch, which stochastic depth may drop."""
+        return x + self.drop_path(branch if gamma is None else gamma * branch)
+
+    def at(self, x: Tensor, layout: PackedLayout) -> Tensor:
+        """The block's output at some places only.
+
+        All tokens are keys and values; those of the layout alone are queries
+        and go through the feed-forward network. The numbers are those of
+        the whole block.
+
+        Args:
+            x (Tensor): Its input, (B, N, D).
+            layout (PackedLayout): Whose output is wanted, over the last n <=
+                N columns (a class token in front need not be told).
+
+        Returns:
+            Tensor: (T, D), packed.
+
+        Example:
+            >>> from mmpretrain.models.backbones.vision_transformer import (
+            ...     TransformerEncoderLayer)
+            >>> block = Block(TransformerEncoderLayer(8, 2, 16))
+            >>> x, wanted = torch.randn(2, 5, 8), torch.rand(2, 4) < 0.5
+            >>> layout = PackedLayout(wanted)
+            >>> torch.allclose(block.at(x, layout),
+            ...                layout.pack(block(x)[:, 1:]), atol=1e-6)
+            True
+        """
+        first = x.shape[1] - layout.shape[1]
+        places = layout.index + first * (layout.index // layout.shape[1] + 1)
+        tokens = x.flatten(0, 1)
+        return self.forward(
+            tokens.index_select(0, places), None, layout, None, tokens,
+            PackedLayout.whole(x))
+
+    def check_paths(self, x: Tensor) -> None:
+        """Stop where stochastic depth would drop tokens, not images."""
+        if self.training and x.dim() == 2 and any(
+                path.drop_prob > 0 for path in self.modules()
+                if isinstance(path, DropPath)):
+            raise UserError(
+                'stochastic depth would drop single tokens of a sequence of '
+                'images that keep different numbers of them; set '
+                'backbone.drop_path_rate=0, or take a masker with one ratio '
+                'for all images.')
+
+
+def block_of(layer: nn.Module) -> Block:
+    """One of mmpretrain's layers as a block; a block as it is."""
+    return layer if isinstance(layer, Block) else Block(layer)
+
+
+def blocks_of(layers: Iterable[nn.Module],
+              with_cp: bool = False) -> nn.ModuleList:
+    """Layers as blocks with the same parameters, maybe checkpointed."""
+    # mmengine's lists initialise what is in them, torch's do not.
+    kind = type(layers) if isinstance(layers, nn.ModuleList) else nn.ModuleList
+    blocks = kind(block_of(layer) for layer in layers)
+    for block in blocks:
+        block.with_cp = with_cp
+    return blocks
+
+
+def run_blocks(blocks: Iterable[nn.Module],
+               packed: Tensor,
+               layout: PackedLayout,
+               bias: Tensor | None = None,
+               attend: Sequence[Attend] | None = None) -> Tensor:
+    """Run blocks on packed tokens, dense where they allow it.
+
+    Images of equal length are a dense batch already: a view, no copy.
+
+    Args:
+        blocks (Iterable[nn.Module]): :class:`Block`s, or mmpretrain's layers.
+        packed (Tensor): (T, D).
+        layout (PackedLayout): Where the tokens stand.
+        bias (Tensor, optional): As in :meth:`Block.run`, for all blocks.
+            Defaults to None.
+        attend (Sequence[Callable], optional): The attention kernel of each
+            block. Defaults to None: the plain ones.
+
+    Returns:
+        Tensor: (T, D).
+    """
+    x = packed
+    if layout.uniform:
+        x = packed.view(layout.batch_size, -1, packed.shape[-1])
+    # Whole images need no layout where nothing else asks for it.
+    plain = attend is None and layout.uniform and (bias is None or layout.full)
+    for number, block in enumerate(map(block_of, blocks)):
+        # Calling a block may be compiled, for dense batches; lengths that
+        # change from step to step are none.
+        run = block if plain else block.forward
+        x = run(x, bias, None if plain else layout, attend and attend[number])
+    return x.view(packed.shape)

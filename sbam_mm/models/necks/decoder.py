@@ -1,0 +1,68 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""What a decoder is."""
+from collections.abc import Sequence
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from sbam_mm.errors import UserError
+from sbam_mm.masking import TokenMask
+from sbam_mm.models.backbones.hides_patches import Latent
+
+
+class Decoder(BaseModule):
+    """From what the encoder makes of an image to a prediction per patch.
+
+    A decoder has :meth:`forward`; the other methods are for more.
+
+    Attributes:
+        looks_at (Sequence[int]): Blocks of the encoder, from 0, whose output
+            it wants in ``latent.blocks``. Defaults to none.
+        arranges (bool): Whether it has :meth:`arrange`, so that a second
+            decoder can share its entrance. Defaults to False.
+    """
+    looks_at: Sequence[int] = ()
+    arranges: bool = False
+
+    def forward(self, latent: Latent, token_mask: TokenMask) -> Tensor:
+        """Predict every patch.
+
+        Args:
+            latent (Latent): From the encoder.
+            token_mask (TokenMask): The mask it was encoded with; thrown
+                tokens take no part in the decoder either.
+
+        Returns:
+            Tensor: (B, L, P). The prediction of a thrown token means
+            nothing.
+        """
+        raise NotImplementedError
+
+    def predict_masked(self, latent: Latent, token_mask: TokenMask) -> Latent:
+        """Predict masked patches only, all that a loss on them needs.
+
+        Args:
+            latent (Latent): From the encoder.
+            token_mask (TokenMask): The mask it was encoded with.
+
+        Returns:
+            Latent: (T, P), what :meth:`forward` gives at masked patches, and
+            where they stand in (B, L).
+        """
+        layout = latent.layout.beside(token_mask.masked)
+        return Latent(layout.pack(self(latent, token_mask)), layout)
+
+    def arrange(self, latent: Latent) -> Tensor:
+        """What enters the blocks: all tokens in their places.
+
+        Args:
+            latent (Latent): From the encoder.
+
+        Returns:
+            Tensor: (B, E + L, D), the class token first where there is one
+            (E = 1), with positions; the mask token stands where a patch was
+            not encoded.
+        """
+        raise UserError(
+            f'{type(self).__name__} has no entrance that another decoder '
+            "could share; set neck.type='sbam_mm.MAEDecoder'.")
