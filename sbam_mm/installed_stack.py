@@ -2,8 +2,9 @@
 """Is the OpenMMLab stack there, once, and usable?
 
 mmengine hides a failed ``import sbam_mm.registry`` behind a log line and later
-reports a misleading ``KeyError``. Checking the installed distributions first
-turns the three usual causes into one sentence each.
+reports a misleading ``KeyError``. ``sbam_mm/registry.py`` checks the installed
+distributions before it imports the stack, which turns the three usual causes
+into one sentence each.
 """
 import importlib.util
 import warnings
