@@ -2,6 +2,7 @@
 """Reading a config: a program if it is Python, data if it is YAML or JSON."""
 import os
 from collections.abc import Iterator
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,9 +39,12 @@ def read_config(path: str | Path, what: str = 'config') -> Config:
     """
     path = str(path)
     if not os.path.isfile(path):
+        beside = [one.name for one in Path(path).parent.glob('*')]
+        near = get_close_matches(Path(path).name, beside, 1)
         raise UserError(
             f'the {what} {path!r} does not exist; the recipes are in configs/ '
-            'and paths are relative to the current directory.')
+            'and paths are relative to the current directory'
+            + (f' (beside it: {near[0]!r})' if near else '') + '.')
     if not path.endswith(SUFFIXES):
         raise UserError(f'the {what} {path} is none by its name; give a file '
                         f'that ends in {", ".join(SUFFIXES)}.')

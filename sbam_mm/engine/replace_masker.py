@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 
 from sbam_mm.errors import UserError
@@ -152,12 +152,13 @@ def load_maps(cfg: Config, key: str, grid: tuple[int, int]) -> None:
         key (str): Of ``STORED_MAPS``.
         grid (tuple[int, int]): Patches per column and per row.
     """
-    loader = dict(type=f'sbam_mm.{STORED_MAPS[key]}', grid=grid)
+    # In a list, mmengine takes a dict as it is.
+    loader = ConfigDict(type=f'sbam_mm.{STORED_MAPS[key]}', grid=grid)
     if key == 'attention_map':
         epochs = cfg.train_cfg.get('max_epochs', 4 * MAP_INTERVAL)
         interval = max(1, min(MAP_INTERVAL, epochs // 4))
         cfg.custom_hooks = [
-            dict(type='sbam_mm.AttentionMapHook', interval=interval),
+            ConfigDict(type='sbam_mm.AttentionMapHook', interval=interval),
             *(cfg.get('custom_hooks') or [])
         ]
     else:

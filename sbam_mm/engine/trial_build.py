@@ -34,7 +34,7 @@ def check_buildable(cfg: Config) -> None:
 
     Example::
 
-        check_buildable(Config.fromfile('configs/small/amt_small.py'))
+        check_buildable(Config.fromfile('configs/small/mae_small.py'))
     """
     scope = cfg.get('default_scope', 'mmengine')
     pipeline = pipeline_of(cfg.train_dataloader.get('dataset') or {})

@@ -4,8 +4,8 @@
 
     python tools/benchmarks/ibot_masking.py --batch 2 --local 10
 
-iBOT of configs/_base_/ibot_vits.py with 2 global crops and local ones of 96
-pixels. AttMask over random masking *with the same counts*, view by view:
+iBOT of configs/_base_/models/ibot_vits.py with 2 global crops and local ones
+of 96 pixels. AttMask over random masking *with the same counts*, view by view:
 they are drawn once, each view's ratio from U(0.1, 0.5) and half of the views
 whole, as in iBOT. Hints show a few tokens again, so "hint" masks fewer.
 Writes OUT.json and OUT.md.
@@ -39,7 +39,8 @@ from sbam_mm.registry import MODELS
 
 BASELINE = 'random'
 RATIOS, WHOLE = (0.1, 0.5), 0.5
-CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/ibot_vits.py'
+CONFIG = (Path(__file__).resolve().parents[2]
+          / 'configs/_base_/models/ibot_vits.py')
 WIDTHS = dict(tiny=192, small=384, base=768, large=1024)
 
 
