@@ -104,7 +104,7 @@ class ImageFolder(CustomDataset):
         **kwargs: Of ``mmpretrain.datasets.CustomDataset``.
 
     Raises:
-        FileNotFoundError: The folder is missing or holds no image, or folders
+        MissingFile: The folder is missing or holds no image, or folders
             of ``classes`` are missing.
         UnreadableImagesError: More than ``max_unreadable`` cannot be read.
         UserError: ``max_unreadable`` outside [0, 1], ``repeats`` below 1,
@@ -112,7 +112,7 @@ class ImageFolder(CustomDataset):
             pipeline that asks for an image type which this data set does not
             decode to, or one whose stored maps cannot follow the image, see
             ``check_alignment``.
-        MemoryError: ``cache=True`` exceeds ``cache_limit``.
+        NotEnoughMemory: ``cache=True`` exceeds ``cache_limit``.
 
     Examples:
         >>> dataset = dict(

@@ -101,7 +101,7 @@ def find_image_source(data: str | None = None,
         ImageSource: The image set; ``root`` is an absolute path.
 
     Raises:
-        FileNotFoundError: ``data`` is no such folder.
+        MissingFile: ``data`` is no such folder.
         UserError: The class folders of its two halves differ.
         SourceUnavailable: No source could be reached.
 
@@ -150,7 +150,7 @@ def read_image_source(root: str) -> ImageSource:
         ImageSource: Its description; sizes are taken from up to 64 images.
 
     Raises:
-        FileNotFoundError: A part of the layout is missing.
+        MissingFile: A part of the layout is missing.
         UserError: Training and test classes differ.
 
     Example::
