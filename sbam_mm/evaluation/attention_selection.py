@@ -23,16 +23,17 @@ from sbam_mm.models.backbones.vit_attention import (
     patch_attention,
 )
 
+from .object_masks import covered_patches
+
 
 class HeadRecall(NamedTuple):
     """How well one head, or all of a block together, finds the objects.
 
     Attributes:
-        block (int): From 0.
         head (int or str): From 0; "sum" is the sum over heads, which ranks
             patches as their mean does.
         recall (float): Mean over images, in [0, 1].
-        error (float): Its standard error; not a number for one image.
+        error (float): Its standard error; NaN for one image.
     """
     block: int
     head: int | str
@@ -40,10 +41,7 @@ class HeadRecall(NamedTuple):
     error: float
 
     def config_lines(self, source: str = 'teacher') -> list[str]:
-        """What to write into a config to mask by this attention.
-
-        Returns:
-            list[str]: The salience for a composed masker, and GPA.
+        """What to write into a config: a masker's salience, and GPA.
 
         Example:
             >>> print(HeadRecall(9, 11, .8, .02).config_lines()[1])
@@ -62,16 +60,12 @@ class HeadRecall(NamedTuple):
 def annotated_patches(coverage: Tensor,
                       threshold: float = 0.5,
                       names: Sequence[str] | None = None) -> Tensor:
-    """The patches that count as annotated.
+    """The patches that count as annotated, boolean (B, L).
 
     Args:
         coverage (Tensor): Share of every patch that is object, (B, L) in
-            [0, 1]; see :func:`~sbam_mm.evaluation.object_masks.
-            token_coverage`.
+            [0, 1]; see :func:`.object_masks.token_coverage`.
         threshold (float): Covered share from which on a patch counts.
-
-    Returns:
-        Tensor: Boolean (B, L).
 
     Raises:
         UserError: If an image has no annotated patch, or nothing else.
@@ -80,10 +74,7 @@ def annotated_patches(coverage: Tensor,
         >>> annotated_patches(torch.tensor([[0., .4, .5, 1.]])).tolist()
         [[False, False, True, True]]
     """
-    if not 0 < threshold <= 1:
-        raise UserError('threshold is a share of a patch in (0, 1], got '
-                        f'{threshold:g}; half is 0.5.')
-    annotated = coverage >= threshold
+    annotated = covered_patches(coverage, threshold)
     for i, count in enumerate(annotated.sum(dim=1).tolist()):
         name = f'image {i}' if names is None else names[i]
         if not count:
@@ -117,9 +108,6 @@ def patch_recall(scores: Tensor,
     Returns:
         Tensor: float32 (..., B) in [0, 1].
 
-    Raises:
-        UserError: If k is not between 1 and L.
-
     Example:
         >>> S = torch.tensor([[.9, .8, .1, .2]])
         >>> M = torch.tensor([[True, False, False, True]])
@@ -150,8 +138,8 @@ def head_scores(vit: VisionTransformer,
 
     Args:
         inputs (Tensor): Normalised images, (B, C, H, W).
-        own_query (bool): Whether a patch's own query counts. Defaults to
-            False, as in the paper; see :class:`sbam_mm.masking.GPA`.
+        own_query (bool): Whether a patch's own query counts, which in the
+            paper it does not; see :class:`sbam_mm.masking.GPA`.
         queries (str): "patches", as in the paper, or "all" with the class
             token's.
 
@@ -173,10 +161,7 @@ def recall_of_heads(vit: VisionTransformer,
                     queries: str = 'patches') -> Tensor:
     """Recall of every head of every block, image by image.
 
-    Args:
-        inputs (Tensor): Normalised images, (B, C, H, W).
-        annotated (Tensor): Boolean (B, L); see :func:`annotated_patches`.
-        own_query, queries: See :func:`head_scores`.
+    The arguments are those of :func:`head_scores` and :func:`patch_recall`.
 
     Returns:
         Tensor: float32 (blocks, heads + 1, B), the sum over heads last.
@@ -195,14 +180,10 @@ def recall_of_heads(vit: VisionTransformer,
 
 
 def rank_heads(recall: Tensor) -> list[HeadRecall]:
-    """Heads by mean recall, the best first.
+    """Heads by mean recall, the best first; equal ones by block and head.
 
     Args:
-        recall (Tensor): (blocks, heads + 1, B), from
-            :func:`recall_of_heads`.
-
-    Returns:
-        list[HeadRecall]: All of them; equal ones by block and head.
+        recall (Tensor): (blocks, heads + 1, B), of :func:`recall_of_heads`.
 
     Example:
         >>> best = rank_heads(torch.tensor([[[.2], [.1]], [[.9], [.4]]]))[0]

@@ -36,8 +36,7 @@ class EncoderRecipe:
         backbone (dict): For ``MODELS.build``, without masking.
         normalise (dict): ``mean``, ``std`` and ``to_rgb``.
         decoding (dict): ``channels`` and ``value_range`` of
-            :class:`sbam_mm.datasets.ImageFolder`, as far as they are not the
-            usual ones.
+            :class:`sbam_mm.datasets.ImageFolder`, where not the usual ones.
 
     Attributes:
         size (int): Side of the images in pixels.
@@ -91,10 +90,10 @@ def recipe_of(config: str | Path | Config | None = None,
     Args:
         config (str, Path or Config, optional): With ``model.backbone``.
             Defaults to None, a ViT as the next three say.
-        arch (str or dict): "tiny", "small", "base", "large", "huge" or as
-            mmpretrain writes it.
+        arch (str or dict): As mmpretrain writes it.
         size (int, optional): Pixels of an image's side. Defaults to None:
             the config's, or 224.
+        guided (bool): Keep the segment bias.
 
     Raises:
         UserError: If the config is missing or has no backbone, or no
@@ -141,14 +140,7 @@ def recipe_of(config: str | Path | Config | None = None,
 
 
 def decoding_in(cfg: Config) -> dict[str, Any]:
-    """How the images of a pre-training config are decoded.
-
-    Args:
-        cfg (Config): With ``model.backbone.in_channels`` if it is not 3, and
-            maybe ``value_range`` of the training's data set.
-
-    Returns:
-        dict: ``channels`` and ``value_range``, if not the usual ones.
+    """``channels`` and ``value_range`` of a config's images, if not usual.
 
     Example:
         >>> decoding_in(Config(dict(model=dict(backbone=dict(in_channels=4)))))
@@ -209,11 +201,7 @@ def _plain(backbone: dict[str, Any]) -> dict[str, Any]:
 
 
 def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file.
-
-    Raises:
-        UserError: If it does not exist.
-    """
+    """SHA-256 of a file."""
     if not Path(path).is_file():
         raise UserError(f'the checkpoint {path} does not exist; check the '
                         'path.')

@@ -60,9 +60,6 @@ POOLINGS = ('cls', 'avg', 'cls+avg', '4cls', '4cls+avg')
 def features_for(poolings: Iterable[str]) -> list[str]:
     """Names of the features that some poolings are made of.
 
-    Raises:
-        UserError: For an unknown pooling.
-
     Example:
         >>> features_for(['cls+avg', 'cls'])
         ['cls', 'avg']
@@ -77,12 +74,7 @@ def features_for(poolings: Iterable[str]) -> list[str]:
 
 
 def pool(features: Mapping[str, Tensor], pooling: str) -> Tensor:
-    """Features (B, D) joined to one vector (B, n D) per image.
-
-    Example:
-        >>> pool(dict(cls=torch.ones(1, 2), avg=torch.zeros(1, 2)), 'cls+avg')
-        tensor([[1., 1., 0., 0.]])
-    """
+    """Features (B, D) joined to one vector (B, n D) per image."""
     return torch.cat([features[name] for name in pooling.split('+')], 1)
 
 
@@ -104,9 +96,6 @@ def encode(encoder: nn.Module,
         images (Tensor): (B, C, H, W), normalised.
         kernels (Sequence[Callable], optional): How each layer attends, see
             :mod:`sbam_mm.models.guidance`. Defaults to None: plainly.
-
-    Raises:
-        UserError: If there are fewer blocks, or no tokens come out.
 
     Example:
         >>> from mmpretrain.models import VisionTransformer
@@ -175,9 +164,7 @@ class FrozenEncoder:
     """An encoder with its preprocessor, and how images are put through it.
 
     Args:
-        encoder (nn.Module): Moved to ``device``.
-        device (str or torch.device, optional): Defaults to "cpu"; with None
-            nothing is moved.
+        device (str or torch.device, optional): With None nothing is moved.
         guided (bool): The samples have what the encoder's guide wants.
     """
     encoder: nn.Module
@@ -195,7 +182,6 @@ class FrozenEncoder:
 
     @property
     def embed_dims(self) -> int:
-        """Width of the tokens."""
         return int(self.encoder.embed_dims)  # type: ignore[arg-type]
 
     def loader(self, dataset: Dataset,
@@ -218,9 +204,8 @@ class FrozenEncoder:
                  ) -> Generator[tuple[Features, Tensor], None, None]:
         """Features (b, D) float32 by name and labels (b,), batch by batch.
 
-        Args:
-            batches (Iterable): Samples as ``PackInputs`` makes them, as
-                mmengine's ``default_collate`` joins them.
+        Batches are of ``PackInputs``' samples, as ``default_collate`` joins
+        them.
         """
         with evaluating(self.encoder):
             for batch in batches:
@@ -280,10 +265,6 @@ def extract_features(model: nn.Module,
         tuple[Tensor, Tensor]: Features (N, D) float32 and labels (N,) int64,
         on the CPU.
 
-    Raises:
-        UserError: Unknown ``feature``, samples without labels, no data
-            preprocessor, or a backbone that returns something else.
-
     Example::
 
         features, labels = extract_features(mae, dataset, 'cls')
@@ -315,6 +296,14 @@ def extract_features(model: nn.Module,
                  names)]
     features, labels = zip(*found)
     return torch.cat(features), torch.cat(labels)
+
+
+def check_finite(*features: Tensor) -> None:
+    """An error if a model has diverged."""
+    if not all(values.isfinite().all() for values in features):
+        raise UserError(
+            'The features contain NaN or infinity, so the model has diverged: '
+            'evaluate an earlier checkpoint.')
 
 
 def _label(sample: Any) -> int:

@@ -48,10 +48,6 @@ def recipe_for(embed_dims: int, size: int,
         method (str, optional): How it was pre-trained, see
             :func:`trained_by`. Defaults to None: not known.
 
-    Raises:
-        UserError: If there is none for the method and the width, or the
-            method is not known.
-
     Example:
         >>> recipe_for(768, 224, 'iBOT'), recipe_for(96, 32)
         ('finetune/ibot_vitb_100e.py', 'finetune/small.py')
@@ -80,16 +76,12 @@ def recipe_for(embed_dims: int, size: int,
 
 def trained_by(checkpoint: str | Path,
                config: str | Path | None = None) -> str | None:
-    """The method that a checkpoint was pre-trained with.
+    """Type of the model that a checkpoint was pre-trained with, as "iBOT".
 
     Args:
         checkpoint (str or Path): The config in it is read as data.
         config (str or Path, optional): Of the pre-training, where the
             checkpoint has none.
-
-    Returns:
-        str: Type of the model, without its scope, such as "iBOT"; None where
-        neither says it.
     """
     stored = stored_options(read_checkpoint(str(checkpoint)), 'model')
     found = stored_value(stored, 'type')
@@ -128,10 +120,6 @@ def finetune_config(recipe: EncoderRecipe,
         options (Mapping, optional): Values of the config to replace, by dotted
             names.
         launcher (str): Who started the processes, as mmengine names it.
-            Defaults to "none", one process.
-
-    Raises:
-        UserError: If the file is missing or no fine-tuning config.
     """
     cfg = read_config(config, 'fine-tuning config')
     hooks = [hook for hook in cfg.get('custom_hooks', [])
@@ -226,9 +214,6 @@ def finetune(cfg: Config) -> list[dict[str, float]]:
     Returns:
         list[dict]: Of each epoch: epoch, mean training loss, top-1 and top-5
         on the test images in per cent.
-
-    Raises:
-        UserError: If the checkpoint does not fit the encoder.
     """
     runner = Runner.from_cfg(cfg)
     MMLogger.get_current_instance().setLevel(logging.INFO)

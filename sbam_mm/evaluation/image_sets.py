@@ -39,10 +39,8 @@ class ImageSet:
     """Training and test images with labels.
 
     Args:
-        name (str): For titles and file names.
         train (tuple[tuple[str, int], ...]): Path and label of every image;
             each begins with ``train_folder``.
-        test (tuple[tuple[str, int], ...]): The same for the test images.
         source (str, optional): torchvision's name, for images in its
             format. Defaults to None, image files.
     """
@@ -66,10 +64,7 @@ class ImageSet:
                 folder: str | Path, **decoding: Any) -> dict:
         """The config of a data set; the list of its images is written.
 
-        Args:
-            folder (str or Path): Where the list goes; its name tells the
-                images, so nobody else's is overwritten.
-            **decoding: ``channels`` and ``value_range`` of ``ImageFolder``.
+        The list is named by its content, so nobody else's is overwritten.
         """
         samples = self.train if half == 'train' else self.test
         text = path_bytes(''.join(
@@ -87,11 +82,7 @@ class ImageSet:
         return dict(type='sbam_mm.ImageFolder', with_label=True, **options)
 
     def restrict(self, classes: Sequence[str]) -> 'ImageSet':
-        """Some of the classes, numbered anew in the order of all classes.
-
-        Raises:
-            UserError: Of a class that there is not.
-        """
+        """Some of the classes, numbered anew in the order of all classes."""
         unknown = [name for name in classes if name not in self.classes]
         if unknown:
             raise UserError(
@@ -117,7 +108,6 @@ def eval_pipeline(size: int) -> list[dict]:
     """How images are judged: the shorter side 256 / 224 of the size, centre.
 
     Images for encoders of less than 96 pixels are resized as a whole.
-    Transforms after decoding, as in :func:`probe_pipeline`.
     """
     if size < LARGE:
         return [
@@ -162,13 +152,8 @@ def read_image_set(root: str | Path,
         classes (str or Path, optional): "imagenet100" or another key of
             :data:`sbam_mm.datasets.class_lists.CLASS_LISTS`, or a file that
             names the classes to use, one a line (what follows the first
-            blank is ignored where the whole line is no class). Defaults to
-            None, all.
-        endings (Sequence[str]): Of image files in class folders. Defaults to
-            those of the usual formats.
-
-    Returns:
-        ImageSet: Every class has training images, and there are test images.
+            blank is ignored where the whole line is no class).
+        endings (Sequence[str]): Of image files in class folders.
 
     Raises:
         UserError: No such layout, a class without images, an empty half,

@@ -41,13 +41,13 @@ class KNNHook(Hook):
     ``channels`` and ``value_range`` are those of the training images, where
     bank and query say nothing.
 
-    In a distributed run each rank extracts every n-th image and all ranks
-    gather the features, so no rank waits for another and none is alone in a
-    collective call.
+    In a distributed run each rank extracts every n-th image, and all gather
+    the features.
 
     Args:
         bank (dict): Config of the labelled data set whose images vote, with
             a pipeline that does not augment.
+        query (dict): The same of the images to classify.
         k (int, optional): Neighbours. Defaults to None: 20, or all bank
             images where they are fewer.
         feature (str): 'avg' or 'cls', see ``extract_features``.
@@ -64,18 +64,19 @@ class KNNHook(Hook):
             bank images, queries without labels or of a class that the bank
             lacks (at the start of the training).
 
-    Examples:
-        >>> images = dict(
-        ...     type='sbam_mm.ImageFolder',
-        ...     data_root='data/cifar10',
-        ...     pipeline=[dict(type='PackInputs')])
-        >>> custom_hooks = [
-        ...     dict(
-        ...         type='sbam_mm.KNNHook',
-        ...         bank=dict(images, data_prefix='train'),
-        ...         query=dict(images, data_prefix='test'),
-        ...         interval=10)
-        ... ]
+    Example::
+
+        images = dict(
+            type='sbam_mm.ImageFolder',
+            data_root='data/cifar10',
+            pipeline=[dict(type='PackInputs')])
+        custom_hooks = [
+            dict(
+                type='sbam_mm.KNNHook',
+                bank=dict(images, data_prefix='train'),
+                query=dict(images, data_prefix='test'),
+                interval=10)
+        ]
     """
 
     def __init__(self,
@@ -110,7 +111,6 @@ class KNNHook(Hook):
         self._off = False
 
     def before_train(self, runner: Runner) -> None:
-        """Build the data sets, and evaluate the untrained model if asked."""
         self._off = False
         decoding = decoding_of(runner.train_dataloader.dataset)
         with unchanged_random_state():
@@ -141,7 +141,6 @@ class KNNHook(Hook):
             self._evaluate(runner, epoch=0)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Evaluate if it is time."""
         if self._off or counts_iterations(runner):
             return
         epoch = runner.epoch + 1
@@ -153,7 +152,7 @@ class KNNHook(Hook):
                          batch_idx: int,
                          data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        """Likewise in a loop that counts iterations only."""
+        """The same in a loop that counts iterations only."""
         if self._off or not counts_iterations(runner):
             return
         done = runner.iter + 1

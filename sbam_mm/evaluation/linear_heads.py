@@ -28,7 +28,6 @@ class HeadSpec:
     """One linear classifier.
 
     Args:
-        pooling (str): A key of :data:`sbam_mm.evaluation.features.POOLINGS`.
         optimizer (str): "sgd", or "lars" without adaptation of the bias.
         batch_norm (bool): Normalise features first, without affine parameters.
     """
@@ -40,11 +39,10 @@ class HeadSpec:
 
 @dataclass
 class HeadResult:
-    """What became of one classifier.
+    """The ``curve`` of one classifier.
 
-    Args:
-        curve (list[dict]): Of each epoch: epoch, mean training loss, top-1
-            and top-5 on the test images in per cent.
+    Of each epoch: epoch, mean training loss, top-1 and top-5 on the test
+    images in per cent.
     """
     spec: HeadSpec
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -83,9 +81,6 @@ def train_heads(specs: Sequence[HeadSpec],
             disk, and labels (M,).
         batch (int): Images of a step, of all processes together.
         warm_up (float): In epochs.
-
-    Returns:
-        list[HeadResult]: In the order of the specs.
 
     Raises:
         UserError: If the stream has other than ``steps`` steps, or a step
@@ -148,8 +143,6 @@ def cached_stream(features: Mapping[str, np.ndarray], labels: Tensor,
 
     Args:
         features (Mapping): By name (N, D), may be mapped from disk.
-        batch (int): Images of a step; each process gets its share of them,
-            and an incomplete last step is dropped.
     """
 
     def epoch_batches(epoch: int) -> Batches:
@@ -165,11 +158,7 @@ def cached_stream(features: Mapping[str, np.ndarray], labels: Tensor,
 def accuracies(specs: Sequence[HeadSpec], heads: Sequence[nn.Module],
                test: tuple[Mapping[str, np.ndarray], Tensor],
                device: str = 'cpu') -> list[tuple[float, float]]:
-    """Top-1 and top-5 of each head in per cent; processes share the images.
-
-    Args:
-        test (tuple): Features (M, D) by name, and labels (M,).
-    """
+    """Top-1 and top-5 of each head in per cent; processes share the images."""
     features, labels = test
     right = torch.zeros(len(heads), 2, dtype=torch.int64)
     for head in heads:
@@ -195,11 +184,6 @@ class SharedBatchNorm(nn.BatchNorm1d):
 
     ``nn.SyncBatchNorm`` needs GPUs. This works everywhere, but passes no
     gradient on through the statistics: what is normalised is not trained.
-
-    Example:
-        >>> norm = SharedBatchNorm(3, affine=False)
-        >>> norm(torch.randn(5, 3)).shape
-        torch.Size([5, 3])
     """
 
     def forward(self, rows: Tensor) -> Tensor:

@@ -38,14 +38,7 @@ def model_from_config(
     checkpoint: str | None = None,
     seed: int = 0,
 ) -> tuple[MaskedImageModel, LoadReport | None]:
-    """Build the model of a config, and load a checkpoint that must fit.
-
-    Args:
-        config (str, Path or Config): With ``model=dict(type='sbam_mm.X')``.
-
-    Raises:
-        UserError: If anything is missing or does not fit.
-    """
+    """Build the model of a config, and load a checkpoint that must fit."""
     if not isinstance(config, Config):
         config = read_model_config(config)
     options = config.model.copy()
@@ -68,11 +61,7 @@ def model_from_config(
 
 def vit_base(checkpoint: str | None = None,
              seed: int = 0) -> tuple[MaskedImageModel, LoadReport | None]:
-    """A ViT-B/16 without decoder for images of 224 pixels.
-
-    See :func:`model_from_config`; random weights are as at the first
-    training step.
-    """
+    """A ViT-B/16 without decoder for images of 224 pixels."""
     return model_from_config(
         Config(dict(model=dict(
             type='sbam_mm.MAE',

@@ -36,12 +36,7 @@ def pieces(total: int, size: int) -> list[range]:
 
 
 def own_pieces(total: int, size: int) -> list[range]:
-    """Those of :func:`pieces` that this process works on; may be none.
-
-    Example:
-        >>> own_pieces(7, 3) == pieces(7, 3)  # of a single process
-        True
-    """
+    """Those of :func:`pieces` that this process works on; may be none."""
     rank, world = get_dist_info()
     return pieces(total, size)[rank::world]
 
@@ -51,19 +46,11 @@ def own_steps(count: int, batch: int, seed: int,
     """The images of this process in every training step of an epoch.
 
     All processes together take the same steps, whatever their number: the
-    images are shuffled, cut into steps, and each step is shared out.
-
-    Args:
-        batch (int): Images of a step of all processes; an incomplete last
-            step is dropped.
+    images are shuffled, cut into steps of ``batch`` (an incomplete last one
+    is dropped), and each step is shared out.
 
     Yields:
         np.ndarray: Numbers of images, ascending, as a disk likes it.
-
-    Example:
-        >>> steps = list(own_steps(7, 3, seed=0, epoch=0))
-        >>> [len(step) for step in steps]
-        [3, 3]
     """
     rank, world = get_dist_info()
     order = np.random.default_rng([seed, epoch]).permutation(count)
@@ -72,17 +59,9 @@ def own_steps(count: int, batch: int, seed: int,
 
 
 def gathered(work: Callable[[], Found]) -> list[Found]:
-    """What each process's work returns; all have to call this.
+    """What each process's work returns, in all of them; all call this.
 
-    Returns:
-        list: One result per process, the same list in all of them.
-
-    Raises:
-        UserError: In all processes, if the work of one cannot be done.
-
-    Example:
-        >>> gathered(lambda: 7)
-        [7]
+    An input error of one is raised in all.
     """
     if get_dist_info()[1] == 1:
         return [work()]
@@ -90,14 +69,9 @@ def gathered(work: Callable[[], Found]) -> list[Found]:
 
 
 def from_main(work: Callable[[], Found]) -> Found:
-    """What rank 0 finds, for all; the others wait for it.
+    """What rank 0's work returns, for all; the others wait for it.
 
-    Raises:
-        UserError: In all processes, if rank 0 cannot do the work.
-
-    Example:
-        >>> from_main(lambda: 7)
-        7
+    An input error of rank 0 is raised in all.
     """
     rank, world = get_dist_info()
     if world == 1:

@@ -50,7 +50,6 @@ class Linear:
             all images, so that small sets have steps enough.
         base_lr (float): Times batch / 256.
         warm_up (float): Epochs, of ``epochs``.
-        pooling (str): As one of :class:`Sweep`.
         augment (bool): Crops and flips, so that the encoder runs every epoch;
             False trains on stored features.
     """
@@ -74,14 +73,10 @@ class Sweep:
     """DINO's and iBOT's linear probing, all learning rates in one pass.
 
     Args:
-        batch (int): Images of a step of all processes; at most a sixteenth of
-            all images, so that small sets have steps enough.
-        rates (tuple[float, ...]): Times batch / 256. Defaults to thirteen
-            from 1e-5 to 0.1.
+        batch, augment: As for :class:`Linear`.
+        rates (tuple[float, ...]): Times batch / 256.
         poolings (tuple[str, ...]): "cls", "4cls" (of the last four blocks,
-            for ViT-S), "cls+avg" (for ViT-B), "avg", "4cls+avg". Defaults to
-            the first three.
-        augment (bool): As for :class:`Linear`.
+            for ViT-S), "cls+avg" (for ViT-B), "avg", "4cls+avg".
     """
     epochs: int = 100
     batch: int = 1024
@@ -114,7 +109,7 @@ class FewShot:
     """Few labels: a classifier on frozen features, or fine-tuning.
 
     Args:
-        shares (tuple[float, ...]): Of each class. Defaults to 1 % and 10 %.
+        shares (tuple[float, ...]): Of each class.
         lists (tuple[str, ...]): Files with lists made elsewhere, of different
             names, in place of ``shares``.
         pooling (str): "cls", "avg" or "cls+avg", of the frozen features.
@@ -160,17 +155,11 @@ def settings_of(protocols: Sequence[str],
                 changes: Sequence[str] = ()) -> dict[str, Any]:
     """The settings of some protocols, with changes from a command line.
 
+    Those of "finetune" also where they are changed for "fewshot".
+
     Args:
         protocols (Sequence[str]): Keys of ``PROTOCOLS``.
         changes (Sequence[str]): Such as "linear.epochs=2" or "knn.k=(10,20)".
-
-    Returns:
-        dict[str, Any]: The settings by protocol; those of "finetune" also
-        where they are changed for "fewshot".
-
-    Raises:
-        UserError: For a protocol, setting or value that is unknown or has
-            no meaning, or for a change of what is not asked for.
 
     Example:
         >>> settings_of(['knn'], ['knn.k=5'])

@@ -21,14 +21,12 @@ class ResultStore:
     """Results by protocol, in ``results.json`` and ``results.md``.
 
     Args:
-        folder (str or Path): Where both files are; made when there is a
-            result.
+        folder (str or Path): Made when there is a result.
         facts (Mapping): ``checkpoint``, ``data``, ``encoder`` and ``seed``
             of this evaluation, as JSON can hold them.
 
     Raises:
-        UserError: If the folder has results of another checkpoint, other
-            data, another encoder or another seed, or a damaged file.
+        UserError: If the folder has results of other facts, or a damaged file.
 
     Example:
         >>> import tempfile
@@ -60,11 +58,7 @@ class ResultStore:
         self.content['protocols'] = known['protocols']
 
     def has(self, protocol: str, settings: Mapping[str, Any]) -> bool:
-        """Whether a protocol is finished.
-
-        Raises:
-            UserError: If it is finished with other settings.
-        """
+        """Whether a protocol is finished; an error with other settings."""
         known = self.content['protocols'].get(protocol)
         if known is None:
             return False
@@ -147,9 +141,6 @@ def markdown_table(header: Sequence[str],
                    rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown, columns aligned: the first left, the rest right.
 
-    Args:
-        rows (Iterable[Sequence[str]]): Texts, as many as in the header.
-
     Example:
         >>> print(markdown_table(['a', 'n'], [['x', '1']]), end='')
         | a | n |
@@ -186,7 +177,7 @@ def plus_minus(mean: float, error: float, digits: int = 3) -> str:
 
 
 def no_nan(value: Any) -> Any:
-    """Numbers as JSON has them: None in place of "not a number".
+    """Numbers as JSON has them: None in place of NaN.
 
     Example:
         >>> no_nan({'a': [1., float('nan')]})
@@ -207,7 +198,6 @@ def result_files(out: str | Path, *endings: str) -> list[Path]:
     Args:
         out (str or Path): One of them, a picture beside them (.png), or
             their common name.
-        *endings (str): E.g. ".json".
 
     Example:
         >>> [str(path) for path in result_files('a/b.md', '.json', '.md')]
@@ -221,12 +211,7 @@ def result_files(out: str | Path, *endings: str) -> list[Path]:
 
 def write_results(out: str | Path, results: dict,
                   page: str) -> list[Path]:
-    """Write ``results`` as JSON and ``page`` as Markdown.
-
-    Args:
-        out (str or Path): As for :func:`result_files`.
-        results (dict): What JSON can hold; "not a number" becomes null.
-    """
+    """Write ``results`` as JSON (NaN as null) and ``page`` as Markdown."""
     data, text = result_files(out, '.json', '.md')
     content = json.dumps(no_nan(results), indent=1, ensure_ascii=False)
     write_atomically(data, f'{content}\n'.encode())

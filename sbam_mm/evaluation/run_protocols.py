@@ -48,11 +48,8 @@ class Evaluation:
         out (Path): Folder for lists, features and runs.
         restart (bool): Delete an earlier fine-tuning run instead of going on
             with it.
-        launcher (str): Who started the processes that share the work, as
-            mmengine names it. Defaults to "none", one process.
         segments (StoredSegments, optional): What a guide of the encoder wants
-            of the images: ``follow(half, pipeline)`` makes the pipeline bring
-            it, ``fingerprint`` names it.
+            of the images.
         tuning (Finetune): How few labels are fine-tuned on.
         tuning_config (str): Path of the config that fine-tunes.
     """
@@ -103,13 +100,7 @@ class Evaluation:
 
 
 def settings_hash(values: Mapping[str, Any]) -> str:
-    """Sixteen characters that differ for different settings.
-
-    Example:
-        >>> one, same, other = map(settings_hash, [dict(a=1)] * 2 + [{}])
-        >>> one == same != other
-        True
-    """
+    """Sixteen characters that differ for different settings."""
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -297,16 +288,7 @@ class DrawnPerImage(Dataset):
 
     So it is the same however many processes and workers share the images.
 
-    Args:
-        dataset (Dataset): Its transforms draw from NumPy's generator.
-
-    Example:
-        >>> class Drawn(Dataset):
-        ...     def __getitem__(self, index):
-        ...         return np.random.rand()
-        >>> images = DrawnPerImage(Drawn(), seed=0, epoch=3)
-        >>> images[5] == images[5] != images[6]
-        True
+    The ``dataset``'s transforms draw from NumPy's generator.
     """
 
     def __init__(self, dataset: Dataset, seed: int, epoch: int):

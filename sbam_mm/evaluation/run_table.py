@@ -22,15 +22,9 @@ COLUMNS = (
 
 def write_run_table(path: str | Path,
                     rows: Iterable[Mapping]) -> None:
-    """Write the CSV, complete or not at all.
+    """Write the CSV of ``COLUMNS``, complete or not at all.
 
-    Args:
-        rows (Iterable[Mapping]): Values by column (``COLUMNS``); what is
-            missing or None becomes an empty cell.
-
-    Example::
-
-        write_run_table('runs.csv', [dict(masker='sbam', ratio=0.75, seed=0)])
+    What is missing or None becomes an empty cell.
     """
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, extrasaction='ignore',
@@ -64,10 +58,6 @@ def read_runs(paths: Sequence[str | Path],
         UserError: If a file is missing or is not such a table, a number is
             none, a run is there twice, or runs of one masker differ in more
             than ratio and seed (``base_hash``).
-
-    Example::
-
-        runs, notes = read_runs(['work_dirs/pimr_small/runs.csv'])
     """
     runs: list[Run] = []
     notes: list[str] = []
