@@ -18,16 +18,13 @@ def plot_curves(axes: Axes,
                 key: str,
                 x: str = 'step',
                 floors: Mapping[str, float] | None = None) -> bool:
-    """Draw one quantity of several runs.
+    """Draw a quantity ``key`` of several runs; False if none has logged it.
+
+    Where ``key``_min and ``key``_max are logged, their range is shaded.
 
     Args:
-        key (str): Which quantity. With ``key``_min and ``key``_max in the
-            log, their range is shaded.
         floors (Mapping[str, float], optional): Levels to draw as dashed lines,
             by label.
-
-    Returns:
-        bool: Whether any run has logged it.
     """
     drawn = False
     for label, colour in colours_of(runs).items():
@@ -59,16 +56,12 @@ def training_figure(work_dirs: Mapping[str, str | Path],
     A quantity that no run has logged is left out.
 
     Args:
-        work_dirs (Mapping[str, str or Path]): Of the runs, by label.
         floors (Mapping[str, float], optional): kNN accuracies to compare with,
             in per cent, by label.
 
     Returns:
         Figure: One diagram per quantity. Mask ratios are the batch's mean
         and, shaded, its range over images.
-
-    Raises:
-        UserError: If a work directory has no log.
 
     Example::
 
@@ -105,18 +98,7 @@ def training_figure(work_dirs: Mapping[str, str | Path],
 
 def ratio_histogram(ratios: Mapping[str, Sequence[float]],
                     bins: int = 30) -> Figure:
-    """How the mask ratios of single images are spread.
-
-    Args:
-        ratios (Mapping[str, Sequence[float]]): One ratio per image in
-            [0, 1], by label; a masker with one ratio for all images shows as
-            a single bar.
-
-    Example::
-
-        mask = mask_images(model, pictures)
-        figure = ratio_histogram({'SBAM': mask.ratio.tolist()})
-    """
+    """How the mask ratios of single images, in [0, 1], are spread."""
     figure = Figure(figsize=(6.4, 3.2), layout='constrained')
     axes = figure.subplots()
     values = {label: np.asarray(r, dtype=float) for label, r in ratios.items()}

@@ -14,10 +14,6 @@ def robustness_figure(curves: Mapping[str, Curve],
                       ylabel: str = 'kNN top-1 [%]') -> Figure:
     """Three diagrams over the masking ratio: performance, PIMR, Global PIMR.
 
-    Args:
-        curves (Mapping[str, Curve]): By label, from
-            :func:`sbam_mm.evaluation.pimr.curves`.
-
     Example::
 
         runs, notes = read_runs(['work_dirs/pimr_small/runs.csv'])
