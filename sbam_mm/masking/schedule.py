@@ -63,8 +63,7 @@ class SoftToHard(Part):
         """Choose.
 
         Args:
-            noise (Tensor, optional): The highest draws are hidden where
-                scores do not decide.
+            noise (Tensor, optional): Where scores do not decide.
             exponential (Tensor, optional): Draws from Exp(1), (B, L), of the
                 soft part.
         """
@@ -98,8 +97,7 @@ class EasyToHard(SoftToHard):
     progress of the training. Bit-equal for the same progress and draws.
 
     Args:
-        start (float): Share of the masked tokens at progress 0.
-        end (float): At progress 1.
+        start, end (float): Share of the masked tokens at progress 0 and 1.
 
     Example:
         >>> S = torch.tensor([[0., .1, .2, 1.]])

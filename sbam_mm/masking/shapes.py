@@ -37,9 +37,9 @@ class BlockSelection(Part):
     single tokens fill up, as BootMAE does; a rectangle never overshoots.
 
     Args:
-        min_area (int, optional): Smallest rectangle in tokens. Defaults to
-            16; taken smaller on grids that small. None is iBOT's: the square
-            of a third of the grid's shorter side, 16 of 14 x 14 tokens.
+        min_area (int, optional): Smallest rectangle in tokens; taken smaller
+            on grids that small. None is iBOT's: the square of a third of the
+            grid's shorter side, 16 of 14 x 14 tokens.
         max_area (int, optional): Largest.
         min_aspect, attempts: See :func:`block_mask`.
         complete (bool): Fill up to the exact count. False leaves images
