@@ -83,11 +83,7 @@ def statistics(dataset: ImageFolder,
 
 
 def run(args: argparse.Namespace) -> str:
-    """The lines of the config.
-
-    Raises:
-        UserError: With a sentence for the user.
-    """
+    """The lines of the config."""
     if args.limit is not None and args.limit < 1:
         raise UserError(f'--limit {args.limit} leaves no image; give 1 or '
                         'more.')

@@ -2,6 +2,7 @@
 """The encoder of a checkpoint, whoever made it, without its masking."""
 import hashlib
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ class EncoderRecipe:
             dict(type='sbam_mm.SelfSupDataPreprocessor', **self.normalise))
 
 
-def recipe_of(config: str | Path | Config | None = None,
+def encoder_recipe(config: str | Path | Config | None = None,
               arch: str | dict = 'base',
               patch: int = 16,
               size: int | None = None,
@@ -100,7 +101,7 @@ def recipe_of(config: str | Path | Config | None = None,
             segment bias to guide.
 
     Example:
-        >>> recipe_of(arch='tiny', size=96).backbone['type']
+        >>> encoder_recipe(arch='tiny', size=96).backbone['type']
         'mmpretrain.VisionTransformer'
     """
     decoding: dict[str, Any] = {}
@@ -124,7 +125,7 @@ def recipe_of(config: str | Path | Config | None = None,
             model.get('data_preprocessor') or {}))
         normalise = dict(IMAGENET, **{
             key: found[key] for key in IMAGENET if key in found})
-        decoding = decoding_in(cfg)
+        decoding = config_decoding(cfg)
         channels = decoding.get('channels', 3)
         if len(normalise['mean']) not in (1, channels):
             raise UserError(
@@ -139,11 +140,11 @@ def recipe_of(config: str | Path | Config | None = None,
         (_guided if guided else _plain)(backbone), normalise, decoding)
 
 
-def decoding_in(cfg: Config) -> dict[str, Any]:
+def config_decoding(cfg: Mapping) -> dict[str, Any]:
     """``channels`` and ``value_range`` of a config's images, if not usual.
 
     Example:
-        >>> decoding_in(Config(dict(model=dict(backbone=dict(in_channels=4)))))
+        >>> config_decoding(dict(model=dict(backbone=dict(in_channels=4))))
         {'channels': 4}
     """
     found: dict[str, Any] = {}

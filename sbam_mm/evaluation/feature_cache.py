@@ -16,7 +16,12 @@ from sbam_mm.errors import UserError
 from sbam_mm.files import new_array, read_array, replacing
 
 from .features import FrozenEncoder
-from .processes import from_main, gathered, own_pieces, pieces
+from .processes import (
+    broadcast_from_main,
+    chunks,
+    gather_results,
+    local_chunks,
+)
 
 # Beside the features, under a name that none of them has.
 LABELS = 'labels'
@@ -45,9 +50,9 @@ def cached_features(folder: str | Path, key: str, encoder: FrozenEncoder,
     """
     paths = {name: Path(folder) / f'{key}.{name}.npy'
              for name in (*names, LABELS)}
-    lacking = from_main(
+    lacking = broadcast_from_main(
         lambda: [name for name in names if not paths[name].is_file()])
-    if from_main(lambda: not paths[LABELS].is_file()):
+    if broadcast_from_main(lambda: not paths[LABELS].is_file()):
         lacking = list(names)
     if lacking:
         rounds = _rounds(encoder, dataset, lacking)
@@ -68,8 +73,8 @@ def _rounds(encoder: FrozenEncoder, dataset: Dataset,
     """Batch by batch, as many at a time as there are processes."""
     rank, world = get_dist_info()
     total: int = len(dataset)  # type: ignore[arg-type]
-    count = len(pieces(total, encoder.batch_size))
-    own = [list(piece) for piece in own_pieces(total, encoder.batch_size)]
+    count = len(chunks(total, encoder.batch_size))
+    own = [list(chunk) for chunk in local_chunks(total, encoder.batch_size)]
     batches = encoder.features(encoder.loader(dataset, own), names)
     with closing(batches) as stream:
 
@@ -86,7 +91,7 @@ def _rounds(encoder: FrozenEncoder, dataset: Dataset,
 
         for first in range(0, count, world):
             work = encode if first + rank < count else list
-            yield [batch for part in gathered(work) for batch in part]
+            yield [batch for part in gather_results(work) for batch in part]
 
 
 def _write(paths: dict[str, Path], total: int, rounds: Iterator[list[Batch]],

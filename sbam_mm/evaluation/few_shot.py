@@ -73,7 +73,7 @@ def read_few_shot_list(path: str | Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def few_of(images: ImageSet, paths: Sequence[str]) -> ImageSet:
+def few_shot_subset(images: ImageSet, paths: Sequence[str]) -> ImageSet:
     """An image set with only the listed training images.
 
     Args:

@@ -20,7 +20,7 @@ from sbam_mm.models.stored_config import stored_options, stored_value
 
 from .encoders import EncoderRecipe
 from .image_sets import LARGE, ImageSet, eval_pipeline
-from .processes import from_main
+from .processes import broadcast_from_main
 
 # The recipe that a method was published with, by type and width of the
 # encoder. Maskers are compared under one recipe, that of the method.
@@ -38,7 +38,7 @@ CONFIGS = {
 SMALL = 'finetune/small.py'
 
 
-def recipe_for(embed_dims: int, size: int,
+def finetune_recipe(embed_dims: int, size: int,
                method: str | None = None) -> str:
     """The fine-tuning config that an encoder was published with.
 
@@ -46,10 +46,10 @@ def recipe_for(embed_dims: int, size: int,
         size (int): Side of its images in pixels; below 96 it is that of
             small images, whatever the method.
         method (str, optional): How it was pre-trained, see
-            :func:`trained_by`. Defaults to None: not known.
+            :func:`pretraining_method`. Defaults to None: not known.
 
     Example:
-        >>> recipe_for(768, 224, 'iBOT'), recipe_for(96, 32)
+        >>> finetune_recipe(768, 224, 'iBOT'), finetune_recipe(96, 32)
         ('finetune/ibot_vitb_100e.py', 'finetune/small.py')
     """
     if size < LARGE:
@@ -74,7 +74,7 @@ def recipe_for(embed_dims: int, size: int,
         f'{reason}; choose one with --set finetune.config=FILE{named}.')
 
 
-def trained_by(checkpoint: str | Path,
+def pretraining_method(checkpoint: str | Path,
                config: str | Path | None = None) -> str | None:
     """Type of the model that a checkpoint was pre-trained with, as "iBOT".
 
@@ -218,7 +218,7 @@ def finetune(cfg: Config) -> list[dict[str, float]]:
     runner = Runner.from_cfg(cfg)
     MMLogger.get_current_instance().setLevel(logging.INFO)
     runner.train()
-    return from_main(lambda: _curve(cfg.work_dir))
+    return broadcast_from_main(lambda: _curve(cfg.work_dir))
 
 
 def _curve(work_dir: str) -> list[dict[str, float]]:

@@ -60,17 +60,17 @@ class ImageSet:
             digest.update(path_bytes(f'{path} {label}\n'))
         return digest.hexdigest()
 
-    def dataset(self, half: str, pipeline: list[dict],
+    def dataset(self, split: str, pipeline: list[dict],
                 folder: str | Path, **decoding: Any) -> dict:
         """The config of a data set; the list of its images is written.
 
         The list is named by its content, so nobody else's is overwritten.
         """
-        samples = self.train if half == 'train' else self.test
+        samples = self.train if split == 'train' else self.test
         text = path_bytes(''.join(
             f'{path} {label}\n' for path, label in samples))
         mark = hashlib.sha256(text).hexdigest()[:12]
-        path = Path(folder).resolve() / f'{half}-{mark}.txt'
+        path = Path(folder).resolve() / f'{split}-{mark}.txt'
         if not path.is_file():
             write_atomically(path, text)
         options = dict(
@@ -78,7 +78,7 @@ class ImageSet:
             metainfo=dict(classes=self.classes), **decoding)
         if self.source:
             return dict(type='sbam_mm.TorchvisionImages', name=self.source,
-                        half=half, **options)
+                        half=split, **options)
         return dict(type='sbam_mm.ImageFolder', with_label=True, **options)
 
     def restrict(self, classes: Sequence[str]) -> 'ImageSet':
@@ -156,8 +156,8 @@ def read_image_set(root: str | Path,
         endings (Sequence[str]): Of image files in class folders.
 
     Raises:
-        UserError: No such layout, a class without images, an empty half,
-            or halves of different classes.
+        UserError: No such layout, a class without images, an empty split,
+            or splits of different classes.
 
     Example::
 
@@ -185,11 +185,11 @@ def _torchvision(folder: Path) -> ImageSet | None:
         root = folder.parent if folder.name == inside else folder
         if not (root / inside).is_dir():
             continue
-        train, test = (open_source(name, str(root), half) for half in HALVES)
+        train, test = (open_source(name, str(root), split) for split in HALVES)
         named = [
-            tuple((f'{half}/{path}', label)
+            tuple((f'{split}/{path}', label)
                   for path, label in named_images(source))
-            for half, source in zip(HALVES, (train, test))
+            for split, source in zip(HALVES, (train, test))
         ]
         return ImageSet(name, str(root), tuple(train.classes), named[0],
                         named[1], source=name)
@@ -217,31 +217,31 @@ def _tiny_imagenet(folder: Path) -> ImageSet:
 
 def _class_folders(folder: Path, endings: Sequence[str]) -> ImageSet:
     # Where both exist, test may be without labels, as ImageNet's is.
-    halves = ['train', 'test' if class_folders(folder / 'test') else 'val']
-    names, others = (class_folders(folder / half) for half in halves)
-    for half, found in zip(halves, (names, others)):
+    splits = ['train', 'test' if class_folders(folder / 'test') else 'val']
+    names, others = (class_folders(folder / split) for split in splits)
+    for split, found in zip(splits, (names, others)):
         if not found:
             raise UserError(
-                f'{folder / half} is not a folder of class folders; arrange '
+                f'{folder / split} is not a folder of class folders; arrange '
                 f'the images as {folder}/train/<class>/ and '
                 f'{folder}/test/<class>/ (or val).')
     if names != others:
         odd = sorted(set(names) ^ set(others))
         raise UserError(
-            f'{len(names)} classes are in {folder / halves[0]} and '
-            f'{len(others)} in {folder / halves[1]}, e.g. {odd[0]!r} only in '
+            f'{len(names)} classes are in {folder / splits[0]} and '
+            f'{len(others)} in {folder / splits[1]}, e.g. {odd[0]!r} only in '
             'one of them; give both the same classes.')
-    train, test = (_labelled(folder, half, names, endings)
-                   for half in halves)
+    train, test = (_labelled(folder, split, names, endings)
+                   for split in splits)
     return ImageSet(folder.name, str(folder), tuple(names), train, test)
 
 
-def _labelled(folder: Path, half: str, names: Iterable[str],
+def _labelled(folder: Path, split: str, names: Iterable[str],
               endings: Sequence[str] = ENDINGS) -> Samples:
     return tuple(
         (path.relative_to(folder).as_posix(), label)
         for label, name in enumerate(names)
-        for path in image_files(folder / half / name, endings))
+        for path in image_files(folder / split / name, endings))
 
 
 def _check(images: ImageSet) -> None:

@@ -112,7 +112,7 @@ class KNNHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         self._off = False
-        decoding = decoding_of(runner.train_dataloader.dataset)
+        decoding = dataset_decoding(runner.train_dataloader.dataset)
         with unchanged_random_state():
             self._bank = self._build({**decoding, **self.bank},
                                      self.num_train)
@@ -213,7 +213,7 @@ class KNNHook(Hook):
                 torch.cat([t for _, t in found])[place])
 
 
-def decoding_of(dataset: Any) -> dict[str, Any]:
+def dataset_decoding(dataset: Any) -> dict[str, Any]:
     """``channels`` and ``value_range`` of a data set, if not usual."""
     part = parts_of(dataset)[0]
     return {

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sbam_mm.errors import UserError
 
 from .features import Features, pool
-from .processes import own_pieces, own_steps
+from .processes import local_batches, local_chunks
 
 Batches = Iterator[tuple[Features, Tensor]]
 # Features (b, D) by name and labels (b,) of an epoch, shuffled; of several
@@ -146,7 +146,7 @@ def cached_stream(features: Mapping[str, np.ndarray], labels: Tensor,
     """
 
     def epoch_batches(epoch: int) -> Batches:
-        for chosen in own_steps(len(labels), batch, seed, epoch):
+        for chosen in local_batches(len(labels), batch, seed, epoch):
             yield ({name: torch.from_numpy(rows[chosen]).float()
                     for name, rows in features.items()},
                    labels[torch.from_numpy(chosen)])
@@ -163,8 +163,8 @@ def accuracies(specs: Sequence[HeadSpec], heads: Sequence[nn.Module],
     right = torch.zeros(len(heads), 2, dtype=torch.int64)
     for head in heads:
         head.eval()
-    for piece in own_pieces(len(labels), 1024):
-        chosen = slice(piece.start, piece.stop)
+    for chunk in local_chunks(len(labels), 1024):
+        chosen = slice(chunk.start, chunk.stop)
         found = {name: torch.from_numpy(np.array(rows[chosen])).float().to(
             device) for name, rows in features.items()}
         truth = labels[chosen].to(device)

@@ -70,7 +70,7 @@ class Curve(NamedTuple):
         return max(means) - min(means)
 
 
-def relative(performance: Mapping[float, float],
+def min_max_scaled(performance: Mapping[float, float],
              observed: Iterable[float]) -> dict[float, float]:
     """Performances as shares in [0, 1] of the range of all ``observed``.
 
@@ -94,7 +94,7 @@ def pimr(performance: Mapping[float, float]) -> dict[float, float]:
         >>> pimr({0.45: 80., 0.6: 83., 0.75: 84., 0.9: 81.})
         {0.45: 0.0, 0.6: 0.75, 0.75: 1.0, 0.9: 0.25}
     """
-    return relative(performance, performance.values())
+    return min_max_scaled(performance, performance.values())
 
 
 def global_pimr(
@@ -109,7 +109,7 @@ def global_pimr(
     """
     everything = [v for curve in performance.values() for v in curve.values()]
     return {
-        method: relative(curve, everything)
+        method: min_max_scaled(curve, everything)
         for method, curve in performance.items()
     }
 
@@ -171,14 +171,15 @@ def _scaled(std: float, observed: Iterable[float]) -> float:
     return std / width if width else NAN
 
 
-def gaps(found: Mapping[str, Curve]) -> list[str]:
+def caveats(found: Mapping[str, Curve]) -> list[str]:
     """What a reader must know before comparing: a sentence each.
 
     About ratios and seeds that one method has and another lacks, single
     seeds, single ratios and equal performances.
 
     Example:
-        >>> gaps(curves([Run('sbm', 0.6, 0, 80.), Run('sbm', 0.75, 0, 81.)]))
+        >>> runs = [Run('sbm', 0.6, 0, 80.), Run('sbm', 0.75, 0, 81.)]
+        >>> caveats(curves(runs))
         ['There is one seed: differences may be chance.']
     """
     sentences = []

@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What is fixed about an evaluation before it starts: its settings."""
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,23 @@ PROTOCOLS: dict[str, Any] = {
 }
 
 
+def fine_tunes(settings: Any) -> bool:
+    return (isinstance(settings, Finetune)
+            or getattr(settings, 'finetune', False))
+
+
+def stored_settings(settings: Any, tuning: Finetune,
+                    amp: bool) -> dict[str, Any]:
+    """What a protocol's numbers depend on."""
+    found = asdict(settings)
+    # Fine-tuning takes its precision from its config.
+    if not isinstance(settings, Finetune):
+        found['amp'] = amp
+        if fine_tunes(settings):
+            found['tuning'] = asdict(tuning)
+    return found
+
+
 def settings_of(protocols: Sequence[str],
                 changes: Sequence[str] = ()) -> dict[str, Any]:
     """The settings of some protocols, with changes from a command line.
@@ -179,11 +196,12 @@ def settings_of(protocols: Sequence[str],
         known = chosen.get(protocol, PROTOCOLS[protocol])
         chosen[protocol] = replace(known, **{
             key: _value(known, key, text, change)})
-    tunes = 'fewshot' in protocols and chosen['fewshot'].finetune
+    used = {*protocols}
+    if any(fine_tunes(chosen[name]) for name in protocols):
+        used.add('finetune')
     for change in changes:
         protocol = change.partition('.')[0]
-        if protocol not in protocols and not (
-                tunes and protocol == 'finetune'):
+        if protocol not in used:
             raise UserError(f'--set {change} changes nothing without '
                             f'{protocol}; add it to --protocol, or leave '
                             'the setting out.')

@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from sbam_mm.engine.run_log import Records, read_scalars, series
 
-from .output import FAINT, colours_of, tidy
+from .output import FAINT, colours_of, style_axes
 
 
 def plot_curves(axes: Axes,
@@ -84,7 +84,7 @@ def training_figure(work_dirs: Mapping[str, str | Path],
     for axes, (key, x, xlabel, ylabel, levels) in zip(
             figure.subplots(1, len(panels), squeeze=False)[0], panels):
         plot_curves(axes, runs, key, x, levels)
-        tidy(axes, xlabel, ylabel)
+        style_axes(axes, xlabel, ylabel)
         if x == 'epoch':
             axes.xaxis.get_major_locator().set_params(integer=True)
         if key == 'mask_ratio':
@@ -113,7 +113,7 @@ def ratio_histogram(ratios: Mapping[str, Sequence[float]],
                   f'standard deviation {std:.1%}')
     axes.xaxis.set_major_formatter(PercentFormatter(1., 0))
     axes.yaxis.set_major_formatter(PercentFormatter(1., 0))
-    tidy(axes, 'mask ratio of an image', 'share of images')
+    style_axes(axes, 'mask ratio of an image', 'share of images')
     axes.legend(frameon=False, fontsize=9, loc='upper left',
                 bbox_to_anchor=(0., -.26), borderaxespad=0.)
     return figure

@@ -99,7 +99,7 @@ def picture_grid(rows: Iterable[Sequence[Cell]],
     return figure
 
 
-def tidy(axes: Axes, xlabel: str, ylabel: str) -> None:
+def style_axes(axes: Axes, xlabel: str, ylabel: str) -> None:
     """Give a diagram the look that all diagrams share."""
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis='y', color='#e4e7eb', linewidth=.8)

@@ -51,7 +51,7 @@ def as_picture(image: np.ndarray) -> np.ndarray:
     return image[..., :3]
 
 
-def spread(cells: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def repeat_cells(cells: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Repeat each cell of a patch grid (h, w) over its patch's pixels.
 
     The ``shape`` (H, W, ...) of the picture is a multiple of the grid's.
@@ -72,7 +72,7 @@ def hide_patches(image: np.ndarray,
     """
     image = as_picture(image)
     drawn = np.where(
-        spread(hidden, image.shape)[..., None], np.array(GREY, np.uint8),
+        repeat_cells(hidden, image.shape)[..., None], np.array(GREY, np.uint8),
         image)
     if thrown is None or not thrown.any():
         return drawn
@@ -82,14 +82,15 @@ def hide_patches(image: np.ndarray,
     line = (rows + columns) % period < max(1, period // 4)
     colour = np.where(line[..., None], np.array(HATCH, np.uint8),
                       np.array(DARK, np.uint8))
-    return np.where(spread(thrown, image.shape)[..., None], colour, drawn)
+    return np.where(
+        repeat_cells(thrown, image.shape)[..., None], colour, drawn)
 
 
 def paste_visible(image: np.ndarray, prediction: np.ndarray,
                   masked: np.ndarray) -> np.ndarray:
     """Predicted patches where ``masked`` (h, w), the true pixels elsewhere."""
     return np.where(
-        spread(masked, image.shape)[..., None], prediction, image)
+        repeat_cells(masked, image.shape)[..., None], prediction, image)
 
 
 def heat_map(image: np.ndarray,
@@ -105,7 +106,7 @@ def heat_map(image: np.ndarray,
     """
     image = as_picture(image)
     colours = colormaps['inferno'](
-        spread(scores, image.shape)**gamma)[..., :3]
+        repeat_cells(scores, image.shape)**gamma)[..., :3]
     grey = (image / 255).mean(axis=2, keepdims=True)
     mixed = opacity * colours + (1 - opacity) * grey
     return np.round(255 * mixed).astype(np.uint8)
