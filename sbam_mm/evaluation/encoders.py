@@ -33,14 +33,9 @@ PLAIN = {
 class EncoderRecipe:
     """How to build an encoder and normalise its images.
 
-    Args:
-        backbone (dict): For ``MODELS.build``, without masking.
-        normalise (dict): ``mean``, ``std`` and ``to_rgb``.
-        decoding (dict): ``channels`` and ``value_range`` of
-            :class:`sbam_mm.datasets.ImageFolder`, where not the usual ones.
-
-    Attributes:
-        size (int): Side of the images in pixels.
+    ``decoding`` has the ``channels`` and ``value_range`` of
+    :class:`sbam_mm.datasets.ImageFolder`, where not the usual ones; ``size``
+    is the side of the images in pixels.
     """
     backbone: dict[str, Any]
     normalise: dict[str, Any]
@@ -95,10 +90,6 @@ def encoder_recipe(config: str | Path | Config | None = None,
         size (int, optional): Pixels of an image's side. Defaults to None:
             the config's, or 224.
         guided (bool): Keep the segment bias.
-
-    Raises:
-        UserError: If the config is missing or has no backbone, or no
-            segment bias to guide.
 
     Example:
         >>> encoder_recipe(arch='tiny', size=96).backbone['type']

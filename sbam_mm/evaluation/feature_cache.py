@@ -38,15 +38,11 @@ def cached_features(folder: str | Path, key: str, encoder: FrozenEncoder,
     this, and to see the folder.
 
     Args:
-        folder (str or Path): Of the cache; files are complete or not there.
         key (str): Differs for every checkpoint, data set and setting.
 
     Returns:
         tuple[dict, Tensor]: By name (N, D) float16, mapped from the file, and
         labels (N,). A class token of ViT-B takes 2 GB for ImageNet-1K.
-
-    Raises:
-        UserError: If a feature is not finite in half precision.
     """
     paths = {name: Path(folder) / f'{key}.{name}.npy'
              for name in (*names, LABELS)}

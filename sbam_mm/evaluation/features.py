@@ -27,11 +27,8 @@ Features = dict[str, Tensor]
 class Tokens:
     """What an encoder makes of images.
 
-    Args:
-        patches (Tensor): (B, L, D), of the last block.
-        cls (list[Tensor]): Class tokens (B, D) of the last blocks, each
-            through the final norm, the last block's last; none where the
-            encoder has no class token.
+    The ``patches`` (B, L, D) are of the last block; class tokens (B, D), if
+    any, of the last blocks, each through the final norm, the last one last.
     """
     patches: Tensor
     cls: list[Tensor]
@@ -58,12 +55,7 @@ POOLINGS = ('cls', 'avg', 'cls+avg', '4cls', '4cls+avg')
 
 
 def features_for(poolings: Iterable[str]) -> list[str]:
-    """Names of the features that some poolings are made of.
-
-    Example:
-        >>> features_for(['cls+avg', 'cls'])
-        ['cls', 'avg']
-    """
+    """Names of the features that some poolings are made of."""
     names = list(dict.fromkeys(
         name for pooling in poolings for name in pooling.split('+')))
     unknown = [name for name in names if name not in FEATURES]
@@ -88,12 +80,11 @@ def encode(encoder: nn.Module,
            images: Tensor,
            blocks: int = 1,
            kernels: Sequence[Attend] | None = None) -> Tokens:
-    """The tokens of whole images.
+    """The tokens of whole, normalised images (B, C, H, W).
 
     Args:
-        encoder (nn.Module): (B, C, H, W) -> a tuple whose last item is
-            (B, E + L, D), extra tokens first, or a map (B, D, h, w).
-        images (Tensor): (B, C, H, W), normalised.
+        encoder (nn.Module): Gives a tuple whose last item is (B, E + L, D),
+            extra tokens first, or a map (B, D, h, w).
         kernels (Sequence[Callable], optional): How each layer attends, see
             :mod:`sbam_mm.models.guidance`. Defaults to None: plainly.
 
@@ -163,9 +154,8 @@ def _encode_guided(vit: Any, images: Tensor,
 class FrozenEncoder:
     """An encoder with its preprocessor, and how images are put through it.
 
-    Args:
-        device (str or torch.device, optional): With None nothing is moved.
-        guided (bool): The samples have what the encoder's guide wants.
+    The samples of a ``guided`` one have what its guide wants; without a
+    ``device`` nothing is moved.
     """
     encoder: nn.Module
     preprocessor: nn.Module
@@ -202,11 +192,7 @@ class FrozenEncoder:
     @torch.no_grad()
     def features(self, batches: Iterable[Any], names: Sequence[str]
                  ) -> Generator[tuple[Features, Tensor], None, None]:
-        """Features (b, D) float32 by name and labels (b,), batch by batch.
-
-        Batches are of ``PackInputs``' samples, as ``default_collate`` joins
-        them.
-        """
+        """Features (b, D) float32 by name and labels (b,), batch by batch."""
         with evaluating(self.encoder):
             for batch in batches:
                 samples = batch['data_samples']

@@ -20,14 +20,9 @@ from .image_sets import ImageSet
 
 
 def few_shot_list(images: ImageSet, share: float, seed: int = 0) -> list[str]:
-    """A share of the training images of every class, at least one.
+    """``<class>/<file>`` of a share of every class, at least one, sorted.
 
-    Args:
-        share (float): In (0, 1]; a class of n images gives share * n of
-            them, rounded half up. 0.01 and 0.1 are usual.
-
-    Returns:
-        list[str]: ``<class>/<file>`` below the training folder, sorted.
+    Of n images of a class share * n are taken, rounded half up.
 
     Example:
         >>> images = ImageSet('toy', '/', ('cat', 'dog'), tuple(
@@ -76,10 +71,8 @@ def read_few_shot_list(path: str | Path) -> list[str]:
 def few_shot_subset(images: ImageSet, paths: Sequence[str]) -> ImageSet:
     """An image set with only the listed training images.
 
-    Args:
-        paths (Sequence[str]): From :func:`few_shot_list`, or from a list
-            published elsewhere: file names alone, as SimCLR's lists of
-            ImageNet have them, are enough where they are unique.
+    In lists published elsewhere, as SimCLR's of ImageNet, file names alone are
+    enough where they are unique.
     """
     known: dict[str, tuple[str, int]] = {}
     twice = set()

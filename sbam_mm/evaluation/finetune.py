@@ -42,11 +42,7 @@ def finetune_recipe(embed_dims: int, size: int,
                method: str | None = None) -> str:
     """The fine-tuning config that an encoder was published with.
 
-    Args:
-        size (int): Side of its images in pixels; below 96 it is that of
-            small images, whatever the method.
-        method (str, optional): How it was pre-trained, see
-            :func:`pretraining_method`. Defaults to None: not known.
+    Images below 96 pixels have one of their own, whatever the method.
 
     Example:
         >>> finetune_recipe(768, 224, 'iBOT'), finetune_recipe(96, 32)
@@ -78,10 +74,7 @@ def pretraining_method(checkpoint: str | Path,
                config: str | Path | None = None) -> str | None:
     """Type of the model that a checkpoint was pre-trained with, as "iBOT".
 
-    Args:
-        checkpoint (str or Path): The config in it is read as data.
-        config (str or Path, optional): Of the pre-training, where the
-            checkpoint has none.
+    From the checkpoint's own config, read as data, or else from ``config``.
     """
     stored = stored_options(read_checkpoint(str(checkpoint)), 'model')
     found = stored_value(stored, 'type')
@@ -112,14 +105,10 @@ def finetune_config(recipe: EncoderRecipe,
     from the ``auto_scale_lr.base_batch_size`` it was tuned for.
 
     Args:
-        checkpoint (str): Every parameter of the encoder is loaded from it.
-        work_dir (str or Path): Checkpoints and logs; a run that was stopped
-            goes on from there.
-        config (str or Path): A file like ``configs/finetune/vitb_100e.py``.
+        work_dir (str or Path): A run that was stopped goes on from there.
         batch_size (int, optional): Of one process.
         options (Mapping, optional): Values of the config to replace, by dotted
             names.
-        launcher (str): Who started the processes, as mmengine names it.
     """
     cfg = read_config(config, 'fine-tuning config')
     hooks = [hook for hook in cfg.get('custom_hooks', [])
@@ -211,9 +200,8 @@ def _stretch(cfg: Config, epochs: int, steps: int) -> None:
 def finetune(cfg: Config) -> list[dict[str, float]]:
     """Run, or go on with, a fine-tuning; in all processes, if several.
 
-    Returns:
-        list[dict]: Of each epoch: epoch, mean training loss, top-1 and top-5
-        on the test images in per cent.
+    Of each epoch: epoch, mean training loss, top-1 and top-5 on the test
+    images in per cent.
     """
     runner = Runner.from_cfg(cfg)
     MMLogger.get_current_instance().setLevel(logging.INFO)

@@ -38,11 +38,8 @@ Samples = tuple[tuple[str, int], ...]
 class ImageSet:
     """Training and test images with labels.
 
-    Args:
-        train (tuple[tuple[str, int], ...]): Path and label of every image;
-            each begins with ``train_folder``.
-        source (str, optional): torchvision's name, for images in its
-            format. Defaults to None, image files.
+    Training paths begin with ``train_folder``; ``source`` is torchvision's
+    name for images in its format.
     """
     name: str
     root: str
@@ -153,11 +150,6 @@ def read_image_set(root: str | Path,
             :data:`sbam_mm.datasets.class_lists.CLASS_LISTS`, or a file that
             names the classes to use, one a line (what follows the first
             blank is ignored where the whole line is no class).
-        endings (Sequence[str]): Of image files in class folders.
-
-    Raises:
-        UserError: No such layout, a class without images, an empty split,
-            or splits of different classes.
 
     Example::
 

@@ -41,9 +41,6 @@ class KNNHook(Hook):
     ``channels`` and ``value_range`` are those of the training images, where
     bank and query say nothing.
 
-    In a distributed run each rank extracts every n-th image, and all gather
-    the features.
-
     Args:
         bank (dict): Config of the labelled data set whose images vote, with
             a pipeline that does not augment.
@@ -58,11 +55,6 @@ class KNNHook(Hook):
         num_train (int, optional): Bank images, drawn once with ``seed``.
             Defaults to None, all.
         num_test (int, optional): Query images, likewise.
-
-    Raises:
-        UserError: ``interval`` or ``k`` below 1, or ``k`` above the number of
-            bank images, queries without labels or of a class that the bank
-            lacks (at the start of the training).
 
     Example::
 

@@ -25,11 +25,9 @@ Stream = Callable[[int], Batches]
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """One linear classifier.
+    """One linear classifier, by "sgd", or "lars" without adapting the bias.
 
-    Args:
-        optimizer (str): "sgd", or "lars" without adaptation of the bias.
-        batch_norm (bool): Normalise features first, without affine parameters.
+    With ``batch_norm`` features are normalised first, not affinely.
     """
     lr: float
     pooling: str = 'cls'
@@ -74,12 +72,9 @@ def train_heads(specs: Sequence[HeadSpec],
 
     Args:
         train (Callable): Epoch number -> batches of features (b, D) by name
-            and labels (b,), of any size, from which steps of ``batch`` images
-            are made (of several processes: of this one's share of them);
-            what is left over is dropped.
-        test (tuple): Features (M, D) by name, arrays that may be mapped from
-            disk, and labels (M,).
-        batch (int): Images of a step, of all processes together.
+            and labels (b,), of any size, which are cut and joined to this
+            process's share of steps of ``batch`` images.
+        test (tuple): Features (M, D) by name, and labels (M,).
         warm_up (float): In epochs.
 
     Raises:
@@ -139,11 +134,7 @@ def train_heads(specs: Sequence[HeadSpec],
 
 def cached_stream(features: Mapping[str, np.ndarray], labels: Tensor,
                   batch: int, seed: int = 0) -> Stream:
-    """Steps of stored features, in another order every epoch.
-
-    Args:
-        features (Mapping): By name (N, D), may be mapped from disk.
-    """
+    """Steps of stored features (N, D), in another order every epoch."""
 
     def epoch_batches(epoch: int) -> Batches:
         for chosen in local_batches(len(labels), batch, seed, epoch):

@@ -22,7 +22,7 @@ def linear_probe(train: Tensor,
                  test_labels: Tensor,
                  c: float = .1,
                  max_iter: int = 500) -> float:
-    """Top-1 accuracy of a linear classifier on frozen features.
+    """Top-1 accuracy in per cent of a linear classifier on frozen features.
 
     The protocol is stated in ``PROTOCOL``. It is not MAE's linear probing
     (90 epochs of LARS with augmentation, ``configs/``), whose numbers are not
@@ -31,14 +31,7 @@ def linear_probe(train: Tensor,
     Args:
         train (Tensor): Features (N, D).
         test (Tensor): Features (M, D).
-        max_iter (int): L-BFGS steps; reaching them is logged, and the accuracy
-            is then that of the last step.
-
-    Returns:
-        float: Accuracy in per cent.
-
-    Raises:
-        UserError: Fewer than two classes, or features that are not finite.
+        max_iter (int): L-BFGS steps; reaching them is logged.
 
     Example::
 

@@ -57,7 +57,6 @@ def mask_metrics(token_mask: TokenMask,
     r"""Compare masks and scores with objects, image by image.
 
     Args:
-        token_mask (TokenMask): Masks of B images with L tokens.
         coverage (Tensor): Share of every patch that is object, (B, L) in
             [0, 1].
         threshold (float, optional): A token is object from this coverage on.
@@ -85,10 +84,6 @@ def mask_metrics(token_mask: TokenMask,
         * ``boundary_minus_inside``:
           :math:`\sum_l S_l b_l / \sum_l b_l - \sum_l S_l i_l / \sum_l i_l`,
           above 0 where salience is higher at boundaries.
-
-    Raises:
-        UserError: If the sizes differ, or a coverage or threshold is
-            outside [0, 1].
 
     Example:
         >>> mask = TokenMask(torch.tensor([[True, True, False, False]]))

@@ -21,11 +21,7 @@ class ObjectMasks(Protocol):
     """Anything that knows the objects of an image by its file name."""
 
     def __call__(self, image: str | Path, size: Size) -> np.ndarray:
-        """Boolean (H, W), True on any object.
-
-        Raises:
-            UserError: If nothing is known of it, or for another size.
-        """
+        """Boolean (H, W), True on any object; an error if it is not known."""
 
 
 def decode_counts(text: str) -> list[int]:
@@ -57,9 +53,8 @@ def decode_counts(text: str) -> list[int]:
 def rle_mask(rle: Mapping[str, Any]) -> np.ndarray:
     """Decode COCO's run-length encoding to a boolean (H, W).
 
-    Args:
-        rle (Mapping): ``size`` (height, width), and ``counts``: a list, or
-            the letters of :func:`decode_counts`. Runs go down the columns.
+    Counts are a list, or the letters of :func:`decode_counts`; runs go down
+    the columns.
 
     Example:
         >>> rle_mask(dict(size=[2, 3], counts=[1, 3, 2])).astype(int).tolist()
@@ -132,11 +127,6 @@ class CocoMasks:
             (polygons, run lengths in either form, or boxes alone), or simply
             ``{"photo.jpg": [[x, y, width, height], ...]}``. All objects of
             an image, crowds included, make one mask.
-
-    Example::
-
-        masks = CocoMasks('annotations/instances_val2017.json')
-        mask = masks('val2017/000000000139.jpg', (426, 640))
     """
 
     def __init__(self, path: str | Path):
@@ -194,14 +184,9 @@ class CocoMasks:
 class PngMasks:
     """Objects drawn as PNG files: what is not zero (black) is object.
 
-    Args:
-        path (str or Path): Folder with ``<stem of the image>.png``. 8- and
-            16-bit grey, palette (the indices count, not the colours) and
-            colour files are read; alpha is ignored.
-
-    Example::
-
-        mask = PngMasks('photos/masks')('photos/cat.jpg', (480, 640))
+    The folder has ``<stem of the image>.png``. 8- and 16-bit grey, palette
+    (the indices count, not the colours) and colour files are read; alpha is
+    ignored.
     """
 
     def __init__(self, path: str | Path):
@@ -235,9 +220,8 @@ def find_images(paths: Sequence[str | Path],
                 **decoding: Any) -> list[Path]:
     """Image files, and those in folders (by name, not searched deeper).
 
-    Args:
-        **decoding: ``channels`` and ``value_range`` of the images, with which
-            ``.npy`` files count.
+    Where ``decoding`` has ``channels`` or ``value_range``, ``.npy`` files
+    count.
     """
     files: list[Path] = []
     for path in map(Path, paths):
@@ -257,18 +241,10 @@ def find_images(paths: Sequence[str | Path],
 
 def token_coverage(masks: Sequence[np.ndarray], size: Size,
                    patch_size: int) -> Tensor:
-    """How much of every token's patch is object.
+    """How much of every token's patch is object: float32 (B, L) in [0, 1].
 
-    The masks are cut and resized like pictures: the largest centred crop of
-    the wanted shape. The patches' pixels are averaged.
-
-    Args:
-        masks (Sequence[np.ndarray]): Boolean (H, W), of any sizes.
-        size (tuple[int, int]): Height and width that the model sees;
-            multiples of ``patch_size``.
-
-    Returns:
-        Tensor: float32 (B, L) in [0, 1].
+    The masks (H, W) are cut and resized like pictures: the largest centred
+    crop of the ``size`` that the model sees. The patches' pixels are averaged.
 
     Example:
         >>> mask = np.zeros((4, 4), bool)

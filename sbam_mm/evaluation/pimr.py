@@ -42,12 +42,7 @@ class Point(NamedTuple):
 
     Standard deviations are over seeds (divisor n - 1), NaN with a single
     seed; those of PIMR are in units of its range, which is taken as given.
-
-    Args:
-        values (dict[int, float]): Performance by seed.
-        pimr (float): Eq. 5 of the mean performance; NaN where the method does
-            equally well at all ratios.
-        global_pimr (float): Eq. 6 of the mean performance.
+    PIMR, of the mean, is NaN where the method does equally well at all ratios.
     """
     ratio: float
     values: dict[int, float]
@@ -120,10 +115,6 @@ def curves(runs: Sequence[Run]) -> dict[str, Curve]:
     Seeds are averaged first: Eq. 5 and 6 are those of the mean performance,
     so that a method's worst ratio has a PIMR of exactly 0 and its best of
     exactly 1.
-
-    Raises:
-        UserError: If there is no run, or two of the same method, ratio and
-            seed.
 
     Example:
         >>> found = curves([Run('sbm', 0.6, 0, 80.), Run('sbm', 0.6, 1, 82.),

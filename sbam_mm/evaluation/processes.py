@@ -25,7 +25,7 @@ USER_ERRORS = (ValueError, OSError)
 def chunks(total: int, size: int) -> list[range]:
     """The numbers 0 to ``total - 1`` in chunks of ``size``; the last is less.
 
-    Piece i belongs to the process of rank i modulo their number.
+    Chunk i belongs to the process of rank i modulo their number.
 
     Example:
         >>> chunks(7, 3)
@@ -47,10 +47,8 @@ def local_batches(count: int, batch: int, seed: int,
 
     All processes together take the same steps, whatever their number: the
     images are shuffled, cut into steps of ``batch`` (an incomplete last one
-    is dropped), and each step is shared out.
-
-    Yields:
-        np.ndarray: Numbers of images, ascending, as a disk likes it.
+    is dropped), and each step is shared out. Numbers are ascending, as a disk
+    likes it.
     """
     rank, world = get_dist_info()
     order = np.random.default_rng([seed, epoch]).permutation(count)

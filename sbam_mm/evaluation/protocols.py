@@ -93,11 +93,8 @@ class Sweep:
 class Finetune:
     """All parameters, through a config of ``configs/finetune``.
 
-    Args:
-        config (str, optional): Its path. Defaults to None: that of the
-            method that the checkpoint was pre-trained with.
-        batch (int, optional): Of one process; the learning rate follows.
-            Defaults to None, the config's.
+    Without a ``config`` that of the method that the checkpoint was pre-trained
+    with; ``batch`` is of one process, and the learning rate follows.
     """
     config: str | None = None
     epochs: int | None = None
@@ -108,14 +105,9 @@ class Finetune:
 class FewShot:
     """Few labels: a classifier on frozen features, or fine-tuning.
 
-    Args:
-        shares (tuple[float, ...]): Of each class.
-        lists (tuple[str, ...]): Files with lists made elsewhere, of different
-            names, in place of ``shares``.
-        pooling (str): "cls", "avg" or "cls+avg", of the frozen features.
-        c (float): Inverse strength of the L2 penalty.
-        finetune (bool): Also fine-tune, with the settings of the protocol
-            "finetune".
+    ``lists`` are files made elsewhere, of different names, in place of
+    ``shares`` of each class; ``c`` is the inverse strength of the L2 penalty;
+    ``finetune`` adds fine-tuning, with the settings of that protocol.
     """
     shares: tuple[float, ...] = (0.01, 0.1)
     lists: tuple[str, ...] = ()
@@ -173,10 +165,6 @@ def settings_of(protocols: Sequence[str],
     """The settings of some protocols, with changes from a command line.
 
     Those of "finetune" also where they are changed for "fewshot".
-
-    Args:
-        protocols (Sequence[str]): Keys of ``PROTOCOLS``.
-        changes (Sequence[str]): Such as "linear.epochs=2" or "knn.k=(10,20)".
 
     Example:
         >>> settings_of(['knn'], ['knn.k=5'])

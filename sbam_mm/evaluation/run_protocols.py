@@ -44,14 +44,10 @@ SHORT_TRAVEL = 3000.
 class Evaluation:
     """What is evaluated, on what, and how.
 
-    Args:
-        out (Path): Folder for lists, features and runs.
-        restart (bool): Delete an earlier fine-tuning run instead of going on
-            with it.
-        segments (StoredSegments, optional): What a guide of the encoder wants
-            of the images.
-        tuning (Finetune): How few labels are fine-tuned on.
-        tuning_config (str): Path of the config that fine-tunes.
+    ``out`` holds lists, features and runs; ``restart`` deletes an earlier
+    fine-tuning run instead of going on with it; ``segments`` (StoredSegments)
+    is what a guide of the encoder wants of the images; few labels are
+    fine-tuned on by ``tuning``, with the config file ``tuning_config``.
     """
     recipe: EncoderRecipe
     encoder: FrozenEncoder
@@ -290,9 +286,8 @@ def _batch(wanted: int, images: ImageSet) -> int:
 class SeededPerImage(Dataset):
     """A data set whose augmentation depends on seed, epoch and image alone.
 
-    So it is the same however many processes and workers share the images.
-
-    The ``dataset``'s transforms draw from NumPy's generator.
+    So it is the same however many processes and workers share the images. Its
+    transforms draw from NumPy's generator.
     """
 
     def __init__(self, dataset: Dataset, seed: int, epoch: int):

@@ -40,9 +40,8 @@ def read_runs(paths: Sequence[str | Path],
               ) -> tuple[list[Run], list[str]]:
     """Finished runs of one or several tables.
 
-    A table needs the columns masker, ratio, seed and the metric; numbers
-    measured later (fine-tuning accuracy) can be added as columns. Where it
-    has ``status``, only finished runs count.
+    Numbers measured later can be added as columns; where a table has
+    ``status``, only finished runs count.
 
     Args:
         metric (str): Column with the performance, higher is better.
@@ -53,11 +52,6 @@ def read_runs(paths: Sequence[str | Path],
     Returns:
         tuple[list[Run], list[str]]: The runs, and a sentence about each that
         was left out or cannot be compared without a thought.
-
-    Raises:
-        UserError: If a file is missing or is not such a table, a number is
-            none, a run is there twice, or runs of one masker differ in more
-            than ratio and seed (``base_hash``).
     """
     runs: list[Run] = []
     notes: list[str] = []
