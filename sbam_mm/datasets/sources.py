@@ -285,7 +285,7 @@ def _check_speed(url: str, timeout: float, time_limit: float) -> None:
     """Refuse a host that is dead, or too slow for the whole file."""
     start = time.monotonic()
     with urllib.request.urlopen(url, timeout=timeout) as reply:
-        size, got = getattr(reply, 'length', None) or 0, 0
+        size, got = reply.length or 0, 0
         while got < 2**20 and (chunk := reply.read(2**16)):
             got += len(chunk)
             if time.monotonic() - start > timeout:

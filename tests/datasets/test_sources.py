@@ -6,7 +6,10 @@ import os
 import struct
 import subprocess
 import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -125,8 +128,25 @@ def _idx(array):
         head + struct.pack(f'>{array.ndim}I', *array.shape) + array.tobytes())
 
 
+@pytest.fixture
+def mirror():
+    """Serves a folder on this machine."""
+    servers = []
+
+    def serve(folder):
+        handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+        servers.append(ThreadingHTTPServer(('127.0.0.1', 0), handler))
+        Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f'http://127.0.0.1:{servers[-1].server_port}/'
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.mark.unit
-def test_fashion_mnist_through_torchvision(tmp_path, monkeypatch):
+def test_fashion_mnist_through_torchvision(tmp_path, monkeypatch, mirror):
     """From a mirror of two images, checksums and all."""
     images = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28)
     resources = []
@@ -136,7 +156,7 @@ def test_fashion_mnist_through_torchvision(tmp_path, monkeypatch):
             name, data = f'{half}-{what}-ubyte.gz', _idx(array)
             (tmp_path / name).write_bytes(data)
             resources.append((name, hashlib.md5(data).hexdigest()))
-    monkeypatch.setattr(FashionMNIST, 'mirrors', [tmp_path.as_uri() + '/'])
+    monkeypatch.setattr(FashionMNIST, 'mirrors', [mirror(tmp_path)])
     monkeypatch.setattr(FashionMNIST, 'resources', resources)
     source = sources.download_fashion_mnist(
         str(tmp_path / 'fashion_mnist'), log=str)
