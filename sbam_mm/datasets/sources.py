@@ -29,7 +29,7 @@ from rich.progress import track
 from sbam_mm.errors import MissingFile, UserError
 from sbam_mm.files import read_json
 
-from .tree import class_folders, image_files, read_regular_file
+from .reading.tree import class_folders, image_files, read_regular_file
 
 _PACKAGE = 'dataset-fashion-mnist'
 _RECORD = 'source.json'

@@ -12,7 +12,7 @@ from sbam_mm.errors import MissingFile, UserError
 from sbam_mm.registry import DATASETS
 
 from .image_folder import ImageFolder
-from .tree import path_text
+from .reading.tree import path_text
 
 # The folder that torchvision unpacks each of them to.
 FOLDERS = dict(
