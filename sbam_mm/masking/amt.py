@@ -73,14 +73,6 @@ class RandomThrow(Masker):
     Source: Liu et al., AAAI 2023, Table 4.
 
     The options are those of :class:`AMT`.
-
-    Example:
-        >>> import torch
-        >>> from sbam_mm.masking import MaskingContext
-        >>> context = MaskingContext(torch.zeros(2, 196, 4), grid=(14, 14))
-        >>> mask = RandomThrow()(context)
-        >>> mask.masked.sum(1).tolist(), mask.thrown.sum(1).tolist()
-        ([88, 88], [78, 78])
     """
 
     def __init__(self,

@@ -114,11 +114,6 @@ class BootMAEMasker(Masker):
     Args:
         **blocks: Options of :class:`BlocksAndTokens`; ``roll=3`` is the
             official code.
-
-    Example:
-        >>> context = MaskingContext(torch.zeros(2, 196, 4), grid=(14, 14))
-        >>> BootMAEMasker()(context).masked.sum(1).tolist()
-        [147, 147]
     """
 
     def __init__(self,

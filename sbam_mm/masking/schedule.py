@@ -98,12 +98,6 @@ class EasyToHard(SoftToHard):
 
     Args:
         start, end (float): Share of the masked tokens at progress 0 and 1.
-
-    Example:
-        >>> S = torch.tensor([[0., .1, .2, 1.]])
-        >>> end = MaskingContext(torch.zeros(1, 4, 2), (2, 2), progress=1.)
-        >>> EasyToHard()(S, 2, end).masked[0, 3].item()
-        True
     """
 
     def __init__(self, start: float = 0., end: float = 0.5):

@@ -176,14 +176,6 @@ class SemMAEMasker(Masker):
 
     The options are those of :class:`PartwiseSelection` and
     :class:`FixedRatio`.
-
-    Example:
-        >>> parts = torch.randint(0, 7, (2, 16)).byte()
-        >>> context = MaskingContext(
-        ...     torch.zeros(2, 16, 4), (4, 4), progress=0.5,
-        ...     providers=dict(part_map=lambda: parts))
-        >>> SemMAEMasker()(context).masked.sum(1).tolist()
-        [12, 12]
     """
 
     def __init__(self,

@@ -99,12 +99,6 @@ class UniformSelection(Part):
     code's, which is followed. The second step, *secondary masking*, replaces
     a quarter of the visible tokens by a learned one: that happens inside the
     encoder and is a matter of the model.
-
-    Example:
-        >>> context = MaskingContext(torch.randn(1, 15, 8), grid=(3, 5))
-        >>> choice = UniformSelection()(torch.zeros(1, 15), 3, context)
-        >>> choice.num_visible
-        6
     """
     uniform = True
 

@@ -92,12 +92,6 @@ class IBOTMasker(MaskSomeViews):
     Args:
         ratio (tuple[float, float]): Bounds of the ratio.
         probability (float): Of a view to be masked.
-
-    Example:
-        >>> context = MaskingContext(torch.randn(8, 196, 4), grid=(14, 14))
-        >>> mask = IBOTMasker()(context)
-        >>> bool((mask.masked.sum(1) <= 98).all())
-        True
     """
 
     def __init__(self,

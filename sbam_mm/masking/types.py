@@ -123,11 +123,6 @@ class MaskingContext:
         epoch (int): Epochs done so far.
         providers (Mapping[str, Callable]): What is computed only if a masker
             asks for it, by name; see :meth:`ask`.
-
-    Example:
-        >>> context = MaskingContext(torch.randn(2, 16, 8), grid=(4, 4))
-        >>> context.num_tokens
-        16
     """
     tokens: Tensor
     grid: tuple[int, int]
