@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-from sbam_mm.evaluation.pimr import Curve, caveats, curves
+from sbam_mm.evaluation.pimr import Curve, curves, gaps
 from sbam_mm.evaluation.results import (
     markdown_table,
     plus_minus,
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> list[Path]:
     """Do everything; returns the files written."""
     runs, notes = read_runs(args.tables, args.metric, args.evaluation)
     found = curves(runs)
-    notes += caveats(found)
+    notes += gaps(found)
     metric = args.metric if args.evaluation is None else FINETUNED
     label = LABELS.get(metric, metric)
     spreads = ', '.join(f'{masker} {curve.spread:.2f}'

@@ -162,7 +162,7 @@ def _scaled(std: float, observed: Iterable[float]) -> float:
     return std / width if width else NAN
 
 
-def caveats(found: Mapping[str, Curve]) -> list[str]:
+def gaps(found: Mapping[str, Curve]) -> list[str]:
     """What a reader must know before comparing: a sentence each.
 
     About ratios and seeds that one method has and another lacks, single
@@ -170,7 +170,7 @@ def caveats(found: Mapping[str, Curve]) -> list[str]:
 
     Example:
         >>> runs = [Run('sbm', 0.6, 0, 80.), Run('sbm', 0.75, 0, 81.)]
-        >>> caveats(curves(runs))
+        >>> gaps(curves(runs))
         ['There is one seed: differences may be chance.']
     """
     sentences = []

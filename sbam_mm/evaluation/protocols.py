@@ -50,6 +50,7 @@ class Linear:
             all images, so that small sets have steps enough.
         base_lr (float): Times batch / 256.
         warm_up (float): Epochs, of ``epochs``.
+        pooling (str): As one of :class:`Sweep`.
         augment (bool): Crops and flips, so that the encoder runs every epoch;
             False trains on stored features.
     """
@@ -106,7 +107,8 @@ class FewShot:
     """Few labels: a classifier on frozen features, or fine-tuning.
 
     ``lists`` are files made elsewhere, of different names, in place of
-    ``shares`` of each class; ``c`` is the inverse strength of the L2 penalty;
+    ``shares`` of each class; ``pooling`` is "cls", "avg" or "cls+avg", of the
+    frozen features; ``c`` is the inverse strength of the L2 penalty;
     ``finetune`` adds fine-tuning, with the settings of that protocol.
     """
     shares: tuple[float, ...] = (0.01, 0.1)
