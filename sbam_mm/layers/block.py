@@ -6,6 +6,7 @@ initialisation are mmpretrain's, and runs them on dense batches and on packed
 sequences.
 """
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -339,7 +340,9 @@ def run_blocks(blocks: Iterable[nn.Module],
                packed: Tensor,
                layout: PackedLayout,
                bias: Tensor | None = None,
-               attend: Sequence[Attend] | None = None) -> Tensor:
+               attend: Sequence[Attend] | None = None,
+               memories: Iterable[Tensor] | None = None,
+               keys: PackedLayout | None = None) -> Tensor:
     """Run blocks on packed tokens, dense where they allow it.
 
     Images of equal length are a dense batch already: a view, no copy.
@@ -352,6 +355,10 @@ def run_blocks(blocks: Iterable[nn.Module],
             Defaults to None.
         attend (Sequence[Callable], optional): The attention kernel of each
             block. Defaults to None: the plain ones.
+        memories (Iterable[Tensor], optional): What the tokens of each block
+            attend to instead of each other, packed, (S, D'). Defaults to
+            None.
+        keys (PackedLayout, optional): Of every memory. Defaults to None.
 
     Returns:
         Tensor: (T, D).
@@ -360,10 +367,16 @@ def run_blocks(blocks: Iterable[nn.Module],
     if layout.uniform:
         x = packed.view(layout.batch_size, -1, packed.shape[-1])
     # Whole images need no layout where nothing else asks for it.
-    plain = attend is None and layout.uniform and (bias is None or layout.full)
-    for number, block in enumerate(map(block_of, blocks)):
+    plain = (attend is None and layout.uniform
+             and (bias is None or layout.full)
+             and (keys is None or keys.uniform))
+    for number, (block, memory) in enumerate(
+            zip(map(block_of, blocks), memories or repeat(None))):
         # Calling a block may be compiled, for dense batches; lengths that
         # change from step to step are none.
         run = block if plain else block.forward
-        x = run(x, bias, None if plain else layout, attend and attend[number])
+        if plain and memory is not None:
+            memory = memory.view(layout.batch_size, -1, memory.shape[-1])
+        x = run(x, bias, None if plain else layout, attend and attend[number],
+                memory, None if plain else keys)
     return x.view(packed.shape)

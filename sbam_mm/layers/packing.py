@@ -48,6 +48,7 @@ class PackedLayout:
             asked. Defaults to None.
 
     Attributes:
+        keep (Tensor): As given.
         index (Tensor): int64 (T,), position of every packed token in the
             flattened (B * N) batch.
         order (Tensor or None): int64 (B,), which image stands where in the
@@ -73,6 +74,7 @@ class PackedLayout:
                  counted: tuple[list[int], Tensor | None] | None = None):
         batch_size, width = keep.shape
         self.shape = (batch_size, width)
+        self.keep = keep
         order: Tensor | None = None
         if count is not None:
             self.lengths: list[int] = [count] * batch_size

@@ -47,6 +47,11 @@ def check_tiles(img_size: int | tuple[int, int],
             'that the one divides the other.')
 
 
+def blocks_run(block: int | str, depth: int) -> int:
+    """How many blocks have run after one of ``depth``, or at "input"."""
+    return block % depth + 1 if isinstance(block, int) else 0
+
+
 @dataclass(eq=False)
 class Latent:
     """Encoded tokens.
@@ -56,7 +61,8 @@ class Latent:
             followed by its encoded patches in grid order.
         layout (PackedLayout): Where they stand in (B, 1 + L).
         blocks (tuple[Tensor]): Output of single blocks, where asked for,
-            without the final norm, of the shape of ``packed``.
+            without the final norm, of the shape of ``packed``; likewise what
+            enters the first.
     """
     packed: Tensor
     layout: PackedLayout
@@ -135,15 +141,16 @@ class HidesPatches:
     def encode(self,
                tokens: Tensor,
                token_mask: TokenMask,
-               blocks: Sequence[int] = ()) -> Latent:
+               blocks: Sequence[int | str] = ()) -> Latent:
         """Encode the visible tokens only.
 
         Args:
             tokens (Tensor): From :meth:`embed`, (B, L, D).
             token_mask (TokenMask): Which of them are visible.
-            blocks (Sequence[int]): Whose output is wanted, too, ascending
-                from 0; negative numbers count from the end. Defaults to
-                none.
+            blocks (Sequence[int or str]): Whose output is wanted, too,
+                ascending from 0; negative numbers count from the end, and
+                "input", before all others, is what enters the first.
+                Defaults to none.
 
         Returns:
             Latent: The class token and the visible patches of every image.
@@ -165,7 +172,7 @@ class HidesPatches:
                         token_mask: TokenMask,
                         mask_token: Tensor,
                         grid: tuple[int, int],
-                        blocks: Sequence[int] = ()) -> Latent:
+                        blocks: Sequence[int | str] = ()) -> Latent:
         """Encode all tokens, with the mask token where patches are masked.
 
         The mask token stands for the patch embedding, so the position is
@@ -178,7 +185,7 @@ class HidesPatches:
             mask_token (Tensor): The method's parameter, broadcasts to
                 (1, 1, D).
             grid (tuple[int, int]): Of the tokens, from :meth:`grid`.
-            blocks (Sequence[int]): As in :meth:`encode`.
+            blocks (Sequence[int or str]): As in :meth:`encode`.
 
         Returns:
             Latent: The class token, the visible and the masked patches of
@@ -203,7 +210,7 @@ class HidesPatches:
         return self._encode(tokens, ~token_mask.thrown, None, blocks)
 
     def _encode(self, tokens: Tensor, keep: Tensor, count: int | None,
-                blocks: Sequence[int]) -> Latent:
+                blocks: Sequence[int | str]) -> Latent:
         """The blocks on the kept tokens; ``count`` of them, where known."""
         keep = torch.nn.functional.pad(keep, (1, 0), value=True)
         layout = PackedLayout(keep, None if count is None else 1 + count)
@@ -211,7 +218,7 @@ class HidesPatches:
         x = self.pre_norm(self.drop_after_pos(x))
         bias = shared_bias(self)
         outputs, done = [], 0
-        for end in (block % len(self.layers) + 1 for block in blocks):
+        for end in (blocks_run(block, len(self.layers)) for block in blocks):
             x = run_blocks(self.layers[done:end], x, layout, bias,
                            self.attend and self.attend[done:end])
             outputs.append(x)

@@ -13,7 +13,7 @@ class Head(BaseModule):
 
     Attributes:
         takes_masked (bool): Whether :meth:`loss` takes predictions of the
-            masked patches alone, too. Defaults to False.
+            masked patches alone, too, or of some. Defaults to False.
         predicts_pixels (bool): Whether it has ``to_images`` and
             ``patch_loss``, as :class:`sbam_mm.PixelHead`. Defaults to False.
         second_picture (bool): Whether the target is made of a second picture
@@ -29,9 +29,9 @@ class Head(BaseModule):
 
         Args:
             prediction (Tensor or Latent): Of every patch, (B, L, P), or with
-                ``takes_masked`` of the masked ones alone, (T, P).
+                ``takes_masked`` of masked ones alone, (T, P), which count.
             images (Tensor): What the target is made of, (B, C, H, W).
-            token_mask (TokenMask): ``masked`` says which tokens count.
+            token_mask (TokenMask): ``masked`` says which of all count.
 
         Returns:
             Tensor: A scalar, in float32 whatever the autocast.

@@ -91,8 +91,8 @@ class PixelHead(Head):
             patches = layout.pack(patchify(images, self.patch_size))
             error = self._error(prediction.packed, self._standardised(patches))
             error = layout.unpack(error[:, None], error.new_zeros(()))[..., 0]
-        else:
-            error = self.patch_loss(prediction, images)
+            return masked_mean(error, layout.keep, self.reduction)
+        error = self.patch_loss(prediction, images)
         return masked_mean(error, token_mask.masked, self.reduction)
 
     def patch_loss(self, prediction: Tensor, images: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from sbam_mm.masking import (
     check_needs,
 )
 from sbam_mm.models.backbones import Latent
+from sbam_mm.models.backbones.hides_patches import HidesPatches, blocks_run
 from sbam_mm.models.channels import check_channels, for_any_channels
 from sbam_mm.models.guidance import guided
 from sbam_mm.models.heads import Head
@@ -72,7 +73,8 @@ def check_sizes(encoder: nn.Module, neck: nn.Module | None,
             f'backbone.img_size={encoder.img_size} has no room for a patch '
             f'of {encoder.patch_size} pixels; correct one of them.')
     width = getattr(encoder, 'embed_dims', None)
-    wanted = getattr(getattr(neck, 'decoder_embed', None), 'in_features', None)
+    wanted = getattr(neck, 'embed_dim', None) or getattr(
+        getattr(neck, 'decoder_embed', None), 'in_features', None)
     if isinstance(width, int) and wanted not in (None, width):
         raise UserError(f'neck.embed_dim={wanted} is not the width of the '
                         f'encoder, {width}; set neck.embed_dim={width}.')
@@ -102,6 +104,40 @@ def check_parts(model: BaseSelfSupervisor) -> None:
                 if not hasattr(part, name):
                     setattr(part, name, getattr(kind, name))
     check_sizes(model.backbone, neck, head)
+    if neck is not None:
+        check_decoder(model, neck, head)
+
+
+def check_decoder(model: BaseSelfSupervisor, neck: nn.Module,
+                  head: nn.Module | None) -> None:
+    """Stop if a decoder asks for what encoder or head do not do.
+
+    Args:
+        model (MaskedImageModel): With its parts built.
+        neck (Decoder): Of the model.
+        head (Head, optional): Of the model.
+
+    Raises:
+        UserError: With the option to change.
+    """
+    if neck.independent and model.in_place:
+        raise UserError(
+            f'{type(neck).__name__} looks at visible tokens only, and '
+            f'{type(model).__name__} encodes mask tokens among them; take the '
+            "neck of its config, or model.type='sbam_mm.MAE'.")
+    if neck.prediction < 1 and not getattr(head, 'takes_masked', False):
+        raise UserError(
+            f'the loss of {type(model).__name__} wants all masked patches; '
+            'set neck.prediction=1.')
+    if neck.looks_at and isinstance(model.backbone, HidesPatches):
+        depth = len(model.backbone.layers)
+        there = {'input', *range(-depth, depth)}.issuperset(neck.looks_at)
+        ends = [blocks_run(block, depth) for block in neck.looks_at]
+        if not there or ends != sorted(set(ends)):
+            raise UserError(
+                f'neck.looks_at={list(neck.looks_at)} does not name blocks of '
+                f'an encoder of {depth} in their order; all of them are '
+                f"['input', *range({depth})].")
 
 
 class Reconstruction(NamedTuple):
@@ -192,6 +228,10 @@ class MaskedImageModel(BaseSelfSupervisor):
         self.masker = masker
         check_channels(self)
         check_parts(self)
+        if (self.with_neck and not self.neck.reads_output
+                and getattr(self.backbone, 'final_norm', False)):
+            # DistributedDataParallel waits for what never gets a gradient.
+            self.backbone.ln1.requires_grad_(False)
         self.target: Any = None
         if target is not None:
             self.target = self.momentum_target(target)
@@ -299,11 +339,13 @@ class MaskedImageModel(BaseSelfSupervisor):
         """What the decoder predicts: all patches, or all that a loss needs.
 
         Returns:
-            Tensor or Latent: (B, L, P), or of the masked patches alone,
-            (T, P): where the head takes that and no token is thrown.
+            Tensor or Latent: (B, L, P), or of masked patches alone, (T, P):
+            where the head takes that, and the decoder predicts each on its
+            own or no token is thrown.
         """
-        if (self.head.takes_masked and token_mask.thrown is None
-                and not latent.layout.full and not is_exact()):
+        if self.head.takes_masked and not latent.layout.full and (
+                self.neck.independent
+                or token_mask.thrown is None and not is_exact()):
             return self.neck.predict_masked(latent, token_mask)
         return self.neck(latent, token_mask)
 

@@ -131,7 +131,7 @@ class CMAE(MaskedImageModel):
         tokens = self.embed(online)
         token_mask = self.mask(tokens, online, data_samples)
         latent = self.encode(tokens, token_mask, online)
-        pixels = self.neck(latent, token_mask)
+        pixels = self.decode(latent, token_mask)
         features = self.feature_decoder(latent, token_mask)
         projection = self.projector((patch_mean(features, token_mask), ))[0]
         pixel = self.head.loss(pixels, online, token_mask)
