@@ -11,19 +11,6 @@ Cost:     not stated in the paper; not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/sbam_mae_vitb_400e.py 8
 """
-_base_ = [
-    './_base_/runtime.py',
-    './_base_/imagenet_224.py',
-    './_base_/mae_vitb.py',
-    './_base_/schedule_400e.py',
-]
+_base_ = './sbam_mae_vitl_400e.py'
 
-model = dict(
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.SBAM',
-        ratio=0.75,
-        delta_r=0.15,
-        delta=0.1,
-        noise=0.5,
-        scope='sample'))
+model = dict(backbone=dict(arch='base'), neck=dict(embed_dim=768))

@@ -11,19 +11,8 @@ Cost:     92.5 h on 8 A6000 in the paper; not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/sbam_mae_vitl_400e.py 8
 """
-_base_ = [
-    './_base_/runtime.py',
-    './_base_/imagenet_224.py',
-    './_base_/mae_vitl.py',
-    './_base_/schedule_400e.py',
-]
+_base_ = './sbam_mae_vitl_800e.py'
 
-model = dict(
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.SBAM',
-        ratio=0.75,
-        delta_r=0.15,
-        delta=0.1,
-        noise=0.5,
-        scope='sample'))
+max_epochs = 400
+train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=360, end=max_epochs)

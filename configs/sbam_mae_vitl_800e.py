@@ -17,16 +17,10 @@ Batch:    8 x 512 = 4096. On GPUs with less memory:
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/sbam_mae_vitl_800e.py 8
 """
-_base_ = [
-    './_base_/runtime.py',
-    './_base_/imagenet_224.py',
-    './_base_/mae_vitl.py',
-    './_base_/schedule_800e.py',
-]
+_base_ = './baselines/mae_vitl_800e.py'
 
 model = dict(
     masker=dict(
-        _delete_=True,
         type='sbam_mm.SBAM',
         ratio=0.75,
         delta_r=0.15,

@@ -10,12 +10,6 @@ Cost:     not stated in the paper; not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/sbm_mae_vitl_800e.py 8
 """
-_base_ = [
-    './_base_/runtime.py',
-    './_base_/imagenet_224.py',
-    './_base_/mae_vitl.py',
-    './_base_/schedule_800e.py',
-]
+_base_ = './baselines/mae_vitl_800e.py'
 
-model = dict(
-    masker=dict(_delete_=True, type='sbam_mm.SBM', ratio=0.75, noise=0.5))
+model = dict(masker=dict(type='sbam_mm.SBM', noise=0.5))

@@ -1,12 +1,9 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Salience-Based Adaptive Masking for masked image modelling.
 
-Importing the package only checks that one OpenMMLab stack is installed; torch
-and mmpretrain are imported by the modules that use them.
+``sbam_mm.masking`` needs torch alone. What configs name is registered by
+``sbam_mm.registry``, which checks that one OpenMMLab stack is installed.
 """
-from ._stack import check_stack
 from .version import __version__
 
 __all__ = ['__version__']
-
-check_stack()

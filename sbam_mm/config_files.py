@@ -2,6 +2,7 @@
 """Reading a config: a program if it is Python, data if it is YAML or JSON."""
 import os
 from collections.abc import Iterator
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,18 +33,18 @@ def read_config(path: str | Path, what: str = 'config') -> Config:
         path (str or Path): ".py", ".yaml", ".yml" or ".json".
         what (str): What to call it in a message.
 
-    Returns:
-        Config: As mmengine reads it.
-
     Raises:
         UserError: If it is missing, of another kind, wants to run code from
             YAML or JSON, or raises an error itself.
     """
     path = str(path)
     if not os.path.isfile(path):
+        beside = [one.name for one in Path(path).parent.glob('*')]
+        near = get_close_matches(Path(path).name, beside, 1)
         raise UserError(
             f'the {what} {path!r} does not exist; the recipes are in configs/ '
-            'and paths are relative to the current directory.')
+            'and paths are relative to the current directory'
+            + (f' (beside it: {near[0]!r})' if near else '') + '.')
     if not path.endswith(SUFFIXES):
         raise UserError(f'the {what} {path} is none by its name; give a file '
                         f'that ends in {", ".join(SUFFIXES)}.')
@@ -52,9 +53,11 @@ def read_config(path: str | Path, what: str = 'config') -> Config:
         if path.endswith('.py'):
             return Config.fromfile(path)
         return _read_data(path)
-    except NotData as error:
+    except (NotData, yaml.constructor.ConstructorError) as error:
+        wish = (str(error) if isinstance(error, NotData) else
+                f'asks for a Python object ({error.problem})')
         raise UserError(
-            f'the {what} {path} {error}, which could run code; write it as a '
+            f'the {what} {path} {wish}, which could run code; write it as a '
             'Python config if that is meant.') from error
     # SystemExit, too: a config is a program and may raise anything.
     except (Exception, SystemExit) as error:
@@ -95,11 +98,7 @@ def _read_data(path: str) -> Config:
             place = (Path(path).parent / base).resolve()
             if OWN_CONFIGS not in place.parents:
                 raise NotData(f'builds on the program {base}')
-    try:
-        cfg = Config.fromfile(path, import_custom_modules=False)
-    except yaml.constructor.ConstructorError as error:
-        raise NotData(f'asks for a Python object ({error.problem})'
-                      ) from error
+    cfg = Config.fromfile(path, import_custom_modules=False)
     if cfg.get('custom_imports'):
         raise NotData('asks for modules in custom_imports')
     texts = list(_texts(cfg.to_dict()))
@@ -136,12 +135,7 @@ def _registered(used: set[str]) -> set[str]:
 
 def _bases(path: str) -> Iterator[str]:
     with open(path, encoding='utf-8') as file:
-        # JSON is YAML, too.
-        try:
-            content = yaml.safe_load(file)
-        except yaml.constructor.ConstructorError as error:
-            raise NotData(f'asks for a Python object ({error.problem})'
-                          ) from error
+        content = yaml.safe_load(file)  # JSON is YAML, too
     found = content.get('_base_', []) if isinstance(content, dict) else []
     yield from [found] if isinstance(found, str) else found
 

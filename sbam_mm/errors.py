@@ -7,3 +7,15 @@ class UserError(ValueError):
 
     The message is one sentence, and a tool prints it without a traceback.
     """
+
+
+class MissingFile(UserError, FileNotFoundError):
+    """A file or folder that is not there, or lacks what it should hold."""
+
+
+class NotEnoughMemory(UserError, MemoryError):
+    """More is to be kept in memory than was allowed."""
+
+
+class LossNotFinite(UserError, FloatingPointError):
+    """A training that has diverged."""

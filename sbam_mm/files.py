@@ -146,3 +146,26 @@ def read_json(path: str | Path, **kinds: Any) -> dict[str, Any]:
                 f'{path} is damaged ({key!r} is {content.get(key)!r:.60}); '
                 'copy it back, or delete it.')
     return content
+
+
+def read_array(path: str | Path, mmap_mode: Any = None) -> np.ndarray:
+    """A ``.npy`` file of numbers that one of the tools has written.
+
+    Args:
+        path (str or Path): An existing file.
+        mmap_mode (str, optional): As of ``np.load``. Defaults to None: all of
+            it is read.
+
+    Raises:
+        UserError: If it is damaged, or holds Python objects.
+    """
+    try:
+        return np.load(path, mmap_mode)
+    except (ValueError, EOFError) as error:
+        if 'pickle' in str(error) or 'Object arrays' in str(error):
+            raise UserError(
+                f'{path} is no array of numbers, and could run code if it '
+                'were read as something else; delete it, so that it is made '
+                'again.') from error
+        raise UserError(f'{path} is damaged; delete it, so that it is made '
+                        'again.') from error

@@ -55,7 +55,7 @@ def finite_options(cls: Any) -> Any:
 number; set another.
     """
     init = vars(cls).get('__init__') if inspect.isclass(cls) else None
-    if not inspect.isfunction(init):
+    if not inspect.isfunction(init) or hasattr(init, 'refuses_not_finite'):
         return cls
     signature = inspect.signature(init)
 
@@ -77,5 +77,6 @@ number; set another.
                     'set another.')
         init(self, *args, **kwargs)
 
+    checked.refuses_not_finite = True  # type: ignore[attr-defined]
     cls.__init__ = checked
     return cls

@@ -4,8 +4,16 @@
 A config anywhere in OpenMMLab writes ``type='sbam_mm.MAE'`` and mmengine finds
 it here: the scope names this module, ``locations`` are imported at the first
 look-up, and what is not ours is looked up in mmpretrain and mmengine. No
-``custom_imports`` is needed.
+``custom_imports`` is needed. ``sbam_mm.masking`` knows nothing of registries:
+what it lists is registered here, at that first look-up, too.
 """
+from sbam_mm.installed_stack import check_stack
+
+check_stack()  # the next lines need it
+
+# ruff: noqa: E402
+import inspect
+from importlib import import_module
 from typing import Any
 
 import mmengine.registry as root
@@ -20,22 +28,27 @@ from sbam_mm.finite import finite_options
 import mmpretrain.models  # noqa: F401  isort: skip
 
 
-class FiniteRegistry(Registry):
-    """Classes that refuse NaN and infinite options, registered here."""
+class ModelRegistry(Registry):
+    """Models and their parts, which refuse NaN and infinite options."""
+
+    def import_from_location(self) -> None:
+        masking = import_module('sbam_mm.masking')
+        for name in set(masking.__all__) - set(self.module_dict):
+            kind = getattr(masking, name)
+            if inspect.isclass(kind) and issubclass(kind, nn.Module):
+                self.register_module(module=kind)
+        super().import_from_location()
 
     def _register_module(self, module: type, *args: Any,
                          **kwargs: Any) -> None:
         super()._register_module(finite_options(module), *args, **kwargs)
 
 
-MODELS = FiniteRegistry(
+MODELS = ModelRegistry(
     'model',
     scope='sbam_mm',
     parent=parent.MODELS,
-    locations=[
-        'sbam_mm.models', 'sbam_mm.segments', 'sbam_mm.masking',
-        'sbam_mm.downstream'
-    ])
+    locations=['sbam_mm.models', 'sbam_mm.segments', 'sbam_mm.downstream'])
 DATASETS = Registry(
     'dataset',
     scope='sbam_mm',
@@ -45,7 +58,7 @@ TRANSFORMS = Registry(
     'transform',
     scope='sbam_mm',
     parent=parent.TRANSFORMS,
-    locations=['sbam_mm.datasets'])
+    locations=['sbam_mm.datasets', 'sbam_mm.segments'])
 HOOKS = Registry(
     'hook',
     scope='sbam_mm',

@@ -23,12 +23,8 @@ from mmengine.fileio import get_local_path
 from mmengine.logging import HistoryBuffer
 
 from sbam_mm.errors import UserError
+from sbam_mm.run_switches import TRUST_PICKLE
 
-from .switches import Switch
-
-# Read any Python object, code included: ``--trust-pickle`` of a tool, or
-# ``SBAM_MM_TRUST_PICKLE=1``, which reaches every process of a run.
-TRUST_PICKLE = Switch('SBAM_MM_TRUST_PICKLE')
 # What torch says when a file wants something that is not allowed.
 FORBIDDEN = re.compile(
     r'Unsupported (global|class)|unsupported GLOBAL|Trying to call reduce|'

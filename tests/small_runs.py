@@ -1,9 +1,44 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The smallest trainings of a whole tool: eight images, two epochs."""
+import os
+
 import numpy as np
 from mmengine.config import Config
 from PIL import Image
 from started_tools import ROOT, call_tool
+
+from sbam_mm.command_line.arguments import key_values
+from sbam_mm.engine.replace_masker import replace_masker
+from sbam_mm.masking.named_maskers import masker_names
+
+# Beside the files of configs/small and configs/ablations, by the words of a
+# command: every other masker in MAE, and those that papers had elsewhere.
+IN_FILES = ('random', 'sbam', 'automae', 'random-ratio')
+MASKED = [
+    *(f'mae_small {name}' for name in masker_names()
+      if name not in (*IN_FILES, 'attmask', 'gpa')),
+    'mae_small gpa block=3 head=2',
+    'bootmae_small sbam', 'cae_small sbam', 'cmae_small sbam',
+    'convmae_small sbam', 'simmim_small sbam', 'ibot_small sbam',
+    'ibot_small attmask-high', 'segment_bias_mae_small sbam']
+
+
+def small(words):
+    """A config of configs/small, with a masker of its own or another.
+
+    Args:
+        words (str): E.g. "sbam_small", "mae_small sbam noise=0.4". GPA's
+            teacher is that of the variable TEACHER.
+    """
+    base, *masker = words.split()
+    cfg = Config.fromfile(ROOT / f'configs/small/{base}.py')
+    if masker:
+        name, *options = masker
+        replace_masker(
+            cfg, name, key_values(options, '--masker'),
+            os.environ.get('TEACHER', 'teacher.pth')
+            if name == 'gpa' else None)
+    return cfg
 
 
 def write_images(folder, parts=(('train', 8), ('test', 4)),
@@ -27,10 +62,10 @@ def small_config(path, images, base='sbam_small', **options):
     Args:
         path (Path): Of the config.
         images (Path): From :func:`write_images`.
-        base (str): Of configs/small.
+        base (str): See :func:`small`.
         **options: Values by dotted name, dots as two underscores.
     """
-    cfg = Config.fromfile(ROOT / f'configs/small/{base}.py')
+    cfg = small(base)
     hooks = [hook for hook in cfg.custom_hooks if 'KNN' not in hook.type]
     cfg.merge_from_dict({
         'train_dataloader.dataset.data_root': str(images),

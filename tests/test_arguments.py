@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from sbam_mm.arguments import KeyValues
+from sbam_mm.command_line import KeyValues
 
 pytestmark = pytest.mark.unit
 

@@ -155,7 +155,7 @@ def prepare(folder, images, base):
 
 
 @pytest.mark.parametrize('base, moments', [
-    ('sbam_small', 6), ('ibot_small', 5), ('amt_small', 5)])
+    ('sbam_small', 6), ('ibot_small', 5), ('mae_small amt', 5)])
 def test_killed_and_resumed_equals_uninterrupted(
         base, moments, images, tmp_path):
     config = prepare(tmp_path, images, base)

@@ -15,7 +15,6 @@ MODULES = {'.'.join(file.relative_to(ROOT).with_suffix('').parts).removesuffix(
 # Pairs that still import both ways; to become none.
 KNOWN = {
     ('sbam_mm.datasets', 'sbam_mm.datasets.transforms'),
-    ('sbam_mm.engine', 'sbam_mm.visualization'),
     ('sbam_mm.models', 'sbam_mm.models.backbones'),
 }
 

@@ -23,8 +23,8 @@ from started_tools import ROOT, TOOLS, call_tool
 from torch import nn
 
 from sbam_mm.config_files import read_config
+from sbam_mm.run_switches import TRUST_PICKLE
 from sbam_mm.safe_loading import (
-    TRUST_PICKLE,
     HoldsObjects,
     read_checkpoint,
     use_safe_loading,

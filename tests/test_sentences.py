@@ -11,8 +11,9 @@ import torch
 from mmengine.dataset import BaseDataset
 from torch.utils.data import DataLoader, Dataset
 
-from sbam_mm.cli import keep_tracebacks_in, run_or_explain
+from sbam_mm.command_line import keep_tracebacks_in, run_or_explain
 from sbam_mm.datasets.transforms import LoadLabelMap
+from sbam_mm.files import read_array
 from sbam_mm.registry import MODELS
 
 pytestmark = pytest.mark.unit
@@ -142,5 +143,5 @@ def test_arrays_of_objects_are_not_read(tmp_path, capsys):
     path = tmp_path / 'a.npy'
     np.save(path, np.array([{}], dtype=object))
     with pytest.raises(SystemExit):
-        run_or_explain(np.load, path)
+        run_or_explain(read_array, path)
     assert f'{path} is no array of numbers' in capsys.readouterr().err

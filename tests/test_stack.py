@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Each wrong installation gives one sentence at ``import sbam_mm``.
+"""Each wrong installation gives one sentence at ``import sbam_mm.registry``.
 
 The installations are faked by metadata folders: the check reads nothing else.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sbam_mm import _stack
+from sbam_mm import __version__, installed_stack
 
 ROOT = Path(__file__).resolve().parents[1]
 ONEDL = {
@@ -20,21 +20,33 @@ ONEDL = {
 ORIGINAL = {'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmpretrain': '1.2.0'}
 
 
-def import_with(folder, distributions):
-    """Imports sbam_mm in a Python that sees nothing but `distributions`."""
+def run_with(folder, distributions, code):
+    """Runs `code` in a Python that sees nothing but `distributions`."""
     for name, version in distributions.items():
         info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir(parents=True)
         (info / 'METADATA').write_text(
             f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n')
     code = ('import sys; '
-            f'sys.path[:0] = [{str(folder)!r}, {str(ROOT)!r}]; '
-            'import sbam_mm; print(sbam_mm.__version__, *sys.modules)')
+            f'sys.path[:0] = [{str(folder)!r}, {str(ROOT)!r}]; ' + code)
     # -I -S: neither the environment's packages nor PYTHONPATH.
     return subprocess.run([sys.executable, '-I', '-S', '-c', code],
                           capture_output=True,
                           text=True,
                           timeout=60)
+
+
+def import_with(folder, distributions):
+    """Imports what imports the stack."""
+    return run_with(folder, distributions, 'import sbam_mm.registry')
+
+
+def check_with(folder, distributions):
+    """Only checks, as no import of a faked stack succeeds."""
+    return run_with(
+        folder, distributions,
+        'from sbam_mm import installed_stack; installed_stack.check_stack(); '
+        'print(*sys.modules)')
 
 
 def the_sentence(result):
@@ -48,12 +60,27 @@ def the_sentence(result):
 
 
 @pytest.mark.parametrize('distributions', [ONEDL, ORIGINAL])
-def test_one_stack_is_enough_and_the_import_is_cheap(tmp_path, distributions):
-    result = import_with(tmp_path, distributions)
+def test_one_stack_is_enough_and_the_check_is_cheap(tmp_path, distributions):
+    result = check_with(tmp_path, distributions)
     assert result.returncode == 0, result.stderr
     assert result.stderr == ''
     modules = result.stdout.split()
     assert not {'torch', 'mmengine', 'mmpretrain'} & set(modules)
+
+
+@pytest.mark.parametrize('distributions', [{}, {**ONEDL, **ORIGINAL}])
+def test_the_package_itself_needs_no_stack(tmp_path, distributions):
+    result = run_with(tmp_path, distributions,
+                      'import sbam_mm; print(sbam_mm.__version__)')
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == __version__
+
+
+@pytest.mark.parametrize('distributions', [ONEDL, ORIGINAL])
+def test_the_check_comes_before_the_stack(tmp_path, distributions):
+    """With nothing to complain of, the stack is what is imported next."""
+    result = import_with(tmp_path, distributions)
+    assert "No module named 'mmengine'" in result.stderr
 
 
 @pytest.mark.parametrize('pair', [
@@ -82,7 +109,7 @@ def test_half_a_stack_is_completed_with_its_other_half(tmp_path):
 @pytest.mark.parametrize('torch, warns', [('2.5.1', False), ('2.6.0', True),
                                           ('2.11.0+cu130', True)])
 def test_original_mmengine_with_new_torch(tmp_path, torch, warns):
-    result = import_with(tmp_path, {**ORIGINAL, 'torch': torch})
+    result = check_with(tmp_path, {**ORIGINAL, 'torch': torch})
     assert result.returncode == 0, result.stderr
     assert ('cannot resume' in result.stderr) == warns
 
@@ -90,7 +117,7 @@ def test_original_mmengine_with_new_torch(tmp_path, torch, warns):
 def test_source_checkout_without_metadata(tmp_path):
     (tmp_path / 'mmpretrain').mkdir()
     (tmp_path / 'mmpretrain' / '__init__.py').touch()
-    result = import_with(tmp_path, {
+    result = check_with(tmp_path, {
         name: ONEDL[name]
         for name in ('onedl-mmengine', 'onedl-mmcv')
     })
@@ -103,4 +130,4 @@ def test_source_checkout_without_metadata(tmp_path):
     ('2.6', (2, 6)),
 ])
 def test_release(version, release):
-    assert _stack._release(version) == release
+    assert installed_stack._release(version) == release

@@ -10,27 +10,13 @@ normalised with, and the channels of the model. Values are those of the 256
 levels that training sees. Images that cannot be read are named and left out.
 """
 import argparse
-import warnings
 
-from sbam_mm.errors import UserError
-
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-import numpy as np  # noqa: E402
-from rich.progress import track  # noqa: E402
-
-from sbam_mm.arguments import ToolParser  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.datasets import (  # noqa: E402
-    ImageFolder,
-)
+from sbam_mm.command_line import ToolParser, parses_first, tool
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('data', metavar='DATA', help='folder of images')
     parser.add_argument(
         '--channels', type=int, default=3, help='of the images (default: 3)')
@@ -45,6 +31,13 @@ def parse_args() -> argparse.Namespace:
         '--limit', type=int, metavar='N',
         help='take N images spread over the folder (default: all)')
     return parser.parse_args()
+
+
+import numpy as np
+from rich.progress import track
+
+from sbam_mm.datasets import ImageFolder
+from sbam_mm.errors import UserError
 
 
 def statistics(dataset: ImageFolder,

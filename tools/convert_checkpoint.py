@@ -12,55 +12,31 @@ place in the other format are listed.
 """
 import argparse
 import re
-import warnings
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sbam_mm.errors import UserError
-
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-from sbam_mm.arguments import ToolParser, add_trust  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.models.checkpoint import (  # noqa: E402
-    SUFFIXES,
-    read_checkpoint,
-    state_dict_of,
-    write_weights,
-)
-from sbam_mm.models.checkpoint_formats import (  # noqa: E402
-    BRANCHES,
-    FORMATS,
-    PARTS,
-    from_ours,
-    listing,
-    to_ours,
-)
-from sbam_mm.models.position_tables import stored_grids  # noqa: E402
-
-# What the projects' own loaders look for in a file of torch.
-CONTAINER = dict(ours='state_dict', mae='model')
+from sbam_mm.command_line import ToolParser, add_trust, parses_first, tool
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('source', metavar='SRC', help='file or URL to read')
     parser.add_argument(
-        'target', metavar='DST', help=f'file to write: {", ".join(SUFFIXES)}')
-    parser.add_argument('--to', choices=list(FORMATS), required=True)
+        'target', metavar='DST',
+        help='file to write: .pth, .pt, .bin, .safetensors')
+    parser.add_argument(
+        '--to', choices=('ours', 'mae', 'dino', 'timm', 'hf'), required=True)
     parser.add_argument(
         '--part',
-        choices=PARTS,
+        choices=('all', 'encoder'),
         default='all',
         help='"encoder" leaves the decoder out; timm and dino have none '
         '(default: all)')
     parser.add_argument(
         '--branch',
-        choices=BRANCHES,
+        choices=('teacher', 'student'),
         default='teacher',
         help='which one of a DINO or iBOT run (default: teacher)')
     parser.add_argument(
@@ -72,6 +48,25 @@ def parse_args() -> argparse.Namespace:
         'for, where SRC does not say it and they are no square')
     add_trust(parser)
     return parser.parse_args()
+
+
+from sbam_mm.errors import UserError
+from sbam_mm.models.checkpoint import (
+    SUFFIXES,
+    read_checkpoint,
+    state_dict_of,
+    write_weights,
+)
+from sbam_mm.models.checkpoint_formats import (
+    FORMATS,
+    from_ours,
+    listing,
+    to_ours,
+)
+from sbam_mm.models.position_tables import stored_grids
+
+# What the projects' own loaders look for in a file of torch.
+CONTAINER = dict(ours='state_dict', mae='model')
 
 
 def grids_to_write(args: argparse.Namespace, checkpoint: Any,

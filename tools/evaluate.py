@@ -24,59 +24,33 @@ import logging
 import signal
 import sys
 import time
-import warnings
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sbam_mm.errors import UserError
-
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-import torch
-from mmengine.dist import get_world_size, is_main_process
-from mmengine.logging import MMLogger
-from mmengine.runner import set_random_seed
-
-from sbam_mm.arguments import SEED, ToolParser, add_trust, device, whole
-from sbam_mm.cli import tool
-from sbam_mm.config_files import read_model_config
-from sbam_mm.datasets.class_lists import CLASS_LISTS
-from sbam_mm.datasets.image_folder import image_endings
-from sbam_mm.engine.launch import (
+from sbam_mm.command_line import (
+    SEED,
+    ToolParser,
     add_launcher,
-    close_group,
-    only_run,
-    open_group,
+    add_trust,
+    device,
     parse_launch_args,
+    parses_first,
+    tool,
+    whole,
 )
-from sbam_mm.environment import collect_versions
-from sbam_mm.evaluation.encoders import EncoderRecipe, file_hash, recipe_of
-from sbam_mm.evaluation.features import FrozenEncoder
-from sbam_mm.evaluation.finetune import recipe_for, trained_by
-from sbam_mm.evaluation.image_sets import LARGE, ImageSet, read_image_set
-from sbam_mm.evaluation.protocols import PROTOCOLS, settings_of
-from sbam_mm.evaluation.results import ResultStore
-from sbam_mm.evaluation.run_protocols import RUN, Evaluation
-from sbam_mm.evaluation.stored_segments import StoredSegments, segment_options
-from sbam_mm.models.pretrained_encoder import load_encoder
-
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-# What only rank 0 computes, the others wait for: few labels of ImageNet.
-PATIENCE = timedelta(days=1)
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('checkpoint', help='file with the encoder')
     parser.add_argument(
         '--protocol',
         default='knn',
-        help=f'one or more of {",".join(PROTOCOLS)} (default: knn)')
+        help='one or more of knn,linear,linear-sweep,finetune,fewshot '
+        '(default: knn)')
     parser.add_argument('--data', required=True, help='folder of the images')
     parser.add_argument('--out', required=True, help='folder of the results')
     parser.add_argument(
@@ -100,8 +74,8 @@ def parse_args() -> argparse.Namespace:
         'tools/generate_segments.py for the folder --data, or one for its '
         'training images and one for its test images')
     parser.add_argument(
-        '--classes', help='only these classes: '
-        f'{", ".join(CLASS_LISTS)}, or a file with one folder name a line')
+        '--classes', help='only these classes: imagenet100, or a file with '
+        'one folder name a line')
     parser.add_argument(
         '--set',
         nargs='+',
@@ -130,6 +104,31 @@ def parse_args() -> argparse.Namespace:
     add_trust(parser)
     add_launcher(parser)
     return parse_launch_args(parser)
+
+
+import torch
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.logging import MMLogger
+from mmengine.runner import set_random_seed
+
+from sbam_mm.config_files import read_model_config
+from sbam_mm.datasets.image_folder import image_endings
+from sbam_mm.engine.launch import close_group, only_run, open_group
+from sbam_mm.environment import collect_versions
+from sbam_mm.errors import UserError
+from sbam_mm.evaluation.encoders import EncoderRecipe, file_hash, recipe_of
+from sbam_mm.evaluation.features import FrozenEncoder
+from sbam_mm.evaluation.finetune import recipe_for, trained_by
+from sbam_mm.evaluation.image_sets import LARGE, ImageSet, read_image_set
+from sbam_mm.evaluation.protocols import PROTOCOLS, settings_of
+from sbam_mm.evaluation.results import ResultStore
+from sbam_mm.evaluation.run_protocols import RUN, Evaluation
+from sbam_mm.models.pretrained_encoder import load_encoder
+from sbam_mm.segments.stored_segments import StoredSegments, segment_options
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+# What only rank 0 computes, the others wait for: few labels of ImageNet.
+PATIENCE = timedelta(days=1)
 
 
 def run(args: argparse.Namespace) -> list[Path]:

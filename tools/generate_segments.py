@@ -24,53 +24,27 @@ points_per_batch, quality, stability, device).
 """
 import argparse
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
-from sbam_mm.errors import UserError
-
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-import numpy as np  # noqa: E402
-from mmengine.registry import DefaultScope  # noqa: E402
-from rich.progress import track  # noqa: E402
-
-from sbam_mm.arguments import KeyValues, ToolParser, whole  # noqa: E402
-from sbam_mm.cli import tool  # noqa: E402
-from sbam_mm.config_files import read_config  # noqa: E402
-from sbam_mm.datasets import (  # noqa: E402
-    ImageFolder,
+from sbam_mm.command_line import (
+    KeyValues,
+    ToolParser,
+    parses_first,
+    tool,
+    whole,
 )
-from sbam_mm.datasets.segment_maps import (  # noqa: E402
-    SegmentMaps,
-    checksum,
-)
-from sbam_mm.datasets.segments import (  # noqa: E402
-    BACKENDS,
-    SegmentWriter,
-    check_kept,
-    id_map,
-)
-from sbam_mm.datasets.stored_maps import DatasetMark  # noqa: E402
-from sbam_mm.datasets.transforms import nearest_crop  # noqa: E402
-from sbam_mm.datasets.transforms.follow import WHOLE  # noqa: E402
-from sbam_mm.datasets.transforms.load_maps import sides  # noqa: E402
-from sbam_mm.datasets.tree import read_regular_file  # noqa: E402
-from sbam_mm.registry import DATASETS  # noqa: E402
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         'data', metavar='DATA', help='folder of images, or config file')
     parser.add_argument(
         '--out', required=True, metavar='FILE', help='the .npy file')
     parser.add_argument(
-        '--backend', default='felzenszwalb', choices=sorted(BACKENDS),
+        '--backend', default='felzenszwalb', choices=('felzenszwalb', 'sam'),
         help='what finds the masks (default: felzenszwalb)')
     parser.add_argument(
         '--option', nargs='+', action=KeyValues, default={},
@@ -101,6 +75,28 @@ def parse_args() -> argparse.Namespace:
         '--preview', metavar='FILE.png',
         help='draw the segments of eight images into a file')
     return parser.parse_args()
+
+
+import numpy as np
+from mmengine.registry import DefaultScope
+from rich.progress import track
+
+from sbam_mm.config_files import read_config
+from sbam_mm.datasets import ImageFolder
+from sbam_mm.datasets.stored_maps import DatasetMark
+from sbam_mm.datasets.transforms import nearest_crop
+from sbam_mm.datasets.transforms.follow import WHOLE
+from sbam_mm.datasets.transforms.load_maps import sides
+from sbam_mm.datasets.tree import read_regular_file
+from sbam_mm.errors import UserError
+from sbam_mm.registry import DATASETS
+from sbam_mm.segments.maps import (
+    BACKENDS,
+    SegmentWriter,
+    check_kept,
+    id_map,
+)
+from sbam_mm.segments.maps.segment_maps import SegmentMaps, checksum
 
 
 def open_images(data: str, classes: str | None) -> Any:
@@ -231,8 +227,8 @@ def summary(maps: SegmentMaps) -> str:
 def preview(args: argparse.Namespace, dataset: Any,
             maps: SegmentMaps) -> None:
     """Eight images spread over the data set, and their segments."""
+    from sbam_mm.segments.figures.outlines import segments_over
     from sbam_mm.visualization.output import picture_grid, save_figure
-    from sbam_mm.visualization.segments import segments_over
     rows: list[list] = [[], [], [], []]
     for place, index in enumerate(
             np.linspace(0, len(maps.maps) - 1, 8).astype(int)):

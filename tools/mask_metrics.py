@@ -13,72 +13,24 @@ like the images, in which everything that is not black is object. A row with
 random masks comes along for comparison.
 """
 import argparse
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from sbam_mm.errors import UserError
-
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-import torch
-from rich.progress import track
-from torch import Tensor, nn
-
-from sbam_mm.arguments import SEED, ToolParser, add_trust, device, share, whole
-from sbam_mm.cli import tool
-from sbam_mm.config_files import read_model_config
-from sbam_mm.datasets.tree import printable
-from sbam_mm.environment import collect_versions
-from sbam_mm.evaluation.encoders import decoding_in
-from sbam_mm.evaluation.mask_metrics import (
-    METRICS,
-    boundary_tokens,
-    mask_metrics,
-    over_images,
-)
-from sbam_mm.evaluation.object_masks import (
-    find_images,
-    read_object_masks,
-    token_coverage,
-)
-from sbam_mm.evaluation.results import (
-    markdown_table,
-    plus_minus,
-    write_results,
-)
-from sbam_mm.visualization import (
-    center_crop,
-    draw_mask,
-    labelled_maskers,
-    load_image,
-    masker_config,
-    masking_context,
-    model_from_config,
-    readable_images,
-    vit_base,
-)
-from sbam_mm.visualization.named_maskers import (
-    changes_over_training,
-    choose_maskers,
-    fit_all,
+from sbam_mm.command_line import (
+    SEED,
+    ToolParser,
+    add_trust,
+    device,
+    parses_first,
+    share,
+    tool,
+    whole,
 )
 
-NOTE = (
-    'Each number is the mean over images ± its standard error; draws of one '
-    'image are averaged first. Object and background: share of either that '
-    'is hidden, a token counting with the share of its patch that is object'
-    '{threshold}; above 1, the third says that objects are hidden first. '
-    'Pointing game: how often the most salient token is on an object. On '
-    'boundary: share of the hidden, or salient (S > {delta:g}), tokens that '
-    'objects cover in part. A dash: no salience.')
 
-
+@parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--images', nargs='+', action='extend', required=True, metavar='PATH',
         help='folders (looked into once, not deeper) or image files')
@@ -121,6 +73,55 @@ def parse_args() -> argparse.Namespace:
         'mask_metrics.json)')
     add_trust(parser)
     return parser.parse_args()
+
+
+import torch
+from rich.progress import track
+from torch import Tensor, nn
+
+from sbam_mm.config_files import read_model_config
+from sbam_mm.datasets.tree import printable
+from sbam_mm.environment import collect_versions
+from sbam_mm.errors import UserError
+from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.evaluation.mask_metrics import (
+    METRICS,
+    boundary_tokens,
+    mask_metrics,
+    over_images,
+)
+from sbam_mm.evaluation.object_masks import (
+    find_images,
+    read_object_masks,
+    token_coverage,
+)
+from sbam_mm.evaluation.results import (
+    markdown_table,
+    plus_minus,
+    write_results,
+)
+from sbam_mm.masking.named_maskers import choose_maskers
+from sbam_mm.visualization import (
+    center_crop,
+    draw_mask,
+    labelled_maskers,
+    load_image,
+    masker_config,
+    masking_context,
+    model_from_config,
+    readable_images,
+    vit_base,
+)
+from sbam_mm.visualization.fitted_maskers import changes_over_training, fit_all
+
+NOTE = (
+    'Each number is the mean over images ± its standard error; draws of one '
+    'image are averaged first. Object and background: share of either that '
+    'is hidden, a token counting with the share of its patch that is object'
+    '{threshold}; above 1, the third says that objects are hidden first. '
+    'Pointing game: how often the most salient token is on an object. On '
+    'boundary: share of the hidden, or salient (S > {delta:g}), tokens that '
+    'objects cover in part. A dash: no salience.')
 
 
 Model = nn.Module

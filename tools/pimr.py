@@ -11,14 +11,30 @@ seed and the metric. Writes OUT.json, OUT.md and OUT.png, which shows the
 performance over the masking ratio as in Fig. 3.
 """
 import argparse
-import warnings
 from pathlib import Path
 
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
+from sbam_mm.command_line import ToolParser, parses_first, tool
 
-from sbam_mm.arguments import ToolParser
-from sbam_mm.cli import tool
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    parser = ToolParser(__doc__)
+    parser.add_argument('tables', nargs='+', metavar='RUNS.csv')
+    parser.add_argument(
+        '--metric', default='knn_top1',
+        help='column with the performance, higher is better (default: '
+        'knn_top1)')
+    parser.add_argument(
+        '--evaluation', metavar='FOLDER',
+        help="folder below each run's work_dir with the results of "
+        '`tools/evaluate.py --protocol finetune`, whose top-1 accuracy is '
+        'the performance')
+    parser.add_argument(
+        '--out', help='.json file; .md and .png are written beside it '
+        '(default: pimr beside the first table)')
+    return parser.parse_args()
+
+
 from sbam_mm.evaluation.pimr import Curve, curves, gaps
 from sbam_mm.evaluation.results import (
     markdown_table,
@@ -39,26 +55,6 @@ LABELS = {
     'knn_top1': 'kNN top-1 [%]',
     FINETUNED: 'fine-tuning top-1 [%]',
 }
-
-
-def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('tables', nargs='+', metavar='RUNS.csv')
-    parser.add_argument(
-        '--metric', default='knn_top1',
-        help='column with the performance, higher is better (default: '
-        'knn_top1)')
-    parser.add_argument(
-        '--evaluation', metavar='FOLDER',
-        help="folder below each run's work_dir with the results of "
-        '`tools/evaluate.py --protocol finetune`, whose top-1 accuracy is '
-        'the performance')
-    parser.add_argument(
-        '--out', help='.json file; .md and .png are written beside it '
-        '(default: pimr beside the first table)')
-    return parser.parse_args()
 
 
 def rows(found: dict[str, Curve]) -> list[list[str]]:

@@ -17,45 +17,21 @@ Of a fixed bias, which has learnt nothing, this picture is all there is.
 """
 import argparse
 import json
-import warnings
 from pathlib import Path
 
-from sbam_mm.errors import UserError
-
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-import numpy as np
-import torch
-from mmpretrain.models import BaseSelfSupervisor
-
-from sbam_mm.arguments import KeyValues, ToolParser, add_trust, whole
-from sbam_mm.cli import tool
-from sbam_mm.datasets import SegmentMaps
-from sbam_mm.datasets.segments import Felzenszwalb, id_map
-from sbam_mm.datasets.transforms import nearest_crop
-from sbam_mm.datasets.transforms.follow import WHOLE
-from sbam_mm.files import write_atomically
-from sbam_mm.models.checkpoint import read_checkpoint, state_dict_of
-from sbam_mm.visualization import (
-    center_crop,
-    load_image,
-    model_from_config,
-    save_figure,
-)
-from sbam_mm.visualization.pixels import to_inputs
-from sbam_mm.visualization.segment_bias import (
-    attention_figure,
-    attention_of_patch,
-    bias_figure,
-    learnt_bias,
+from sbam_mm.command_line import (
+    KeyValues,
+    ToolParser,
+    add_trust,
+    parses_first,
+    tool,
+    whole,
 )
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('checkpoint', help='of a run with a segment bias')
     parser.add_argument('--out', default='segment_bias',
                         help='files begin so (default: segment_bias)')
@@ -75,6 +51,32 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE', help='of Felzenszwalb, as for the training')
     add_trust(parser)
     return parser.parse_args()
+
+
+import numpy as np
+import torch
+from mmpretrain.models import BaseSelfSupervisor
+
+from sbam_mm.datasets.transforms import nearest_crop
+from sbam_mm.datasets.transforms.follow import WHOLE
+from sbam_mm.errors import UserError
+from sbam_mm.files import write_atomically
+from sbam_mm.models.checkpoint import read_checkpoint, state_dict_of
+from sbam_mm.segments import SegmentMaps
+from sbam_mm.segments.figures.attention import (
+    attention_figure,
+    attention_of_patch,
+    bias_figure,
+    learnt_bias,
+)
+from sbam_mm.segments.maps import Felzenszwalb, id_map
+from sbam_mm.visualization import (
+    center_crop,
+    load_image,
+    model_from_config,
+    save_figure,
+)
+from sbam_mm.visualization.pixels import to_inputs
 
 
 def cutter(options: dict) -> Felzenszwalb:

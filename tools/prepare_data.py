@@ -10,16 +10,13 @@ from its official source, Debian's package of Fashion-MNIST.
 import argparse
 import os
 
-from sbam_mm.arguments import ToolParser
-from sbam_mm.cli import tool
-from sbam_mm.datasets.sources import find_image_source
+from sbam_mm.command_line import ToolParser, parses_first, tool
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--data',
         default=os.environ.get('DATA_ROOT'),
@@ -28,6 +25,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', default='data', help='where downloads go (default: data)')
     return parser.parse_args()
+
+
+from sbam_mm.datasets.sources import find_image_source
 
 
 @tool

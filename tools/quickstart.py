@@ -20,6 +20,40 @@ from io import StringIO
 from math import ceil
 from pathlib import Path
 
+from sbam_mm.command_line import (
+    SEED,
+    ToolParser,
+    keep_tracebacks_in,
+    parses_first,
+    tool,
+    whole,
+)
+
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    parser = ToolParser(__doc__)
+    parser.add_argument(
+        '--data',
+        default=os.environ.get('DATA_ROOT'),
+        help='folder with train/<class>/ and test/<class>/ (default: the '
+        'environment variable DATA_ROOT, an earlier download, CIFAR-10, '
+        'Fashion-MNIST)')
+    parser.add_argument(
+        '--epochs', type=whole(1), default=3, help='per run (default: 3)')
+    parser.add_argument(
+        '--seed', type=SEED, default=0, help='of both runs (default: 0)')
+    parser.add_argument(
+        '--num-train',
+        type=whole(1),
+        help='use this many training images, drawn by seed (default: all)')
+    parser.add_argument(
+        '--work-dir',
+        default='work_dirs/quickstart',
+        help='where everything goes (default: work_dirs/quickstart)')
+    return parser.parse_args()
+
+
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -29,8 +63,6 @@ from rich.table import Column, Table
 from torch import nn
 from torch.utils.data import Dataset
 
-from sbam_mm.arguments import SEED, ToolParser, whole
-from sbam_mm.cli import keep_tracebacks_in, tool
 from sbam_mm.config_files import read_config
 from sbam_mm.datasets import ImageSource, find_image_source
 from sbam_mm.engine.last_checkpoint import AllDamaged
@@ -65,31 +97,6 @@ RUNS = {
 METRICS = dict(knn='kNN top-1', linear='linear top-1')
 # How many images the final judgement uses, and its number of neighbours.
 NUM_BANK, NUM_QUERY, K = 10000, 5000, 20
-
-
-def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        '--data',
-        default=os.environ.get('DATA_ROOT'),
-        help='folder with train/<class>/ and test/<class>/ (default: the '
-        'environment variable DATA_ROOT, an earlier download, CIFAR-10, '
-        'Fashion-MNIST)')
-    parser.add_argument(
-        '--epochs', type=whole(1), default=3, help='per run (default: 3)')
-    parser.add_argument(
-        '--seed', type=SEED, default=0, help='of both runs (default: 0)')
-    parser.add_argument(
-        '--num-train',
-        type=whole(1),
-        help='use this many training images, drawn by seed (default: all)')
-    parser.add_argument(
-        '--work-dir',
-        default='work_dirs/quickstart',
-        help='where everything goes (default: work_dirs/quickstart)')
-    return parser.parse_args()
 
 
 def run_config(name: str, source: ImageSource,

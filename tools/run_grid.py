@@ -20,37 +20,18 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from datetime import datetime, timezone
 from pathlib import Path
 
-from sbam_mm.errors import UserError
-
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-from sbam_mm.arguments import SEED, KeyValues, ToolParser, add_trust, whole
-from sbam_mm.cli import tool
-from sbam_mm.engine.grid import (
-    RESULT,
-    Cell,
-    Grid,
-    config_hash,
-    read_grid_file,
-    read_result,
-    read_results,
-    shard,
+from sbam_mm.command_line import (
+    SEED,
+    KeyValues,
+    ToolParser,
+    add_trust,
+    parses_first,
+    tool,
+    whole,
 )
-from sbam_mm.engine.run_lock import RunIsTaken, RunLock
-from sbam_mm.engine.run_log import read_scalars, training_summary
-from sbam_mm.environment import collect_versions
-from sbam_mm.evaluation.run_table import write_run_table
-from sbam_mm.files import write_atomically
-
-ROOT = Path(__file__).resolve().parents[1]
-HARDWARE = ('Processor', 'Accelerators', 'System')
-# How an exception ends its traceback, and a tool its complaint.
-ERROR = re.compile(r'^(error: |(\w+\.)*\w*(Error|Exception|Interrupt)\b)')
 
 
 def listed(kind):
@@ -64,10 +45,9 @@ def listed(kind):
     return parse
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('grid', nargs='?', help='grid file')
     parser.add_argument('--config', help='config of the training')
     parser.add_argument(
@@ -105,6 +85,29 @@ def parse_args() -> argparse.Namespace:
         '--dry-run', action='store_true', help='only say what would be run')
     add_trust(parser)
     return parser.parse_args()
+
+
+from sbam_mm.engine.grid import (
+    RESULT,
+    Cell,
+    Grid,
+    config_hash,
+    read_grid_file,
+    read_result,
+    read_results,
+    shard,
+)
+from sbam_mm.engine.run_lock import RunIsTaken, RunLock
+from sbam_mm.engine.run_log import read_scalars, training_summary
+from sbam_mm.environment import collect_versions
+from sbam_mm.errors import UserError
+from sbam_mm.evaluation.run_table import write_run_table
+from sbam_mm.files import write_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+HARDWARE = ('Processor', 'Accelerators', 'System')
+# How an exception ends its traceback, and a tool its complaint.
+ERROR = re.compile(r'^(error: |(\w+\.)*\w*(Error|Exception|Interrupt)\b)')
 
 
 def make_grid(args: argparse.Namespace) -> Grid:

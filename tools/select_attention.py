@@ -15,59 +15,22 @@ like the images (not black = object), a COCO file, or a JSON file
 {"photo.jpg": [[x, y, width, height], ...]}.
 """
 import argparse
-import warnings
 from pathlib import Path
 
-from sbam_mm.errors import UserError
-
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-import numpy as np
-import torch
-from rich.progress import track
-from torch import Tensor, nn
-
-from sbam_mm.arguments import ToolParser, add_trust, device, share, whole
-from sbam_mm.cli import tool
-from sbam_mm.config_files import read_model_config
-from sbam_mm.datasets.tree import printable
-from sbam_mm.environment import collect_versions
-from sbam_mm.evaluation.attention_selection import (
-    HeadRecall,
-    annotated_patches,
-    head_scores,
-    rank_heads,
-    recall_of_heads,
+from sbam_mm.command_line import (
+    ToolParser,
+    add_trust,
+    device,
+    parses_first,
+    share,
+    tool,
+    whole,
 )
-from sbam_mm.evaluation.encoders import decoding_in
-from sbam_mm.evaluation.object_masks import (
-    find_images,
-    read_object_masks,
-    token_coverage,
-)
-from sbam_mm.evaluation.results import (
-    markdown_table,
-    plus_minus,
-    result_files,
-    write_results,
-)
-from sbam_mm.masking.functional import visible_count
-from sbam_mm.visualization import (
-    center_crop,
-    model_from_config,
-    readable_images,
-    save_figure,
-    vit_base,
-)
-from sbam_mm.visualization.heads import heads_figure
-from sbam_mm.visualization.pixels import to_inputs
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--images', nargs='+', action='extend', required=True, metavar='PATH',
         help='image files, or folders of them')
@@ -105,6 +68,46 @@ def parse_args() -> argparse.Namespace:
         'attention_selection)')
     add_trust(parser)
     return parser.parse_args()
+
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor, nn
+
+from sbam_mm.config_files import read_model_config
+from sbam_mm.datasets.tree import printable
+from sbam_mm.environment import collect_versions
+from sbam_mm.errors import UserError
+from sbam_mm.evaluation.attention_selection import (
+    HeadRecall,
+    annotated_patches,
+    head_scores,
+    rank_heads,
+    recall_of_heads,
+)
+from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.evaluation.object_masks import (
+    find_images,
+    read_object_masks,
+    token_coverage,
+)
+from sbam_mm.evaluation.results import (
+    markdown_table,
+    plus_minus,
+    result_files,
+    write_results,
+)
+from sbam_mm.masking.functional import visible_count
+from sbam_mm.visualization import (
+    center_crop,
+    model_from_config,
+    readable_images,
+    save_figure,
+    vit_base,
+)
+from sbam_mm.visualization.heads import heads_figure
+from sbam_mm.visualization.pixels import to_inputs
 
 
 def annotated_images(

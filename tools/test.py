@@ -8,33 +8,40 @@ The metrics are printed and written as JSON into the work directory.
 """
 import argparse
 
+from sbam_mm.command_line import (
+    keep_tracebacks_in,
+    launch_parser,
+    parse_launch_args,
+    parses_first,
+    tool,
+)
+
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    parser = launch_parser(__doc__)
+    parser.add_argument('checkpoint', help='checkpoint file or URL')
+    return parse_launch_args(parser)
+
+
 from mmengine.config import Config
 
-from sbam_mm.cli import keep_tracebacks_in, tool
 from sbam_mm.engine.data_files import check_data_files
 from sbam_mm.engine.launch import (
-    LaunchError,
     build_runner,
     close_group,
-    launch_parser,
     load_config,
-    parse_launch_args,
     prepare_launch,
     require_file,
     set_work_dir,
 )
-
-
-def parse_args() -> argparse.Namespace:
-    parser = launch_parser('Evaluate a checkpoint with any OpenMMLab config.')
-    parser.add_argument('checkpoint', help='checkpoint file or URL')
-    return parse_launch_args(parser)
+from sbam_mm.errors import UserError
 
 
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     """Lets the command line overrule the config."""
     if cfg.get('test_dataloader') is None:
-        raise LaunchError(
+        raise UserError(
             f"'{args.config}' has no test_dataloader, so there is nothing to "
             'evaluate; use a config that has one, for a pre-trained model '
             'that of a benchmark.')

@@ -4,38 +4,37 @@
 
     python tools/train.py configs/sbam_mae_vitb_400e.py --data-root /imagenet
     tools/dist_train.sh configs/sbam_mae_vitl_800e.py 8 --data-root /imagenet
+    python tools/train.py configs/small/mae_small.py --masker sbam noise=0.4
 
 Stopped trainings go on with ``--resume``: the last checkpoint of the work
 directory is found, and optimizer, schedules and epoch with it.
 """
 import argparse
 
-import torch
-from mmengine.config import Config
-
-from sbam_mm.arguments import SEED
-from sbam_mm.cli import keep_tracebacks_in, tool
-from sbam_mm.engine.config_checks import check_training
-from sbam_mm.engine.data_files import check_data_files
-from sbam_mm.engine.hooks.same_run import RESUME_ANYWAY
-from sbam_mm.engine.launch import (
-    LaunchError,
-    build_runner,
-    close_group,
+from sbam_mm.command_line import (
+    SEED,
+    keep_tracebacks_in,
+    key_values,
     launch_parser,
-    load_config,
-    only_run,
     parse_launch_args,
-    prepare_launch,
-    protect_run,
-    require_file,
-    set_work_dir,
+    parses_first,
+    tool,
 )
-from sbam_mm.exact import EXACT
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
-    parser = launch_parser('Train with any OpenMMLab config.')
+    parser = launch_parser(__doc__)
+    parser.add_argument(
+        '--masker',
+        nargs='+',
+        metavar=('NAME', 'KEY=VALUE'),
+        help="a masker in place of the config's, with its options and what "
+        'it needs, e.g. sbam noise=0.4; a wrong name lists all')
+    parser.add_argument(
+        '--teacher',
+        metavar='CHECKPOINT',
+        help='with --masker: of the encoder that the masker asks')
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -55,7 +54,7 @@ def parse_args() -> argparse.Namespace:
         '--exact',
         action='store_true',
         help='no fast path that changes the order of sums, TF32 included; '
-        f'the same as {EXACT.variable}=1 in the environment')
+        'the same as SBAM_MM_EXACT=1 in the environment')
     parser.add_argument(
         '--resume-anyway',
         action='store_true',
@@ -64,10 +63,32 @@ def parse_args() -> argparse.Namespace:
     return parse_launch_args(parser)
 
 
+import torch
+from mmengine.config import Config
+
+from sbam_mm.engine.config_checks import check_training
+from sbam_mm.engine.data_files import check_data_files
+from sbam_mm.engine.hooks.same_run import RESUME_ANYWAY
+from sbam_mm.engine.launch import (
+    build_runner,
+    close_group,
+    load_config,
+    merge_options,
+    only_run,
+    prepare_launch,
+    protect_run,
+    require_file,
+    set_work_dir,
+)
+from sbam_mm.engine.replace_masker import replace_masker
+from sbam_mm.errors import UserError
+from sbam_mm.run_switches import EXACT
+
+
 def merge_args(cfg: Config, args: argparse.Namespace) -> None:
     """Lets the command line overrule the config."""
     if cfg.get('train_dataloader') is None:
-        raise LaunchError(
+        raise UserError(
             f"'{args.config}' has no train_dataloader, so there is nothing to "
             'train; use a training config.')
 
@@ -92,7 +113,7 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
 
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise LaunchError(
+            raise UserError(
                 f"'{args.config}' has no auto_scale_lr.base_batch_size, which "
                 '--auto-scale-lr needs; add auto_scale_lr = '
                 'dict(base_batch_size=...) or leave the option out.')
@@ -105,10 +126,24 @@ def merge_args(cfg: Config, args: argparse.Namespace) -> None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
 
 
-def prepare(args: argparse.Namespace) -> tuple[Config, list[str]]:
-    """The config of the training, and what was changed in it."""
-    cfg = load_config(args.config, args.data_root, args.cfg_options)
+def read_training(args: argparse.Namespace) -> Config:
+    """The config of the training, with what the command line changes."""
+    cfg = load_config(args.config, args.data_root)
+    if args.masker:
+        name, *options = args.masker
+        replace_masker(cfg, name, key_values(options, '--masker'),
+                       args.teacher)
+    elif args.teacher:
+        raise UserError('--teacher is asked by a masker; name one with '
+                          '--masker.')
+    merge_options(cfg, args.cfg_options or {}, args.config)
     merge_args(cfg, args)
+    return cfg
+
+
+def prepare(args: argparse.Namespace) -> tuple[Config, list[str]]:
+    """The config of the training, and what was changed to start it."""
+    cfg = read_training(args)
     keep_tracebacks_in(cfg.work_dir)
     check_training(cfg)
     check_data_files(cfg, 'train', 'val')

@@ -13,53 +13,22 @@ the model's own attention where it has none, and the figure says so.
 """
 import argparse
 import sys
-import warnings
 from pathlib import Path
 
-from sbam_mm.errors import UserError
-
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-import numpy as np
-from torch import nn
-
-from sbam_mm.arguments import SEED, ToolParser, add_trust, share, whole
-from sbam_mm.cli import tool
-from sbam_mm.config_files import read_model_config
-from sbam_mm.evaluation.encoders import decoding_in
-from sbam_mm.visualization import (
-    center_crop,
-    labelled_maskers,
-    load_images,
-    mask_gallery,
-    model_from_config,
-    photographs,
-    save_figure,
-    vit_base,
+from sbam_mm.command_line import (
+    SEED,
+    ToolParser,
+    add_trust,
+    parses_first,
+    share,
+    tool,
+    whole,
 )
-from sbam_mm.visualization.named_maskers import (
-    changes_over_training,
-    choose_maskers,
-    fit_all,
-    masker_label,
-)
-from sbam_mm.visualization.report import write_page
-
-RATIOS = (0.6, 0.75, 0.9)
-# Shapes that hide three of four patches and no other share.
-FIXED = ('sbam_mm.UniformMasker', 'sbam_mm.GridMasker')
-# Pixels that a photograph needs to be recognised.
-SHARP = 224
-CAPTION = ('Masked patches are grey{thrown}. Salience is shown as its square '
-           'root, bright = salient; "salient" is the share of patches above '
-           'the threshold.')
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         'images', nargs='*', metavar='IMAGE', help='image files')
     parser.add_argument(
@@ -104,6 +73,36 @@ def parse_args() -> argparse.Namespace:
         help='.png or .html file (default: masks.png)')
     add_trust(parser)
     return parser.parse_args()
+
+
+import numpy as np
+from torch import nn
+
+from sbam_mm.config_files import read_model_config
+from sbam_mm.errors import UserError
+from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.masking.named_maskers import choose_maskers, masker_label
+from sbam_mm.visualization import (
+    center_crop,
+    labelled_maskers,
+    load_images,
+    mask_gallery,
+    model_from_config,
+    photographs,
+    save_figure,
+    vit_base,
+)
+from sbam_mm.visualization.fitted_maskers import changes_over_training, fit_all
+from sbam_mm.visualization.report import write_page
+
+RATIOS = (0.6, 0.75, 0.9)
+# Shapes that hide three of four patches and no other share.
+FIXED = ('sbam_mm.UniformMasker', 'sbam_mm.GridMasker')
+# Pixels that a photograph needs to be recognised.
+SHARP = 224
+CAPTION = ('Masked patches are grey{thrown}. Salience is shown as its square '
+           'root, bright = salient; "salient" is the share of patches above '
+           'the threshold.')
 
 
 def masker_configs(args: argparse.Namespace,

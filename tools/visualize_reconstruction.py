@@ -9,33 +9,22 @@ Rows of original, masked and reconstruction (hidden patches predicted, visible
 ones pasted). Without images it draws photographs of scikit-image.
 """
 import argparse
-import warnings
 from pathlib import Path
 
-from sbam_mm.errors import UserError
-
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-from sbam_mm.arguments import SEED, ToolParser, add_trust, share, whole
-from sbam_mm.cli import tool
-from sbam_mm.config_files import read_model_config
-from sbam_mm.evaluation.encoders import decoding_in
-from sbam_mm.visualization import (
-    build_masker,
-    center_crop,
-    load_images,
-    model_from_config,
-    photographs,
-    reconstruction_figure,
-    save_figure,
+from sbam_mm.command_line import (
+    SEED,
+    ToolParser,
+    add_trust,
+    parses_first,
+    share,
+    tool,
+    whole,
 )
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
-    parser = ToolParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument('config', metavar='CONFIG', help='config file')
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='weights')
     parser.add_argument(
@@ -51,6 +40,20 @@ def parse_args() -> argparse.Namespace:
         help='.png file (default: reconstruction.png)')
     add_trust(parser)
     return parser.parse_args()
+
+
+from sbam_mm.config_files import read_model_config
+from sbam_mm.errors import UserError
+from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.visualization import (
+    build_masker,
+    center_crop,
+    load_images,
+    model_from_config,
+    photographs,
+    reconstruction_figure,
+    save_figure,
+)
 
 
 def draw(args: argparse.Namespace) -> str:

@@ -8,11 +8,10 @@ Paper:    none; Eq. 7 of Choi et al., ECCV 2024, on the scores of
 Expected: not measured by this project.
 Cost:     not measured by this project; one encoder pass over all tokens more
           than SBAM.
-Command:  DATA_ROOT=data/cifar10 \
-              .venv/bin/python tools/train.py \
+Command:  DATA_ROOT=data/cifar10 .venv/bin/python tools/train.py \
               configs/ablations/amr_on_attmask_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = '../small/mae_small.py'
 
 model = dict(
     masker=dict(

@@ -8,11 +8,10 @@ Paper:    none; the selection of Chen et al., AutoMAE, 2023, on the scores of
           Choi et al., ECCV 2024.
 Expected: not measured by this project.
 Cost:     not measured by this project; that of SBM.
-Command:  DATA_ROOT=data/cifar10 \
-              .venv/bin/python tools/train.py \
+Command:  DATA_ROOT=data/cifar10 .venv/bin/python tools/train.py \
               configs/ablations/automae_bump_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = '../small/mae_small.py'
 
 model = dict(
     masker=dict(

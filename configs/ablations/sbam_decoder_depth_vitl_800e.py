@@ -8,9 +8,8 @@ Paper:    Choi et al., ECCV 2024, supplement Fig. 4, 400 epochs; of the
           For MAE's curve the same options with
           configs/baselines/mae_vitl_800e.py.
 Expected: not measured by this project.
-Cost:     each run is one of sbam_mae_vitl_800e.py, which the paper's
-          supplement puts at 92.5 h for 400 epochs on 8 A6000; not measured by
-          this project.
+Cost:     that of sbam_mae_vitl_800e.py for each run; not measured by this
+          project.
 Command:  for depth in 1 2 4 8 12; do DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh \
               configs/ablations/sbam_decoder_depth_vitl_800e.py 8 \

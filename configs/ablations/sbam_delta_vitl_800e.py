@@ -7,9 +7,8 @@ project's choice around the paper's.
 Paper:    Choi et al., ECCV 2024, Fig. 7, second and third graph; 0.1
           is the paper's optimum (section 6.5).
 Expected: not measured by this project.
-Cost:     each run is one of sbam_mae_vitl_800e.py, which the paper's
-          supplement puts at 92.5 h for 400 epochs on 8 A6000; not measured by
-          this project.
+Cost:     that of sbam_mae_vitl_800e.py for each run; not measured by this
+          project.
 Command:  for delta in 0.05 0.1 0.2 0.3; do DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/ablations/sbam_delta_vitl_800e.py 8 \
               --work-dir work_dirs/sbam_delta_vitl_800e/$delta \

@@ -7,9 +7,8 @@ Paper:    Choi et al., ECCV 2024, Fig. 7, first graph: with and without
           randomness over the epochs, of which 200, 400, 600 and 800 stay as
           milestones. The paper's noise is 0.5 (section 3).
 Expected: not measured by this project.
-Cost:     each run is one of sbam_mae_vitl_800e.py, which the paper's
-          supplement puts at 92.5 h for 400 epochs on 8 A6000; not measured by
-          this project.
+Cost:     that of sbam_mae_vitl_800e.py for each run; not measured by this
+          project.
 Command:  for noise in 0 0.25 0.5 1; do DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/ablations/sbam_noise_vitl_800e.py 8 \
               --work-dir work_dirs/sbam_noise_vitl_800e/$noise \

@@ -5,11 +5,10 @@ The range of AMR, walked through in time instead of chosen per image.
 Paper:    none; a control that Choi et al., ECCV 2024, do not report.
 Expected: not measured by this project.
 Cost:     not measured by this project; that of SBM on average.
-Command:  DATA_ROOT=data/cifar10 \
-              .venv/bin/python tools/train.py \
+Command:  DATA_ROOT=data/cifar10 .venv/bin/python tools/train.py \
               configs/ablations/scheduled_ratio_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = '../small/mae_small.py'
 
 model = dict(
     masker=dict(

@@ -8,7 +8,8 @@ Cost:     not stated in the paper; not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/amt/am_mae_vitb_200e.py 8
 """
-_base_ = '../_base_/attention_maps_imagenet_200e.py'
+_base_ = '../baselines/am_mae_vitb_400e.py'
 
-model = dict(
-    masker=dict(_delete_=True, type='sbam_mm.AM', ratio=0.75))
+max_epochs = 200
+train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=160, end=max_epochs)

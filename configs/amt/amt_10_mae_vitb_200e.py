@@ -12,12 +12,6 @@ Cost:     not stated in the paper; not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/amt/amt_10_mae_vitb_200e.py 8
 """
-_base_ = '../_base_/attention_maps_imagenet_200e.py'
+_base_ = './amt_last_mae_vitb_200e.py'
 
-model = dict(
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.AMT',
-        ratio=0.75,
-        throw=0.1,
-        throw_last=True))
+model = dict(masker=dict(ratio=0.75, throw=0.1))

@@ -9,8 +9,8 @@ Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/amt/mae_vitb_200e.py 8
 """
 _base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_200e.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/mae_vitb.py',
+    '../_base_/datasets/imagenet_224.py',
+    '../_base_/schedules/mae_200e.py',
 ]

@@ -18,7 +18,6 @@ Cost:     below that of mae_vitb_400e.py, as 40 % of the tokens are thrown,
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/baselines/amt_mae_vitb_400e.py 8
 """
-_base_ = '../_base_/attention_maps_imagenet.py'
+_base_ = './am_mae_vitb_400e.py'
 
-model = dict(
-    masker=dict(_delete_=True, type='sbam_mm.AMT', ratio=0.45, throw=0.4))
+model = dict(masker=dict(type='sbam_mm.AMT', ratio=0.45, throw=0.4))

@@ -15,12 +15,7 @@ Cost:     MAE's over 800 epochs, and a pass of a ViT-B over all tokens; not
 Command:  DATA_ROOT=/path/to/imagenet TEACHER=mae_pretrain_vit_base.pth \
               tools/dist_train.sh configs/baselines/automae_bump_vitb_800e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_800e.py',
-]
+_base_ = './mae_vitb_800e.py'
 
 model = dict(
     teacher=dict(

@@ -12,13 +12,10 @@ Cost:     not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet DALLE_ENCODER=dalle_encoder.pth \
               tools/dist_train.sh configs/baselines/beit_vitb_800e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224_cae.py',
-    '../_base_/schedule_cae_300e.py',
-]
+_base_ = '../cae/cae_vits_300e.py'
 
 model = dict(
+    _delete_=True,
     type='sbam_mm.BEiT',
     backbone=dict(
         type='sbam_mm.MaskedBEiT',
@@ -33,9 +30,7 @@ model = dict(
         embed_dim=768,
         patch_size=16,
         out_dims=8192),
-    head=dict(
-        type='sbam_mm.DalleHead',
-        checkpoint='{{$DALLE_ENCODER:data/dalle_encoder.pth}}'))
+    head=_base_.model.head)
 
 train_pipeline = [
     dict(
@@ -46,7 +41,5 @@ train_pipeline = [
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 
 max_epochs = 800
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(
-    T_max=max_epochs - param_scheduler[0].end, end=max_epochs)
 train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=790, end=max_epochs)

@@ -14,12 +14,7 @@ Cost:     1.1 times the FLOPs of MAE by the paper's Table 9, 1.5 times in a
 Command:  DATA_ROOT=/path/to/imagenet TEACHER=mae_pretrain_vit_base.pth \
               tools/dist_train.sh configs/baselines/gpa_mae_vitb_200e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_200e.py',
-]
+_base_ = './mae_vitb_200e.py'
 
 model = dict(
     teacher=dict(
@@ -27,15 +22,8 @@ model = dict(
         backbone=_base_.model.backbone,
         checkpoint='{{$TEACHER:mae_pretrain_vit_base.pth}}'),
     masker=dict(
-        _delete_=True,
         type='sbam_mm.GPA',
-        ratio=0.75,
         block=9,
         head=11,
         hard=(0., 0.5),
         soft=(0.5, 0.)))
-
-# 20 epochs of warm-up, half of MAE's.
-param_scheduler = _base_.param_scheduler
-param_scheduler[0].update(end=20)
-param_scheduler[1].update(T_max=180, begin=20)

@@ -12,21 +12,11 @@ Cost:     1.3 times the FLOPs of MAE by the GPA paper's Table 9, 1.5 by its
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/baselines/hpm_vitb_200e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_200e.py',
-]
+_base_ = '../amt/mae_vitb_200e.py'
 
 model = dict(
     type='sbam_mm.HPM',
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.HPMMasker',
-        ratio=0.75,
-        start=0.,
-        end=0.5),
+    masker=dict(type='sbam_mm.HPMMasker', start=0., end=0.5),
     head=dict(norm_pix=False),
     learning='relative',
     momentum=0.999,

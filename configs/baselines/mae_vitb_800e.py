@@ -13,8 +13,8 @@ Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/baselines/mae_vitb_800e.py 8
 """
 _base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_800e.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/mae_vitb.py',
+    '../_base_/datasets/imagenet_224.py',
+    '../_base_/schedules/mae_800e.py',
 ]

@@ -13,16 +13,11 @@ Cost:     MAE's over 400 epochs, and a pass of CLIP's ViT-B over all tokens;
 Command:  DATA_ROOT=/path/to/imagenet CLIP=clip_vit_base_16.pth.tar \
               tools/dist_train.sh configs/baselines/milan_vitb_400e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_400e.py',
-]
+_base_ = './mae_vitb_400e.py'
 
 model = dict(
     type='sbam_mm.MILAN',
-    masker=dict(_delete_=True, type='sbam_mm.MILANMasker', ratio=0.75),
+    masker=dict(type='sbam_mm.MILANMasker'),
     neck=dict(type='sbam_mm.PromptDecoder', feature_dim=512),
     head=None,
     teacher=dict(

@@ -14,26 +14,13 @@ Cost:     MAE's over 800 epochs, and reading the maps; not measured by this
 Command:  DATA_ROOT=/path/to/imagenet PART_MAPS=data/part_maps.npy \
               tools/dist_train.sh configs/baselines/semmae_vitb_800e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_800e.py',
-]
+_base_ = './mae_vitb_800e.py'
 
-model = dict(
-    masker=dict(
-        _delete_=True, type='sbam_mm.SemMAEMasker', ratio=0.75, power=2.))
+model = dict(masker=dict(type='sbam_mm.SemMAEMasker', power=2.))
 
-# The crop says where it was made, so that the parts can follow.
 train_pipeline = [
-    dict(
-        type='sbam_mm.LoadRandomResizedCrop',
-        scale=224,
-        crop_ratio_range=(0.2, 1.0),
-        backend='pillow',
-        interpolation='bicubic'),
-    dict(type='RandomFlip', prob=0.5),
+    # The crop says where it was made, so that the parts can follow.
+    *_base_.train_pipeline[:2],
     dict(
         type='sbam_mm.LoadPartMap',
         path='{{$PART_MAPS:data/part_maps.npy}}',

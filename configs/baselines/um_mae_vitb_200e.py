@@ -12,12 +12,7 @@ Cost:     mae_vitb_200e.py's; not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/baselines/um_mae_vitb_200e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_200e.py',
-]
+_base_ = '../amt/mae_vitb_200e.py'
 
 model = dict(
     type='sbam_mm.UMMAE',

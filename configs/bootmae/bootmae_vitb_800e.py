@@ -11,19 +11,15 @@ Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/bootmae/bootmae_vitb_800e.py 8
 """
 _base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/schedule_800e.py',
-    '../_base_/bootmae_vitb.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/bootmae_vitb.py',
+    '../_base_/datasets/imagenet_224.py',
+    '../_base_/schedules/mae_800e.py',
 ]
 
 # The official script's lowest learning rate; not scaled by the batch.
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].eta_min = 1e-4
+_base_.param_scheduler[1].update(eta_min=1e-4)
 
 # In place of ImageNet's mean and deviation.
 data_preprocessor = dict(
-    type='SelfSupDataPreprocessor',
-    mean=[127.5, 127.5, 127.5],
-    std=[127.5, 127.5, 127.5],
-    to_rgb=True)
+    mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5])

@@ -12,10 +12,5 @@ _base_ = './bootmae_vitb_800e.py'
 
 model = dict(
     masker=dict(
-        _delete_=True,
-        type='sbam_mm.SBAM',
-        ratio=0.75,
-        delta_r=0.15,
-        delta=0.1,
-        noise=0.5,
+        type='sbam_mm.SBAM', delta_r=0.15, delta=0.1, noise=0.5,
         scope='sample'))

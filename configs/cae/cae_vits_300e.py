@@ -15,8 +15,8 @@ Command:  DATA_ROOT=/path/to/imagenet DALLE_ENCODER=dalle_encoder.pth \
               tools/dist_train.sh configs/cae/cae_vits_300e.py 8
 """
 _base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224_cae.py',
-    '../_base_/cae_vits.py',
-    '../_base_/schedule_cae_300e.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/cae_vits.py',
+    '../_base_/datasets/imagenet_224_cae.py',
+    '../_base_/schedules/cae_300e.py',
 ]

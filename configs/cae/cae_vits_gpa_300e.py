@@ -19,16 +19,8 @@ model = dict(
     teacher=dict(
         type='sbam_mm.FrozenTeacher',
         backbone=dict(
-            type='sbam_mm.MaskedViT',
-            arch='base',
-            img_size=224,
+            type='sbam_mm.MaskedViT', arch='base', img_size=224,
             patch_size=16),
         checkpoint='{{$TEACHER:mae_pretrain_vit_base.pth}}'),
     masker=dict(
-        _delete_=True,
-        type='sbam_mm.GPA',
-        ratio=0.5,
-        block=9,
-        head=11,
-        hard=(0., 0.5),
-        soft=(0.5, 0.)))
+        type='sbam_mm.GPA', block=9, head=11, hard=(0., 0.5), soft=(0.5, 0.)))

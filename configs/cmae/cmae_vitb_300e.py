@@ -12,8 +12,8 @@ Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/cmae/cmae_vitb_300e.py 8
 """
 _base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_cmae.py',
-    '../_base_/cmae_vitb.py',
-    '../_base_/schedule_300e.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/cmae_vitb.py',
+    '../_base_/datasets/imagenet_224_cmae.py',
+    '../_base_/schedules/mae_300e.py',
 ]

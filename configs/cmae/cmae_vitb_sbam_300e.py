@@ -7,15 +7,8 @@ Cost:     not stated in the paper; not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/cmae/cmae_vitb_sbam_300e.py 8
 """
-_base_ = './cmae_vitb_300e.py'
+_base_ = './cmae_vitb_sbam_800e.py'
 
-model = dict(
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.SBAM',
-        ratio=0.65,
-        delta_r=0.15,
-        delta=0.1,
-        noise=0.5,
-        scope='sample',
-        cell=2))
+max_epochs = 300
+train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=260, end=max_epochs)

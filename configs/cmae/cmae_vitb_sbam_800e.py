@@ -16,13 +16,8 @@ Command:  DATA_ROOT=/path/to/imagenet \
 """
 _base_ = './cmae_vitb_800e.py'
 
+# CMAE's squares of 2 x 2 patches and its ratio stay.
 model = dict(
     masker=dict(
-        _delete_=True,
-        type='sbam_mm.SBAM',
-        ratio=0.65,
-        delta_r=0.15,
-        delta=0.1,
-        noise=0.5,
-        scope='sample',
-        cell=2))
+        type='sbam_mm.SBAM', delta_r=0.15, delta=0.1, noise=0.5,
+        scope='sample'))

@@ -10,10 +10,10 @@ Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/convmae/convmae_base_800e.py 8
 """
 _base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/schedule_800e.py',
-    '../_base_/convmae_base.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/convmae_base.py',
+    '../_base_/datasets/imagenet_224.py',
+    '../_base_/schedules/mae_800e.py',
 ]
 
 # 128 images per GPU as in the official run: the convolution stages work on

@@ -6,33 +6,13 @@ global crops; see ``sbam_mm.models.DINO``.
 Paper:    Caron et al., ICCV 2021.
 Expected: not measured by this project; the paper's 100 epochs differ in crops
           and batch.
-Cost:     not stated for 100 epochs; not measured by this project. 2 global
-          and 10 local crops of an image are about 4 times the encoder's work
-          on one whole image, the teacher's 2 more forward passes.
+Cost:     as iBOT's, see ibot_vits_attmask_high_100e.py; not measured by this
+          project.
 Command:  DATA_ROOT=/path/to/imagenet NNODES=2 \
               tools/dist_train.sh configs/dino/dino_vits_100e.py 8
 """
 _base_ = [
-    '../_base_/multi_crop_224.py',
-    '../_base_/ibot_schedule_100e.py',
+    '../_base_/models/dino_vits.py',
+    '../_base_/datasets/multi_crop_224.py',
+    '../_base_/schedules/ibot_100e.py',
 ]
-
-model = dict(
-    type='sbam_mm.DINO',
-    backbone=dict(
-        type='sbam_mm.MaskedViT',
-        arch='small',
-        img_size=224,
-        patch_size=16,
-        learned_position=True,
-        drop_path_rate=0.1),
-    head=dict(
-        type='sbam_mm.DINOHead',
-        in_dim=384,
-        out_dim=65536,
-        norm_last_layer=False),
-    cls_loss=dict(
-        warm_up_temperature=0.04, teacher_temperature=0.07,
-        warm_up_epochs=30),
-    momentum=0.996,
-    end_momentum=1.)

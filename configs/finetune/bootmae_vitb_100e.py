@@ -25,9 +25,6 @@ train_dataloader = dict(batch_size=256)
 auto_scale_lr = dict(base_batch_size=2048)
 optim_wrapper = dict(
     optimizer=dict(lr=lr), paramwise_cfg=dict(layer_decay_rate=0.6))
-param_scheduler = _base_.param_scheduler
-param_scheduler[0].end = warmup_epochs
-param_scheduler[1].update(
-    T_max=_base_.max_epochs - warmup_epochs,
-    begin=warmup_epochs,
-    eta_min_ratio=1e-6 / lr)
+_base_.param_scheduler[0].update(end=warmup_epochs)
+_base_.param_scheduler[1].update(
+    T_max=80, begin=warmup_epochs, eta_min_ratio=1e-6 / lr)

@@ -5,9 +5,7 @@ The paper names 100 epochs for ConvMAE-S and one recipe for all: base rate
 normalised tokens, where the official ConvMAE normalises the mean. What fuses
 the fine stages in pre-training has no part in it and no gradient.
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, section 4, section 4.3 and Table
-          10.
+Paper:    Xi et al., GPA, ACM MM 2024, section 4, section 4.3 and Table 10.
 Expected: 80.0 % top-1 from ConvMAE-S, 82.4 from ConvMAE-S with GPA in the
           paper. Not measured by this project.
 Cost:     not stated in the paper; not measured by this project.

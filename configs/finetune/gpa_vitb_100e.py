@@ -1,8 +1,7 @@
 """Fine-tune ViT-B/16 for 100 epochs with GPA's layer decay of 0.8.
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, section 4: MAE's recipe (base
-          learning rate 5e-4, batch 1024) with layer decay 0.8.
+Paper:    Xi et al., GPA, ACM MM 2024, section 4: MAE's recipe (base learning
+          rate 5e-4, batch 1024) with layer decay 0.8.
 Expected: 82.73 % top-1 from an encoder of 200 epochs (the paper's number,
           MAE 82.23); not measured by this project.
 Cost:     not measured by this project.

@@ -15,5 +15,4 @@ _base_ = './vitb_100e.py'
 lr = 1e-3
 model = dict(backbone=dict(drop_path_rate=0.2))
 optim_wrapper = dict(optimizer=dict(lr=lr))
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(eta_min_ratio=1e-6 / lr)
+_base_.param_scheduler[1].update(eta_min_ratio=1e-6 / lr)

@@ -17,7 +17,5 @@ model = dict(
     backbone=dict(arch='deit-small', drop_path_rate=0.1),
     head=dict(in_channels=384))
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.75))
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(
-    T_max=max_epochs - _base_.warmup_epochs, end=max_epochs)
 train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=195, end=max_epochs)

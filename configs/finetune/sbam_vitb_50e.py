@@ -12,15 +12,8 @@ Cost:     not measured by this project.
 Command:  PRETRAINED=/path/to/encoder.pth DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/finetune/sbam_vitb_50e.py 8
 """
-_base_ = './vitb_100e.py'
+_base_ = './vitl_50e.py'
 
-max_epochs = 50
-lr = 1e-3 * 1024 / 256
-optim_wrapper = dict(
-    optimizer=dict(lr=lr), paramwise_cfg=dict(layer_decay_rate=0.75))
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(
-    T_max=max_epochs - _base_.warmup_epochs,
-    end=max_epochs,
-    eta_min_ratio=1e-6 / lr)
-train_cfg = dict(max_epochs=max_epochs)
+model = dict(
+    backbone=dict(arch='base', drop_path_rate=0.1),
+    head=dict(in_channels=768))

@@ -17,17 +17,10 @@ _base_ = './vitb_100e.py'
 
 model = dict(
     backbone=dict(
-        _delete_=True,
         type='BEiTViT',
-        arch='base',
-        img_size=224,
-        patch_size=16,
         layer_scale_init_value=0.1,
         use_rel_pos_bias=False,
-        use_shared_rel_pos_bias=True,
-        drop_path_rate=0.1,
-        out_type='avg_featmap',
-        final_norm=False))
+        use_shared_rel_pos_bias=True))
 
 warmup_epochs = 20
 lr = 1.25e-3 * 2048 / 512
@@ -40,9 +33,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=5.0),
     paramwise_cfg=dict(
         custom_keys={'relative_position_bias_table': dict(decay_mult=0.)}))
-param_scheduler = _base_.param_scheduler
-param_scheduler[0].update(start_factor=min_lr / lr, end=warmup_epochs)
-param_scheduler[1].update(
-    T_max=_base_.max_epochs - warmup_epochs,
-    begin=warmup_epochs,
-    eta_min_ratio=min_lr / lr)
+_base_.param_scheduler[0].update(
+    start_factor=min_lr / lr, end=warmup_epochs)
+_base_.param_scheduler[1].update(
+    T_max=80, begin=warmup_epochs, eta_min_ratio=min_lr / lr)

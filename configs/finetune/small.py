@@ -4,15 +4,10 @@ Paper:    none; MAE's recipe with a milder layer decay, no drop path and ten
           epochs.
 Expected: not measured by this project.
 Cost:     7 s per epoch of 2000 images on two busy CPU cores.
-Command:  PRETRAINED=work_dirs/sbam_small/epoch_4.pth \
-              DATA_ROOT=data/cifar10 \
+Command:  PRETRAINED=work_dirs/sbam_small/epoch_4.pth DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/finetune/small.py
 """
-_base_ = [
-    '../_base_/finetune_schedule_100e.py',
-    '../_base_/finetune_224.py',
-    '../_base_/finetune_vitb.py',
-]
+_base_ = './vitb_100e.py'
 
 data_root = '{{$DATA_ROOT:data/cifar10}}'
 num_classes = 10
@@ -57,19 +52,12 @@ lr = 1e-3
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',
-    optimizer=dict(
-        type='AdamW', lr=lr, weight_decay=0.05, betas=(0.9, 0.999)),
-    constructor='sbam_mm.ViTLayerDecayOptimWrapperConstructor',
+    optimizer=dict(_base_.optim_wrapper.optimizer, lr=lr),
+    constructor=_base_.optim_wrapper.constructor,
     paramwise_cfg=dict(
-        layer_decay_rate=0.8,
-        flat_decay_mult=0.,
-        custom_keys={
-            name: dict(decay_mult=0.)
-            for name in ('.cls_token', '.dist_token', '.pos_embed')
-        }))
-param_scheduler = _base_.param_scheduler
-param_scheduler[0].end = warmup_epochs
-param_scheduler[1].update(
+        _base_.optim_wrapper.paramwise_cfg, layer_decay_rate=0.8))
+_base_.param_scheduler[0].update(end=warmup_epochs)
+_base_.param_scheduler[1].update(
     T_max=max_epochs - warmup_epochs,
     begin=warmup_epochs,
     end=max_epochs,

@@ -9,7 +9,8 @@ Command:  PRETRAINED=/path/to/encoder.pth DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/finetune/vitb_100e.py 8
 """
 _base_ = [
-    '../_base_/finetune_schedule_100e.py',
-    '../_base_/finetune_224.py',
-    '../_base_/finetune_vitb.py',
+    '../_base_/finetune_runtime.py',
+    '../_base_/models/finetune_vitb.py',
+    '../_base_/datasets/finetune_224.py',
+    '../_base_/schedules/finetune_100e.py',
 ]

@@ -11,18 +11,16 @@ Command:  PRETRAINED=/path/to/encoder.pth DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/finetune/vitl_50e.py 8
 """
 _base_ = [
-    '../_base_/finetune_schedule_100e.py',
-    '../_base_/finetune_224.py',
-    '../_base_/finetune_vitl.py',
+    '../_base_/finetune_runtime.py',
+    '../_base_/models/finetune_vitl.py',
+    '../_base_/datasets/finetune_224.py',
+    '../_base_/schedules/finetune_100e.py',
 ]
 
 max_epochs = 50
 lr = 1e-3 * 1024 / 256
 optim_wrapper = dict(
     optimizer=dict(lr=lr), paramwise_cfg=dict(layer_decay_rate=0.75))
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(
-    T_max=max_epochs - _base_.warmup_epochs,
-    end=max_epochs,
-    eta_min_ratio=1e-6 / lr)
 train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(
+    T_max=45, end=max_epochs, eta_min_ratio=1e-6 / lr)

@@ -3,8 +3,7 @@
 "-1 means the sum of all heads" in the table; official code and Python index
 mean other things by it (docs/maskers.md).
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, Table 5.
+Paper:    Xi et al., GPA, ACM MM 2024, Table 5.
 Expected: 82.34 % fine-tuning top-1 in the paper (82.73 with block 9, head 11).
           Not measured by this project.
 Cost:     gpa_mae_vitb_200e.py's with another number of the teacher's blocks;

@@ -5,9 +5,8 @@ TEACHER names their file. The paper's equations add both losses in every step
 (Eq. 8), on the score as it is (Eq. 7); docs/frameworks.md has the other
 readings.
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, Tables 1, 2, 6, 7 and 9, GPA as
-          teacher and as feature.
+Paper:    Xi et al., GPA, ACM MM 2024, Tables 1, 2, 6, 7 and 9, GPA as teacher
+          and as feature.
 Expected: 83.22 % fine-tuning top-1 (Table 1; MAE 82.23), 64.9 linear probing
           (Table 7; MAE 50.8), 34.5 box and 31.1 mask AP, 44.3 mIoU (Table 2)
           in the paper. Not measured by this project.

@@ -1,12 +1,8 @@
 """GPA as a teacher and as a feature in MAE, ViT-B/16, 800 epochs.
 
-The teacher is a pre-trained MAE ViT-B, here the official 1600-epoch weights;
-TEACHER names their file. The paper does not say which roles of GPA this row
-has; its 200-epoch row is that of both. The warm-up of 20 epochs is that of the
-official 200-epoch command.
+Roles of GPA and warm-up as in gpa_both_mae_vitb_300e.py.
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, Table 8, GPA.
+Paper:    Xi et al., GPA, ACM MM 2024, Table 8, GPA.
 Expected: 48.9 mIoU with UperNet in the paper (MAE 48.1, HPM 48.5), see
           configs/mmseg/upernet_vitb_gpa_160k_ade20k.py. Not measured by this
           project.
@@ -18,6 +14,5 @@ Command:  DATA_ROOT=/path/to/imagenet TEACHER=mae_pretrain_vit_base.pth \
 _base_ = './gpa_both_mae_vitb_200e.py'
 
 max_epochs = 800
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(T_max=max_epochs - 20, end=max_epochs)
 train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=780, end=max_epochs)

@@ -5,8 +5,7 @@ TEACHER names their file. What is hidden is random, and the teacher's attention
 is predicted. The paper's Tables 1 and 2 have columns for the two roles and no
 row with this one alone.
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, section 3.3.
+Paper:    Xi et al., GPA, ACM MM 2024, section 3.3.
 Expected: between MAE's 82.23 and the 83.22 of both roles, if anything; not in
           the paper, not measured by this project.
 Cost:     gpa_both_mae_vitb_200e.py's; not measured by this project.

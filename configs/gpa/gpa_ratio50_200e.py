@@ -1,7 +1,6 @@
 """GPA, ViT-B/16, 200 epochs, with its default shares at ratio 0.5.
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, Tables 3 and 4.
+Paper:    Xi et al., GPA, ACM MM 2024, Tables 3 and 4.
 Expected: 82.54 % fine-tuning top-1 in the paper (82.73 at 0.75). Not measured
           by this project.
 Cost:     gpa_mae_vitb_200e.py's, at this ratio; not measured by this project.

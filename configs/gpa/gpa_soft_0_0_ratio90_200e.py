@@ -1,10 +1,8 @@
 """GPA, ViT-B/16, 200 epochs: soft share 0 at ratio 0.9.
 
-The share of hard masks is the default's, 0 to 0.5: the table varies one of the
-two (section 4.1).
+Hard masks have their default share, 0 to 0.5 (section 4.1).
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, Table 3.
+Paper:    Xi et al., GPA, ACM MM 2024, Table 3.
 Expected: 82.41 % fine-tuning top-1 in the paper. Not measured by this project.
 Cost:     gpa_mae_vitb_200e.py's, at this ratio; not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet TEACHER=mae_pretrain_vit_base.pth \

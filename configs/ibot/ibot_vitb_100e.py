@@ -17,4 +17,13 @@ Cost:     not stated for 100 epochs; not measured by this project. 2 global
 Command:  DATA_ROOT=/path/to/imagenet NNODES=2 \
               tools/dist_train.sh configs/ibot/ibot_vitb_100e.py 8
 """
-_base_ = '../_base_/ibot_vitb_100e.py'
+_base_ = [
+    '../_base_/models/ibot_vitb.py',
+    '../_base_/datasets/multi_crop_224.py',
+    '../_base_/schedules/ibot_100e.py',
+]
+
+# The official arguments of ViT-B are not in its repository. These are those
+# of ViT-S with what is known to differ: the prototypes are frozen for 3
+# epochs.
+_base_.custom_hooks[-1].update(epochs=3)

@@ -4,8 +4,7 @@
 checkpoint, e.g. the official mae_pretrain_vit_base.pth. The paper does not
 say at which ratio GPA runs in iBOT; here at iBOT's mean, on half of the views.
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, Table 10, iBOT-B.
+Paper:    Xi et al., GPA, ACM MM 2024, Table 10, iBOT-B.
 Expected: not measured by this project. The paper reports 47.3 % k-NN for
           iBOT and 48.4 % with GPA, at far smaller batches than iBOT's.
 Cost:     not measured by this project; nine blocks of a ViT-B on the global
@@ -14,15 +13,13 @@ Command:  DATA_ROOT=/path/to/imagenet TEACHER=mae_pretrain_vit_base.pth \
               NNODES=2 \
               tools/dist_train.sh configs/ibot/ibot_vitb_gpa_100e.py 8
 """
-_base_ = '../_base_/ibot_vitb_100e.py'
+_base_ = './ibot_vitb_100e.py'
 
 model = dict(
     teacher=dict(
         type='sbam_mm.FrozenTeacher',
         backbone=dict(
-            type='sbam_mm.MaskedViT',
-            arch='base',
-            img_size=224,
+            type='sbam_mm.MaskedViT', arch='base', img_size=224,
             patch_size=16),
         checkpoint='{{$TEACHER:mae_pretrain_vit_base.pth}}'),
     masker=dict(

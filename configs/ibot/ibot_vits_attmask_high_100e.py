@@ -12,13 +12,16 @@ Cost:     not stated for 100 epochs; not measured by this project. 2 global
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/ibot/ibot_vits_attmask_high_100e.py 4
 """
-_base_ = '../_base_/attmask_vits_100e.py'
+_base_ = [
+    '../_base_/models/ibot_vits.py',
+    '../_base_/datasets/multi_crop_224.py',
+    '../_base_/schedules/ibot_100e.py',
+]
 
+# iBOT's ratios of 0.1 to 0.5, on half of the views.
 model = dict(
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.AttMask',
-        mode='high',
-        ratio=(0.1, 0.5),
-        probability=0.5,
-        source='teacher'))
+    masker=dict(type='sbam_mm.AttMask', mode='high', source='teacher'))
+
+train_dataloader = dict(batch_size=60)
+optim_wrapper = dict(optimizer=dict(lr=5e-4 * 240 / 256))
+auto_scale_lr = dict(base_batch_size=240)

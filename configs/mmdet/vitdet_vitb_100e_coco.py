@@ -8,7 +8,11 @@ Expected: 51.6 box AP, 45.9 mask AP from MAE (its authors' numbers); the SBAM
           epochs; not measured by this project.
 Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/coco \
-          tools/dist_train.sh \
-          configs/mmdet/vitdet_vitb_100e_coco.py 8
+              tools/dist_train.sh configs/mmdet/vitdet_vitb_100e_coco.py 8
 """
-_base_ = '../_base_/coco_instance.py'
+_base_ = [
+    '../_base_/mmdet_runtime.py',
+    '../_base_/models/mask_rcnn_vitdet.py',
+    '../_base_/datasets/coco.py',
+    '../_base_/schedules/vitdet_100e.py',
+]

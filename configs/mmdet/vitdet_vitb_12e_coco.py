@@ -7,23 +7,11 @@ Expected: from 200 epochs of pre-training MAE 33.0 box and 29.8 mask AP, GPA as
           paper's numbers; not measured by this project).
 Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/coco \
-          tools/dist_train.sh \
-          configs/mmdet/vitdet_vitb_12e_coco.py 8
+              tools/dist_train.sh configs/mmdet/vitdet_vitb_12e_coco.py 8
 """
 _base_ = './vitdet_vitb_100e_coco.py'
 
 # 12 of 100 epochs, with drops at the same shares of them.
 max_iters = 22125
-param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0,
-        end=250),
-    dict(
-        type='MultiStepLR',
-        by_epoch=False,
-        begin=0,
-        end=max_iters,
-        milestones=[19667, 21306],
-        gamma=0.1),
-]
+_base_.param_scheduler[1].update(end=max_iters, milestones=[19667, 21306])
 train_cfg = dict(max_iters=max_iters, val_interval=5000)

@@ -8,8 +8,7 @@ Expected: from 400 epochs of pre-training MAE 25.0 box and 24.2 mask AP, MAE
           project).
 Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/lvis_v1 \
-          tools/dist_train.sh \
-          configs/mmdet/vitdet_vitb_75k_lvis.py 8
+              tools/dist_train.sh configs/mmdet/vitdet_vitb_75k_lvis.py 8
 """
 _base_ = './vitdet_vitb_100e_lvis.py'
 
@@ -19,16 +18,5 @@ optim_wrapper = dict(optimizer=dict(lr=5e-5))
 auto_scale_lr = dict(base_batch_size=16)
 # Drops at the same shares of the schedule as in ViTDet.
 max_iters = 75000
-param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0,
-        end=250),
-    dict(
-        type='MultiStepLR',
-        by_epoch=False,
-        begin=0,
-        end=max_iters,
-        milestones=[66667, 72222],
-        gamma=0.1),
-]
+_base_.param_scheduler[1].update(end=max_iters, milestones=[66667, 72222])
 train_cfg = dict(max_iters=max_iters, val_interval=5000)

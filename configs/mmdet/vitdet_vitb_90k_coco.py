@@ -10,8 +10,7 @@ Expected: from 400 epochs of pre-training MAE 40.1 box and 36.6 mask AP, MAE
           of the table (AM: 59.7, 41.4): probably a slip of the pen.
 Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/coco \
-          tools/dist_train.sh \
-          configs/mmdet/vitdet_vitb_90k_coco.py 8
+              tools/dist_train.sh configs/mmdet/vitdet_vitb_90k_coco.py 8
 """
 _base_ = './vitdet_vitb_100e_coco.py'
 
@@ -21,16 +20,5 @@ optim_wrapper = dict(optimizer=dict(lr=2.5e-5))
 auto_scale_lr = dict(base_batch_size=16)
 # Drops at the same shares of the schedule as in ViTDet.
 max_iters = 90000
-param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0,
-        end=250),
-    dict(
-        type='MultiStepLR',
-        by_epoch=False,
-        begin=0,
-        end=max_iters,
-        milestones=[80000, 86667],
-        gamma=0.1),
-]
+_base_.param_scheduler[1].update(end=max_iters, milestones=[80000, 86667])
 train_cfg = dict(max_iters=max_iters, val_interval=5000)

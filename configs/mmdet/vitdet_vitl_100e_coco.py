@@ -7,10 +7,9 @@ Expected: 55.5 box AP, 49.2 mask AP from MAE (its authors' numbers; not
           measured by this project).
 Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/coco \
-          tools/dist_train.sh \
-          configs/mmdet/vitdet_vitl_100e_coco.py 8
+              tools/dist_train.sh configs/mmdet/vitdet_vitl_100e_coco.py 8
 """
-_base_ = '../_base_/coco_instance.py'
+_base_ = './vitdet_vitb_100e_coco.py'
 
 # 64 images as 8 GPUs with 4 each, twice: a step of the optimizer is two
 # iterations, so every number of iterations is doubled.
@@ -21,16 +20,6 @@ model = dict(
 optim_wrapper = dict(
     accumulative_counts=2, paramwise_cfg=dict(layer_decay_rate=0.8))
 max_iters = 368750
-param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0,
-        end=500),
-    dict(
-        type='MultiStepLR',
-        by_epoch=False,
-        begin=0,
-        end=max_iters,
-        milestones=[327778, 355092],
-        gamma=0.1),
-]
+_base_.param_scheduler[0].update(end=500)
+_base_.param_scheduler[1].update(end=max_iters, milestones=[327778, 355092])
 train_cfg = dict(max_iters=max_iters, val_interval=20000)

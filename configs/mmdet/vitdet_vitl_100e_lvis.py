@@ -6,13 +6,11 @@ Expected: 46.1 box AP, 43.6 mask AP from MAE (its authors' numbers, with
           federated loss); not measured by this project.
 Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/lvis_v1 \
-          tools/dist_train.sh \
-          configs/mmdet/vitdet_vitl_100e_lvis.py 8
+              tools/dist_train.sh configs/mmdet/vitdet_vitl_100e_lvis.py 8
 """
-_base_ = '../_base_/lvis_instance.py'
+_base_ = './vitdet_vitb_100e_lvis.py'
 
-# 64 images as 8 GPUs with 4 each, twice: a step of the optimizer is two
-# iterations, so every number of iterations is doubled.
+# As vitdet_vitl_100e_coco.py, with the iterations of LVIS, doubled, too.
 train_dataloader = dict(batch_size=4)
 model = dict(
     backbone=dict(arch='large', drop_path_rate=0.4),
@@ -20,16 +18,6 @@ model = dict(
 optim_wrapper = dict(
     accumulative_counts=2, paramwise_cfg=dict(layer_decay_rate=0.8))
 max_iters = 312500
-param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=0.001, by_epoch=False, begin=0,
-        end=500),
-    dict(
-        type='MultiStepLR',
-        by_epoch=False,
-        begin=0,
-        end=max_iters,
-        milestones=[277778, 300926],
-        gamma=0.1),
-]
+_base_.param_scheduler[0].update(end=500)
+_base_.param_scheduler[1].update(end=max_iters, milestones=[277778, 300926])
 train_cfg = dict(max_iters=max_iters, val_interval=20000)

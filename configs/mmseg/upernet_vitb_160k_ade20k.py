@@ -7,6 +7,11 @@ Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/ade20k \
           tools/dist_train.sh configs/mmseg/upernet_vitb_160k_ade20k.py 8
 """
-_base_ = '../_base_/upernet_ade20k.py'
+_base_ = [
+    '../_base_/mmseg_runtime.py',
+    '../_base_/models/upernet_vitb.py',
+    '../_base_/datasets/ade20k.py',
+    '../_base_/schedules/upernet_160k.py',
+]
 
 model = dict(backbone=dict(type='sbam_mm.RelativeViT'))

@@ -12,16 +12,6 @@ Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/ade20k \
 _base_ = './upernet_vitb_160k_ade20k.py'
 
 max_iters = 80000
-param_scheduler = [
-    dict(
-        type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1500),
-    dict(
-        type='PolyLR',
-        eta_min=0.0,
-        power=1.0,
-        begin=1500,
-        end=max_iters,
-        by_epoch=False),
-]
+_base_.param_scheduler[1].update(end=max_iters)
 train_cfg = dict(max_iters=max_iters, val_interval=8000)
 default_hooks = dict(checkpoint=dict(interval=8000))

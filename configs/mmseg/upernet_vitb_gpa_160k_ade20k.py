@@ -3,8 +3,7 @@
 The paper names 160k iterations at 512 x 512 and mmseg, and no other setting:
 MAE's, as in upernet_vitb_160k_ade20k.py.
 
-Paper:    Xi et al., Global Patch-wise Attention is Masterful Facilitator for
-          Masked Image Modeling, ACM MM 2024, section 4 and Table 8.
+Paper:    Xi et al., GPA, ACM MM 2024, section 4 and Table 8.
 Expected: 48.9 mIoU from 800 epochs of GPA in the paper (MAE 48.1, HPM 48.5,
           SemMAE 46.3); not measured by this project.
 Cost:     not stated in the paper; not measured by this project.

@@ -8,6 +8,6 @@ Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/ade20k \
           tools/dist_train.sh configs/mmseg/upernet_vitb_plain_160k_ade20k.py 8
 """
-_base_ = '../_base_/upernet_ade20k.py'
+_base_ = './upernet_vitb_160k_ade20k.py'
 
 model = dict(backbone=dict(type='sbam_mm.DenseViT'))

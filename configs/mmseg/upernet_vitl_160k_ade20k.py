@@ -10,7 +10,7 @@ Cost:     not stated in the paper; not measured by this project.
 Command:  CHECKPOINT=/path/to/encoder.pth DATA_ROOT=/path/to/ade20k \
           tools/dist_train.sh configs/mmseg/upernet_vitl_160k_ade20k.py 8
 """
-_base_ = '../_base_/upernet_ade20k.py'
+_base_ = './upernet_vitb_160k_ade20k.py'
 
 # Depths and drop path are those of mmsegmentation's BEiT-L, which has rate
 # 2e-5, layer decay 0.95, 3,000 steps of warm-up and 640 pixels. The paper
@@ -18,10 +18,7 @@ _base_ = '../_base_/upernet_ade20k.py'
 width = 1024
 model = dict(
     backbone=dict(
-        type='sbam_mm.RelativeViT',
-        arch='large',
-        out_indices=[7, 11, 15, 23],
-        drop_path_rate=0.2),
+        arch='large', out_indices=[7, 11, 15, 23], drop_path_rate=0.2),
     neck=dict(embed_dim=width),
     decode_head=dict(in_channels=[width] * 4, channels=width),
     auxiliary_head=dict(in_channels=width))

@@ -8,14 +8,13 @@ Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
 Expected: 81.9 % linear probing, 68.6 / 82.3 / 88.0 % fine-tuned on 1 / 10 /
           100 % in the paper. Not measured by this project.
 Cost:     not stated; not measured by this project.
-Command:  DATA_ROOT=/path/to/imagenet NNODES=2 \
-          tools/dist_train.sh \
+Command:  DATA_ROOT=/path/to/imagenet NNODES=2 tools/dist_train.sh \
               configs/segment_bias/dino_vits16_300e.py 8
 """
 _base_ = [
-    '../_base_/multi_crop_224.py',
-    '../_base_/dino_vits.py',
-    '../_base_/dino_schedule_300e.py',
+    '../_base_/models/dino_vits.py',
+    '../_base_/datasets/multi_crop_224.py',
+    '../_base_/schedules/dino_300e.py',
 ]
 
 train_dataloader = dict(dataset=dict(classes='imagenet100'))

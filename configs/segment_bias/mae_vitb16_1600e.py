@@ -8,15 +8,14 @@ Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
 Expected: 73.3 % linear probing, 64.8 / 78.5 / 88.1 % fine-tuned on 1 / 10 /
           100 % in the paper. Not measured by this project.
 Cost:     not stated; not measured by this project.
-Command:  DATA_ROOT=/path/to/imagenet \
-          tools/dist_train.sh \
+Command:  DATA_ROOT=/path/to/imagenet tools/dist_train.sh \
               configs/segment_bias/mae_vitb16_1600e.py 8
 """
 _base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_1600e.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/mae_vitb.py',
+    '../_base_/datasets/imagenet_224.py',
+    '../_base_/schedules/mae_1600e.py',
 ]
 
 train_dataloader = dict(dataset=dict(classes='imagenet100'))

@@ -1,11 +1,8 @@
 """MAE guided by segments, ViT-B/16, 3200 epochs: the first phase.
 
-Batch and rates are those of the method on ImageNet-1K: the paper leaves them
-to a supplement that is not public. How u_pos and u_neg start is not said
-either: at 0.
+Batch, rates and the start of u_pos and u_neg as in mae_vitb16_bias_1600e.py.
 
-Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
-          Self-supervised Learning, BMVC 2024, Table 1.
+Paper:    Taguchi et al., BMVC 2024, Table 1.
 Expected: not in the paper; the second phase gives 79.2 % linear probing (MAE
           76.9). Not measured by this project.
 Cost:     not stated; not measured by this project.
@@ -13,12 +10,8 @@ Command:  DATA_ROOT=/path/to/imagenet SEGMENTS=data/segments.npy \
           tools/dist_train.sh \
               configs/segment_bias/mae_vitb16_bias_3200e.py 8
 """
-_base_ = [
-    '../_base_/runtime.py',
-    '../_base_/segments_224.py',
-    '../_base_/mae_vitb.py',
-    '../_base_/schedule_3200e.py',
-]
+_base_ = './mae_vitb16_bias_1600e.py'
 
-model = dict(
-    backbone=dict(segment_bias=dict(sharing='head_and_layer')))
+max_epochs = 3200
+train_cfg = dict(max_epochs=max_epochs)
+_base_.param_scheduler[1].update(T_max=3160, end=max_epochs)

@@ -1,10 +1,8 @@
 """One u_pos and one u_neg for all heads and layers.
 
-The second phase is mae_vitb16_distill_shared_1600e.py, after which the paper
-probes.
+The paper probes after mae_vitb16_distill_shared_1600e.py.
 
-Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
-          Self-supervised Learning, BMVC 2024, Table 5.
+Paper:    Taguchi et al., BMVC 2024, Table 5.
 Expected: 74.1 % linear probing in the paper (MAE 73.3, per head and layer
           77.1). Not measured by this project.
 Cost:     not stated; not measured by this project.

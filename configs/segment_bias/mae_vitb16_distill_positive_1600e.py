@@ -1,16 +1,13 @@
 """Phase two where only pairs of one segment had a bias.
 
-As mae_vitb16_distill_1600e.py, whose choices where the paper is silent it
-shares. PHASE_ONE names the checkpoint of mae_vitb16_bias_positive_1600e.
+PHASE_ONE names the checkpoint of mae_vitb16_bias_positive_1600e.
 
-Paper:    Taguchi et al., SAM Helps SSL: Mask-guided Attention Bias for
-          Self-supervised Learning, BMVC 2024, Table 4.
+Paper:    Taguchi et al., BMVC 2024, Table 4.
 Expected: 76.8 % linear probing in the paper (MAE 73.3, both relations 77.1).
           Not measured by this project.
 Cost:     not stated; not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet SEGMENTS=data/segments.npy \
-          PHASE_ONE=epoch.pth \
-          tools/dist_train.sh \
+              PHASE_ONE=epoch.pth tools/dist_train.sh \
               configs/segment_bias/mae_vitb16_distill_positive_1600e.py 8
 """
 _base_ = './mae_vitb16_distill_1600e.py'

@@ -14,8 +14,8 @@ Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/simmim/simmim_vitb_800e.py 8
 """
 _base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224_simmim.py',
-    '../_base_/simmim_vitb.py',
-    '../_base_/schedule_simmim_800e.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/simmim_vitb.py',
+    '../_base_/datasets/imagenet_224_simmim.py',
+    '../_base_/schedules/simmim_800e.py',
 ]

@@ -15,14 +15,6 @@ Cost:     0.76 x that of random masking, says the paper; not measured by this
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/simmim/simmim_vitb_amt_200e.py 8
 """
-_base_ = '../_base_/attention_maps_simmim.py'
+_base_ = './simmim_vitb_am_200e.py'
 
-model = dict(
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.AMT',
-        ratio=0.44,
-        throw=0.26,
-        warm_up_ratio=0.6,
-        rounding='floor',
-        cell=2))
+model = dict(masker=dict(type='sbam_mm.AMT', ratio=0.44, throw=0.26))

@@ -10,8 +10,7 @@ Paper:    none; the masker of Kakogeorgiou et al., ECCV 2022, in Xie et al.,
 Expected: not measured by this project.
 Cost:     not measured by this project; a second encoder pass, without
           gradient, more than simmim_vitb_800e.py.
-Command:  DATA_ROOT=/path/to/imagenet \
-              tools/dist_train.sh \
+Command:  DATA_ROOT=/path/to/imagenet tools/dist_train.sh \
               configs/simmim/simmim_vitb_attmask_high_800e.py 8
 """
 _base_ = './simmim_vitb_800e.py'

@@ -12,8 +12,8 @@ Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/simmim/simmim_vitb_random_200e.py 8
 """
 _base_ = [
-    '../_base_/runtime.py',
-    '../_base_/imagenet_224_simmim.py',
-    '../_base_/simmim_vitb_absolute.py',
-    '../_base_/schedule_simmim_200e.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/simmim_vitb_absolute.py',
+    '../_base_/datasets/imagenet_224_simmim.py',
+    '../_base_/schedules/simmim_200e.py',
 ]

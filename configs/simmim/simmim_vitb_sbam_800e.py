@@ -17,10 +17,5 @@ _base_ = './simmim_vitb_800e.py'
 model = dict(
     masker=dict(
         _delete_=True,
-        type='sbam_mm.SBAM',
-        ratio=0.6,
-        delta_r=0.15,
-        delta=0.1,
-        noise=0.5,
-        scope='sample',
-        cell=2))
+        type='sbam_mm.SBAM', ratio=0.6, delta_r=0.15, delta=0.1, noise=0.5,
+        scope='sample', cell=2))

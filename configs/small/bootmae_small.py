@@ -7,7 +7,7 @@ Cost:     not measured by this project.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/bootmae_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 regressor = dict(
     type='sbam_mm.Regressor',
@@ -19,12 +19,7 @@ regressor = dict(
 
 model = dict(
     type='sbam_mm.BootMAE',
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.BootMAEMasker',
-        ratio=0.75,
-        min_area=4,
-        max_area=20),
+    masker=dict(type='sbam_mm.BootMAEMasker', min_area=4, max_area=20),
     neck=dict(_delete_=True, decoder_embed_dim=48, **regressor),
     head=dict(
         _delete_=True, type='sbam_mm.ChannelPixelHead', patch_size=4),

@@ -8,13 +8,12 @@ Cost:     not measured by this project.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/cae_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 model = dict(
     type='sbam_mm.CAE',
     backbone=dict(layer_cfgs=dict(layer_scale_init_value=0.1)),
-    masker=dict(
-        _delete_=True, type='sbam_mm.BlockMasker', ratio=0.5, min_area=4),
+    masker=dict(type='sbam_mm.BlockMasker', ratio=0.5, min_area=4),
     neck=dict(
         _delete_=True,
         type='sbam_mm.ContextRegressor',

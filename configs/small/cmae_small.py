@@ -7,7 +7,7 @@ Cost:     not measured by this project.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/cmae_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 size = dict(img_size=32, patch_size=4)
 decoder = dict(
@@ -28,8 +28,7 @@ mlp = dict(
 
 model = dict(
     type='sbam_mm.CMAE',
-    masker=dict(
-        _delete_=True, type='sbam_mm.RandomMasker', ratio=0.65, cell=2),
+    masker=dict(ratio=0.65, cell=2),
     feature_decoder=dict(predict_feature_dim=96, **decoder),
     projector=dict(in_channels=96, **mlp),
     contrast=dict(
@@ -38,13 +37,10 @@ model = dict(
         predictor=dict(in_channels=48, **mlp)),
     target=dict(type='sbam_mm.MomentumTeacher', momentum=0.996))
 
+crop, flip, pack = _base_.train_pipeline
 train_pipeline = [
-    dict(
-        type='sbam_mm.RandomResizedCrop',
-        scale=36,
-        crop_ratio_range=(0.2, 1.0),
-        interpolation='bicubic'),
-    dict(type='RandomFlip', prob=0.5),
+    dict(crop, type='sbam_mm.RandomResizedCrop', scale=36),
+    flip,
     dict(
         type='sbam_mm.PixelShift',
         size=32,
@@ -54,20 +50,16 @@ train_pipeline = [
                 type='RandomApply',
                 transforms=[
                     dict(
-                        type='ColorJitter',
-                        brightness=0.4,
-                        contrast=0.4,
-                        saturation=0.4,
-                        hue=0.1)
+                        type='ColorJitter', brightness=0.4, contrast=0.4,
+                        saturation=0.4, hue=0.1)
                 ],
                 prob=0.8),
             dict(
-                type='RandomGrayscale',
-                prob=0.2,
-                keep_channels=True,
+                type='RandomGrayscale', prob=0.2, keep_channels=True,
                 channel_weights=(0.114, 0.587, 0.2989)),
         ]),
-    dict(type='PackInputs'),
+    pack,
 ]
+del crop, flip, pack
 train_dataloader = dict(
     drop_last=True, dataset=dict(pipeline=train_pipeline))

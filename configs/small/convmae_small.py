@@ -6,7 +6,7 @@ Cost:     not measured by this project.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/convmae_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 model = dict(
     type='sbam_mm.ConvMAE',

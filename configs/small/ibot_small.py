@@ -12,4 +12,13 @@ Cost:     about 80 images a second per CPU core, measured over few steps.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/ibot_small.py
 """
-_base_ = '../_base_/ibot_small.py'
+_base_ = './dino_small.py'
+
+model = dict(
+    type='sbam_mm.iBOT',
+    masker=dict(
+        _delete_=True,
+        type='sbam_mm.IBOTMasker',
+        ratio=(0.1, 0.5),
+        probability=0.5),
+    patch_loss=dict(teacher_temperature=0.04))

@@ -7,11 +7,10 @@ Paper:    none; the model of `mae_small.py`.
 Expected: not measured by this project over these epochs.
 Cost:     not measured by this project; docs/benchmarks/small_images.md has the
           images per second of the input alone.
-Command:  DATA_ROOT=data/cifar10 \
-              .venv/bin/python tools/train.py \
+Command:  DATA_ROOT=data/cifar10 .venv/bin/python tools/train.py \
               configs/small/mae_on_device_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 train_dataloader = dict(
     _delete_=True,

@@ -6,14 +6,9 @@ Cost:     about a minute per epoch of 50,000 images on two CPU cores.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/sbam_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 model = dict(
     masker=dict(
-        _delete_=True,
-        type='sbam_mm.SBAM',
-        ratio=0.75,
-        delta_r=0.15,
-        delta=0.1,
-        noise=0.5,
+        type='sbam_mm.SBAM', delta_r=0.15, delta=0.1, noise=0.5,
         scope='sample'))

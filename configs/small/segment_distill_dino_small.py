@@ -7,9 +7,8 @@ Paper:    none; the method of Taguchi et al., BMVC 2024.
 Expected: divergence .0100, .0012 and .0002 at the ends of 3 epochs (2,000
           CIFAR-10 images, seed 0).
 Cost:     about a minute per epoch of 2,000 images on a busy CPU core.
-Command:  DATA_ROOT=data/cifar10 SEGMENTS=data/segments.npy \
-          .venv/bin/python tools/train.py \
-              configs/small/segment_distill_dino_small.py
+Command:  DATA_ROOT=data/cifar10 SEGMENTS=data/segments.npy .venv/bin/python \
+              tools/train.py configs/small/segment_distill_dino_small.py
 """
 _base_ = './segment_bias_dino_small.py'
 
@@ -24,6 +23,6 @@ model = dict(
     head=_base_.model.head,
     teacher=dict(
         type='sbam_mm.FrozenDINO',
-        backbone=dict(_base_.model.backbone),
+        backbone=_base_.model.backbone,
         head=_base_.model.head,
         checkpoint=phase_one))

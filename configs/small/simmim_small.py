@@ -7,19 +7,14 @@ Cost:     not measured by this project; all 64 tokens pass the encoder, four
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/simmim_small.py
 """
-_base_ = '../_base_/small_images.py'
+_base_ = './mae_small.py'
 
 model = dict(
     type='sbam_mm.SimMIM',
     backbone=dict(
         type='sbam_mm.MaskedBEiT', layer_scale_init_value=0.1),
     # Of 16 squares 10 are masked.
-    masker=dict(
-        _delete_=True,
-        type='sbam_mm.RandomMasker',
-        ratio=0.6,
-        rounding='floor',
-        cell=2),
+    masker=dict(ratio=0.6, rounding='floor', cell=2),
     neck=dict(
         _delete_=True,
         type='sbam_mm.LinearDecoder',

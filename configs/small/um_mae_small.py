@@ -7,6 +7,9 @@ Cost:     not measured by this project; that of random masking.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/um_mae_small.py
 """
-_base_ = './uniform_masker_small.py'
+_base_ = './mae_small.py'
 
-model = dict(type='sbam_mm.UMMAE', secondary=0.25)
+model = dict(
+    type='sbam_mm.UMMAE',
+    masker=dict(_delete_=True, type='sbam_mm.UniformMasker'),
+    secondary=0.25)

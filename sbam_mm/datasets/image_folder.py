@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmpretrain.datasets import CustomDataset
 from rich.progress import track
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import MissingFile, NotEnoughMemory, UserError
 from sbam_mm.registry import DATASETS
 
 from .class_lists import CLASS_LISTS
@@ -164,7 +164,7 @@ class ImageFolder(CustomDataset):
         self._auto_label = with_label is None
         self._pixels: np.ndarray | None = None
         if not (data_root or data_prefix or ann_file):
-            raise FileNotFoundError(_how_to('No image folder is set'))
+            raise MissingFile(_how_to('No image folder is set'))
         super().__init__(
             data_root=osp.expanduser(data_root or ''),
             data_prefix=data_prefix,
@@ -191,7 +191,7 @@ class ImageFolder(CustomDataset):
         if not self.ann_file:
             samples = self._find_samples()
         elif self._is_local() and not osp.isfile(self.ann_file):
-            raise FileNotFoundError(
+            raise MissingFile(
                 f'The annotation file {self.ann_file!r} does not exist: '
                 "correct ann_file, or set ann_file='' to read the class "
                 'folders.')
@@ -219,7 +219,7 @@ class ImageFolder(CustomDataset):
         if (self.ann_file or not self._auto_label or halves
                 or osp.relpath(folder, root or '.') != 'train'
                 or not relative_images(root, self.extensions)):
-            raise FileNotFoundError(
+            raise MissingFile(
                 _how_to(f'The image folder {folder!r} does not exist'))
         print_log(
             f'{printable(root)} has no folder train: all images below it are '
@@ -233,7 +233,7 @@ class ImageFolder(CustomDataset):
         text = path_text(fileio.get(self.ann_file))
         lines = [line for line in text.split('\n') if line.strip()]
         if not lines:
-            raise FileNotFoundError(
+            raise MissingFile(
                 _how_to(f'{self.ann_file!r} lists no image'))
         if self.with_label:
             return [line.strip().rsplit(' ', 1) for line in lines]
@@ -262,7 +262,7 @@ class ImageFolder(CustomDataset):
                     logger='current',
                     level=logging.WARNING)
         if not samples:
-            raise FileNotFoundError(
+            raise MissingFile(
                 _how_to(f'The image folder {folder!r} holds no image with '
                         'one of the endings '
                         f'{", ".join(sorted(self.extensions))}'))
@@ -277,14 +277,14 @@ class ImageFolder(CustomDataset):
             missing = sorted(set(self.CLASSES) - set(folders))
             if len(missing) < len(self.CLASSES):
                 if missing:
-                    raise FileNotFoundError(
+                    raise MissingFile(
                         f'{self.img_prefix!r} has no folders for '
                         f'{len(missing)} of the {len(self.CLASSES)} classes, '
                         f'such as {missing[0]!r}: add them, or take them out '
                         'of classes.')
                 numbers = {name: i for i, name in enumerate(self.CLASSES)}
             elif len(folders) != len(self.CLASSES):
-                raise FileNotFoundError(
+                raise MissingFile(
                     f'{self.img_prefix!r} has {len(folders)} folders and none '
                     f'of the {len(self.CLASSES)} classes, such as '
                     f'{missing[0]!r}: name another folder, or other classes.')
@@ -324,7 +324,7 @@ class ImageFolder(CustomDataset):
             image = self._read(index)
             room -= 0 if image is None else image.nbytes
             if room < 0:
-                raise MemoryError(
+                raise NotEnoughMemory(
                     f'The {len(self)} images of {self.img_prefix!r} do not '
                     f'fit into {self.cache_limit} GiB: set cache=False, or '
                     'raise cache_limit.')

@@ -9,7 +9,7 @@ from mmengine.device import get_device
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import NotEnoughMemory, UserError
 from sbam_mm.registry import DATASETS
 
 # Filters and their reach in pixels, as Pillow has them.
@@ -284,7 +284,7 @@ def _gather(images: Any, limit: float) -> Tensor:
                 'instead, or resize them in the pipeline of images.')
         room -= image.numel()
         if room < 0:
-            raise MemoryError(
+            raise NotEnoughMemory(
                 f'the {len(images)} images do not fit into {limit} GiB; raise '
                 'limit of ImagesOnDevice, or use ImageFolder.')
         made.append(image)

@@ -5,6 +5,8 @@ import logging
 import torch
 from mmengine.logging import print_log
 
+from sbam_mm.errors import UserError
+
 from .decoding import why_unreadable
 from .tree import printable
 
@@ -14,7 +16,7 @@ _MIN_READS = 32
 _UNSEEN, _READABLE, _UNREADABLE = 0, 1, 2
 
 
-class UnreadableImagesError(RuntimeError):
+class UnreadableImagesError(UserError, RuntimeError):
     """Too large a share of a data set's images cannot be decoded."""
 
 

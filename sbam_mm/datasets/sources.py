@@ -26,7 +26,7 @@ from pathlib import Path
 from PIL import Image
 from rich.progress import track
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import MissingFile, UserError
 from sbam_mm.files import read_json
 
 from .tree import class_folders, image_files, read_regular_file
@@ -35,7 +35,7 @@ _PACKAGE = 'dataset-fashion-mnist'
 _RECORD = 'source.json'
 
 
-class SourceUnavailable(RuntimeError):
+class SourceUnavailable(UserError, RuntimeError):
     """An image set cannot be had from this source, now and here."""
 
 
@@ -162,7 +162,7 @@ def read_image_source(root: str) -> ImageSource:
     halves = ['train', 'test' if class_folders(folder / 'test') else 'val']
     for half in halves:
         if not class_folders(folder / half):
-            raise FileNotFoundError(
+            raise MissingFile(
                 f'{str(folder / half)!r} is not a folder of class folders: '
                 f'arrange the images as {folder}/train/<class>/*.jpg and '
                 f'{folder}/test/<class>/*.jpg (or val), or name another '
@@ -176,7 +176,7 @@ def read_image_source(root: str) -> ImageSource:
     images, test_images = (image_files(folder / half) for half in halves)
     for half, found in zip(halves, (images, test_images)):
         if not found:
-            raise FileNotFoundError(
+            raise MissingFile(
                 f'{str(folder / half)!r} holds no image file: fill its class '
                 'folders, or name another folder.')
     sides, modes = [], set()

@@ -8,7 +8,7 @@ import mmengine.fileio as fileio
 import numpy as np
 from torchvision import datasets
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import MissingFile, UserError
 from sbam_mm.registry import DATASETS
 
 from .image_folder import ImageFolder
@@ -136,7 +136,7 @@ def open_source(name: str, root: str, half: str) -> Any:
             raise OSError('no names of classes')
         return source
     except (RuntimeError, OSError) as error:
-        raise FileNotFoundError(
+        raise MissingFile(
             f'{name} in {root!r} is missing or incomplete; unpack it again '
             f'to {root}/{FOLDERS[name]}.') from error
 

@@ -4,6 +4,8 @@
 Nothing here imports mmseg or mmdet: their configs name our types with the
 prefix ``sbam_mm.``.
 """
+# First, for its sentence about a stack that is not there.
+import sbam_mm.registry  # noqa: F401
 from sbam_mm.models.pretrained_encoder import encoder_weights, load_encoder
 
 from .dense_vit import DenseViT, RelativeViT

@@ -17,9 +17,13 @@ from mmengine.registry import (
 from mmengine.runner import Runner
 from torch.nn.utils import clip_grad_norm_
 
+from sbam_mm.command_line.explain import (
+    options_of,
+    unknown_name,
+    unknown_option,
+)
 from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
-from sbam_mm.sentences import options_of, unknown_name, unknown_option
 
 # Where a config names something that mmengine reports badly.
 NAMED: tuple[tuple[str, Registry], ...] = (

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from mmengine.config import Config
 
-from .launch import LaunchError
+from sbam_mm.errors import UserError
 
 SCOPES = ('mmseg', 'mmdet')
 
@@ -31,7 +31,7 @@ def check_data_files(cfg: Config, *splits: str) -> None:
         *splits (str): "train", "val" or "test".
 
     Raises:
-        LaunchError: With the path and what to set.
+        UserError: With the path and what to set.
 
     Example::
 
@@ -52,7 +52,7 @@ def check_data_files(cfg: Config, *splits: str) -> None:
             for key, name in names.items():
                 path = osp.join(dataset.get('data_root') or '', name or '')
                 if name and missing(path):
-                    raise LaunchError(
+                    raise UserError(
                         f"The {split} split's {key} '{path}' does not exist; "
                         'set DATA_ROOT (or --data-root) to the folder that '
                         'the base config describes, or '
@@ -61,7 +61,7 @@ def check_data_files(cfg: Config, *splits: str) -> None:
         for metric in metrics if isinstance(metrics, list) else [metrics]:
             path = metric.get('ann_file') or ''
             if missing(path):
-                raise LaunchError(
+                raise UserError(
                     f"The {split} split's metric reads '{path}', which does "
                     f'not exist; set {split}_evaluator.ann_file to the '
                     "split's annotation file.")
@@ -79,7 +79,7 @@ def check_lvis() -> None:
     1.24: hours of training would end in the first evaluation.
     """
     if find_spec('lvis') is None or find_spec('lvis.boundary_utils') is None:
-        raise LaunchError(
+        raise UserError(
             'LVIS needs the package lvis from its repository (PyPI has an '
             'old one that fails in evaluation); pip install '
             'git+https://github.com/lvis-dataset/lvis-api.git')

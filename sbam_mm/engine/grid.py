@@ -12,19 +12,16 @@ from typing import Any
 
 from mmengine.config import Config
 
+from sbam_mm.command_line.explain import sentence_of
 from sbam_mm.config_files import read_config
 from sbam_mm.errors import UserError
 from sbam_mm.files import read_json
+from sbam_mm.masking.named_maskers import at_ratio, choose_maskers, masker_name
 from sbam_mm.registry import MODELS
-from sbam_mm.sentences import sentence_of
-from sbam_mm.visualization.named_maskers import (
-    at_ratio,
-    choose_maskers,
-    masker_name,
-)
 
 from .config_checks import check_training
 from .launch import load_config
+from .replace_masker import masker_place
 from .schedule import set_epochs
 from .trial_build import check_buildable
 
@@ -61,7 +58,7 @@ class Grid:
     Args:
         config (str): Config file of the training; its masker is replaced.
         maskers (list[str]): Short names, see
-            :func:`sbam_mm.visualization.masker_names`. The config's own
+            :mod:`sbam_mm.masking.named_maskers`. The config's own
             masker keeps its options.
         ratios (list[float]): Base masking ratios in (0, 1).
         seeds (list[int]): Of the trainings, not negative.
@@ -124,9 +121,9 @@ class Grid:
         check_training(self._base)
         if self.epochs is not None:
             set_epochs(self._base, self.epochs)
+        own = masker_place(self._base)['masker']
         self._configs = dict(
-            zip(self.maskers,
-                choose_maskers(self.maskers, self._place()['masker'])))
+            zip(self.maskers, choose_maskers(self.maskers, own)))
         for masker in self.maskers:
             for ratio in self.ratios:
                 self._check(masker, ratio)
@@ -154,21 +151,10 @@ class Grid:
             for ratio in self.ratios for masker in self.maskers
         ]
 
-    def _place(self, cfg: Config | None = None) -> dict:
-        """The part of a config that holds the masker."""
-        model = (self._base if cfg is None else cfg).get('model') or {}
-        for part in (model, model.get('backbone') or {}):
-            masker = part.get('masker')
-            if masker:
-                # Around it, what leaves some views whole.
-                return masker if masker.get('masker') else part
-        raise UserError(f'the config {self.config} has no model.masker to '
-                        'replace; use one whose masker is a part of it.')
-
     def run_config(self, cell: Cell) -> Config:
         """The config of one run, without work_dir."""
         cfg = copy.deepcopy(self._base)
-        self._place(cfg)['masker'] = at_ratio(
+        masker_place(cfg)['masker'] = at_ratio(
             self._configs[cell.masker], cell.ratio, self.rounding)
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=cell.seed)
         return cfg
@@ -176,7 +162,7 @@ class Grid:
     def base_hash(self) -> str:
         """Of all that the runs of the grid share."""
         cfg = copy.deepcopy(self._base)
-        self._place(cfg)['masker'] = None
+        masker_place(cfg)['masker'] = None
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=None)
         return config_hash(cfg)
 

@@ -9,7 +9,8 @@ import gc
 import inspect
 import os
 import os.path as osp
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from difflib import get_close_matches
@@ -24,7 +25,6 @@ from mmengine.hooks import LoggerHook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from sbam_mm.arguments import KeyValues, ToolParser, add_trust
 from sbam_mm.config_files import read_config
 from sbam_mm.datasets.tree import printable
 from sbam_mm.errors import UserError
@@ -33,56 +33,6 @@ from .last_checkpoint import last_checkpoint
 from .orphans import end_with_launcher
 from .run_lock import RunLock
 from .schedule import whole_steps
-
-
-class LaunchError(UserError):
-    """A wrong command line; the message is one sentence for the user."""
-
-
-def launch_parser(description: str) -> argparse.ArgumentParser:
-    """The options that every launched tool has."""
-    parser = ToolParser(description=description)
-    parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--work-dir',
-        help='where everything goes that is written (default: the work_dir '
-        'of the config, or work_dirs/<config name>)')
-    parser.add_argument(
-        '--data-root',
-        help='folder of the data set, for configs that read DATA_ROOT')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=KeyValues,
-        metavar='KEY=VALUE',
-        help='override values of the config, e.g. '
-        'model.masker.delta=0.2 or "betas=(0.9,0.95)"')
-    add_trust(parser)
-    add_launcher(parser)
-    return parser
-
-
-def add_launcher(parser: argparse.ArgumentParser) -> None:
-    """The options by which a launcher says what it started."""
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='who started this process')
-    # Passed by launchers older than torchrun; torchrun sets LOCAL_RANK.
-    parser.add_argument(
-        '--local-rank',
-        '--local_rank',
-        type=int,
-        default=0,
-        help=argparse.SUPPRESS)
-
-
-def parse_launch_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parses the command line and says which process of the machine it is."""
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
 
 
 def protect_run(cfg: Config, search: bool = False) -> list[str]:
@@ -103,7 +53,7 @@ def protect_run(cfg: Config, search: bool = False) -> list[str]:
         list[str]: What was decided, a sentence each, for the log.
 
     Raises:
-        ValueError: If no checkpoint of ``work_dir`` can be read.
+        UserError: If no checkpoint of ``work_dir`` can be read.
     """
     hooks = cfg.setdefault('default_hooks', {})
     saver = hooks.setdefault('checkpoint', dict(type='CheckpointHook'))
@@ -131,9 +81,6 @@ def only_run(folder: str) -> Iterator[None]:
 
     Of several processes the first one holds the lock for all.
 
-    Args:
-        folder (str): Where the run writes.
-
     Raises:
         RunIsTaken: If another one is in that folder.
     """
@@ -159,7 +106,8 @@ def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = default_work_dir(args.config)
+        cfg.work_dir = default_work_dir(
+            args.config, getattr(args, 'masker', None) or ())
 
 
 def load_config(path: str,
@@ -167,12 +115,8 @@ def load_config(path: str,
                 cfg_options: dict | None = None) -> Config:
     """Reads a config, with the data root and the options of a command line.
 
-    Args:
-        path (str): The config file.
-        data_root (str, optional): The folder of the data set. It reaches the
-            config through the environment variable ``DATA_ROOT``, which must
-            be set before the config is parsed.
-        cfg_options (dict, optional): Values that replace those of the file.
+    The folder of the data set reaches the config through the environment
+    variable ``DATA_ROOT``, which must be set before the config is parsed.
     """
     if data_root is not None:
         os.environ['DATA_ROOT'] = osp.abspath(osp.expanduser(data_root))
@@ -181,26 +125,30 @@ def load_config(path: str,
         root.encode()
     except UnicodeEncodeError as error:
         # Files in it may have any name, but a config is text.
-        raise LaunchError(
+        raise UserError(
             f'The name of the data folder {printable(root)} is no UTF-8, '
             'which a config cannot hold; rename it, or give a symbolic link '
             'to it.') from error
     cfg = read_config(path)
     if data_root is not None and 'DATA_ROOT' not in cfg.env_variables:
-        raise LaunchError(
+        raise UserError(
             f"'{path}' does not read DATA_ROOT, so --data-root has no effect "
             'on it; use --cfg-options train_dataloader.dataset.data_root='
             f'{data_root} instead.')
-    if cfg_options is not None:
-        check_names(cfg, cfg_options)
-        try:
-            cfg.merge_from_dict(cfg_options)
-        except (TypeError, KeyError, AttributeError, IndexError) as error:
-            raise LaunchError(
-                f'--cfg-options {" ".join(cfg_options)} does not fit '
-                f'{path} ({error}); look for the keys in the config.'
-            ) from error
+    merge_options(cfg, cfg_options or {}, path)
     return cfg
+
+
+def merge_options(cfg: Config, cfg_options: dict, path: str) -> None:
+    """Let the options of a command line overrule the config of a file."""
+    check_names(cfg, cfg_options)
+    try:
+        cfg.merge_from_dict(cfg_options)
+    except (TypeError, KeyError, AttributeError, IndexError) as error:
+        raise UserError(
+            f'--cfg-options {" ".join(cfg_options)} does not fit '
+            f'{path} ({error}); look for the keys in the config.'
+        ) from error
 
 
 # What a config may have beside the options of the Runner.
@@ -210,39 +158,42 @@ OTHER_NAMES = ('auto_scale_lr', 'runner_type', 'strategy', 'compile',
 
 
 def check_names(cfg: Config, options: dict) -> None:
-    """Stop at an option that nothing would ever read.
-
-    Args:
-        cfg (Config): That it is put into.
-        options (dict): By dotted name.
-
-    Raises:
-        LaunchError: With the nearest name that there is.
-    """
+    """Stop at an option, by dotted name, that nothing would ever read."""
     known = [*cfg, *inspect.signature(Runner.__init__).parameters,
              *OTHER_NAMES]
     for option in options:
         name = option.split('.')[0]
         if name == 'custom_imports':
-            raise LaunchError(
+            raise UserError(
                 'custom_imports are imported while the config is read, which '
                 'is before --cfg-options; write them into the config.')
         if name not in known:
             near = get_close_matches(name, known, 1)
             hint = f'did you mean {near[0]!r}?' if near else 'correct it.'
-            raise LaunchError(f'--cfg-options {option} sets {name!r}, which '
+            raise UserError(f'--cfg-options {option} sets {name!r}, which '
                               f'the config has not; {hint}')
 
 
-def default_work_dir(config: str) -> str:
-    """``work_dirs/<config name>``, as everywhere in OpenMMLab."""
-    return osp.join('work_dirs', osp.splitext(osp.basename(config))[0])
+def default_work_dir(config: str, masker: Sequence[str] = ()) -> str:
+    """``work_dirs/<config name>``, as everywhere in OpenMMLab.
+
+    Args:
+        config (str): Its path.
+        masker (Sequence[str]): Words of ``--masker``. Defaults to none.
+
+    Example:
+        >>> default_work_dir('configs/mae.py', ['sbam', 'noise=0.4'])
+        'work_dirs/mae_sbam_noise=0.4'
+    """
+    words = [re.sub(r'[^\w.=,+-]', '_', word) for word in masker]
+    name = osp.splitext(osp.basename(config))[0]
+    return osp.join('work_dirs', '_'.join([name, *words]))
 
 
 def require_file(path: str, what: str) -> str:
     """Returns ``path`` if it is there; URLs are left to mmengine."""
     if '://' not in path and not osp.isfile(path):
-        raise LaunchError(f"The {what} '{path}' does not exist; check the "
+        raise UserError(f"The {what} '{path}' does not exist; check the "
                           'path, which is relative to the current directory.')
     return path
 
@@ -293,16 +244,15 @@ def open_group(launcher: str, patience: timedelta) -> None:
     Args:
         launcher (str): 'none' (there is no group then), 'pytorch', 'slurm'
             or 'mpi'.
-        patience (timedelta): How long a process waits for what another one
-            computes.
+        patience (timedelta): How long a process waits for another one.
 
     Raises:
-        LaunchError: Wrong launcher, or more processes than GPUs.
+        UserError: Wrong launcher, or more processes than GPUs.
     """
     if launcher == 'none':
         if 'TORCHELASTIC_RUN_ID' in os.environ and (
                 os.environ.get('WORLD_SIZE', '1') != '1'):
-            raise LaunchError(
+            raise UserError(
                 'torchrun started several processes that know nothing of '
                 'each other; add --launcher pytorch.')
         return
@@ -322,7 +272,7 @@ def open_group(launcher: str, patience: timedelta) -> None:
 def open_cpu_group(launcher: str, patience: timedelta | None = None) -> None:
     """Opens the gloo process group that torchrun described."""
     if launcher != 'pytorch':
-        raise LaunchError(
+        raise UserError(
             f'--launcher {launcher} needs GPUs and none was found; CPU '
             'processes are started as in tools/dist_train.sh.')
     check_torchrun()
@@ -333,7 +283,7 @@ def open_cpu_group(launcher: str, patience: timedelta | None = None) -> None:
 def check_torchrun() -> None:
     """The pytorch launcher is torchrun, which numbers its processes."""
     if 'RANK' not in os.environ:
-        raise LaunchError(
+        raise UserError(
             '--launcher pytorch expects to be started by torchrun; use '
             'tools/dist_train.sh, or the script of that kind for this tool.')
 
@@ -343,7 +293,7 @@ def check_gpu_count() -> None:
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
     gpus = torch.cuda.device_count()
     if gpus and processes > gpus:
-        raise LaunchError(
+        raise UserError(
             f'{processes} processes were asked for on a machine with {gpus} '
             f'GPUs; start at most {gpus}.')
 

@@ -34,7 +34,7 @@ def check_buildable(cfg: Config) -> None:
 
     Example::
 
-        check_buildable(Config.fromfile('configs/small/amt_small.py'))
+        check_buildable(Config.fromfile('configs/small/mae_small.py'))
     """
     scope = cfg.get('default_scope', 'mmengine')
     pipeline = pipeline_of(cfg.train_dataloader.get('dataset') or {})
@@ -99,7 +99,7 @@ def pipeline_of(dataset: dict) -> list[dict]:
         if not inner:
             return []
         dataset = inner[0] if isinstance(inner, (list, tuple)) else inner
-    return list(dataset['pipeline'])
+    return dataset['pipeline']
 
 
 @contextmanager

@@ -1,4 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+# First, for its sentence about a stack that is not there.
+import sbam_mm.registry  # noqa: F401
 from sbam_mm.models.evaluating import evaluating
 
 from .features import extract_features

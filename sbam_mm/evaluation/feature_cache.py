@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sbam_mm.errors import UserError
-from sbam_mm.files import new_array, replacing
+from sbam_mm.files import new_array, read_array, replacing
 
 from .features import FrozenEncoder
 from .processes import from_main, gathered, own_pieces, pieces
@@ -59,8 +59,8 @@ def cached_features(folder: str | Path, key: str, encoder: FrozenEncoder,
             for _ in rounds:
                 pass
         barrier()
-    return ({name: np.load(paths[name], mmap_mode='c') for name in names},
-            torch.from_numpy(np.load(paths[LABELS])))
+    return ({name: read_array(paths[name], 'c') for name in names},
+            torch.from_numpy(read_array(paths[LABELS])))
 
 
 def _rounds(encoder: FrozenEncoder, dataset: Dataset,

@@ -15,10 +15,11 @@ from mmengine.dist import (
     get_dist_info,
 )
 
-from sbam_mm.cli import USER_ERRORS
 from sbam_mm.errors import UserError
 
 Found = TypeVar('Found')
+# What is told again in the other processes: input that is wrong, and files.
+USER_ERRORS = (ValueError, OSError)
 
 
 def pieces(total: int, size: int) -> list[range]:

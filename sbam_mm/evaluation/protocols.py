@@ -1,12 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What is fixed about an evaluation before it starts: its settings."""
-import ast
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Any
 
+from sbam_mm.command_line import read_value
 from sbam_mm.errors import UserError
 
 from .features import POOLINGS
@@ -206,10 +206,7 @@ def _value(settings: Any, key: str, text: str, change: str) -> Any:
     if key not in names:
         raise UserError(f'--set {change} is not possible; '
                         f'{type(settings).__name__} has {", ".join(names)}.')
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = text
+    value = read_value(text)
     default = getattr(settings, key)
     if isinstance(default, tuple):
         many = value if isinstance(value, (tuple, list)) else (value, )

@@ -1,5 +1,8 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Transformer parts that the models share."""
+# First, for its sentence about a stack that is not there.
+import sbam_mm.registry  # noqa: F401
+
 from .attention import Attend, packed_attention
 from .beit_layers import beit_layer_cfgs
 from .block import (

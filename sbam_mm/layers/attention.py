@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sbam_mm.errors import UserError
-from sbam_mm.exact import is_exact
+from sbam_mm.run_switches import is_exact
 
 from .packing import PackedLayout
 

@@ -1,8 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """AM, AMT and its control: draw tokens; mask some, throw some."""
-
 from sbam_mm.errors import UserError
-from sbam_mm.registry import MODELS
 
 from .maskers import Masker, RandomMasker
 from .ratio import FixedRatio
@@ -17,7 +15,6 @@ def _check_room(name: str, ratio: float, throw: float) -> None:
             'leaves none visible; their sum must be below 1.')
 
 
-@MODELS.register_module()
 class AMT(Masker):
     """Attention-driven masking and throwing.
 
@@ -31,18 +28,17 @@ class AMT(Masker):
     Image Modeling*, AAAI 2023, Eq. 4 to 7; 0.45 and 0.40 of section 4.1.
 
     Args:
-        ratio (float): Share of masked tokens. Defaults to 0.45.
-        throw (float): Share of thrown tokens. Defaults to 0.4.
+        ratio (float): Share of masked tokens.
+        throw (float): Share of thrown tokens.
         throw_last (bool): Throw the least attended tokens and show the
-            middle (Table 4's ablation). Defaults to False.
-        warm_up_ratio (float): Of random masking until maps exist. Defaults
-            to 0.75, as in the official code.
+            middle (Table 4's ablation).
+        warm_up_ratio (float, optional): Of random masking until maps exist;
+            0.75 in the official code. None is ``ratio``.
         rounding (str): Of the tokens that are not masked. Defaults to
             "ceil" (the official MAE code rounds the masked ones down); its
             SimMIM code rounds them up: "floor".
         cell (int): See :class:`Masker`. SimMIM's variant is ``ratio=0.44,
             throw=0.26, warm_up_ratio=0.6, rounding='floor', cell=2``.
-            Defaults to 1.
 
     Example::
 
@@ -68,7 +64,6 @@ class AMT(Masker):
             cell=cell)
 
 
-@MODELS.register_module()
 class RandomThrow(Masker):
     """Masks some tokens and throws others, all at random.
 
@@ -78,14 +73,10 @@ class RandomThrow(Masker):
     Source: Liu et al., AAAI 2023, Table 4.
 
     Args:
-        ratio (float): Share of masked tokens. Defaults to 0.45.
-        throw (float): Share of thrown tokens. Defaults to 0.4.
-        rounding (str): Of the tokens that are not masked. Defaults to
-            "ceil", as in :class:`AMT`.
-        cell (int): See :class:`Masker`. Defaults to 1.
-
-    Raises:
-        UserError: If no token would be left visible.
+        ratio (float): Share of masked tokens.
+        throw (float): Share of thrown tokens.
+        rounding (str): Of the tokens that are not masked; see :class:`AMT`.
+        cell (int): See :class:`Masker`.
 
     Example:
         >>> import torch
@@ -109,12 +100,10 @@ class RandomThrow(Masker):
             cell=cell)
 
 
-@MODELS.register_module()
 class AM(AMT):
     """Attention-driven masking: AMT without throwing.
 
     Args:
-        ratio (float): Share of masked tokens. Defaults to 0.75.
         **kwargs: Other options of :class:`AMT`.
     """
 

@@ -2,22 +2,21 @@
 """Salience from the attention of a trained or training encoder."""
 import warnings
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sbam_mm.errors import UserError
-from sbam_mm.registry import MODELS
 
 from . import functional as F
+from .parts import Part
 from .types import MaskingContext
 
 QUERIES = ('cls', 'patches', 'all')
 JOINED = ('last', 'mean', 'sum')
-# What a model provides under which name.
-PROVIDERS = {'self': 'attention', 'teacher': 'teacher_attention'}
+# What the model is asked for, by whose attention it is.
+PROVIDED_AS = {'self': 'attention', 'teacher': 'teacher_attention'}
 
 
-@MODELS.register_module()
-class AttentionSalience(nn.Module):
+class AttentionSalience(Part):
     """Attention that patches receive in one block of an encoder.
 
     The encoder runs on all tokens and without gradient. Which one is
@@ -26,7 +25,7 @@ class AttentionSalience(nn.Module):
     Args:
         source (str): "self", the encoder that is being trained, or
             "teacher", the model's teacher: ``model.teacher``, or the one a
-            method with a momentum teacher has anyway. Defaults to "self".
+            method with a momentum teacher has anyway.
         block (int): Which block, from 0; negative counts from the end.
             Defaults to -1, the last (AttMask, AMT); GPA uses 9 of 12.
         head (int or str): One head, from 0, or "last", or "mean" or "sum"
@@ -36,15 +35,14 @@ class AttentionSalience(nn.Module):
         queries (str): Whose attention: "cls", the class token's (AttMask,
             AMT); "patches", summed over the queries of the patches (GPA's
             paper); or "all", summed over every query, the class token's
-            included (GPA's code). Defaults to "cls".
+            included (GPA's code).
         softmax (bool): Probabilities (AttMask), or logits before the softmax
-            (GPA). Defaults to True.
+            (GPA).
         own_query (bool): Whether a sum over queries has the token's own in
-            it, as in GPA's code; Eq. 5 of its paper leaves it out. Defaults
-            to True.
+            it, as in GPA's code; Eq. 5 of its paper leaves it out.
         normalize (str): "mean" scales the scores of an image to [0, 1] after
             heads are joined (AttMask, AMT's paper); "head" scales every head
-            before (AMT's code). Defaults to "mean".
+            before (AMT's code).
 
     Returns:
         Tensor: float32 (B, L), min-max scaled to [0, 1] for each image.
@@ -71,7 +69,7 @@ class AttentionSalience(nn.Module):
                  normalize: str = 'mean',
                  source: str = 'self'):
         super().__init__()
-        if source not in PROVIDERS:
+        if source not in PROVIDED_AS:
             raise UserError(
                 f'source must be "self" or "teacher", got {source!r}.')
         if normalize not in ('mean', 'head'):
@@ -99,14 +97,7 @@ class AttentionSalience(nn.Module):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the model must provide."""
-        return frozenset({PROVIDERS[self.source]})
-
-    def extra_repr(self) -> str:
-        return (f'block={self.block}, head={self.head!r}, '
-                f'queries={self.queries!r}, softmax={self.softmax}, '
-                f'own_query={self.own_query}, normalize={self.normalize!r}, '
-                f'source={self.source!r}')
+        return frozenset({PROVIDED_AS[self.source]})
 
     def forward(self, context: MaskingContext) -> Tensor:
         return join_heads(self._received(context), self.head, self.normalize)
@@ -116,8 +107,8 @@ class AttentionSalience(nn.Module):
         return one_head(self._received(context), self.head)
 
     def _received(self, context: MaskingContext) -> Tensor:
-        return context.ask(PROVIDERS[self.source], self.block, self.queries,
-                           self.softmax, self.own_query)
+        return context.ask(PROVIDED_AS[self.source], self.block,
+                           self.queries, self.softmax, self.own_query)
 
 
 def join_heads(received: Tensor,
@@ -127,15 +118,12 @@ def join_heads(received: Tensor,
 
     Args:
         received (Tensor): (B, heads, L).
-        head (int or str): See :func:`one_head`. Defaults to "mean".
+        head (int or str): See :func:`one_head`.
         normalize (str): Scale to [0, 1] the joined scores ("mean"), or every
-            head before joining ("head"). Defaults to "mean".
+            head before joining ("head").
 
     Returns:
         Tensor: (B, L) in [0, 1].
-
-    Raises:
-        UserError: If there is no such head.
 
     Example:
         >>> import torch

@@ -1,25 +1,29 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """AttMask: hide what a class token attends to, perhaps show hints."""
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sbam_mm.errors import UserError
-from sbam_mm.registry import MODELS
 
 from . import functional as F
 from .attention import AttentionSalience
 from .maskers import Masker
+from .parts import Part
 from .ratio import FixedRatio
-from .selection import Choice, one_count, token_noise
+from .selection import (
+    Choice,
+    check_probability,
+    images_to_mask,
+    one_count,
+    token_noise,
+)
 from .types import MaskingContext
 from .varied_ratio import RandomRatio
 
 MODES = ('high', 'low', 'hint')
 
 
-@MODELS.register_module()
-class HintTopK(nn.Module):
+class HintTopK(Part):
     """Hide the highest or the lowest scores, perhaps show hints (AttMask).
 
     * "high" hides the tokens with the highest scores,
@@ -37,15 +41,12 @@ class HintTopK(nn.Module):
     revealed; here none is.
 
     Args:
-        mode (str): "high", "low" or "hint". Defaults to "high".
+        mode (str): "high", "low" or "hint".
         probability (float): Of an image to be masked at all. AttMask trains
             with 0.5 in a framework that also learns from whole images.
-            Defaults to 1.
         show (float or tuple[float, float]): Share of the top tokens that is
             revealed, or the bounds of one uniform draw per batch.
-            Defaults to (0.1, 0.5).
         show_max (float): Share of all tokens the hints are drawn from.
-            Defaults to 0.1.
 
     Example:
         >>> S = torch.tensor([[0., .1, .2, 1.]])
@@ -63,10 +64,7 @@ class HintTopK(nn.Module):
         super().__init__()
         if mode not in MODES:
             raise UserError(f'mode must be one of {MODES}, got {mode!r}.')
-        if not 0 < probability <= 1:
-            raise UserError(
-                'probability is that of an image to be masked, in (0, 1], got '
-                f'{probability}; AttMask uses 0.5.')
+        check_probability(probability)
         bounds = (show, show) if isinstance(show, (int, float)) else show
         if not 0 <= bounds[0] <= bounds[1] <= 1 or not 0 <= show_max <= 1:
             raise UserError(
@@ -86,12 +84,6 @@ class HintTopK(nn.Module):
         """
         return self.probability == 1 and self.mode != 'hint'
 
-    def extra_repr(self) -> str:
-        text = f'mode={self.mode!r}, probability={self.probability}'
-        if self.mode == 'hint':
-            text += f', show={self.show}, show_max={self.show_max}'
-        return text
-
     def forward(self,
                 scores: Tensor,
                 num_visible: int | Tensor,
@@ -102,17 +94,14 @@ class HintTopK(nn.Module):
         """Choose.
 
         Args:
-            scores (Tensor): (B, L).
             num_visible (int or Tensor): Tokens to leave visible in masked
                 images, before hints.
-            context (MaskingContext, optional): Not used.
-            noise (Tensor, optional): Draws from U[0, 1), (B, L), that
-                replace torch's generator: they decide among equal scores
-                and draw the hints. Defaults to None.
+            noise (Tensor, optional): Decides among equal scores and draws
+                the hints.
             exponential (Tensor, optional): Draws from Exp(1), (B, L), that
-                draw the hints instead. Defaults to None.
+                draw the hints instead.
             image_draws (Tensor, optional): Draws from U[0, 1), (B,); images
-                above ``probability`` are left whole. Defaults to None.
+                above ``probability`` are left whole.
         """
         noise = token_noise(scores, noise)
         rank = F.top_rank(scores, noise)
@@ -123,9 +112,9 @@ class HintTopK(nn.Module):
                 exponential = F.exponential_draws(noise)
             masked = masked & ~self._hints(rank, exponential)
         if self.probability < 1:
-            if image_draws is None:
-                image_draws = torch.rand(len(scores), device=scores.device)
-            masked = masked & (image_draws <= self.probability)[:, None]
+            chosen = images_to_mask(self.probability, len(scores),
+                                    scores.device, image_draws)
+            masked = masked & chosen[:, None]
         count = one_count(num_visible) if self.uniform else None
         return Choice(masked, num_visible=count)
 
@@ -142,7 +131,6 @@ class HintTopK(nn.Module):
         return top & (F.order_to_rank(order) < number)
 
 
-@MODELS.register_module()
 class AttMask(Masker):
     """Attention-guided masking by the class token of a teacher.
 
@@ -153,18 +141,13 @@ class AttMask(Masker):
     masked images alone wants ``ratio=0.75, probability=1``.
 
     Args:
-        mode (str): "high", "hint" or "low". Defaults to "high".
         ratio (float or tuple[float, float]): Masking ratio, or the bounds it
-            is drawn from. Defaults to (0.1, 0.5).
+            is drawn from.
         scope (str): Draw the ratio once per "batch", as the official code,
-            or per "sample". Defaults to "batch".
-        probability (float): Of an image to be masked at all.
-            Defaults to 0.5.
-        source (str): "teacher" or "self", the encoder that is being trained.
-            Defaults to "teacher".
-        block (int): Whose attention. Defaults to -1, the last.
-        show, show_max: Of the hints; see :class:`HintTopK`.
-        cell (int): See :class:`Masker`; 2 in SimMIM. Defaults to 1.
+            or per "sample".
+        source, block: See :class:`AttentionSalience`.
+        mode, probability, show, show_max: See :class:`HintTopK`.
+        cell (int): See :class:`Masker`; 2 in SimMIM.
         rounding (str): Of the visible tokens. Defaults to "ceil": the
             official code rounds the masked ones down.
 
@@ -186,7 +169,7 @@ class AttMask(Masker):
                  show_max: float = 0.1,
                  cell: int = 1,
                  rounding: str = 'ceil'):
-        share: nn.Module
+        share: Part
         if isinstance(ratio, (int, float)):
             share = FixedRatio(ratio, rounding)
         else:

@@ -1,18 +1,16 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """AutoMAE's bump: salient tokens get a head start in random masking."""
-
-from torch import Tensor, nn
+from torch import Tensor
 
 from sbam_mm.errors import UserError
-from sbam_mm.registry import MODELS
 
 from . import functional as F
-from .selection import Choice, one_count, token_noise
+from .parts import Part
+from .selection import Choice, hide_top, token_noise
 from .types import MaskingContext
 
 
-@MODELS.register_module()
-class Bump(nn.Module):
+class Bump(Part):
     """Random masking, with a bonus for the tokens of highest score.
 
     Source: Chen et al., *Improving Masked Autoencoders by Learning Where to
@@ -23,9 +21,7 @@ class Bump(nn.Module):
 
     Args:
         top (float): Share of all tokens that gets the bonus.
-            Defaults to 0.25: 49 of 196.
         bump (float): The bonus. 0 is random masking, 1 hides the top first.
-            Defaults to 0.5.
 
     Example:
         >>> import torch
@@ -44,27 +40,13 @@ class Bump(nn.Module):
         self.top = top
         self.bump = bump
 
-    def extra_repr(self) -> str:
-        return f'top={self.top}, bump={self.bump}'
-
     def forward(self,
                 scores: Tensor,
                 num_visible: int | Tensor,
                 context: MaskingContext | None = None,
                 noise: Tensor | None = None) -> Choice:
-        """Choose.
-
-        Args:
-            scores (Tensor): (B, L).
-            num_visible (int or Tensor): Tokens to leave visible.
-            context (MaskingContext, optional): Not used.
-            noise (Tensor, optional): Draws from U[0, 1), (B, L), that
-                replace torch's generator. Defaults to None.
-        """
         noise = token_noise(scores, noise)
         number = int(F.share_count(scores.shape[1], self.top))
         # Among equal scores the draws decide, as everywhere.
         top = F.top_rank(scores, noise) < number
-        return Choice(
-            F.hide_top(noise + self.bump * top, num_visible),
-            num_visible=one_count(num_visible))
+        return hide_top(noise + self.bump * top, num_visible)

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from sbam_mm.errors import UserError
 
+from .types import MaskingContext
+
 
 class Draws(Protocol):
     """A source of random numbers, so that recorded ones can be replayed."""
@@ -26,24 +28,20 @@ class Draws(Protocol):
 class TorchDraws:
     """Random numbers from torch's CPU generator, which `seed` controls."""
 
-    def __init__(self, generator: torch.Generator | None = None):
-        self.generator = generator
-
     def uniform(self, low: float, high: float) -> float:
-        return low + (high - low) * torch.rand(
-            (), generator=self.generator, dtype=torch.float64).item()
+        draw = torch.rand((), dtype=torch.float64).item()
+        return low + (high - low) * draw
 
     def integer(self, low: int, high: int) -> int:
-        return int(
-            torch.randint(low, high + 1, (), generator=self.generator))
+        return int(torch.randint(low, high + 1, ()))
 
 
-def check_search(min_aspect: float, attempts: int = 1) -> None:
-    """Stop if no rectangle can be drawn.
-
-    Raises:
-        UserError: If the aspect ratio is not in (0, 1], or nothing is tried.
-    """
+def check_search(min_area: float, max_area: float, min_aspect: float,
+                 attempts: int = 1) -> None:
+    """Stop if no rectangle can be drawn."""
+    if not 1 <= min_area <= max_area:
+        raise UserError('rectangles want 1 <= min_area <= max_area, got '
+                        f'{min_area} and {max_area}.')
     if not 0 < min_aspect <= 1:
         raise UserError(f'min_aspect is the flattest shape of a rectangle, '
                         f'in (0, 1], got {min_aspect}; BEiT uses 0.3.')
@@ -70,13 +68,13 @@ def block_mask(grid: tuple[int, int],
         grid (tuple[int, int]): Cells per column and per row (h, w).
         target (float): Cells to cover.
         draws (Draws): Random numbers.
-        min_area (float): Smallest area drawn for a rectangle, in cells.
-            Defaults to 16, BEiT's.
+        min_area (float): Smallest area drawn for a rectangle, in cells; 16
+            is BEiT's.
         max_area (float): Largest. Defaults to no limit but what remains.
         min_aspect (float): Aspect ratios are log-uniform between this and
-            its inverse. Defaults to 0.3.
+            its inverse.
         attempts (float): Failures in a row that end the search; ``inf``
-            searches until the target is met. Defaults to 10.
+            searches until the target is met.
 
     Returns:
         Tensor: Boolean (h, w), True = masked.
@@ -103,3 +101,25 @@ def block_mask(grid: tuple[int, int],
             block.fill_(True)
             covered, failures = covered + new, 0
     return mask
+
+
+def block_masks(context: MaskingContext, num_visible: int | Tensor,
+                share: float = 1., **search) -> Tensor:
+    """Rectangles for every image of a batch, searched on the CPU.
+
+    Args:
+        context (MaskingContext): For the grid and the batch size.
+        num_visible (int or Tensor): Tokens to leave visible, one for all
+            images or (B,).
+        share (float): Of the other tokens, how many to cover.
+        **search: Options of :func:`block_mask`.
+
+    Returns:
+        Tensor: Boolean (B, L), True = masked, on the device of the tokens.
+    """
+    # A count for all is known here; asking the device for it would wait.
+    counts = torch.as_tensor(num_visible).expand(context.batch_size).tolist()
+    return torch.stack([
+        block_mask(context.grid, round(share * (context.num_tokens - count)),
+                   TorchDraws(), **search) for count in counts
+    ]).flatten(1).to(context.tokens.device)

@@ -1,24 +1,22 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """BootMAE's masks: rectangles, and single tokens beside them."""
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sbam_mm.errors import UserError
-from sbam_mm.registry import MODELS
 
 from . import functional as F
-from .blocks import TorchDraws, block_mask, check_search
+from .blocks import block_masks, check_search
 from .maskers import Masker
+from .parts import Part
 from .ratio import FixedRatio
 from .salience import NoSalience
-from .selection import Choice, one_count, token_noise
+from .selection import Choice, masked_counts, one_count, token_noise
 from .types import MaskingContext
 
-# A search for rectangles that goes on until the count is met, but for ever
-# only if none can fit.
-LONG_SEARCH = 1000
+# Rectangles in a row that must not fit before the search is given up: so many
+# that it meets its count wherever one can still fit.
+ATTEMPTS = 1000
 
 
 def rolled_top(key: Tensor, num_visible: int | Tensor,
@@ -32,7 +30,7 @@ def rolled_top(key: Tensor, num_visible: int | Tensor,
         key (Tensor): (B, L).
         num_visible (int or Tensor): One for all images or (B,).
         roll (int): Tokens from the top that stay visible; at most as many
-            as are visible. Defaults to 0: plain top-k.
+            as are visible. 0 is plain top-k.
 
     Returns:
         Tensor: Boolean (B, L), True = masked.
@@ -42,14 +40,12 @@ def rolled_top(key: Tensor, num_visible: int | Tensor,
         [[False, True, True, False]]
     """
     rank = F.order_to_rank(torch.argsort(key, dim=1, stable=True))
-    count = torch.as_tensor(num_visible, device=key.device)
-    count = count.expand(len(key))[:, None]
+    count = key.shape[1] - masked_counts(key, num_visible)
     shift = count.clamp(max=roll)
     return (rank >= count - shift) & (rank < key.shape[1] - shift)
 
 
-@MODELS.register_module()
-class BlocksAndTokens(nn.Module):
+class BlocksAndTokens(Part):
     """Hide rectangles (BEiT) that cover a part, and random tokens besides.
 
     Scores play no part. The rectangles are searched on the CPU with torch's
@@ -57,17 +53,12 @@ class BlocksAndTokens(nn.Module):
 
     Args:
         share (float): Of the hidden tokens, how many the rectangles cover.
-            Defaults to 120 / 147, BootMAE's.
-        min_area (int): Smallest rectangle drawn, in tokens. Defaults to 16.
-        max_area (int): Largest. Defaults to 60.
-        min_aspect (float): Defaults to 0.3.
+        min_area, max_area (int): Of a rectangle, in tokens.
+        min_aspect (float): See :func:`block_mask`.
         roll (int): The official code leaves 0 to this many tokens inside
             rectangles visible, one number drawn for the batch, and hides as
             many others: 3 there. Defaults to 0: the paper, which has none
             of it.
-
-    Raises:
-        UserError: If the share or the areas make no sense.
     """
     uniform = True
 
@@ -82,10 +73,7 @@ class BlocksAndTokens(nn.Module):
             raise UserError(f'share is the part of the hidden tokens that '
                             f'rectangles cover, in [0, 1], got {share}; '
                             'BootMAE uses 120 / 147.')
-        if not 1 <= min_area <= max_area:
-            raise UserError('rectangles want 1 <= min_area <= max_area, got '
-                            f'{min_area} and {max_area}.')
-        check_search(min_aspect)
+        check_search(min_area, max_area, min_aspect)
         if roll < 0:
             raise UserError(f'roll counts tokens that are shown again and '
                             f'cannot be {roll}; 0 shows none.')
@@ -95,22 +83,14 @@ class BlocksAndTokens(nn.Module):
         self.min_aspect = min_aspect
         self.roll = roll
 
-    def extra_repr(self) -> str:
-        return (f'share={self.share:.3g}, area=[{self.min_area}, '
-                f'{self.max_area}], min_aspect={self.min_aspect}, '
-                f'roll={self.roll}')
-
     def forward(self,
                 scores: Tensor,
                 num_visible: int | Tensor,
                 context: MaskingContext,
                 noise: Tensor | None = None) -> Choice:
         """Choose; ``noise`` (B, L) decides among tokens outside blocks."""
-        counts = torch.as_tensor(num_visible).expand(len(scores)).tolist()
-        blocks = self.rectangles(context, counts).to(scores.device)
-        roll = 0
-        if self.roll:
-            roll = int(torch.randint(self.roll + 1, ()))
+        blocks = self.rectangles(context, num_visible)
+        roll = int(torch.randint(self.roll + 1, ())) if self.roll else 0
         # Tokens of rectangles rank above all others.
         key = blocks + 0.5 * token_noise(scores, noise)
         return Choice(
@@ -118,22 +98,18 @@ class BlocksAndTokens(nn.Module):
             num_visible=one_count(num_visible))
 
     def rectangles(self, context: MaskingContext,
-                   num_visible: Sequence[int]) -> Tensor:
-        """The part under rectangles, boolean (B, L), on the CPU.
-
-        Args:
-            context (MaskingContext): For the grid.
-            num_visible (Sequence[int]): Of every image.
-        """
-        hidden = [context.num_tokens - count for count in num_visible]
-        return torch.stack([
-            block_mask(context.grid, round(self.share * count), TorchDraws(),
-                       self.min_area, self.max_area, self.min_aspect,
-                       LONG_SEARCH) for count in hidden
-        ]).flatten(1)
+                   num_visible: int | Tensor) -> Tensor:
+        """The part under rectangles; see :func:`block_masks`."""
+        return block_masks(
+            context,
+            num_visible,
+            self.share,
+            min_area=self.min_area,
+            max_area=self.max_area,
+            min_aspect=self.min_aspect,
+            attempts=ATTEMPTS)
 
 
-@MODELS.register_module()
 class BootMAEMasker(Masker):
     """Block-wise masks with random tokens besides: 120 + 27 of 196 tokens.
 
@@ -141,9 +117,7 @@ class BootMAEMasker(Masker):
     Pretraining*, ECCV 2022; the counts are those of the official scripts.
 
     Args:
-        ratio (float): Share of hidden tokens. Defaults to 0.75.
         rounding (str): Of the visible tokens, "floor" or "ceil".
-            Defaults to "floor".
         **blocks: Options of :class:`BlocksAndTokens`; ``roll=3`` is the
             official code.
 

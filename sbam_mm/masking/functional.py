@@ -30,10 +30,9 @@ def affinity(tokens: Tensor,
 
     Args:
         tokens (Tensor): (B, L, D).
-        scale (float, optional): Factor on the logits. Defaults to None, no
-            scaling, as in the paper.
-        normalize (bool): L2-normalise the tokens first (cosine affinity).
-            Defaults to False, as in the paper.
+        scale (float, optional): Factor on the logits; none in the paper.
+        normalize (bool): L2-normalise the tokens first (cosine affinity),
+            which the paper does not.
 
     Returns:
         Tensor: float32 (B, L, L); row i holds the logits of query i.
@@ -88,10 +87,9 @@ def chunked_outgoing_weight(tokens: Tensor,
 
     Args:
         tokens (Tensor): (B, L, D).
-        scale (float, optional): Factor on the logits. Defaults to None.
-        normalize (bool): L2-normalise the tokens first. Defaults to False.
-        chunk (int, optional): Queries at a time. Defaults to None: L / 32,
-            which takes 1/32 of the memory.
+        scale, normalize: See :func:`affinity`.
+        chunk (int, optional): Queries at a time. Defaults to L / 32, which
+            takes 1/32 of the memory.
 
     Returns:
         Tensor: float32 (B, L), without gradient; equal to the plain one to a
@@ -159,7 +157,6 @@ def visible_count(num_tokens: int,
         num_tokens (int): L.
         ratio (float or Fraction): r.
         rounding (str): "floor" (MAE) or "ceil" (the SBAM paper).
-            Defaults to "floor".
 
     Returns:
         int: At least 1, so that no image is left without any token.
@@ -172,6 +169,11 @@ def visible_count(num_tokens: int,
     if not isinstance(ratio, Fraction):
         ratio = exact_fraction(ratio)
     return max(1, round_(num_tokens * (1 - ratio)))
+
+
+def between(start: float, end: float, progress: float) -> float:
+    """The value at ``progress`` on a straight line, as ratios move on it."""
+    return start + progress * (end - start)
 
 
 def order_to_rank(order: Tensor) -> Tensor:

@@ -2,15 +2,12 @@
 """GPA: hide what all patches of a teacher attend to, from soft to hard."""
 import warnings
 
-from sbam_mm.registry import MODELS
-
 from .attention import AttentionSalience
 from .maskers import Masker
 from .ratio import FixedRatio
 from .schedule import SoftToHard
 
 
-@MODELS.register_module()
 class GPA(Masker):
     """Masking by global patch-wise attention.
 
@@ -24,19 +21,13 @@ class GPA(Masker):
     (``own_query=True``) in it, and its README starts with ``soft=(0.3, 0)``.
 
     Args:
-        ratio (float): Masking ratio. Defaults to 0.75.
         block (int): Of the teacher. Defaults to 9 (of 12), which the paper
             found by few-shot selection (``tools/select_attention.py``).
         head (int or str): One from 0, "last", or "sum" or "mean" over all.
-            -1 is the paper's name of the sum (Table 5). Defaults to 11.
-        hard (tuple[float, float]): See :class:`SoftToHard`.
-        soft (tuple[float, float]): See :class:`SoftToHard`.
-        own_query (bool): Defaults to False: without the patch's own query.
-        source (str): "teacher" or "self". Defaults to "teacher".
+            -1 is the paper's name of the sum (Table 5).
+        hard, soft (tuple[float, float]): See :class:`SoftToHard`.
+        own_query, source, queries: See :class:`AttentionSalience`.
         rounding (str): Of the visible tokens, "floor" or "ceil".
-            Defaults to "floor".
-        queries (str): "patches", or "all" with the class token's. Defaults
-            to "patches".
 
     Example::
 

@@ -1,14 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """HPM's masker: hide the patches that are predicted to be hard."""
-from sbam_mm.registry import MODELS
-
 from .maskers import Masker
 from .ratio import FixedRatio
 from .salience import PredictedLoss
 from .schedule import EasyToHard
 
 
-@MODELS.register_module()
 class HPMMasker(Masker):
     """Random masks that turn into masks of the hardest patches.
 
@@ -16,12 +13,10 @@ class HPMMasker(Masker):
     CVPR 2023. The model ``sbam_mm.HPM`` predicts the losses.
 
     Args:
-        ratio (float): Masking ratio. Defaults to 0.75.
         start (float): Share of the masked patches chosen by their predicted
-            loss at progress 0. Defaults to 0.
-        end (float): At progress 1. Defaults to 0.5.
+            loss at progress 0.
+        end (float): At progress 1.
         rounding (str): Of the visible tokens, "floor" or "ceil".
-            Defaults to "floor".
     """
 
     def __init__(self,

@@ -5,42 +5,38 @@ Read :meth:`Masker.forward` first: it is the whole method in four lines. The
 classes below it only choose the three parts.
 """
 from dataclasses import replace
-from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
-from sbam_mm.registry import MODELS, build_part
 
 from . import functional as F
-from .ratio import AdaptiveRatio, FixedRatio
+from .parts import Part, build_part
+from .ratio import AdaptiveRatio, FixedRatio, check_range
 from .salience import AffinitySalience, NoSalience
 from .selection import NoisyTopK
 from .shapes import BlockSelection, GridSelection, UniformSelection
 from .types import MaskingContext, TokenMask
 from .varied_ratio import RandomRatio
 
-Part: TypeAlias = dict | nn.Module
 
-
-@MODELS.register_module()
-class Masker(nn.Module):
+class Masker(Part):
     """Decide which patch tokens to hide.
 
     Args:
         salience (dict or nn.Module): Where scores come from.
         ratio (dict or nn.Module): How many tokens to hide.
         selection (dict or nn.Module): Which ones.
-        start_epoch (int): The warm-up masks before this epoch. Defaults to
-            0; SBAM's authors resume a plain MAE of 100 epochs, which is
+        start_epoch (int): The warm-up masks before this epoch. SBAM's
+            authors resume a plain MAE of 100 epochs, which is
             ``start_epoch=100``.
         warm_up (dict or nn.Module, optional): The masker before
             ``start_epoch``, and as long as the salience has no scores yet.
             Defaults to None: random at the same base ratio.
         cell (int): Tokens per side of the squares that are hidden as a
             whole; scores are averaged over them. 2 with patches of 16 is
-            SimMIM's 32 pixels. Defaults to 1: single tokens.
+            SimMIM's 32 pixels.
 
     Example:
         >>> masker = Masker(
@@ -53,11 +49,11 @@ class Masker(nn.Module):
     """
 
     def __init__(self,
-                 salience: Part,
-                 ratio: Part,
-                 selection: Part,
+                 salience: dict | nn.Module,
+                 ratio: dict | nn.Module,
+                 selection: dict | nn.Module,
                  start_epoch: int = 0,
-                 warm_up: Part | None = None,
+                 warm_up: dict | nn.Module | None = None,
                  cell: int = 1):
         super().__init__()
         if cell < 1 or start_epoch < 0:
@@ -69,11 +65,10 @@ class Masker(nn.Module):
         self.selection = build_part(selection)
         self.start_epoch = start_epoch
         self.cell = cell
-        self.warm_up: Masker | None = None
-        if warm_up is not None:
-            self.warm_up = build_part(warm_up)
-        elif start_epoch or hasattr(self.salience, 'ready'):
-            self.warm_up = RandomMasker(self.ratio.ratio, cell=cell)
+        if warm_up is None and (start_epoch
+                                or hasattr(self.salience, 'ready')):
+            warm_up = RandomMasker(self.ratio.ratio, cell=cell)
+        self.warm_up = None if warm_up is None else build_part(warm_up)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -105,7 +100,7 @@ class Masker(nn.Module):
         Args:
             context (MaskingContext): What the model knows of the batch.
             noise (Tensor, optional): Draws from U[0, 1), (B, L), that
-                replace torch's generator; one per cell. Defaults to None.
+                replace torch's generator; one per cell.
 
         Returns:
             TokenMask: ``masked`` (B, L) and what it was made from.
@@ -123,10 +118,10 @@ class Masker(nn.Module):
     def _mask_cells(self,
                     scores: Tensor,
                     context: MaskingContext,
-                    noise: Tensor | None = None) -> TokenMask:
+                    noise: Tensor | None) -> TokenMask:
         """As :meth:`forward`, from the scores of squares of tokens."""
-        cells = F.pool_cells(scores[..., None], context.grid, self.cell)
-        cells = cells[..., 0]
+        cells = F.pool_cells(scores[..., None], context.grid,
+                             self.cell)[..., 0]
         coarse = replace(
             context,
             tokens=F.pool_cells(context.tokens, context.grid, self.cell),
@@ -142,7 +137,6 @@ class Masker(nn.Module):
                          None if count is None else count * self.cell**2)
 
 
-@MODELS.register_module()
 class RandomMasker(Masker):
     """MAE's random masking: every token is as likely to be hidden.
 
@@ -150,10 +144,8 @@ class RandomMasker(Masker):
     CVPR 2022. Bit-equal to the official code for the same draws.
 
     Args:
-        ratio (float): Share of hidden tokens. Defaults to 0.75.
-        rounding (str): Of the visible tokens. Defaults to "floor".
+        rounding (str): Of the visible tokens, "floor" or "ceil".
         cell (int): See :class:`Masker`; SimMIM hides 0.6 of squares of 2.
-            Defaults to 1.
 
     Example:
         >>> masker = RandomMasker(ratio=0.75)
@@ -171,14 +163,12 @@ class RandomMasker(Masker):
             cell=cell)
 
 
-@MODELS.register_module()
 class BlockMasker(Masker):
     """Block-wise masking (BEiT) with the exact count MAE needs.
 
     Args:
-        ratio (float): Share of hidden tokens. Defaults to 0.4, BEiT's.
+        ratio (float): Share of hidden tokens; 0.4 is BEiT's.
         rounding (str): Of the visible tokens, "floor" or "ceil".
-            Defaults to "floor".
         **blocks: Options of :class:`BlockSelection`.
     """
 
@@ -190,7 +180,6 @@ class BlockMasker(Masker):
                          BlockSelection(**blocks))
 
 
-@MODELS.register_module()
 class UniformMasker(Masker):
     """UM-MAE's uniform masking: one visible token in every 2 x 2 block.
 
@@ -215,7 +204,6 @@ class UniformMasker(Masker):
         super().__init__(NoSalience(), FixedRatio(ratio), UniformSelection())
 
 
-@MODELS.register_module()
 class GridMasker(Masker):
     """Every k-th token along both axes is visible, at a random phase.
 
@@ -223,7 +211,7 @@ class GridMasker(Masker):
         stride (int): k; 1 - 1/k^2 of the tokens are hidden. Defaults to 2:
             three quarters. See :class:`GridSelection`.
         ratio (float, optional): That of the stride, for tools that set one
-            ratio on all maskers. Defaults to None: not checked.
+            ratio on all maskers.
 
     Example:
         >>> context = MaskingContext(torch.randn(2, 36, 8), grid=(6, 6))
@@ -243,7 +231,6 @@ class GridMasker(Masker):
         super().__init__(NoSalience(), FixedRatio(hidden), selection)
 
 
-@MODELS.register_module()
 class RandomRatioMasker(Masker):
     """Random masks at a random ratio: SBAM's variety without its salience.
 
@@ -253,14 +240,11 @@ class RandomRatioMasker(Masker):
     where the shares of salient tokens do.
 
     Args:
-        ratio (float): Base ratio r. Defaults to 0.75.
+        ratio (float): Base ratio r.
         delta_r (float): The ratio is drawn from r +- delta_r.
-            Defaults to 0.15.
         scope (str): "sample", a ratio per image, or "batch".
-            Defaults to "sample".
         rounding (str): Of the visible tokens, "floor" or "ceil".
-            Defaults to "ceil", as in SBAM.
-        cell (int): See :class:`Masker`. Defaults to 1.
+        cell (int): See :class:`Masker`.
 
     Example:
         >>> context = MaskingContext(torch.randn(2, 100, 8), grid=(10, 10))
@@ -275,10 +259,7 @@ class RandomRatioMasker(Masker):
                  scope: str = 'sample',
                  rounding: str = 'ceil',
                  cell: int = 1):
-        if delta_r < 0 or ratio - delta_r < 0 or ratio + delta_r >= 1:
-            raise UserError(
-                f'ratio {ratio} +- delta_r {delta_r} leaves [0, 1); choose '
-                'delta_r smaller than both ratio and 1 - ratio.')
+        check_range(ratio, delta_r)
         super().__init__(
             NoSalience(),
             RandomRatio(ratio - delta_r, ratio + delta_r, scope, rounding),
@@ -286,21 +267,17 @@ class RandomRatioMasker(Masker):
             cell=cell)
 
 
-@MODELS.register_module()
 class SBM(Masker):
     """Saliency-Based Masking (section 3): salient tokens are hidden first.
 
     Args:
-        ratio (float): Masking ratio r, one for all images. Defaults to 0.75.
-        noise (float): Upper end of the uniform noise. Defaults to 0.5.
+        ratio (float): Masking ratio r, one for all images.
+        noise (float): Upper end of the uniform noise.
         rounding (str): Of the visible tokens: "ceil" (the paper) or "floor"
-            (the code). Defaults to "ceil".
-        start_epoch (int): Random masking before it. Defaults to 0.
-        salience (dict): Options of :class:`AffinitySalience`. Defaults to
-            none: outgoing weights at the encoder's input.
-        cell (int): Hide squares of this many tokens per side by their mean
-            salience; see :class:`Masker`. CMAE hides squares of 2.
-            Defaults to 1.
+            (the code).
+        start_epoch (int): Random masking before it.
+        salience (dict): Options of :class:`AffinitySalience`.
+        cell (int): See :class:`Masker`. CMAE hides squares of 2.
     """
 
     def __init__(self,
@@ -318,7 +295,6 @@ class SBM(Masker):
             cell=cell)
 
 
-@MODELS.register_module()
 class SBAM(Masker):
     """Salience-Based Adaptive Masking: SBM with a ratio for every image.
 
@@ -327,21 +303,12 @@ class SBAM(Masker):
     ratio is averaged over the batch.
 
     Args:
-        ratio (float): Base ratio r. Defaults to 0.75.
-        delta_r (float): The ratio ranges over r +- delta_r. Defaults to 0.15.
-        delta (float): A token with S > delta is salient. Defaults to 0.1.
-        scope (str): "sample" or "batch". Defaults to "sample".
-        noise (float): Upper end of the uniform noise. Defaults to 0.5.
-        rounding (str): "ceil", "floor" or "float32"; see
-            :class:`AdaptiveRatio`. Defaults to "ceil".
-        min_visible (int): Fewest visible tokens. Defaults to 1.
-        max_visible (int, optional): Most visible tokens. Defaults to None.
-        start_epoch (int): Random masking before it. Defaults to 0.
-        salience (dict): Options of :class:`AffinitySalience`. Defaults to
-            none: outgoing weights at the encoder's input.
-        cell (int): Hide squares of this many tokens per side by their mean
-            salience; see :class:`Masker`. CMAE hides squares of 2.
-            Defaults to 1.
+        ratio (float): Base ratio r.
+        delta_r (float): The ratio ranges over r +- delta_r.
+        delta (float): A token with S > delta is salient.
+        scope, rounding, min_visible, max_visible: See
+            :class:`AdaptiveRatio`.
+        noise, start_epoch, salience, cell: See :class:`SBM`.
 
     Example:
         >>> masker = SBAM()
@@ -373,7 +340,6 @@ class SBAM(Masker):
             cell=cell)
 
 
-@MODELS.register_module()
 class IncomingMasker(SBM):
     """SBM from incoming weights, the supplement's section 1 comparison.
 

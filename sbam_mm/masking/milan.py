@@ -1,14 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """MILAN's masker: keep what a teacher attends to."""
-from sbam_mm.registry import MODELS
-
 from .attention import AttentionSalience
 from .maskers import Masker
 from .ratio import FixedRatio
 from .selection import WeightedOrder
 
 
-@MODELS.register_module()
 class MILANMasker(Masker):
     """Show the attended patches, drawn by attention, and hide the rest.
 
@@ -20,11 +17,8 @@ class MILANMasker(Masker):
     teacher.
 
     Args:
-        ratio (float): Masking ratio. Defaults to 0.75.
-        source (str): "teacher" or "self". Defaults to "teacher".
-        block (int): Whose class-token attention. Defaults to -1, the last.
+        source, block: See :class:`AttentionSalience`.
         rounding (str): Of the visible tokens, "floor" or "ceil".
-            Defaults to "floor".
     """
 
     def __init__(self,

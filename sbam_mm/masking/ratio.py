@@ -11,12 +11,12 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sbam_mm.errors import UserError
-from sbam_mm.registry import MODELS
 
 from . import functional as F
+from .parts import Part
 from .types import MaskingContext
 
 
@@ -34,14 +34,38 @@ class Share(NamedTuple):
     salient: Tensor | None = None
 
 
-@MODELS.register_module()
-class FixedRatio(nn.Module):
+def check_options(rounding: str,
+                  roundings: tuple[str, ...] = F.ROUNDINGS,
+                  scope: str = 'sample',
+                  **ratios: float) -> None:
+    """Stop if a ratio is outside [0, 1), or a word unknown."""
+    for name, ratio in ratios.items():
+        if not 0 <= ratio < 1:
+            raise UserError(f'{name} is a masking ratio, a share in [0, 1), '
+                            f'got {ratio}; MAE uses 0.75.')
+    if rounding not in roundings:
+        raise UserError(
+            f'rounding must be one of {roundings}, got {rounding!r}.')
+    if scope not in ('sample', 'batch'):
+        raise UserError(
+            f'scope must be "sample" or "batch", got {scope!r}.')
+
+
+def check_range(ratio: float, delta_r: float) -> None:
+    """Stop if r +- delta_r are no masking ratios."""
+    if delta_r < 0 or ratio - delta_r < 0 or ratio + delta_r >= 1:
+        raise UserError(
+            f'ratio {ratio} +- delta_r {delta_r} leaves [0, 1); choose '
+            'delta_r smaller than both ratio and 1 - ratio.')
+
+
+class FixedRatio(Part):
     """The same masking ratio for every image.
 
     Args:
-        ratio (float): Share of tokens to hide, in [0, 1). Defaults to 0.75.
+        ratio (float): Share of tokens to hide, in [0, 1).
         rounding (str): "floor" (MAE's code) or "ceil" (the SBAM paper) of
-            the number of visible tokens. Defaults to "floor".
+            the number of visible tokens.
 
     Example:
         >>> FixedRatio(0.75)(torch.zeros(2, 196)).num_visible
@@ -51,18 +75,9 @@ class FixedRatio(nn.Module):
 
     def __init__(self, ratio: float = 0.75, rounding: str = 'floor'):
         super().__init__()
-        if not 0 <= ratio < 1:
-            raise UserError(
-                f'a masking ratio is a share in [0, 1), got {ratio}; MAE uses '
-                '0.75.')
-        if rounding not in F.ROUNDINGS:
-            raise UserError(
-                f'rounding must be one of {F.ROUNDINGS}, got {rounding!r}.')
+        check_options(rounding, ratio=ratio)
         self.ratio = ratio
         self.rounding = rounding
-
-    def extra_repr(self) -> str:
-        return f'ratio={self.ratio}, rounding={self.rounding!r}'
 
     def forward(self,
                 scores: Tensor,
@@ -73,8 +88,7 @@ class FixedRatio(nn.Module):
             scores.new_full((batch_size, ), self.ratio, dtype=torch.float32))
 
 
-@MODELS.register_module()
-class AdaptiveRatio(nn.Module):
+class AdaptiveRatio(Part):
     r"""Adaptive Masking Ratio (AMR), Eq. 7: more salient tokens, more hidden.
 
     .. math:: R = r - \Delta r + 2 \Delta r\,\mathrm{mean}(1_{S > \delta})
@@ -83,19 +97,18 @@ class AdaptiveRatio(nn.Module):
     from the *number* of salient tokens and rounded once.
 
     Args:
-        ratio (float): r. Defaults to 0.75.
+        ratio (float): r.
         delta_r (float): Half the range of the ratio, :math:`\Delta r`.
-            Defaults to 0.15.
-        delta (float): Threshold on the salience. Defaults to 0.1.
+        delta (float): Threshold on the salience.
         scope (str): "sample" gives image i its own ratio, as the paper says;
             "batch" averages the share of salient tokens over the local batch
             and gives all images that one ratio, as the released code does (it
-            asks the device for one number). Defaults to "sample".
+            asks the device for one number).
         rounding (str): "ceil" as in section 3; "floor"; or "float32": the
             released code's floor in float32 arithmetic, which loses a token
-            at some exact integers. Defaults to "ceil".
-        min_visible (int): No image keeps fewer tokens. Defaults to 1.
-        max_visible (int, optional): No image keeps more. Defaults to None.
+            at some exact integers.
+        min_visible (int): No image keeps fewer tokens.
+        max_visible (int, optional): No image keeps more.
 
     Example:
         >>> S = torch.tensor([[0., .2, .3, 1.], [0., 0., 0., 1.]])
@@ -115,16 +128,8 @@ class AdaptiveRatio(nn.Module):
                  min_visible: int = 1,
                  max_visible: int | None = None):
         super().__init__()
-        if delta_r < 0 or ratio - delta_r < 0 or ratio + delta_r >= 1:
-            raise UserError(
-                f'ratio {ratio} +- delta_r {delta_r} leaves [0, 1); choose '
-                'delta_r smaller than both ratio and 1 - ratio.')
-        if scope not in ('sample', 'batch'):
-            raise UserError(
-                f'scope must be "sample" or "batch", got {scope!r}.')
-        if rounding not in (*F.ROUNDINGS, 'float32'):
-            raise UserError(f'rounding must be "ceil", "floor" or "float32", '
-                            f'got {rounding!r}.')
+        check_range(ratio, delta_r)
+        check_options(rounding, (*F.ROUNDINGS, 'float32'), scope)
         if min_visible < 1 or (max_visible or min_visible) < min_visible:
             raise UserError(
                 'visible tokens want 1 <= min_visible <= max_visible, got '
@@ -141,12 +146,6 @@ class AdaptiveRatio(nn.Module):
     @property
     def uniform(self) -> bool:
         return self.scope == 'batch'
-
-    def extra_repr(self) -> str:
-        return (f'ratio={self.ratio}, delta_r={self.delta_r}, '
-                f'delta={self.delta}, scope={self.scope!r}, '
-                f'rounding={self.rounding!r}, '
-                f'visible=[{self.min_visible}, {self.max_visible}]')
 
     def forward(self,
                 scores: Tensor,
@@ -184,7 +183,7 @@ class AdaptiveRatio(nn.Module):
         Args:
             num_salient (int): Salient tokens, summed over the images.
             num_tokens (int): Tokens per image, L.
-            batch_size (int): Images that were counted. Defaults to 1.
+            batch_size (int): Images that were counted.
 
         Returns:
             int: From ``min_visible`` to ``max_visible``.

@@ -7,13 +7,13 @@ beyond the tokens; ``ready``, where there is one, says whether it has scores
 yet.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from sbam_mm.errors import UserError
-from sbam_mm.exact import is_exact
-from sbam_mm.registry import MODELS
+from sbam_mm.run_switches import is_exact
 
 from . import functional as F
+from .parts import Part
 from .types import MaskingContext
 
 # From here on L x L numbers cost more memory than they save time; below, one
@@ -21,35 +21,31 @@ from .types import MaskingContext
 LONG = 2048
 
 
-@MODELS.register_module()
-class NoSalience(nn.Module):
+class NoSalience(Part):
     """No preference: every token scores 0, so the noise alone decides."""
-    needs: frozenset[str] = frozenset()
 
     def forward(self, context: MaskingContext) -> Tensor:
         return context.tokens.new_zeros(
             context.batch_size, context.num_tokens).float()
 
 
-@MODELS.register_module()
-class AffinitySalience(nn.Module):
+class AffinitySalience(Part):
     """Token salience of SBAM, Eq. 3 and 4: S = N(column sums of A).
 
     A is the row-wise softmax of x xᵀ over an image's patch tokens; column j
     sums up what token j gives to all others, its outgoing weight. From 2048
     tokens on A is never held as a whole, which changes the scores by a
-    rounding (unless :mod:`sbam_mm.exact` says otherwise).
+    rounding (unless ``SBAM_MM_EXACT`` says otherwise).
 
     Args:
         direction (str): "outgoing" (the paper) or "incoming": row sums of
             x xᵀ before the softmax (supplement, section 1).
-            Defaults to "outgoing".
         layer (int): Compute it from the tokens after this many encoder
             blocks (supplement, Table 2), which run without gradient on all
-            tokens. Defaults to 0: at the input.
+            tokens; 0 is at the input.
         scale (float or "sqrt_d", optional): Factor on the logits;
-            "sqrt_d" is 1/sqrt(D). Defaults to None, as in paper and code.
-        normalize (bool): L2-normalise tokens first. Defaults to False.
+            "sqrt_d" is 1/sqrt(D). Paper and code have none.
+        normalize (bool): L2-normalise tokens first.
         position (bool): Whether the position embedding takes part. Defaults
             to True as in the released code; supplement section 5 says
             "immediately after computing the patch embeddings".
@@ -94,13 +90,10 @@ class AffinitySalience(nn.Module):
 
     @property
     def needs(self) -> frozenset[str]:
-        needs = {'layer_tokens'} if self.layer else set()
-        return frozenset(needs if self.position else needs | {'position'})
-
-    def extra_repr(self) -> str:
-        return (f'direction={self.direction!r}, layer={self.layer}, '
-                f'scale={self.scale!r}, normalize={self.normalize}, '
-                f'position={self.position}')
+        # One of the two at most: without position means at the input.
+        if self.layer:
+            return frozenset({'layer_tokens'})
+        return frozenset() if self.position else frozenset({'position'})
 
     def _tokens(self, context: MaskingContext) -> Tensor:
         if self.layer:
@@ -126,15 +119,14 @@ class AffinitySalience(nn.Module):
         return F.min_max(weight)
 
 
-@MODELS.register_module()
-class StoredSalience(nn.Module):
+class StoredSalience(Part):
     """A map that the pipeline brings with every image, e.g. AMT's.
 
     Until the first maps are stored the masker does its warm-up.
 
     Args:
-        key (str): Name of the map in the data samples. Defaults to
-            "attention_map", which ``LoadAttentionMap`` makes.
+        key (str): Name of the map in the data samples; "attention_map" is
+            what ``LoadAttentionMap`` makes.
 
     Returns:
         Tensor: float32 (B, L), as stored: not scaled after the crop.
@@ -148,9 +140,6 @@ class StoredSalience(nn.Module):
     def needs(self) -> frozenset[str]:
         return frozenset({self.key})
 
-    def extra_repr(self) -> str:
-        return f'key={self.key!r}'
-
     def ready(self, context: MaskingContext) -> bool:
         """Whether maps are stored."""
         return context.ask(self.key) is not None
@@ -159,8 +148,7 @@ class StoredSalience(nn.Module):
         return context.ask(self.key).float()
 
 
-@MODELS.register_module()
-class PredictedLoss(nn.Module):
+class PredictedLoss(Part):
     """How hard a method thinks each patch is to reconstruct (HPM).
 
     Returns:

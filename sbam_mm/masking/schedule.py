@@ -1,25 +1,17 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Selections that change over the training: how firmly scores decide."""
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sbam_mm.errors import UserError
-from sbam_mm.registry import MODELS
 
 from . import functional as F
-from .selection import Choice, one_count, token_noise
+from .parts import Part
+from .selection import Choice, hide_top, masked_counts, token_noise
 from .types import MaskingContext
 
 
-def between(bounds: tuple[float, float], progress: float) -> float:
-    """The value at ``progress`` on the straight line between two bounds."""
-    start, end = bounds
-    return start + progress * (end - start)
-
-
-@MODELS.register_module()
-class SoftToHard(nn.Module):
+class SoftToHard(Part):
     """Some tokens by rank, some drawn by score, the rest at random.
 
     Of the masked tokens the share ``hard`` are those with the highest
@@ -37,9 +29,9 @@ class SoftToHard(nn.Module):
 
     Args:
         hard (tuple[float, float]): Share of the masked tokens at progress 0
-            and 1. Defaults to (0, 0.5).
+            and 1.
         soft (tuple[float, float]): The same; less where hard and soft would
-            be more than all. Defaults to (0.5, 0).
+            be more than all.
 
     Example:
         >>> S = torch.tensor([[0., .1, .2, 1.]])
@@ -62,9 +54,6 @@ class SoftToHard(nn.Module):
         self.hard = hard
         self.soft = soft
 
-    def extra_repr(self) -> str:
-        return f'hard={self.hard}, soft={self.soft}'
-
     def forward(self,
                 scores: Tensor,
                 num_visible: int | Tensor,
@@ -74,24 +63,15 @@ class SoftToHard(nn.Module):
         """Choose.
 
         Args:
-            scores (Tensor): (B, L).
-            num_visible (int or Tensor): Tokens to leave visible.
-            context (MaskingContext): For its ``progress``.
-            noise (Tensor, optional): Draws, (B, L), that replace torch's
-                U[0, 1); the highest are hidden where scores do not decide.
-                Defaults to None.
+            noise (Tensor, optional): The highest draws are hidden where
+                scores do not decide.
             exponential (Tensor, optional): Draws from Exp(1), (B, L), of the
-                soft part. Defaults to None.
+                soft part.
         """
         noise = token_noise(scores, noise)
-        if isinstance(num_visible, int):
-            num_masked = scores.new_full((len(scores), 1),
-                                         scores.shape[1] - num_visible,
-                                         dtype=torch.long)
-        else:
-            num_masked = scores.shape[1] - num_visible[:, None]
-        hard = between(self.hard, context.progress)
-        soft = between(self.soft, context.progress)
+        num_masked = masked_counts(scores, num_visible)
+        hard = F.between(*self.hard, context.progress)
+        soft = F.between(*self.soft, context.progress)
         num_hard = F.share_count(num_masked, hard)
         num_soft = torch.minimum(
             F.share_count(num_masked, soft), num_masked - num_hard)
@@ -103,12 +83,9 @@ class SoftToHard(nn.Module):
                 exponential = F.exponential_draws(token_noise(scores))
             order = F.weighted_order(scores, exponential)
             first |= F.order_to_rank(order) < num_soft
-        key = torch.where(first, torch.inf, noise)
-        return Choice(
-            F.hide_top(key, num_visible), num_visible=one_count(num_visible))
+        return hide_top(torch.where(first, torch.inf, noise), num_visible)
 
 
-@MODELS.register_module()
 class EasyToHard(SoftToHard):
     """Random masks that turn into masks of the hardest tokens (HPM).
 
@@ -122,8 +99,7 @@ class EasyToHard(SoftToHard):
 
     Args:
         start (float): Share of the masked tokens at progress 0.
-            Defaults to 0.
-        end (float): At progress 1. Defaults to 0.5.
+        end (float): At progress 1.
 
     Example:
         >>> S = torch.tensor([[0., .1, .2, 1.]])

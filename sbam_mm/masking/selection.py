@@ -1,11 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Which tokens to hide: the last of a masker's three parts.
 
-A selection is called with the scores (B, L), the number of visible tokens
-(int or (B,)), the :class:`MaskingContext` and, optionally, random draws; it
-returns a :class:`Choice`. ``uniform`` says beforehand whether it leaves equal
-counts equal: it is False where a selection shows more tokens of some images
-than the ratio asked for.
+A selection is called with the scores (B, L), the number of tokens to leave
+visible (int or (B,)), the :class:`MaskingContext` and, optionally, ``noise``:
+draws from U[0, 1), (B, L), that replace torch's generator. It returns a
+:class:`Choice`. ``uniform`` says beforehand whether it leaves equal counts
+equal: it is False where a selection shows more tokens of some images than the
+ratio asked for.
 
 This file goes by the scores. Shapes are in ``shapes.py``, choices that change
 over the training in ``schedule.py``, AttMask's hints in ``attmask.py``.
@@ -15,12 +16,12 @@ from math import floor
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sbam_mm.errors import UserError
-from sbam_mm.registry import MODELS
 
 from . import functional as F
+from .parts import Part
 from .types import MaskingContext
 
 
@@ -30,10 +31,9 @@ class Choice(NamedTuple):
     Attributes:
         masked (Tensor): Boolean (B, L), True = hidden and to be predicted.
         thrown (Tensor, optional): Boolean (B, L), True = in neither encoder,
-            decoder nor loss. Defaults to None: nothing is thrown.
+            decoder nor loss.
         num_visible (int, optional): Tokens left visible where it is one
             number for the whole batch, known without asking the device.
-            Defaults to None.
     """
     masked: Tensor
     thrown: Tensor | None = None
@@ -56,8 +56,38 @@ def token_noise(scores: Tensor, noise: Tensor | None = None) -> Tensor:
     return noise
 
 
-@MODELS.register_module()
-class NoisyTopK(nn.Module):
+def masked_counts(scores: Tensor, num_visible: int | Tensor) -> Tensor:
+    """Tokens to hide in every image, int64 (B, 1)."""
+    if isinstance(num_visible, Tensor):
+        return scores.shape[1] - num_visible[:, None]
+    # Filled on the device: a copied number would be waited for.
+    return scores.new_full((len(scores), 1), scores.shape[1] - num_visible,
+                           dtype=torch.long)
+
+
+def hide_top(key: Tensor, num_visible: int | Tensor) -> Choice:
+    """Hide the tokens with the highest keys; see ``functional.hide_top``."""
+    return Choice(
+        F.hide_top(key, num_visible), num_visible=one_count(num_visible))
+
+
+def check_probability(probability: float) -> None:
+    """Stop if no image could be masked."""
+    if not 0 < probability <= 1:
+        raise UserError(
+            'probability is that of an image to be masked, in (0, 1], got '
+            f'{probability}; iBOT uses 0.5, and so does AttMask.')
+
+
+def images_to_mask(probability: float, batch_size: int, device: torch.device,
+                   draws: Tensor | None = None) -> Tensor:
+    """Whether each image is masked at all, boolean (B,)."""
+    if draws is None:
+        draws = torch.rand(batch_size, device=device)
+    return draws <= probability
+
+
+class NoisyTopK(Part):
     """Hide the tokens with the highest noisy score, S~ = S + N (section 3).
 
     Args:
@@ -79,30 +109,16 @@ class NoisyTopK(nn.Module):
                             f'cannot be {noise}.')
         self.noise = noise
 
-    def extra_repr(self) -> str:
-        return f'noise={self.noise}'
-
     def forward(self,
                 scores: Tensor,
                 num_visible: int | Tensor,
                 context: MaskingContext | None = None,
                 noise: Tensor | None = None) -> Choice:
-        """Choose.
-
-        Args:
-            scores (Tensor): S, (B, L).
-            num_visible (int or Tensor): Tokens to leave visible.
-            context (MaskingContext, optional): Not used.
-            noise (Tensor, optional): Draws from U[0, 1) of shape (B, L) that
-                replace torch's generator. Defaults to None.
-        """
-        key = scores + self.noise * token_noise(scores, noise)
-        return Choice(
-            F.hide_top(key, num_visible), num_visible=one_count(num_visible))
+        return hide_top(scores + self.noise * token_noise(scores, noise),
+                        num_visible)
 
 
-@MODELS.register_module()
-class WeightedOrder(nn.Module):
+class WeightedOrder(Part):
     """Draw tokens one by one, each as likely as its score among those left.
 
     The tokens drawn first are masked, the next are thrown and the rest stay
@@ -123,10 +139,9 @@ class WeightedOrder(nn.Module):
             visible. The official code takes the difference of two counts
             rounded down: the same number for AMT's settings at 36, 64, 144,
             196 and 256 tokens (and for its SimMIM variant's 49 cells, where
-            both are rounded up), one token apart at some others. Defaults
-            to 0: no token is thrown.
+            both are rounded up), one token apart at some others.
         throw_last (bool): Throw the tokens drawn last and show the middle,
-            the ablation of AMT's Table 4. Defaults to False.
+            the ablation of AMT's Table 4.
 
     Example:
         >>> S = torch.tensor([[0., 1., 0., 5.]])
@@ -148,27 +163,18 @@ class WeightedOrder(nn.Module):
         self.throw = throw
         self.throw_last = throw_last
 
-    def extra_repr(self) -> str:
-        return (f'keep={self.keep}, throw={self.throw}, '
-                f'throw_last={self.throw_last}')
-
     def forward(self,
                 scores: Tensor,
                 num_visible: int | Tensor,
                 context: MaskingContext | None = None,
                 noise: Tensor | None = None,
                 exponential: Tensor | None = None) -> Choice:
-        """Choose.
+        """Choose; tokens with a score of 0 are drawn after all others.
 
         Args:
-            scores (Tensor): Weights of the draws, (B, L). A score of 0 is
-                drawn after all others.
             num_visible (int or Tensor): Tokens that are not masked.
-            context (MaskingContext, optional): Not used.
-            noise (Tensor, optional): Draws from U[0, 1), (B, L), that
-                replace torch's generator. Defaults to None.
             exponential (Tensor, optional): Draws from Exp(1), (B, L), used
-                instead of those made from ``noise``. Defaults to None.
+                instead of those made from ``noise``.
         """
         if exponential is None:
             exponential = F.exponential_draws(token_noise(scores, noise))
@@ -178,16 +184,11 @@ class WeightedOrder(nn.Module):
             rank = num_tokens - 1 - rank
         wanted = floor(num_tokens * F.exact_fraction(self.throw) +
                        Fraction(1, 2))
-        num_masked: int | Tensor
-        num_thrown: int | Tensor
-        num_left: int | None = None
-        if isinstance(num_visible, int):
-            num_thrown = min(wanted, num_visible - 1)
-            num_masked = num_tokens - num_visible
-            num_left = num_visible - num_thrown
-        else:
-            num_thrown = (num_visible[:, None] - 1).clamp(max=wanted)
-            num_masked = num_tokens - num_visible[:, None]
+        num_masked = masked_counts(scores, num_visible)
+        num_thrown = (num_tokens - num_masked - 1).clamp(max=wanted)
+        num_left = one_count(num_visible)
+        if num_left is not None:
+            num_left -= min(wanted, num_left - 1)
         masked = rank < num_masked
         if not self.throw:
             return Choice(masked, num_visible=num_left)

@@ -1,17 +1,16 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """SemMAE: hide some patches of every part, later on whole parts."""
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sbam_mm.errors import UserError
-from sbam_mm.registry import MODELS
 
 from . import functional as F
 from .maskers import Masker
+from .parts import Part
 from .ratio import FixedRatio
 from .salience import NoSalience
-from .selection import Choice, one_count, token_noise
+from .selection import Choice, hide_top, masked_counts, token_noise
 from .types import MaskingContext
 
 # Part maps are uint8.
@@ -75,8 +74,7 @@ def part_counts(sizes: Tensor, num_masked: Tensor, num_tokens: int,
     return (share * within + (1 - share) * whole).round().long()
 
 
-@MODELS.register_module()
-class PartwiseSelection(nn.Module):
+class PartwiseSelection(Part):
     r"""Hide the same share of every part at first, whole parts at the end.
 
     In between the count of each part is the average of the two, weighted by
@@ -94,7 +92,7 @@ class PartwiseSelection(nn.Module):
     The parts come from the pipeline as 'part_map'; scores are not looked at.
 
     Args:
-        power (float): Of t. Defaults to 2.
+        power (float): Of t.
 
     Raises:
         UserError: If there is no part map, or one of another grid or type.
@@ -123,9 +121,6 @@ class PartwiseSelection(nn.Module):
                 f'be {power}; SemMAE uses 2.')
         self.power = power
 
-    def extra_repr(self) -> str:
-        return f'power={self.power}'
-
     def forward(self,
                 scores: Tensor,
                 num_visible: int | Tensor,
@@ -135,34 +130,22 @@ class PartwiseSelection(nn.Module):
         """Choose.
 
         Args:
-            scores (Tensor): (B, L); only its shape matters.
-            num_visible (int or Tensor): Tokens to leave visible.
-            context (MaskingContext): For its progress and part map.
-            noise (Tensor, optional): Draws from U[0, 1), (B, L), that
-                replace torch's generator. Defaults to None.
             part_draws (Tensor, optional): Draws from U[0, 1), (B, 256), for
-                the order of the parts. Defaults to None.
+                the order of the parts.
         """
         parts = self._parts(scores, context)
         noise = token_noise(scores, noise)
         if part_draws is None:
             part_draws = torch.rand(
                 len(parts), MAX_PARTS, device=scores.device)
-        num_tokens = scores.shape[1]
-        if isinstance(num_visible, int):
-            num_masked = parts.new_full((len(parts), 1),
-                                        num_tokens - num_visible)
-        else:
-            num_masked = num_tokens - num_visible[:, None]
+        num_masked = masked_counts(scores, num_visible)
         sizes = parts.new_zeros(len(parts), MAX_PARTS).scatter_add_(
             1, parts, torch.ones_like(parts))
-        counts = part_counts(sizes, num_masked, num_tokens,
+        counts = part_counts(sizes, num_masked, scores.shape[1],
                              1 - context.progress**self.power, part_draws)
         chosen = _rank_in_part(parts, sizes, noise) < counts.gather(1, parts)
         # Where the counts do not sum up, the noise decides.
-        key = torch.where(chosen, 1 + noise, noise)
-        return Choice(
-            F.hide_top(key, num_visible), num_visible=one_count(num_visible))
+        return hide_top(torch.where(chosen, 1 + noise, noise), num_visible)
 
     @staticmethod
     def _parts(scores: Tensor, context: MaskingContext) -> Tensor:
@@ -192,7 +175,6 @@ def _rank_in_part(parts: Tensor, sizes: Tensor, noise: Tensor) -> Tensor:
     return rank - start.gather(1, parts)
 
 
-@MODELS.register_module()
 class SemMAEMasker(Masker):
     """SemMAE's masks: some of every part at first, whole parts at the end.
 
@@ -203,10 +185,8 @@ class SemMAEMasker(Masker):
     Autoencoders*, NeurIPS 2022; see :class:`PartwiseSelection`.
 
     Args:
-        ratio (float): Masking ratio. Defaults to 0.75.
-        power (float): See :class:`PartwiseSelection`. Defaults to 2.
+        power (float): See :class:`PartwiseSelection`.
         rounding (str): Of the visible tokens, "floor" or "ceil".
-            Defaults to "floor".
 
     Example:
         >>> parts = torch.randint(0, 7, (2, 16)).byte()

@@ -4,32 +4,23 @@
 Rectangles follow any ratio. A regular grid and one token per 2 x 2 block have
 a ratio of their own and say so if another one is asked for.
 """
+from math import inf
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sbam_mm.errors import UserError
-from sbam_mm.registry import MODELS
 
 from . import functional as F
-from .blocks import TorchDraws, block_mask, check_search
-from .selection import Choice, one_count, token_noise
+from .blocks import block_masks, check_search
+from .parts import Part
+from .selection import Choice, hide_top, token_noise
 from .types import MaskingContext
 
 
 def check_share(num_visible: int | Tensor, num_tokens: int,
                 share: int, what: str) -> None:
-    """Stop if another number than one of ``share`` tokens is to be visible.
-
-    Args:
-        num_visible (int or Tensor): Asked for by the ratio.
-        num_tokens (int): L.
-        share (int): The shape shows one of this many tokens.
-        what (str): The shape's name, for the message.
-
-    Raises:
-        UserError: With the ratio that fits.
-    """
+    """Stop unless the ratio leaves one of ``share`` tokens visible."""
     if not (isinstance(num_visible, int)
             and num_tokens // share <= num_visible <= -(-num_tokens // share)):
         raise UserError(
@@ -38,8 +29,7 @@ def check_share(num_visible: int | Tensor, num_tokens: int,
             f'ratio={1 - 1 / share:g}) or choose another selection.')
 
 
-@MODELS.register_module()
-class BlockSelection(nn.Module):
+class BlockSelection(Part):
     """Hide rectangles (BEiT), completed to the exact count at random.
 
     Scores play no part. The rectangles are searched on the CPU with torch's
@@ -50,11 +40,10 @@ class BlockSelection(nn.Module):
         min_area (int, optional): Smallest rectangle in tokens. Defaults to
             16; taken smaller on grids that small. None is iBOT's: the square
             of a third of the grid's shorter side, 16 of 14 x 14 tokens.
-        max_area (int, optional): Largest. Defaults to None.
-        min_aspect (float): Defaults to 0.3.
-        attempts (int): Failed rectangles that end the search. Defaults to 10.
+        max_area (int, optional): Largest.
+        min_aspect, attempts: See :func:`block_mask`.
         complete (bool): Fill up to the exact count. False leaves images
-            below it, as iBOT does. Defaults to True.
+            below it, as iBOT does.
     """
 
     def __init__(self,
@@ -64,26 +53,17 @@ class BlockSelection(nn.Module):
                  attempts: int = 10,
                  complete: bool = True):
         super().__init__()
-        smallest = 1 if min_area is None else min_area
-        if smallest < 1 or (max_area or smallest) < smallest:
-            raise UserError('rectangles want 1 <= min_area <= max_area, got '
-                            f'{min_area} and {max_area}.')
-        check_search(min_aspect, attempts)
         self.complete = complete
         self.min_area = min_area
-        self.max_area = max_area or float('inf')
+        self.max_area = max_area or inf
+        check_search(1 if min_area is None else min_area, self.max_area,
+                     min_aspect, attempts)
         self.min_aspect = min_aspect
         self.attempts = attempts
 
     @property
     def uniform(self) -> bool:
-        """Whether equal counts stay equal."""
         return self.complete
-
-    def extra_repr(self) -> str:
-        return (f'area=[{self.min_area}, {self.max_area}], '
-                f'min_aspect={self.min_aspect}, attempts={self.attempts}, '
-                f'complete={self.complete}')
 
     def forward(self,
                 scores: Tensor,
@@ -91,24 +71,21 @@ class BlockSelection(nn.Module):
                 context: MaskingContext,
                 noise: Tensor | None = None) -> Choice:
         """Choose; ``noise`` (B, L) decides among tokens outside blocks."""
-        batch_size, num_tokens = scores.shape
-        counts = torch.as_tensor(num_visible).expand(batch_size).tolist()
-        smallest = self.min_area or (min(context.grid) // 3)**2
-        blocks = torch.stack([
-            block_mask(context.grid, num_tokens - count, TorchDraws(),
-                       smallest, self.max_area, self.min_aspect,
-                       self.attempts) for count in counts
-        ]).flatten(1).to(scores.device)
+        blocks = block_masks(
+            context,
+            num_visible,
+            min_area=self.min_area or (min(context.grid) // 3)**2,
+            max_area=self.max_area,
+            min_aspect=self.min_aspect,
+            attempts=self.attempts)
         if not self.complete:
             return Choice(blocks)
         # Block tokens rank above all others, so they are hidden first.
-        key = blocks + 0.5 * token_noise(scores, noise)
-        return Choice(
-            F.hide_top(key, num_visible), num_visible=one_count(num_visible))
+        return hide_top(blocks + 0.5 * token_noise(scores, noise),
+                        num_visible)
 
 
-@MODELS.register_module()
-class UniformSelection(nn.Module):
+class UniformSelection(Part):
     """Show exactly one token of every 2 x 2 block (UM-MAE).
 
     Every corner of the blocks is the visible one in a quarter of an image's
@@ -158,8 +135,7 @@ class UniformSelection(nn.Module):
         return Choice(masked, num_visible=count)
 
 
-@MODELS.register_module()
-class GridSelection(nn.Module):
+class GridSelection(Part):
     """Show every k-th token along both axes, with a random phase per image.
 
     Source: the grid-wise sampling of He et al., *Masked Autoencoders Are
@@ -169,7 +145,7 @@ class GridSelection(nn.Module):
     number.
 
     Args:
-        stride (int): k; 1 - 1/k^2 of the tokens are hidden. Defaults to 2.
+        stride (int): k; 1 - 1/k^2 of the tokens are hidden.
 
     Example:
         >>> context = MaskingContext(torch.randn(1, 16, 8), grid=(4, 4))
@@ -186,9 +162,6 @@ class GridSelection(nn.Module):
                             f'the next and cannot be {stride}; use 2 to hide '
                             'three quarters.')
         self.stride = stride
-
-    def extra_repr(self) -> str:
-        return f'stride={self.stride}'
 
     def forward(self,
                 scores: Tensor,

@@ -1,21 +1,18 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Masks on some images only: for methods that also learn from whole ones."""
-
 import torch
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
-from sbam_mm.registry import MODELS, build_part
-
 from .maskers import Masker
+from .parts import Part, build_part
 from .salience import NoSalience
+from .selection import check_probability, images_to_mask
 from .shapes import BlockSelection
 from .types import MaskingContext, TokenMask
 from .varied_ratio import RandomRatio
 
 
-@MODELS.register_module()
-class MaskSomeViews(nn.Module):
+class MaskSomeViews(Part):
     """Any masker, but every image is left whole with some probability.
 
     In iBOT a view without mask trains the class token only, which is how the
@@ -27,9 +24,6 @@ class MaskSomeViews(nn.Module):
             every image (of iBOT: every global view). Defaults to 0.5, that
             of iBOT and AttMask.
 
-    Raises:
-        UserError: For another probability.
-
     Example:
         >>> masker = MaskSomeViews(dict(type='sbam_mm.SBAM', ratio=0.3))
         >>> context = MaskingContext(torch.randn(2, 16, 8), grid=(4, 4))
@@ -40,16 +34,12 @@ class MaskSomeViews(nn.Module):
 
     def __init__(self, masker: dict | nn.Module, probability: float = 0.5):
         super().__init__()
-        if not 0 < probability <= 1:
-            raise UserError(
-                'probability is that of an image to be masked, in (0, 1], got '
-                f'{probability}; iBOT uses 0.5.')
+        check_probability(probability)
         self.masker = build_part(masker)
         self.probability = probability
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the inner masker asks of the model."""
         return self.masker.needs
 
     @property
@@ -62,9 +52,6 @@ class MaskSomeViews(nn.Module):
         """The inner masker's: what a model asks whether tokens are thrown."""
         return self.masker.selection
 
-    def extra_repr(self) -> str:
-        return f'probability={self.probability}'
-
     @torch.no_grad()
     def forward(self,
                 context: MaskingContext,
@@ -74,11 +61,10 @@ class MaskSomeViews(nn.Module):
 
         Args:
             context (MaskingContext): What the model knows of the batch.
-            noise (Tensor, optional): Draws from U[0, 1), (B, L), for the
-                inner masker. Defaults to None.
+            noise (Tensor, optional): For the inner masker.
             image_draws (Tensor, optional): Draws from U[0, 1), (B,), that
                 replace torch's generator; images above ``probability`` are
-                left whole. Defaults to None.
+                left whole.
 
         Returns:
             TokenMask: Whole images have the ratio 0.
@@ -86,10 +72,8 @@ class MaskSomeViews(nn.Module):
         mask: TokenMask = self.masker(context, noise)
         if self.probability == 1:
             return mask
-        if image_draws is None:
-            image_draws = torch.rand(
-                context.batch_size, device=mask.masked.device)
-        chosen = image_draws <= self.probability
+        chosen = images_to_mask(self.probability, context.batch_size,
+                                mask.masked.device, image_draws)
         rows = chosen[:, None]
         return TokenMask(
             mask.masked & rows,
@@ -99,7 +83,6 @@ class MaskSomeViews(nn.Module):
             mask.salient)
 
 
-@MODELS.register_module()
 class IBOTMasker(MaskSomeViews):
     """iBOT's own masking: rectangles, on half of the views.
 
@@ -114,9 +97,8 @@ class IBOTMasker(MaskSomeViews):
     for the same target and draws.
 
     Args:
-        ratio (tuple[float, float]): Bounds of the ratio. Defaults to
-            (0.1, 0.5).
-        probability (float): Of a view to be masked. Defaults to 0.5.
+        ratio (tuple[float, float]): Bounds of the ratio.
+        probability (float): Of a view to be masked.
 
     Example:
         >>> context = MaskingContext(torch.randn(8, 196, 4), grid=(14, 14))

@@ -24,17 +24,15 @@ class TokenMask:
     Args:
         masked (Tensor): Boolean, (B, L). True = hidden and to be predicted.
         thrown (Tensor, optional): Boolean, (B, L), disjoint from ``masked``.
-            Defaults to None: nothing is thrown.
         ratio (Tensor, optional): Masking ratio each image asked for, before
-            rounding to tokens, float32 (B,). Defaults to None: the share of
-            tokens that is masked.
+            rounding to tokens, float32 (B,).
         scores (Tensor, optional): The scores the choice was made from,
-            float32 (B, L), for pictures and logs. Defaults to None.
+            float32 (B, L), for pictures and logs.
         salient (Tensor, optional): Share of the image's tokens above the
-            salience threshold, float32 (B,). Defaults to None.
+            salience threshold, float32 (B,).
         num_visible (int, optional): The number of visible tokens when it is
             the same for every image *and known without asking the device*;
-            it selects the dense path of the encoder. Defaults to None.
+            it selects the dense path of the encoder.
 
     Example:
         >>> masked = torch.tensor([[True, False, True, True],
@@ -125,11 +123,11 @@ class MaskingContext:
         tokens (Tensor): Patch tokens after position embedding, without class
             token, (B, L, D), row by row over the grid.
         grid (tuple[int, int]): Patches per column and per row, h * w = L.
+        images (Tensor, optional): As the model sees them, (B, C, H, W).
         progress (float): How much of the training is done, in [0, 1].
-            Defaults to 0.
-        epoch (int): Epochs done so far. Defaults to 0.
+        epoch (int): Epochs done so far.
         providers (Mapping[str, Callable]): What is computed only if a masker
-            asks for it, by name. Defaults to none.
+            asks for it, by name; see :meth:`ask`.
 
     Example:
         >>> context = MaskingContext(torch.randn(2, 16, 8), grid=(4, 4))
@@ -138,6 +136,7 @@ class MaskingContext:
     """
     tokens: Tensor
     grid: tuple[int, int]
+    images: Tensor | None = field(default=None, kw_only=True)
     progress: float = 0.
     epoch: int = 0
     providers: Mapping[str, Callable[..., Tensor | None]] = field(
@@ -161,7 +160,7 @@ class MaskingContext:
         return self.tokens.shape[1]
 
     def ask(self, name: str, *args) -> Any:
-        """Compute the provided quantity ``name``, once.
+        """Compute the provided quantity ``name``, once for the same ``args``.
 
         Raises:
             KeyError: If the model that made the context does not provide it.
@@ -188,7 +187,7 @@ def check_needs(masker,
         provides (frozenset[str]): What the model can give.
         model (str): The model's name, for the message.
         remedies (Mapping[str, str], optional): What to do, by what is
-            missing. Defaults to None.
+            missing.
 
     Raises:
         UserError: With the missing names and what can be done about it.

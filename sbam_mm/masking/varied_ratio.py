@@ -1,30 +1,17 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Ratios that vary without regard to salience: by chance or over time."""
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sbam_mm.errors import UserError
-from sbam_mm.registry import MODELS
 
 from . import functional as F
-from .ratio import Share
+from .parts import Part
+from .ratio import Share, check_options
 from .types import MaskingContext
 
 
-def check_bounds(rounding: str, **bounds: float) -> None:
-    """Stop if a ratio is outside [0, 1) or the rounding unknown."""
-    for name, ratio in bounds.items():
-        if not 0 <= ratio < 1:
-            raise UserError(f'{name} is a masking ratio, a share in [0, 1), '
-                            f'got {ratio}; MAE uses 0.75.')
-    if rounding not in F.ROUNDINGS:
-        raise UserError(
-            f'rounding must be one of {F.ROUNDINGS}, got {rounding!r}.')
-
-
-@MODELS.register_module()
-class RandomRatio(nn.Module):
+class RandomRatio(Part):
     """A masking ratio drawn evenly from a range.
 
     Per image it is the control for :class:`AdaptiveRatio`: as much variety,
@@ -33,12 +20,11 @@ class RandomRatio(nn.Module):
     are the range of SBAM's AMR, 0.75 +- 0.15.
 
     Args:
-        low (float): Lowest ratio, in [0, 1). Defaults to 0.6.
-        high (float): Highest. Defaults to 0.9.
+        low (float): Lowest ratio, in [0, 1).
+        high (float): Highest.
         scope (str): "sample" draws for every image, "batch" once for all of
-            the local batch. Defaults to "sample".
+            the local batch.
         rounding (str): "floor" or "ceil" of the visible tokens.
-            Defaults to "floor".
 
     Example:
         >>> draws = torch.tensor([0., .5])
@@ -53,13 +39,10 @@ class RandomRatio(nn.Module):
                  scope: str = 'sample',
                  rounding: str = 'floor'):
         super().__init__()
-        check_bounds(rounding, low=low, high=high)
+        check_options(rounding, scope=scope, low=low, high=high)
         if low > high:
             raise UserError(f'the range of ratios is empty: low {low} is '
                             f'above high {high}; swap them.')
-        if scope not in ('sample', 'batch'):
-            raise UserError(
-                f'scope must be "sample" or "batch", got {scope!r}.')
         self.low = low
         self.high = high
         self.scope = scope
@@ -74,22 +57,11 @@ class RandomRatio(nn.Module):
         """The mean."""
         return (self.low + self.high) / 2
 
-    def extra_repr(self) -> str:
-        return (f'low={self.low}, high={self.high}, scope={self.scope!r}, '
-                f'rounding={self.rounding!r}')
-
     def forward(self,
                 scores: Tensor,
                 context: MaskingContext | None = None,
                 draws: Tensor | None = None) -> Share:
-        """Draw.
-
-        Args:
-            scores (Tensor): (B, L); only its shape matters.
-            context (MaskingContext, optional): Not used.
-            draws (Tensor, optional): From U[0, 1), (B,) or, for the batch,
-                (), that replace torch's generator. Defaults to None.
-        """
+        """Draw, or take ``draws`` from U[0, 1), (B,), or () for the batch."""
         batch_size, num_tokens = scores.shape
         shape = (batch_size, ) if self.scope == 'sample' else ()
         if draws is None:
@@ -112,15 +84,13 @@ class RandomRatio(nn.Module):
         return Share(count.long().clamp(min=1), ratio.float())
 
 
-@MODELS.register_module()
-class ScheduledRatio(nn.Module):
+class ScheduledRatio(Part):
     """A masking ratio that moves on a straight line over the training.
 
     Args:
-        start (float): Ratio at progress 0, in [0, 1). Defaults to 0.6.
-        end (float): At progress 1. Defaults to 0.9.
+        start (float): Ratio at progress 0, in [0, 1).
+        end (float): At progress 1.
         rounding (str): "floor" or "ceil" of the visible tokens.
-            Defaults to "floor".
 
     Example:
         >>> half = MaskingContext(torch.zeros(1, 100, 2), (10, 10), 0.5)
@@ -134,7 +104,7 @@ class ScheduledRatio(nn.Module):
                  end: float = 0.9,
                  rounding: str = 'floor'):
         super().__init__()
-        check_bounds(rounding, start=start, end=end)
+        check_options(rounding, start=start, end=end)
         self.start = start
         self.end = end
         self.rounding = rounding
@@ -144,13 +114,9 @@ class ScheduledRatio(nn.Module):
         """The ratio at the start."""
         return self.start
 
-    def extra_repr(self) -> str:
-        return (f'start={self.start}, end={self.end}, '
-                f'rounding={self.rounding!r}')
-
     def forward(self, scores: Tensor, context: MaskingContext) -> Share:
         batch_size, num_tokens = scores.shape
-        ratio = self.start + context.progress * (self.end - self.start)
+        ratio = F.between(self.start, self.end, context.progress)
         return Share(
             F.visible_count(num_tokens, ratio, self.rounding),
             scores.new_full((batch_size, ), ratio))

@@ -1,4 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+# First, for its sentence about a stack that is not there.
+import sbam_mm.registry  # noqa: F401
+
 from .backbones import ConvViT, Latent, MAEViT, MaskedBEiT, MaskedViT, MFFViT
 from .channels import SelfSupDataPreprocessor
 from .clip_teacher import CLIPTeacher

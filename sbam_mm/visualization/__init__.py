@@ -2,21 +2,16 @@
 """Looking at masks, reconstructions, trainings. Every figure is a function."""
 from sbam_mm.engine.run_log import read_scalars, training_summary
 from sbam_mm.evaluation.models import model_from_config, vit_base
+from sbam_mm.masking.named_maskers import masker_config, masker_names
 
 from .curves import ratio_histogram, training_figure
+from .fitted_maskers import build_masker, fit_to_model, labelled_maskers
 from .masks import (
     draw_mask,
     mask_figure,
     mask_gallery,
     mask_images,
     masking_context,
-)
-from .named_maskers import (
-    build_masker,
-    fit_to_model,
-    labelled_maskers,
-    masker_config,
-    masker_names,
 )
 from .output import save_figure
 from .photographs import (

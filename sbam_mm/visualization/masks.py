@@ -10,7 +10,7 @@ from torch import nn
 
 from sbam_mm.masking import MaskingContext, TokenMask
 
-from .named_maskers import labelled_maskers
+from .fitted_maskers import labelled_maskers
 from .output import Cell, picture_grid
 from .photographs import center_crop
 from .pixels import as_picture, heat_map, hide_patches, to_inputs

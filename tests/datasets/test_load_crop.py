@@ -21,8 +21,8 @@ from sbam_mm.datasets import (
     decode_image,
     flat_collate,
 )
-from sbam_mm.exact import exact
 from sbam_mm.registry import FUNCTIONS
+from sbam_mm.run_switches import exact
 from sbam_mm.visualization import photograph
 
 pytestmark = pytest.mark.unit
@@ -230,9 +230,10 @@ def test_repeats_are_crops_of_one_image(tmp_path, loader):
 
 
 @pytest.mark.parametrize('recipe', [
-    'imagenet_224', 'imagenet_224_simmim', 'imagenet_cmae', 'finetune_224'])
+    'imagenet_224', 'imagenet_224_simmim', 'imagenet_224_cmae',
+    'finetune_224'])
 def test_recipes_crop_as_if_all_were_decoded(recipe, tmp_path):
-    cfg = Config.fromfile(ROOT / f'configs/_base_/{recipe}.py')
+    cfg = Config.fromfile(ROOT / f'configs/_base_/datasets/{recipe}.py')
     pipeline = cfg.train_dataloader.dataset.pipeline
     assert pipeline[0].type == 'sbam_mm.LoadRandomResizedCrop'
     whole = [dict(pipeline[0], type='RandomResizedCrop'), *pipeline[1:]]

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import nn
 from two_processes import run_two
 
-from sbam_mm.cli import run_or_explain
+from sbam_mm.command_line import run_or_explain
 from sbam_mm.evaluation.encoders import recipe_of
 from sbam_mm.evaluation.features import FrozenEncoder
 from sbam_mm.evaluation.image_sets import read_image_set

@@ -1,25 +1,23 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Two processes store the attention maps that one stores."""
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from two_processes import run_two
-from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
+from small_runs import small
 
 from sbam_mm.datasets import MapVersions
 
-ROOT = Path(__file__).parents[2]
 IMAGES = 15
 
 
 def train(folder, work_dir, **options):
     """One epoch that changes no weight, then the maps."""
-    cfg = Config.fromfile(ROOT / 'configs/small/amt_small.py')
+    cfg = small('mae_small amt')
     cfg.custom_hooks = cfg.custom_hooks[:2]
     # Alone, an image meets the same arithmetic in both runs.
     cfg.custom_hooks[0].batch_size = 1

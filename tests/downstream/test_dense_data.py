@@ -12,7 +12,7 @@ from torch import nn
 
 from sbam_mm.engine.data_files import check_data_files
 from sbam_mm.engine.hooks import DenseDataHook
-from sbam_mm.engine.launch import LaunchError
+from sbam_mm.errors import UserError
 
 pytestmark = pytest.mark.unit
 
@@ -85,7 +85,7 @@ def test_missing_files_are_named_before_anything_is_built(
         coco, name, tmp_path):
     (tmp_path / name).rename(tmp_path / 'elsewhere')
     for split in ('train', 'val'):
-        with pytest.raises(LaunchError, match=split) as error:
+        with pytest.raises(UserError, match=split) as error:
             check_data_files(coco, split)
         assert str(tmp_path / name) in str(error.value)
         assert str(error.value).count('. ') == 0
@@ -94,7 +94,7 @@ def test_missing_files_are_named_before_anything_is_built(
 def test_the_annotations_of_the_metric_are_looked_for(coco):
     coco.val_evaluator = dict(type='CocoMetric', ann_file='/nowhere.json')
     check_data_files(coco, 'train')
-    with pytest.raises(LaunchError, match='/nowhere.json') as error:
+    with pytest.raises(UserError, match='/nowhere.json') as error:
         check_data_files(coco, 'val')
     assert str(error.value).count('. ') == 0
 
@@ -109,7 +109,7 @@ def test_lvis_needs_a_package_that_evaluates(
         (tmp_path / 'lvis/__init__.py').touch()
     coco.val_dataloader.dataset.type = 'LVISV1Dataset'
     check_data_files(coco, 'train')
-    with pytest.raises(LaunchError, match='lvis-api.git'):
+    with pytest.raises(UserError, match='lvis-api.git'):
         check_data_files(coco, 'val')
     (tmp_path / 'lvis').mkdir(exist_ok=True)
     (tmp_path / 'lvis/__init__.py').touch()

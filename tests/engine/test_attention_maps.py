@@ -9,18 +9,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.dataset import default_collate
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 from PIL import Image
+from small_runs import small
 
 from sbam_mm.datasets import ImageFolder, MapVersions, StoredMaps
 from sbam_mm.datasets.transforms.follow import WHOLE, area_crop
 from sbam_mm.masking import functional as F
 
-ROOT = Path(__file__).parents[2]
 IMAGES, GRID = 24, (4, 4)
 # mmengine takes a second run of the same name for the first.
 NUMBER = count()
@@ -62,7 +61,7 @@ def images(tmp_path):
 
 
 def config(images, work_dir, workers=0, resume=False, **options):
-    cfg = Config.fromfile(ROOT / 'configs/small/amt_small.py')
+    cfg = small('mae_small amt')
     cfg.custom_hooks = cfg.custom_hooks[:2]  # without the kNN
     cfg.train_dataloader.dataset.data_root = str(images)
     size = dict(img_size=16, patch_size=4)

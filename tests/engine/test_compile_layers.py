@@ -17,7 +17,7 @@ from torch._dynamo.utils import counters
 
 from sbam_mm.engine.hooks import CompileLayersHook
 from sbam_mm.engine.hooks.compile_layers import check_compiler
-from sbam_mm.exact import exact
+from sbam_mm.run_switches import exact
 
 ROOT = Path(__file__).parents[2]
 STEPS = 6

@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Every small config, hence every masker, trains two epochs on photographs
-and resumes to the bit."""
+"""Every small config, and every masker by its name, trains two epochs on
+photographs and resumes to the bit."""
 import math
 from pathlib import Path
 
@@ -12,10 +12,11 @@ from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
+from small_runs import MASKED, small
 
 from sbam_mm.datasets import ImageFolder, save_maps
-from sbam_mm.datasets.segments import Felzenszwalb, id_map
 from sbam_mm.registry import MODELS
+from sbam_mm.segments.maps import Felzenszwalb, id_map
 from sbam_mm.visualization import load_image, photographs
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,8 @@ CONFIGS = sorted([
     *(ROOT / 'configs/small').glob('*.py'),
     *(ROOT / 'configs/ablations').glob('*_small.py')
 ])
+CASES = [*(str(path.relative_to(ROOT / 'configs')) for path in CONFIGS),
+         *MASKED]
 TRAIN, TEST = 8, 4
 
 pytestmark = pytest.mark.integration
@@ -114,8 +117,9 @@ def phase_one(tmp_path_factory):
     return checkpoints
 
 
-def train(path, work_dir, epochs, resume=False):
-    cfg = Config.fromfile(path)
+def train(case, work_dir, epochs, resume=False):
+    cfg = (Config.fromfile(ROOT / 'configs' / case)
+           if case.endswith('.py') else small(case))
     cfg.custom_hooks = [
         hook for hook in cfg.custom_hooks if hook.type != 'sbam_mm.KNNHook'
     ]
@@ -125,7 +129,7 @@ def train(path, work_dir, epochs, resume=False):
         'train_cfg.max_epochs': epochs,
         'work_dir': str(work_dir),
         'resume': resume,
-        'experiment_name': f'{work_dir.name}-{path.stem}-{resume}',
+        'experiment_name': f'{work_dir.name}-{resume}',
         'log_level': 'WARNING',
     })
     runner = Runner.from_cfg(cfg)
@@ -135,15 +139,15 @@ def train(path, work_dir, epochs, resume=False):
     return runner, losses.steps
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=[p.stem for p in CONFIGS])
-def test_trains_and_resumes(path, data, teacher, part_maps, segments,
+@pytest.mark.parametrize('case', CASES)
+def test_trains_and_resumes(case, data, teacher, part_maps, segments,
                             phase_one, tmp_path, monkeypatch):
     monkeypatch.setenv('DATA_ROOT', str(data))
     monkeypatch.setenv('TEACHER', str(teacher))
     monkeypatch.setenv('PART_MAPS', str(part_maps))
     monkeypatch.setenv('SEGMENTS', str(segments))
-    monkeypatch.setenv('PHASE_ONE', phase_one.get(path.stem, ''))
-    through, steps = train(path, tmp_path, epochs=2)
+    monkeypatch.setenv('PHASE_ONE', phase_one.get(Path(case).stem, ''))
+    through, steps = train(case, tmp_path, epochs=2)
     assert len(steps) == 8
     assert all(math.isfinite(v) for step in steps for v in step.values())
     weights = {k: v.clone() for k, v in through.model.state_dict().items()}
@@ -151,7 +155,7 @@ def test_trains_and_resumes(path, data, teacher, part_maps, segments,
     # As if the second epoch had been cut.
     (tmp_path / 'epoch_2.pth').unlink()
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
-    resumed, rest = train(path, tmp_path, epochs=2, resume=True)
+    resumed, rest = train(case, tmp_path, epochs=2, resume=True)
     assert rest == steps[4:]
     for name, value in resumed.model.state_dict().items():
         assert torch.equal(value, weights[name]), name

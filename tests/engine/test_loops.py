@@ -161,7 +161,7 @@ def test_milestones_and_ramps(tmp_path):
 
 
 def test_knn_follows_epochs(tmp_path, monkeypatch):
-    from sbam_mm.engine.hooks import KNNHook
+    from sbam_mm.evaluation import KNNHook
     seen = []
     monkeypatch.setattr(KNNHook, 'before_train', lambda *args: None)
     monkeypatch.setattr(KNNHook, '_evaluate',

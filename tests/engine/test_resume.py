@@ -1,17 +1,15 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A run that was stopped and resumed ends with the weights of one that ran
 through, masks, crops and workers included."""
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from PIL import Image
+from small_runs import small
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.integration
 
 
@@ -55,7 +53,7 @@ def images(tmp_path):
 
 def run(images, work_dir, hooks=(), resume=False, workers=2,
         config='sbam_small'):
-    cfg = Config.fromfile(ROOT / f'configs/small/{config}.py')
+    cfg = small(config)
     for dataset in (cfg.train_dataloader.dataset, cfg.custom_hooks[-1].bank,
                     cfg.custom_hooks[-1].query):
         dataset.data_root = str(images)
@@ -82,9 +80,9 @@ def run(images, work_dir, hooks=(), resume=False, workers=2,
     ('sbam_small', 0),
     ('sbam_small', 2),
     # Its teacher moves every step and decides on the masks.
-    ('hpm_small', 0),
+    ('mae_small hpm', 0),
     # Centres, a frozen last layer, several views.
-    ('ibot_attmask_high_small', 0),
+    ('ibot_small attmask-high', 0),
 ])
 def test_resumed_equals_uninterrupted(images, tmp_path, config, workers):
     options = dict(workers=workers, config=config)
@@ -107,7 +105,7 @@ def test_resumed_equals_uninterrupted(images, tmp_path, config, workers):
 
 
 def test_persistent_workers_are_refused(images, tmp_path):
-    cfg = Config.fromfile(ROOT / 'configs/small/sbam_small.py')
+    cfg = small('sbam_small')
     cfg.merge_from_dict({
         'train_dataloader.dataset.data_root': str(images),
         'train_dataloader.persistent_workers': True,

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from small_runs import small
 
 from sbam_mm.engine.grid import Grid
 from sbam_mm.engine.trial_build import build_without_weights, check_buildable
@@ -16,7 +17,8 @@ pytestmark = pytest.mark.unit
 
 
 def config(name, **options):
-    cfg = Config.fromfile(ROOT / f'configs/{name}.py')
+    cfg = (small(name) if '_small' in name else Config.fromfile(
+        ROOT / f'configs/{name}.py'))
     cfg.merge_from_dict({
         key.replace('__', '.'): value for key, value in options.items()})
     return cfg
@@ -30,31 +32,32 @@ def test_the_largest_takes_no_memory():
 
 
 def test_a_frozen_teacher_is_read(tmp_path, monkeypatch):
-    cfg = config('small/mae_small')
+    cfg = config('mae_small')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         state = MODELS.build(cfg.model).state_dict()
     path = tmp_path / 'teacher.pth'
     torch.save(state, path)
     monkeypatch.setenv('TEACHER', str(path))
-    check_buildable(config('small/gpa_small'))
-    Grid(str(ROOT / 'configs/small/gpa_small.py'), ['gpa', 'random'], [.6],
-         [0])
+    cfg = small('mae_small gpa block=3 head=2')
+    check_buildable(cfg)
+    cfg.dump(tmp_path / 'gpa.py')
+    Grid(str(tmp_path / 'gpa.py'), ['gpa', 'random'], [.6], [0])
     torch.save({k: v for k, v in state.items() if 'layers.0' in k}, path)
     with pytest.raises(ValueError, match='fewer than'):
-        check_buildable(config('small/gpa_small'))
+        check_buildable(cfg)
 
 
 @pytest.mark.parametrize('name, options, words', [
-    ('small/mae_small', dict(model__masker=dict(
+    ('mae_small', dict(model__masker=dict(
         type='sbam_mm.AMT', ratio=.45)),
      "AMT asks for 'attention_map'.*LoadAttentionMap"),
-    ('small/mae_small', dict(model__masker=dict(type='sbam_mm.SemMAEMasker')),
+    ('mae_small', dict(model__masker=dict(type='sbam_mm.SemMAEMasker')),
      "'part_map'.*LoadPartMap"),
-    ('small/mae_small', dict(model__backbone__segment_bias=dict()),
+    ('mae_small', dict(model__backbone__segment_bias=dict()),
      "segment bias asks for 'segment_map'"),
-    ('small/mae_small', dict(model__masker=dict(type='sbam_mm.HPMMasker')),
+    ('mae_small', dict(model__masker=dict(type='sbam_mm.HPMMasker')),
      "HPMMasker needs 'predicted_loss'"),
-    ('small/semmae_small', {}, 'there is no map file'),
+    ('mae_small semmae', {}, 'there is no map file'),
     ('drop_in/mmpretrain_mae_vitb_sbam',
      dict(model__backbone__masker=dict(
          _delete_=True, type='sbam_mm.AttMask')), 'AttMask'),

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sbam_mm.exact import exact
 from sbam_mm.masking import AffinitySalience, MaskingContext
 from sbam_mm.masking import functional as F
 from sbam_mm.masking.salience import LONG
+from sbam_mm.run_switches import exact
 
 pytestmark = pytest.mark.unit
 

@@ -528,3 +528,32 @@ def test_heads_are_scaled_before_or_after_joining():
     assert join_heads(received, 1).tolist() == [[1., 0., 0.]]
     assert join_heads(received, 'sum').tolist() == join_heads(
         received).tolist()
+
+
+class Brightness(torch.nn.Module):
+    """Bright patches are salient: a user's part that looks at the images."""
+
+    def forward(self, context):
+        return torch.nn.functional.adaptive_avg_pool2d(
+            context.images.mean(1, keepdim=True), context.grid).flatten(1)
+
+
+@pytest.mark.parametrize('cell', [1, 2])
+def test_a_part_may_look_at_the_images(cell):
+    images = torch.zeros(2, 3, 64, 64)
+    images[:, :, :, :32] = 1
+    context = MaskingContext(torch.zeros(2, 16, 4), (4, 4), images=images)
+    masker = Masker(Brightness(), FixedRatio(0.5), NoisyTopK(0.), cell=cell)
+    left = torch.tensor([True, True, False, False]).repeat(4)
+    assert torch.equal(masker(context).masked, left.expand(2, 16))
+
+
+def test_fields_of_the_context_keep_their_places():
+    context = MaskingContext(torch.zeros(1, 4, 2), (2, 2), 0.5, 3, {})
+    assert (context.progress, context.epoch) == (0.5, 3)
+    assert context.images is None
+
+
+def test_parts_print_their_options():
+    assert repr(NoisyTopK()) == 'NoisyTopK(noise=0.5)'
+    assert "scope='batch'" in repr(SBAM(scope='batch'))

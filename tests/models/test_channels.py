@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.models import SelfSupDataPreprocessor as Original
+from small_runs import small
 
 from sbam_mm.evaluation import extract_features
 from sbam_mm.evaluation.encoders import recipe_of
@@ -32,7 +32,7 @@ def config(root, name='sbam_small', channels=4):
     """A shipped recipe for images of other channels."""
     os.environ['DATA_ROOT'] = str(root)
     try:
-        cfg = Config.fromfile(ROOT / f'configs/small/{name}.py')
+        cfg = small(name)
     finally:
         del os.environ['DATA_ROOT']
     model = cfg.model
@@ -74,12 +74,12 @@ def data(tmp_path_factory):
 @pytest.mark.integration
 @pytest.mark.parametrize('name', [
     'sbam_small', 'simmim_small', 'bootmae_small', 'convmae_small',
-    'hpm_small', 'ibot_sbam_small', 'dino_small', 'am_small'
+    'mae_small hpm', 'ibot_small sbam', 'dino_small', 'mae_small am'
 ])
 def test_every_framework_trains_on_four_channels(data, tmp_path, name):
     cfg = config(data, name)
     cfg.work_dir = str(tmp_path)
-    cfg.experiment_name = f'channels-{name}'
+    cfg.experiment_name = f'channels-{tmp_path.name}'
     cfg.custom_hooks[:] = [
         hook for hook in cfg.custom_hooks if hook.type != 'sbam_mm.KNNHook'
     ] + [

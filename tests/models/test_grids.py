@@ -6,6 +6,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS as PT_MODELS
+from small_runs import small
 
 from sbam_mm.masking import TokenMask
 from sbam_mm.models import MaskedBEiT, MaskedViT
@@ -23,7 +24,7 @@ DECODER = dict(
 
 def sized(config, size, folder, **backbone):
     """The tiny model of a config, for images of another size, untrained."""
-    cfg = Config.fromfile(f'configs/{config}')
+    cfg = small(config)
     model = cfg.model
     tiny_configs.METHODS[model.type](model)
     tiny_configs.dalle_tokenizer(model, folder)
@@ -38,10 +39,8 @@ def sized(config, size, folder, **backbone):
 
 
 FRAMEWORKS = [
-    'small/mae_small.py', 'small/sbam_small.py', 'small/hpm_small.py',
-    'small/cae_small.py', 'small/bootmae_small.py', 'small/cmae_small.py',
-    'small/convmae_small.py', 'small/convmae_sbam_small.py',
-    'small/simmim_small.py'
+    'mae_small', 'sbam_small', 'mae_small hpm', 'cae_small', 'bootmae_small',
+    'cmae_small', 'convmae_small', 'convmae_small sbam', 'simmim_small'
 ]
 OTHERS = {
     'smaller': ((48, 48), (32, 32)),
@@ -70,8 +69,8 @@ def test_refused_at_the_first_batch(config, other, tmp_path):
 
 @pytest.mark.parametrize('other', OTHERS)
 @pytest.mark.parametrize('config', [
-    'small/mae_small.py', 'small/cae_small.py', 'small/bootmae_small.py',
-    'small/convmae_small.py'])
+    'mae_small', 'cae_small', 'bootmae_small',
+    'convmae_small'])
 def test_pictures_with_a_given_mask(config, other, tmp_path):
     own, given = OTHERS[other]
     model = sized(config, own, tmp_path)
@@ -102,7 +101,7 @@ def test_relative_positions(other):
 
 def test_learned_positions_follow_the_images(tmp_path):
     """SimMIM's decoder has no grid, and the table is interpolated."""
-    model = sized('small/simmim_small.py', (48, 48), tmp_path)
+    model = sized('simmim_small', (48, 48), tmp_path)
     cfg = dict(type='sbam_mm.MaskedViT', arch=ARCH, img_size=48, patch_size=8)
     for learned in (True, False):
         model = MODELS.build(

@@ -18,7 +18,7 @@ from PIL import Image
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sbam_mm.exact import exact
+from sbam_mm.run_switches import exact
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.unit

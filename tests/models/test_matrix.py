@@ -2,14 +2,13 @@
 """Every method with every masker: two optimizer steps, or the reason why not.
 """
 import math
-from pathlib import Path
 
 import pytest
 import tiny_configs
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import ConfigDict
+from small_runs import small
 
-ROOT = Path(__file__).parents[2]
 METHODS = {
     'MAE': 'mae_small',
     'SimMIM': 'simmim_small',
@@ -19,7 +18,7 @@ METHODS = {
     'BootMAE': 'bootmae_small',
     'CAE': 'cae_small',
     'ConvMAE': 'convmae_small',
-    'HPM': 'hpm_small',
+    'HPM': 'mae_small hpm',
     'GPAFeature': 'gpa_feature_small',
 }
 OWN = dict(source='self')
@@ -69,7 +68,7 @@ IMPOSSIBLE = {
 def build(method, masker, folder):
     """The small config of a method with another masker, and a batch."""
     torch.manual_seed(0)
-    cfg = Config.fromfile(ROOT / f'configs/small/{METHODS[method]}.py')
+    cfg = small(METHODS[method])
     options = MASKERS[masker]
     cfg.model.masker = ConfigDict(
         options, type=f'sbam_mm.{options["type"]}')

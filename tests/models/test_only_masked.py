@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from sbam_mm.exact import exact
 from sbam_mm.masking import TokenMask
+from sbam_mm.run_switches import exact
 
 pytestmark = pytest.mark.unit
 

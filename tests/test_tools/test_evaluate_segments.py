@@ -10,7 +10,6 @@ from PIL import Image
 from started_tools import ROOT, call_tool
 
 from sbam_mm.datasets import ImageFolder
-from sbam_mm.datasets.segment_maps import SegmentMaps
 from sbam_mm.datasets.transforms import nearest_crop
 from sbam_mm.evaluation.encoders import recipe_of
 from sbam_mm.evaluation.features import encode
@@ -19,6 +18,7 @@ from sbam_mm.models.guidance import attending
 from sbam_mm.models.pretrained_encoder import load_encoder
 from sbam_mm.registry import DATASETS
 from sbam_mm.segments import relations_to
+from sbam_mm.segments.maps.segment_maps import SegmentMaps
 
 CONFIG = ROOT / 'configs/small/segment_bias_mae_small.py'
 COMMON = ('--workers', 0, '--batch-size', 16, '--protocol', 'knn', '--set',
@@ -149,7 +149,8 @@ def test_probes_crop_the_maps_with_the_images(place):
 
 def test_large_images_are_cropped_in_the_middle(place):
     """The crop of ImageNet's evaluation; a map follows it."""
-    from sbam_mm.datasets.transforms import CenterCrop, LoadSegments
+    from sbam_mm.datasets.transforms import CenterCrop
+    from sbam_mm.segments import LoadSegments
     maps = SegmentMaps(place / 'val.npy')
     images = ImageFolder(str(place / 'data/val'), pipeline=[
         dict(type='mmpretrain.ResizeEdge', scale=36, edge='short'),

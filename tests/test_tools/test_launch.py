@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from sbam_mm.engine import launch
-from sbam_mm.engine.launch import LaunchError
+from sbam_mm.errors import UserError
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_data_root_without_effect_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv('DATA_ROOT', 'overwritten')
     config = tmp_path / 'config.py'
     config.write_text('lr = 1')
-    with pytest.raises(LaunchError, match='does not read DATA_ROOT'):
+    with pytest.raises(UserError, match='does not read DATA_ROOT'):
         launch.load_config(str(config), data_root='images')
 
 
@@ -52,7 +52,7 @@ def test_options_overrule_the_config(tmp_path):
 def test_missing_files_are_named():
     with pytest.raises(ValueError, match="'none.py' does not exist"):
         launch.load_config('none.py')
-    with pytest.raises(LaunchError, match="checkpoint 'none.pth'"):
+    with pytest.raises(UserError, match="checkpoint 'none.pth'"):
         launch.require_file('none.pth', 'checkpoint')
     url = 'https://example.org/none.pth'
     assert launch.require_file(url, 'checkpoint') == url
@@ -78,13 +78,13 @@ def test_amp_becomes_float32_without_accelerator(no_accelerator):
 
 @pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
 def test_cluster_launchers_need_gpus(no_accelerator, launcher):
-    with pytest.raises(LaunchError, match='needs GPUs'):
+    with pytest.raises(UserError, match='needs GPUs'):
         launch.prepare_launch(Config(), launcher)
 
 
 def test_pytorch_launcher_needs_torchrun(no_accelerator, monkeypatch):
     monkeypatch.delenv('RANK', raising=False)
-    with pytest.raises(LaunchError, match='torchrun'):
+    with pytest.raises(UserError, match='torchrun'):
         launch.prepare_launch(Config(), 'pytorch')
 
 
@@ -92,7 +92,7 @@ def test_more_processes_than_gpus(monkeypatch):
     monkeypatch.setattr(launch, 'get_device', lambda: 'cuda')
     monkeypatch.setattr(launch.torch.cuda, 'device_count', lambda: 2)
     monkeypatch.setenv('LOCAL_WORLD_SIZE', '8')
-    with pytest.raises(LaunchError, match='start at most 2'):
+    with pytest.raises(UserError, match='start at most 2'):
         launch.prepare_launch(Config(), 'pytorch')
 
 

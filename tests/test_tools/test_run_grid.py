@@ -23,16 +23,12 @@ from sbam_mm.engine.grid import Cell, Grid, config_hash, read_grid_file, shard
 from sbam_mm.engine.run_lock import RunLock
 from sbam_mm.engine.schedule import set_epochs
 from sbam_mm.masking import MaskingContext
+from sbam_mm.masking.named_maskers import at_ratio, masker_config, masker_names
 from sbam_mm.registry import MODELS
 from sbam_mm.visualization import (
     center_crop,
     photographs,
     read_scalars,
-)
-from sbam_mm.visualization.named_maskers import (
-    at_ratio,
-    masker_config,
-    masker_names,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +43,7 @@ HOOK = """
 import os, signal
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from sbam_mm.errors import UserError
 
 
 @HOOKS.register_module()
@@ -54,7 +51,7 @@ class EndInEpoch(Hook):
 
     def before_train(self, runner):
         if type(runner.model.masker).__name__ == 'SBM':
-            raise ValueError('a sentence of a training.')
+            raise UserError('a sentence of a training.')
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if str(runner.epoch) == os.environ.get('END_IN_EPOCH'):

@@ -184,7 +184,7 @@ def test_exact_reaches_the_model_and_the_optimizer(project):
     (project / 'told.py').write_text(
         'from mmengine.hooks import Hook\n'
         'from mmengine.registry import HOOKS\n'
-        'from sbam_mm.exact import is_exact\n'
+        'from sbam_mm.run_switches import is_exact\n'
         '@HOOKS.register_module()\n'
         'class Tell(Hook):\n'
         '    def before_train(self, runner):\n'

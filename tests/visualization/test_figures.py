@@ -10,6 +10,7 @@ import torch
 from sbam_mm import masking
 from sbam_mm.masking import TokenMask
 from sbam_mm.masking.functional import hide_top, min_max
+from sbam_mm.masking.named_maskers import masker_label, masker_names
 from sbam_mm.models.teachers import MomentumTeacher
 from sbam_mm.visualization import (
     build_masker,
@@ -29,13 +30,11 @@ from sbam_mm.visualization import (
     training_figure,
 )
 from sbam_mm.visualization.curves import series
-from sbam_mm.visualization.masks import mask_grids
-from sbam_mm.visualization.named_maskers import (
+from sbam_mm.visualization.fitted_maskers import (
     changes_over_training,
     fit_all,
-    masker_label,
-    masker_names,
 )
+from sbam_mm.visualization.masks import mask_grids
 from sbam_mm.visualization.pixels import DARK, GREY, HATCH, spread, to_inputs
 
 pytestmark = pytest.mark.unit

@@ -17,16 +17,28 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import paired  # noqa: E402
-import torch  # noqa: E402
-from input_pipeline import photographs  # noqa: E402
-from mmengine.config import Config  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
-from pretrain_step import WIDTHS  # noqa: E402
-from steps import described, settings, step_parser  # noqa: E402
+from step_options import step_parser
 
-from sbam_mm.engine.hooks import AttentionMapHook  # noqa: E402
-from sbam_mm.engine.launch import replace_amp  # noqa: E402
+from sbam_mm.command_line import parses_first
+
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    parser = step_parser(__doc__, 'amt_collection', rounds=5)
+    parser.add_argument('--data', help='folder of photographs')
+    return parser.parse_args()
+
+
+import paired
+import torch
+from input_pipeline import photographs
+from mmengine.config import Config
+from mmengine.runner import Runner
+from pretrain_step import WIDTHS
+from steps import described, settings
+
+from sbam_mm.engine.hooks import AttentionMapHook
+from sbam_mm.engine.launch import replace_amp
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs' / 'baselines' / 'amt_mae_vitb_400e.py'
@@ -132,9 +144,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    parser = step_parser(__doc__, 'amt_collection', rounds=5)
-    parser.add_argument('--data', help='folder of photographs')
-    args = parser.parse_args()
+    args = parse_args()
     result = measure(args)
     paired.save(args.out, result, table(result))
 

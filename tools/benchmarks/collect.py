@@ -15,7 +15,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import paired  # noqa: E402
+from sbam_mm.command_line import ToolParser, parses_first
+
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    parser = ToolParser(__doc__)
+    parser.add_argument('folder', type=Path)
+    parser.add_argument('--out', required=True)
+    return parser.parse_args()
+
+
+import paired
 
 
 def collect(folder: Path) -> tuple:
@@ -32,12 +43,7 @@ def collect(folder: Path) -> tuple:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('folder', type=Path)
-    parser.add_argument('--out', required=True)
-    args = parser.parse_args()
+    args = parse_args()
     results, page = collect(args.folder)
     if not results:
         raise SystemExit(f'error: {args.folder} holds no result; run '

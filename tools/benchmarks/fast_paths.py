@@ -15,26 +15,34 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import paired  # noqa: E402
-import torch  # noqa: E402
-import torch.nn.functional as F  # noqa: E402
-from steps import (  # noqa: E402
-    Step,
-    crops,
-    described,
-    mae_parts,
-    settings,
-    step_parser,
-)
-from torch import Tensor  # noqa: E402
+from step_options import step_parser
 
-from sbam_mm.exact import exact  # noqa: E402
-from sbam_mm.layers import PackedLayout, run_blocks  # noqa: E402
-from sbam_mm.layers.compiled import compile_layers  # noqa: E402
-from sbam_mm.masking import MaskingContext  # noqa: E402
-from sbam_mm.models import MAE, patchify  # noqa: E402
-from sbam_mm.models.backbones import Latent  # noqa: E402
-from sbam_mm.models.selfsup.mae import reconstruction_loss  # noqa: E402
+from sbam_mm.command_line import parses_first
+
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    parser = step_parser(__doc__, 'fast_paths')
+    parser.add_argument(
+        '--compile', action='store_true', help='compiled layers, too')
+    parser.add_argument(
+        '--only', nargs='+', metavar='WORD', help='rows with these words')
+    return parser.parse_args()
+
+
+import paired
+import torch
+import torch.nn.functional as F
+from steps import Step, crops, described, mae_parts, settings
+from torch import Tensor
+
+from sbam_mm.layers import PackedLayout, run_blocks
+from sbam_mm.layers.compiled import compile_layers
+from sbam_mm.masking import MaskingContext
+from sbam_mm.models import MAE, patchify
+from sbam_mm.models.backbones import Latent
+from sbam_mm.models.selfsup.mae import reconstruction_loss
+from sbam_mm.run_switches import exact
 
 PLAIN = 'plain'
 
@@ -176,12 +184,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    parser = step_parser(__doc__, 'fast_paths')
-    parser.add_argument(
-        '--compile', action='store_true', help='compiled layers, too')
-    parser.add_argument(
-        '--only', nargs='+', metavar='WORD', help='rows with these words')
-    args = parser.parse_args()
+    args = parse_args()
     result = measure(args)
     paired.save(args.out, result, table(result))
 

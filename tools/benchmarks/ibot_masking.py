@@ -4,8 +4,8 @@
 
     python tools/benchmarks/ibot_masking.py --batch 2 --local 10
 
-iBOT of configs/_base_/ibot_vits.py with 2 global crops and local ones of 96
-pixels. AttMask over random masking *with the same counts*, view by view:
+iBOT of configs/_base_/models/ibot_vits.py with 2 global crops and local ones
+of 96 pixels. AttMask over random masking *with the same counts*, view by view:
 they are drawn once, each view's ratio from U(0.1, 0.5) and half of the views
 whole, as in iBOT. Hints show a few tokens again, so "hint" masks fewer.
 Writes OUT.json and OUT.md.
@@ -16,26 +16,31 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import paired  # noqa: E402
-import torch  # noqa: E402
-from mmengine.config import Config  # noqa: E402
-from mmengine.registry import DefaultScope  # noqa: E402
-from steps import (  # noqa: E402
-    GivenCounts,
-    Step,
-    crops,
-    described,
-    random_with,
-    settings,
-    step_parser,
-)
+from step_options import step_parser
 
-from sbam_mm.masking import AttentionSalience, HintTopK, Masker  # noqa: E402
-from sbam_mm.registry import MODELS  # noqa: E402
+from sbam_mm.command_line import parses_first
+
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    parser = step_parser(__doc__, 'ibot_masking', batch=2)
+    parser.add_argument('--local', type=int, default=10, help='local crops')
+    return parser.parse_args()
+
+
+import paired
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from steps import GivenCounts, Step, crops, described, random_with, settings
+
+from sbam_mm.masking import AttentionSalience, HintTopK, Masker
+from sbam_mm.registry import MODELS
 
 BASELINE = 'random'
 RATIOS, WHOLE = (0.1, 0.5), 0.5
-CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/ibot_vits.py'
+CONFIG = (Path(__file__).resolve().parents[2]
+          / 'configs/_base_/models/ibot_vits.py')
 WIDTHS = dict(tiny=192, small=384, base=768, large=1024)
 
 
@@ -131,9 +136,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    parser = step_parser(__doc__, 'ibot_masking', batch=2)
-    parser.add_argument('--local', type=int, default=10, help='local crops')
-    args = parser.parse_args()
+    args = parse_args()
     result = measure(args)
     paired.save(args.out, result, table(result))
 

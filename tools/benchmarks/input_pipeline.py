@@ -13,34 +13,40 @@ import argparse
 import os
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from mmcv.transforms import Compose  # noqa: E402
-from mmpretrain.registry import TRANSFORMS  # noqa: E402
-from PIL import Image, ImageOps, features  # noqa: E402
-
 sys.path.insert(0, str(Path(__file__).parent))
 
-import paired  # noqa: E402
+from sbam_mm.command_line import ToolParser, parses_first
 
-from sbam_mm.datasets import (  # noqa: E402
-    EncodedImage,
-    ImageFolder,
-    decoding,
-)
-from sbam_mm.visualization.photographs import (  # noqa: E402
-    PHOTOGRAPHS,
-    photograph,
-)
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    parser = ToolParser(__doc__)
+    parser.add_argument('--data', help='a folder with JPEG files')
+    parser.add_argument(
+        '--source', help='what they are, for the table', default=None)
+    parser.add_argument('--images', type=int, default=120, help='at the most')
+    parser.add_argument('--size', type=int, default=224, help='pixels')
+    parser.add_argument('--rounds', type=int, default=11)
+    parser.add_argument(
+        '--device', default='cpu', help='ignored: all of it is CPU work')
+    parser.add_argument('--out', default='work_dirs/benchmarks/input_pipeline')
+    return parser.parse_args()
+
+
+import cv2
+import numpy as np
+import paired
+import torch
+from mmcv.transforms import Compose
+from mmpretrain.registry import TRANSFORMS
+from PIL import Image, ImageOps, features
+
+from sbam_mm.datasets import EncodedImage, ImageFolder, decoding
+from sbam_mm.visualization.photographs import PHOTOGRAPHS, photograph
 
 BASELINE = 'mmpretrain'
 QUALITY = 92
@@ -252,19 +258,7 @@ def measure(args: argparse.Namespace, folder: str) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data', help='a folder with JPEG files')
-    parser.add_argument(
-        '--source', help='what they are, for the table', default=None)
-    parser.add_argument('--images', type=int, default=120, help='at the most')
-    parser.add_argument('--size', type=int, default=224, help='pixels')
-    parser.add_argument('--rounds', type=int, default=11)
-    parser.add_argument(
-        '--device', default='cpu', help='ignored: all of it is CPU work')
-    parser.add_argument('--out', default='work_dirs/benchmarks/input_pipeline')
-    args = parser.parse_args()
+    args = parse_args()
     with tempfile.TemporaryDirectory() as made:
         if args.data is None:
             photographs(Path(made))

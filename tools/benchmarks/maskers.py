@@ -15,20 +15,23 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import numpy as np  # noqa: E402
-import paired  # noqa: E402
-import torch  # noqa: E402
-from mmpretrain.structures import DataSample  # noqa: E402
-from steps import (  # noqa: E402
-    Step,
-    crops,
-    described,
-    mae_parts,
-    settings,
-    step_parser,
-)
+from step_options import step_parser
 
-from sbam_mm.registry import MODELS  # noqa: E402
+from sbam_mm.command_line import parses_first
+
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    return step_parser(__doc__, 'maskers').parse_args()
+
+
+import numpy as np
+import paired
+import torch
+from mmpretrain.structures import DataSample
+from steps import Step, crops, described, mae_parts, settings
+
+from sbam_mm.registry import MODELS
 
 BASELINE = 'RandomMasker'
 OWN, MOMENTUM, FROZEN = 'own encoder', 'momentum teacher', 'frozen teacher'
@@ -186,7 +189,7 @@ def measure(args: argparse.Namespace) -> dict:
 
 
 def main() -> None:
-    args = step_parser(__doc__, 'maskers').parse_args()
+    args = parse_args()
     result = measure(args)
     paired.save(args.out, result, table(result))
 

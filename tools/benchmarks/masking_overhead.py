@@ -14,15 +14,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import paired  # noqa: E402
-import torch  # noqa: E402
-from steps import (  # noqa: E402
-    described,
-    random_with,
-    settings,
-    step_parser,
-    steps_of,
-)
+from step_options import step_parser
+
+from sbam_mm.command_line import parses_first
+
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    return step_parser(__doc__, 'masking_overhead').parse_args()
+
+
+import paired
+import torch
+from steps import described, random_with, settings, steps_of
 
 # The masker and the random one that hides as many tokens of every image.
 PAIRS = {'SBM': 'random as SBM', 'SBAM': 'random as SBAM'}
@@ -79,7 +83,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    args = step_parser(__doc__, 'masking_overhead').parse_args()
+    args = parse_args()
     result = measure(args)
     paired.save(args.out, result, table(result))
 

@@ -17,20 +17,23 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import paired  # noqa: E402
-import torch  # noqa: E402
-from steps import (  # noqa: E402
-    Step,
-    crops,
-    described,
-    mae_parts,
-    settings,
-    step_parser,
-)
-from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: E402
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+from step_options import step_parser
 
-from sbam_mm.registry import MODELS  # noqa: E402
+from sbam_mm.command_line import parses_first
+
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    return step_parser(__doc__, 'methods', arch='base').parse_args()
+
+
+import paired
+import torch
+from steps import Step, crops, described, mae_parts, settings
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from sbam_mm.registry import MODELS
 
 BASELINE = 'MAE'
 # FLOPs and learnt parameters over MAE's, in the paper.
@@ -146,7 +149,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    args = step_parser(__doc__, 'methods', arch='base').parse_args()
+    args = parse_args()
     result = measure(args)
     paired.save(args.out, result, table(result))
 

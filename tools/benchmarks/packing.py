@@ -16,23 +16,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import paired  # noqa: E402
-import torch  # noqa: E402
-import torch.nn.functional as F  # noqa: E402
-from steps import (  # noqa: E402
-    Step,
-    described,
-    random_with,
-    settings,
-    step_parser,
-    steps_of,
-)
-from torch import Tensor, nn  # noqa: E402
+from step_options import step_parser
 
-from sbam_mm.layers import PackedLayout  # noqa: E402
-from sbam_mm.masking import TokenMask  # noqa: E402
-from sbam_mm.models import MAE  # noqa: E402
-from sbam_mm.models.backbones import Latent  # noqa: E402
+from sbam_mm.command_line import parses_first
+
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    return step_parser(__doc__, 'packing').parse_args()
+
+
+import paired
+import torch
+import torch.nn.functional as F
+from steps import Step, described, random_with, settings, steps_of
+from torch import Tensor, nn
+
+from sbam_mm.layers import PackedLayout
+from sbam_mm.masking import TokenMask
+from sbam_mm.models import MAE
+from sbam_mm.models.backbones import Latent
 
 LOWEST, HIGHEST = 0.60, 0.90
 
@@ -160,7 +163,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    args = step_parser(__doc__, 'packing').parse_args()
+    args = parse_args()
     result = measure(args)
     paired.save(args.out, result, table(result))
 

@@ -18,21 +18,33 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import mmpretrain  # noqa: E402
-import paired  # noqa: E402
-import torch  # noqa: E402
-from mmengine.config import Config  # noqa: E402
-from mmengine.registry import DefaultScope  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
-from steps import crops, described, settings, step_parser  # noqa: E402
-from torch import Tensor  # noqa: E402
+from step_options import step_parser
 
-from sbam_mm.engine.hooks.compile_layers import (  # noqa: E402
-    check_compiler,
-)
-from sbam_mm.engine.launch import replace_amp  # noqa: E402
-from sbam_mm.layers.compiled import compile_layers  # noqa: E402
-from sbam_mm.registry import MODELS  # noqa: E402
+from sbam_mm.command_line import parses_first
+
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    parser = step_parser(__doc__, 'pretrain_step')
+    parser.add_argument(
+        '--compile', action='store_true',
+        help='compiled layers and what they are compared with, no other rows')
+    return parser.parse_args()
+
+
+import mmpretrain
+import paired
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from steps import crops, described, settings
+from torch import Tensor
+
+from sbam_mm.engine.hooks.compile_layers import check_compiler
+from sbam_mm.engine.launch import replace_amp
+from sbam_mm.layers.compiled import compile_layers
+from sbam_mm.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ROOT / 'configs' / 'baselines' / 'mae_vitb_400e.py'
@@ -259,11 +271,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    parser = step_parser(__doc__, 'pretrain_step')
-    parser.add_argument(
-        '--compile', action='store_true',
-        help='compiled layers and what they are compared with, no other rows')
-    args = parser.parse_args()
+    args = parse_args()
     if args.compile:
         check_compiler()
     result = measure(args)

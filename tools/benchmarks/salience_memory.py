@@ -13,10 +13,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import paired  # noqa: E402
-import torch  # noqa: E402
+from sbam_mm.command_line import ToolParser, device, parses_first
 
-from sbam_mm.masking import functional as F  # noqa: E402
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    parser = ToolParser(__doc__)
+    parser.add_argument('--images', type=int, default=1)
+    parser.add_argument('--length', type=int, default=4096, help='tokens')
+    parser.add_argument('--dim', type=int, default=768, help='channels')
+    parser.add_argument('--rounds', type=int, default=15)
+    parser.add_argument(
+        '--device', type=device, default='auto')
+    parser.add_argument('--out', default='work_dirs/benchmarks/salience')
+    return parser.parse_args()
+
+
+import paired
+import torch
+
+from sbam_mm.masking import functional as F
 
 
 def measure(args: argparse.Namespace) -> dict:
@@ -64,17 +80,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--images', type=int, default=1)
-    parser.add_argument('--length', type=int, default=4096, help='tokens')
-    parser.add_argument('--dim', type=int, default=768, help='channels')
-    parser.add_argument('--rounds', type=int, default=15)
-    parser.add_argument(
-        '--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--out', default='work_dirs/benchmarks/salience')
-    args = parser.parse_args()
+    args = parse_args()
     result = measure(args)
     paired.save(args.out, result, table(result))
 

@@ -14,30 +14,41 @@ import argparse
 import os
 import sys
 import tempfile
-import warnings
 from itertools import islice
 from pathlib import Path
 
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
-
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from mmengine.dataset import DefaultSampler, default_collate  # noqa: E402
-from mmpretrain.registry import MODELS  # noqa: E402
-from PIL import Image  # noqa: E402
-from torch.utils.data import DataLoader  # noqa: E402
-
 sys.path.insert(0, str(Path(__file__).parent))
 
-import paired  # noqa: E402
+from sbam_mm.command_line import ToolParser, device, parses_first
 
-from sbam_mm.datasets import (  # noqa: E402
-    ImageFolder,
-    ImagesOnDevice,
-    whole_batch,
-)
-from sbam_mm.visualization import photographs  # noqa: E402
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    parser = ToolParser(__doc__)
+    parser.add_argument('--data', help='a folder of images of 32 x 32')
+    parser.add_argument(
+        '--source', help='what they are, for the table', default=None)
+    parser.add_argument('--images', type=int, default=2048, help='at the most')
+    parser.add_argument('--batch', type=int, default=256)
+    parser.add_argument('--rounds', type=int, default=11)
+    parser.add_argument(
+        '--workers', type=int, default=0, help="of the DataLoader's path")
+    parser.add_argument(
+        '--device', type=device, default='auto')
+    parser.add_argument('--out', default='work_dirs/benchmarks/small_images')
+    return parser.parse_args()
+
+
+import numpy as np
+import paired
+import torch
+from mmengine.dataset import DefaultSampler, default_collate
+from mmpretrain.registry import MODELS
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from sbam_mm.datasets import ImageFolder, ImagesOnDevice, whole_batch
+from sbam_mm.visualization import photographs
 
 BASELINE, OURS = 'DataLoader', 'ImagesOnDevice'
 CROP = dict(scale=32, crop_ratio_range=(.2, 1.), interpolation='bicubic')
@@ -156,21 +167,7 @@ def measure(args: argparse.Namespace, folder: str) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--data', help='a folder of images of 32 x 32')
-    parser.add_argument(
-        '--source', help='what they are, for the table', default=None)
-    parser.add_argument('--images', type=int, default=2048, help='at the most')
-    parser.add_argument('--batch', type=int, default=256)
-    parser.add_argument('--rounds', type=int, default=11)
-    parser.add_argument(
-        '--workers', type=int, default=0, help="of the DataLoader's path")
-    parser.add_argument(
-        '--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--out', default='work_dirs/benchmarks/small_images')
-    args = parser.parse_args()
+    args = parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if args.data is None:
             pieces(Path(folder), args.images)

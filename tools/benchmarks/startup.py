@@ -19,11 +19,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import mmpretrain  # noqa: E402
-import numpy as np  # noqa: E402
-import paired  # noqa: E402
-import torch  # noqa: E402
-from PIL import Image  # noqa: E402
+from sbam_mm.command_line import ToolParser, parses_first
+
+
+@parses_first
+def parse_args() -> argparse.Namespace:
+    parser = ToolParser(__doc__)
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--out', default='work_dirs/benchmarks/startup')
+    return parser.parse_args()
+
+
+import mmpretrain
+import numpy as np
+import paired
+import torch
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 THEIRS = Path(mmpretrain.__file__).parent / '.mim' / 'tools' / 'train.py'
@@ -135,12 +146,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--out', default='work_dirs/benchmarks/startup')
-    args = parser.parse_args()
+    args = parse_args()
     result = measure(args)
     paired.save(args.out, result, table(result))
 

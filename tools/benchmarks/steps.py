@@ -2,43 +2,20 @@
 """What the benchmarks of training steps share: images, models, one step."""
 import argparse
 import logging
-import warnings
 from collections.abc import Callable
 
-# The stack warns about optional parts at import; none of them is used here.
-warnings.filterwarnings('ignore')
+import numpy as np
+import paired
+import torch
+from mmengine.logging import MMLogger
+from torch import Tensor, nn
 
-import numpy as np  # noqa: E402
-import paired  # noqa: E402
-import torch  # noqa: E402
-from mmengine.logging import MMLogger  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
+from sbam_mm.masking import Masker, NoisyTopK, NoSalience, Share
+from sbam_mm.registry import MODELS
+from sbam_mm.visualization import photographs
 
-from sbam_mm.masking import Masker, NoisyTopK, NoSalience, Share  # noqa: E402
-from sbam_mm.registry import MODELS  # noqa: E402
-from sbam_mm.visualization import photographs  # noqa: E402
-
-ARCHS = ('tiny', 'small', 'base', 'large')
-
-
-def step_parser(doc: str, out: str, **defaults) -> argparse.ArgumentParser:
-    """The options of every benchmark of a training step."""
-    # mmengine prints a paragraph for every parameter it initialises.
-    MMLogger.get_current_instance().setLevel(logging.WARNING)
-    parser = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--arch', choices=ARCHS, default='small')
-    parser.add_argument('--size', type=int, default=224, help='pixels')
-    parser.add_argument('--patch', type=int, default=16, help='pixels')
-    parser.add_argument('--batch', type=int, default=8)
-    parser.add_argument('--rounds', type=int, default=15)
-    parser.add_argument(
-        '--amp', action='store_true', help='bfloat16 autocast')
-    parser.add_argument(
-        '--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--out', default=f'work_dirs/benchmarks/{out}')
-    parser.set_defaults(**defaults)
-    return parser
+# mmengine prints a paragraph for every parameter it initialises.
+MMLogger.get_current_instance().setLevel(logging.WARNING)
 
 
 def settings(args: argparse.Namespace) -> dict:

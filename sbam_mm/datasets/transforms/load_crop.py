@@ -10,8 +10,8 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from sbam_mm.errors import UserError
-from sbam_mm.exact import is_exact
 from sbam_mm.registry import TRANSFORMS
+from sbam_mm.run_switches import is_exact
 
 from ..decoding import EncodedImage
 from ..levels import ValueRange, check_decoding

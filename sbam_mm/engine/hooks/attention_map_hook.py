@@ -42,8 +42,7 @@ from sbam_mm.errors import UserError
 from sbam_mm.masking import functional as F
 from sbam_mm.models.evaluating import evaluating, unchanged_random_state
 from sbam_mm.registry import HOOKS
-
-from .same_run import RESUME_ANYWAY
+from sbam_mm.run_switches import RESUME_ANYWAY
 
 NORMALIZATIONS = ('mean', 'head')
 

@@ -11,9 +11,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from sbam_mm.errors import UserError
-from sbam_mm.exact import is_exact
 from sbam_mm.layers.compiled import compile_layers
 from sbam_mm.registry import HOOKS
+from sbam_mm.run_switches import is_exact
 
 
 @HOOKS.register_module()

@@ -6,7 +6,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import LossNotFinite, UserError
 from sbam_mm.models.progress import epoch_of
 from sbam_mm.registry import HOOKS
 
@@ -76,7 +76,7 @@ class InvalidLossHook(Hook):
                      'forward pass; use bfloat16 or float32 instead of '
                      'float16, or lower the learning rate, and resume from '
                      'the last checkpoint')
-        raise FloatingPointError(
+        raise LossNotFinite(
             f'The loss is {float(loss)} at iteration {runner.iter + 1} '
             f'(epoch {epoch_of(runner) + 1}): {cause}.')
 

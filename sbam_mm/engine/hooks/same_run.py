@@ -11,11 +11,8 @@ from mmengine.runner import Runner
 from sbam_mm.datasets.stored_maps import DatasetMark
 from sbam_mm.errors import UserError
 from sbam_mm.registry import HOOKS
-from sbam_mm.switches import Switch
+from sbam_mm.run_switches import RESUME_ANYWAY
 
-# A run may go on as another one: ``tools/train.py --resume-anyway``, or
-# ``SBAM_MM_RESUME_ANYWAY=1``, which reaches every process.
-RESUME_ANYWAY = Switch('SBAM_MM_RESUME_ANYWAY')
 KEY = 'sbam_mm_run'
 # The parts of a config that decide what is computed.
 COMPARED = ('model', 'data_preprocessor', 'train_dataloader', 'optim_wrapper',

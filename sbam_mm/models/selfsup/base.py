@@ -10,7 +10,6 @@ from mmpretrain.models import BaseSelfSupervisor
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
-from sbam_mm.exact import is_exact
 from sbam_mm.masking import (
     MaskingContext,
     RandomMasker,
@@ -34,6 +33,7 @@ from sbam_mm.models.providers import (
 )
 from sbam_mm.models.teachers import MomentumTeacher
 from sbam_mm.registry import build_part
+from sbam_mm.run_switches import is_exact
 
 
 def throws(masker: nn.Module) -> bool:
@@ -297,6 +297,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         return MaskingContext(
             tokens,
             grid,
+            images=inputs,
             progress=progress,
             epoch=epoch,
             providers={

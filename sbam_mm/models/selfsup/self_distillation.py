@@ -136,7 +136,7 @@ class SelfDistillation(MaskedImageModel):
                 f'{type(self).__name__} learns from {self.num_global} global '
                 'crops or more of every image, a list of batches; make them '
                 "with dict(type='MultiView', num_views=[1, 1, ...]) in the "
-                'pipeline, as configs/_base_/multi_crop_224.py does.')
+                'pipeline, as configs/_base_/datasets/multi_crop_224.py does.')
         local = groupby(inputs[self.num_global:], lambda crop: crop.shape[-2:])
         return Crops(
             torch.cat(list(inputs[:self.num_global])),

@@ -1,0 +1,6 @@
+"""What every detection run shares."""
+_base_ = './dense_runtime.py'
+
+default_scope = 'mmdet'
+visualizer = dict(
+    type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
