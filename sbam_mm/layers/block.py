@@ -370,8 +370,9 @@ def run_blocks(blocks: Iterable[nn.Module],
     plain = (attend is None and layout.uniform
              and (bias is None or layout.full)
              and (keys is None or keys.uniform))
+    given: Iterable[Tensor | None] = memories or repeat(None)
     for number, (block, memory) in enumerate(
-            zip(map(block_of, blocks), memories or repeat(None))):
+            zip(map(block_of, blocks), given)):
         # Calling a block may be compiled, for dense batches; lengths that
         # change from step to step are none.
         run = block if plain else block.forward

@@ -1,17 +1,21 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """CrossMAE's decoder against its formulas, and against single images."""
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 
-from sbam_mm.exact import exact
 from sbam_mm.layers import PackedLayout
 from sbam_mm.layers.compiled import compile_layers
 from sbam_mm.masking import TokenMask
 from sbam_mm.models import CrossDecoder, MaskedViT, patchify
 from sbam_mm.models.necks.cross_decoder import some_of
 from sbam_mm.registry import MODELS
+from sbam_mm.run_switches import exact
 
+CONFIGS = Path(__file__).parents[2] / 'configs/crossmae'
 pytestmark = pytest.mark.unit
 SIZE = dict(img_size=32, patch_size=8)
 ALL = ('input', 0, 1)
@@ -361,3 +365,27 @@ def test_numbers_of_the_class():
     assert sum(p.numel() for p in decoder.parameters()) == (
         12 * (block + 2 * memory) + 12 * 13 + dim + 197 * dim + 2 * dim +
         768 * dim + 768)
+
+
+def test_numbers_of_the_config():
+    """The official command for ViT-B, and the paper's Table 10."""
+    cfg = Config.fromfile(CONFIGS / 'crossmae_vitb_800e.py')
+    neck = cfg.model.neck
+    assert (neck.decoder_depth, neck.decoder_embed_dim,
+            neck.decoder_num_heads) == (12, 512, 16)
+    assert neck.looks_at == ['input', *range(12)]
+    assert cfg.model.masker == dict(type='sbam_mm.RandomMasker', ratio=0.75)
+    assert cfg.model.head.norm_pix
+    masked = PackedLayout(torch.arange(196)[None] < 147)
+    assert some_of(masked, neck.prediction).lengths == [int(.25 * 196)]
+    optimizer = cfg.optim_wrapper.optimizer
+    # The paper: gamma * base_lr * batch / (256 * p).
+    assert optimizer.lr == pytest.approx(.25 * 1.5e-4 * 4096 / (256 * .75))
+    assert (optimizer.betas, optimizer.weight_decay) == ((.9, .95), .05)
+    warmup, cosine = cfg.param_scheduler
+    assert warmup.end == cosine.begin == 40
+    assert cosine.end == cfg.train_cfg.max_epochs == 800
+    assert cfg.auto_scale_lr.base_batch_size == 4096
+    with_sbam = Config.fromfile(CONFIGS / 'crossmae_vitb_sbam_800e.py')
+    assert with_sbam.model.masker.type == 'sbam_mm.SBAM'
+    assert with_sbam.model.neck == neck
