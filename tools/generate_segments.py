@@ -83,11 +83,11 @@ from rich.progress import track
 
 from sbam_mm.config_files import read_config
 from sbam_mm.datasets import ImageFolder
-from sbam_mm.datasets.stored_maps import DatasetMark
+from sbam_mm.datasets.reading.stored_maps import DatasetMark
+from sbam_mm.datasets.reading.tree import read_regular_file
 from sbam_mm.datasets.transforms import nearest_crop
 from sbam_mm.datasets.transforms.follow import WHOLE
 from sbam_mm.datasets.transforms.load_maps import sides
-from sbam_mm.datasets.tree import read_regular_file
 from sbam_mm.errors import UserError
 from sbam_mm.registry import DATASETS
 from sbam_mm.segments.maps import (

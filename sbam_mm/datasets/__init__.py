@@ -3,11 +3,16 @@
 import sbam_mm.registry  # noqa: F401
 
 from .collate import flat_collate, whole_batch
-from .decoding import EncodedImage, decode_image
 from .image_folder import ImageFolder, UnreadableImagesError
 from .on_device import ImagesOnDevice
+from .reading.decoding import EncodedImage, decode_image
+from .reading.stored_maps import (
+    DatasetMark,
+    MapVersions,
+    StoredMaps,
+    save_maps,
+)
 from .sources import ImageSource, find_image_source
-from .stored_maps import DatasetMark, MapVersions, StoredMaps, save_maps
 from .torchvision_images import TorchvisionImages
 from .transforms import (
     CenterCrop,

@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 
 from sbam_mm.datasets import ImageFolder
-from sbam_mm.datasets.stored_maps import DatasetMark
+from sbam_mm.datasets.reading.stored_maps import DatasetMark
 from sbam_mm.datasets.transforms.follow import MapLoader
 from sbam_mm.errors import UserError
 

@@ -123,16 +123,18 @@ def test_class_tokens_of_four_blocks(place):
     vit.eval()
     images, ids = torch.randn(2, 3, 32, 32), torch.randint(0, 4, (2, 64))
     with torch.no_grad():
-        four, one = (encode(vit, images, n, ids) for n in (4, 1))
+        four, one = (encode(vit, images, n, relations_to(vit, ids))
+                     for n in (4, 1))
         assert len(four.cls) == 4 and len(one.cls) == 1
         torch.testing.assert_close(four.cls[-1], one.cls[0])
         torch.testing.assert_close(four.patches, one.patches)
         # Blocks 2 to 4 are those of an encoder that ends there.
         vit.layers = vit.layers[:3]
         torch.testing.assert_close(
-            encode(vit, images, 1, ids).cls[0], four.cls[2])
+            encode(vit, images, 1, relations_to(vit, ids)).cls[0],
+            four.cls[2])
     with pytest.raises(ValueError, match='has 3 blocks'):
-        encode(vit, images, 4, ids)
+        encode(vit, images, 4, relations_to(vit, ids))
 
 
 def test_probes_crop_the_maps_with_the_images(place):

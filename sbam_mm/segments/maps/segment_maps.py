@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sbam_mm.datasets.stored_maps import StoredMaps
-from sbam_mm.datasets.tree import read_regular_file
+from sbam_mm.datasets.reading.stored_maps import StoredMaps
+from sbam_mm.datasets.reading.tree import read_regular_file
 from sbam_mm.errors import UserError
 from sbam_mm.files import read_array
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sbam_mm.datasets.stored_maps import (
+from sbam_mm.datasets.reading.stored_maps import (
     DatasetMark,
     MapInfo,
     MapWriter,
