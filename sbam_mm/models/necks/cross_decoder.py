@@ -64,12 +64,12 @@ class CrossBlock(Block):
 
 @MODELS.register_module()
 class CrossDecoder(Decoder):
-    """Read every masked patch off the visible tokens, each on its own.
+    """Predict each masked patch from the visible tokens, independently.
 
-    A query is the mask token with the position of its patch. It attends to
-    what the encoder made of the visible patches and the class token, never
-    to another query, so that any share of the masked patches can be
-    predicted, at the price of that share, and no prediction changes.
+    A query is the mask token plus the position of its patch. It attends to
+    the encoded visible patches and the class token, never to other queries,
+    so any share of the masked patches can be predicted without changing a
+    prediction.
 
     With ``looks_at`` (inter-block attention) each block has a memory of its
     own: a learnt sum of the outputs of the encoder's blocks, and a norm. The
