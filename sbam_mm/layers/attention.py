@@ -56,12 +56,12 @@ def packed_attention(q: Tensor,
         q (Tensor): (T, heads, head_dim).
         k, v (Tensor): (S, heads, head_dim).
         layout (PackedLayout): Where the queries' images begin and end.
-        dropout (float): Of the probabilities. Defaults to 0.
+        dropout (float): Of the probabilities.
         keys (PackedLayout, optional): Of the keys and values, in the image
             order of ``layout`` unless one of the two keeps every token.
             Defaults to None: that of the queries.
-        bias (Tensor, optional): Added to the logits, (heads, N, N) over the
-            N places of ``layout``. Defaults to None.
+        bias (Tensor, optional): Added to the logits, (heads, N, N) over the N
+            places of ``layout``.
 
     Returns:
         Tensor: (T, heads, head_dim).

@@ -13,8 +13,7 @@ def beit_layer_cfgs(layer_cfgs: Any = (), drop_rate: float = 0.) -> Any:
 
     Args:
         layer_cfgs (dict or Sequence[dict]): Of all layers, or of each.
-            Defaults to none.
-        drop_rate (float): Of the whole encoder. Defaults to 0.
+        drop_rate (float): Of the whole encoder.
 
     Returns:
         dict or list[dict]: For ``BEiTViT``.

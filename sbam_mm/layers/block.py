@@ -238,15 +238,14 @@ class Block(Checkpointed):
         Args:
             x (Tensor): A dense batch, (B, n, D), or packed tokens, (T, D).
             bias (Tensor, optional): Of relative positions, added to the
-                logits, (heads, N, N) over all places. Defaults to None.
+                logits, (heads, N, N) over all places.
             layout (PackedLayout, optional): Where the tokens stand. Defaults
                 to None: a dense batch of whole images.
             attend (Callable, optional): The attention kernel in place of
-                :func:`packed_attention`. Defaults to None.
+                :func:`packed_attention`.
             memory (Tensor, optional): What the tokens attend to instead of
-                each other, packed, (S, D), normalised like them. Defaults
-                to None.
-            keys (PackedLayout, optional): Of the memory. Defaults to None.
+                each other, packed, (S, D), normalised like them.
+            keys (PackedLayout, optional): Of the memory.
 
         Returns:
             Tensor: Of the shape of ``x``.
@@ -349,7 +348,6 @@ def run_blocks(blocks: Iterable[nn.Module],
         packed (Tensor): (T, D).
         layout (PackedLayout): Where the tokens stand.
         bias (Tensor, optional): As in :meth:`Block.run`, for all blocks.
-            Defaults to None.
         attend (Sequence[Callable], optional): The attention kernel of each
             block. Defaults to None: the plain ones.
 

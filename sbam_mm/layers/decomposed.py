@@ -53,7 +53,7 @@ def decomposed_attention(q: Tensor,
             (a class token) first; these take no part in relative positions.
         table_h, table_w (Tensor): (2 * S - 1, C); see :func:`relative_rows`.
         grid (tuple[int, int]): Rows H and columns W of the tokens.
-        dropout (float): Of the probabilities. Defaults to 0.
+        dropout (float): Of the probabilities.
 
     Returns:
         Tensor: (B, heads, E + H * W, C).

@@ -42,10 +42,9 @@ class PackedLayout:
         keep (Tensor): Boolean, (B, N). True = the token is kept.
         count (int, optional): Tokens kept per image when it is the same for
             all and known on the host. The device is then never asked.
-            Defaults to None.
         counted (tuple, optional): ``lengths`` in the packed order, and this
             ``order``, where they are known already. The device is then never
-            asked. Defaults to None.
+            asked.
 
     Attributes:
         index (Tensor): int64 (T,), position of every packed token in the

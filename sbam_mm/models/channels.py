@@ -21,8 +21,8 @@ class SelfSupDataPreprocessor(_Preprocessor):
             all. Defaults to None: images are not normalised.
         std (Sequence[float], optional): Likewise.
         to_rgb (bool): Exchange the first and last of three channels, which
-            data sets give as BGR. Images of any other number of channels
-            keep their order. Defaults to False.
+            data sets give as BGR. Images of any other number of channels keep
+            their order.
         **kwargs: Of mmpretrain's class.
 
     Raises:

@@ -67,7 +67,6 @@ def check_count(count: int, table: Tensor, extra: int = 0) -> None:
         count (int): Tokens per image.
         table (Tensor): (1, M, D).
         extra (int): Positions at the front that need not be asked for.
-            Defaults to 0.
 
     Raises:
         UserError: If there are more or fewer.
@@ -185,7 +184,6 @@ def fit_tables(model: nn.Module,
         model (nn.Module): Where the weights will go.
         state (Mapping[str, Tensor]): In the model's names.
         grids (Collection): Of :func:`stored_grids`, or what the user says.
-            Defaults to none.
         name (str): What to call the weights in a message.
 
     Returns:

@@ -50,9 +50,8 @@ def encoder_weights(checkpoint: Mapping[str, Any],
         checkpoint (Mapping): As read from a file.
         name (str): What to call it in a message.
         branch (str): "teacher" or "student", where a file has both.
-            Defaults to "teacher".
         backbone (nn.Module, optional): Tells the names of an encoder that is
-            in no known format. Defaults to None.
+            in no known format.
 
     Returns:
         dict[str, Tensor]: For example "layers.0.ln1.weight".
@@ -101,8 +100,7 @@ def load_encoder(backbone: nn.Module,
         path (str): A checkpoint file or URL.
         begins_anew (Sequence[str]): Patterns of the keys that need not be in
             the file, e.g. tables of relative positions that a detector adds.
-            Defaults to none.
-        branch (str): See :func:`encoder_weights`. Defaults to "teacher".
+        branch (str): See :func:`encoder_weights`.
 
     Returns:
         LoadReport: ``missing`` holds nothing but keys that begin anew.

@@ -30,11 +30,11 @@ class Clock:
     micro-batches of one step share its progress and its epoch.
 
     Args:
-        iteration (int): Number of this iteration, from 0. Defaults to 0.
-        max_iters (int): Of the training; 0 outside a runner. Defaults to 0.
-        accumulation (int): Iterations of a step. Defaults to 1.
-        loop_epoch (int): What a loop that counts epochs says. Defaults to 0.
-        loop_epochs (int): Likewise, of the training. Defaults to 0.
+        iteration (int): Number of this iteration, from 0.
+        max_iters (int): Of the training; 0 outside a runner.
+        accumulation (int): Iterations of a step.
+        loop_epoch (int): What a loop that counts epochs says.
+        loop_epochs (int): Likewise, of the training.
         epoch_iters (int, optional): Iterations of an epoch, in a loop that
             counts none. Defaults to None: the loop counts them.
 

@@ -27,7 +27,7 @@ def stored_map(data_samples: Sequence | None,
         device (torch.device): Where to put the result.
         transform (str): Name of the transform that makes the map, for
             messages.
-        who (str): Who asks, for messages. Defaults to "the masker".
+        who (str): Who asks, for messages.
         view (int, optional): Which one of a list, where every view of an
             image has a map. Defaults to None: there is one map.
         highest (int, optional): The largest number allowed. Defaults to None:

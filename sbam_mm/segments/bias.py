@@ -166,17 +166,16 @@ class SegmentBias(nn.Module):
         num_heads (int): Per layer.
         sharing (str): Table 5: "fixed" (+1 and -1, no parameters), "shared"
             (one pair), "head" (a pair per head, the same in all layers) or
-            "head_and_layer". Defaults to "head_and_layer".
+            "head_and_layer".
         relations (Sequence[str]): Table 4: which pairs of tokens get a bias,
             "positive" (same segment), "negative" (different segments).
             Defaults to both.
-        init (tuple[float, float]): u_pos and u_neg at the start; "fixed"
-            stays at (1, -1). Defaults to (0, 0).
-        max_segments (int): The highest segment id, the paper's c. Defaults
-            to 5.
+        init (tuple[float, float]): u_pos and u_neg at the start; "fixed" stays
+            at (1, -1).
+        max_segments (int): The highest segment id, the paper's c.
         kernel (str): "sdpa", the fused kernels of
             ``scaled_dot_product_attention``, on any device; "flex",
-            FlexAttention, on CUDA only. Defaults to "sdpa".
+            FlexAttention, on CUDA only.
 
     Raises:
         UserError: If an option is unknown or has no such value.

@@ -98,9 +98,9 @@ class DistilDINO(BaseSelfSupervisor):
         head (dict or nn.Module): ``DINOHead``, as wide as the teacher's.
         teacher (dict or nn.Module): :class:`FrozenDINO`.
         temperature (float): Of both. Defaults to 0.1, DINO's student's.
-        start (str): "teacher" or "scratch". Defaults to "teacher".
+        start (str): "teacher" or "scratch".
         data_preprocessor (dict or nn.Module, optional): As in
-            ``MaskedImageModel``. Defaults to None.
+            ``MaskedImageModel``.
         **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
 
     Raises:

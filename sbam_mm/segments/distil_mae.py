@@ -88,8 +88,8 @@ class DistilMAE(MAE):
             ``segment_bias``.
         teacher (dict): ``FrozenTeacher`` with the backbone and checkpoint of
             the first phase, ``segment_bias`` included.
-        weight (float): The paper's lambda. Defaults to 1.
-        start (str): "teacher" or "scratch". Defaults to "teacher".
+        weight (float): The paper's lambda.
+        start (str): "teacher" or "scratch".
         **kwargs: Of :class:`MAE`.
 
     Raises:

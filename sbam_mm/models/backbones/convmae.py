@@ -26,10 +26,10 @@ from sbam_mm.masking import TokenMask
 from sbam_mm.registry import MODELS
 
 from ..position_tables import remember_grid
-from .hides_patches import Latent, check_tiles
+from .masked_encoder import Latent, check_tiles
 from .vit_attention import patch_attention
 
-LOOKS = ('stage3', 'stage1')
+MASKER_INPUTS = ('stage3', 'stage1')
 
 
 class PatchMerging(nn.Module):
@@ -57,10 +57,8 @@ class MaskedConvBlock(Checkpointed):
 
     Args:
         embed_dims (int): Channels.
-        mlp_ratio (float): Hidden width of the MLP over its width. Defaults
-            to 4.
-        drop_path_rate (float): Stochastic depth. Defaults to 0.
-        kernel_size (int): Defaults to 5.
+        mlp_ratio (float): Hidden width of the MLP over its width.
+        drop_path_rate (float): Stochastic depth.
     """
 
     def __init__(self,
@@ -121,24 +119,18 @@ class ConvViT(BaseBackbone):
 
     Args:
         arch (str or dict): "base" (256, 384 and 768 channels, 2, 2 and 11
-            blocks, 12 heads), "small" (128, 256 and 384 channels, 6 heads;
-            of FastConvMAE, the ConvMAE paper's code has none), or a dict with
-            ``embed_dims, depths, num_heads``. Defaults to "base".
-        img_size (int or tuple): Pixels. Defaults to 224.
+            blocks, 12 heads), "small" (128, 256 and 384 channels, 6 heads; of
+            FastConvMAE, the ConvMAE paper's code has none), or a dict with
+            ``embed_dims, depths, num_heads``.
+        img_size (int or tuple): Pixels.
         patch_sizes (tuple[int, int, int]): Side of the squares that each
             stage merges. Defaults to (4, 2, 2): patches of 16 pixels.
-        in_channels (int): Defaults to 3.
-        mlp_ratio (float): Defaults to 4.
         drop_path_rate (float): Stochastic depth, rising over all blocks.
-            Defaults to 0.
         out_indices (tuple[int]): Stages that ``forward(images)`` returns.
-            Defaults to (0, 1, 2).
         look_at (str): What :meth:`embed` gives maskers to look at, see
-            :class:`sbam_mm.ConvMAE`: "stage3" or "stage1". Defaults to
-            "stage3".
+            :class:`sbam_mm.ConvMAE`: "stage3" or "stage1".
         with_cp (bool): Activation checkpointing of all blocks, as in
-            ``MaskedViT``. Defaults to False.
-        init_cfg (dict, optional): Defaults to None.
+            ``MaskedViT``.
 
     Raises:
         UserError: If patches do not tile the image, or ``look_at`` or
@@ -183,9 +175,9 @@ class ConvViT(BaseBackbone):
             settings = self.arch_zoo[arch]
         else:
             settings = arch
-        if look_at not in LOOKS:
+        if look_at not in MASKER_INPUTS:
             raise UserError(
-                f'look_at must be one of {LOOKS}, got {look_at!r}.')
+                f'look_at must be one of {MASKER_INPUTS}, got {look_at!r}.')
         self.patch_sizes = tuple(patch_sizes)
         self.patch_size = patch_sizes[0] * patch_sizes[1] * patch_sizes[2]
         self.img_size = to_2tuple(img_size)
@@ -395,11 +387,10 @@ class ConvViT(BaseBackbone):
         Args:
             tokens (Tensor): From :meth:`tokens`, (B, L, D).
             block (int): Which block, from 0; negative counts from the end.
-            queries (str): "all" or "patches", which are the same: there is
-                no class token. Defaults to "all".
-            softmax (bool): Probabilities, or logits. Defaults to True.
+            queries (str): "all" or "patches", which are the same: there is no
+                class token.
+            softmax (bool): Probabilities, or logits.
             own_query (bool): See :func:`received_attention`.
-                Defaults to True.
 
         Returns:
             Tensor: float32 (B, heads, L), without gradient.

@@ -18,7 +18,7 @@ class MAEViT(selfsup.MAEViT):
     Args:
         masker (dict or nn.Module, optional): A masker with one ratio per
             batch. Defaults to None: random masking at ``mask_ratio``.
-        mask_ratio (float): For the default masker. Defaults to 0.75.
+        mask_ratio (float): For the default masker.
         *args, **kwargs: Options of mmpretrain's ``MAEViT``.
 
     Raises:

@@ -10,16 +10,16 @@ from sbam_mm.layers import beit_layer_cfgs, blocks_of, truncated_normal
 from sbam_mm.registry import MODELS
 
 from ..position_tables import remember_grid
-from .hides_patches import WIDTHS, HidesPatches, check_tiles
+from .masked_encoder import PAPER_ARCHS, MaskedEncoder, check_tiles
 
 
 @MODELS.register_module()
-class MaskedBEiT(HidesPatches, BEiTViT):
+class MaskedBEiT(MaskedEncoder, BEiTViT):
     """ViT with one table of relative positions for all blocks.
 
     SimMIM's published ViT: no absolute positions, a bias on the attention
     logits that all blocks share, layer scale. ``embed``, ``encode`` and
-    ``encode_in_place`` are :class:`HidesPatches`'s. Parameter names are those
+    ``encode_in_place`` are :class:`MaskedEncoder`'s. Parameter names are those
     of mmpretrain's ``BEiTViT`` with ``use_shared_rel_pos_bias=True``, which
     fine-tunes what was pre-trained here. Attention is fused, with the bias
     added inside; images of one length run as one batch.
@@ -27,17 +27,15 @@ class MaskedBEiT(HidesPatches, BEiTViT):
     Source: Bao et al., *BEiT*, ICLR 2022; Xie et al., *SimMIM*, CVPR 2022.
 
     Args:
-        arch (str or dict): As in ``MaskedViT``. Defaults to "base".
-        img_size (int or tuple): Pixels; fixed, as the table is. Defaults to
-            224.
-        patch_size (int): Pixels. Defaults to 16.
+        arch (str or dict): As in ``MaskedViT``.
+        img_size (int or tuple): Pixels; fixed, as the table is.
+        patch_size (int): Pixels.
         out_type (str): What ``forward(images)`` returns, as in mmpretrain.
             Defaults to "raw": (B, 1 + L, D), class token first.
-        final_norm (bool): Normalise the output. Defaults to True.
-        layer_scale_init_value (float): Factor of every branch at the start;
-            0 for none. Defaults to 0.1.
+        final_norm (bool): Normalise the output.
+        layer_scale_init_value (float): Factor of every branch at the start; 0
+            for none.
         with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
-            Defaults to False.
         **kwargs: Other options of mmpretrain's ``BEiTViT``.
 
     Raises:
@@ -55,7 +53,7 @@ class MaskedBEiT(HidesPatches, BEiTViT):
         >>> latent.to_dense().shape
         torch.Size([2, 17, 192])
     """
-    arch_zoo = {**BEiTViT.arch_zoo, **WIDTHS}
+    arch_zoo = {**BEiTViT.arch_zoo, **PAPER_ARCHS}
     no_weight_decay = ('relative_position_bias_table', )
 
     def __init__(self,

@@ -87,9 +87,9 @@ def patch_attention(vit: VisionTransformer,
         vit (VisionTransformer): mmpretrain's, or a subclass.
         x (Tensor): From :func:`input_tokens`, (B, E + L, D).
         block (int): Which block, from 0; negative counts from the end.
-        queries (str): "cls", "patches" or "all". Defaults to "cls".
-        softmax (bool): Probabilities, or logits. Defaults to True.
-        own_query (bool): See :func:`received_attention`. Defaults to True.
+        queries (str): "cls", "patches" or "all".
+        softmax (bool): Probabilities, or logits.
+        own_query (bool): See :func:`received_attention`.
 
     Returns:
         Tensor: float32 (B, heads, L), without gradient.

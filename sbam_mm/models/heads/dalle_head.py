@@ -32,7 +32,7 @@ class DalleHead(Head):
         tokenizer (dict, optional): Options of mmpretrain's ``DALL-E``.
             Defaults to None: the published 8192 tokens.
         reduction (str): "token" or "sample", see
-            :func:`sbam_mm.models.losses.masked_mean`. Defaults to "token".
+            :func:`sbam_mm.models.losses.masked_mean`.
 
     Raises:
         UserError: If the checkpoint is missing or does not fit.

@@ -46,11 +46,10 @@ class DINOHead(BaseModule):
             recipes have 65536.
         patch_out_dim (int, optional): Prototypes of patches, in a layer of
             their own. Defaults to None: shared with the class token.
-        hidden_dim (int): Width of the MLP. Defaults to 2048.
-        bottleneck_dim (int): Defaults to 256.
-        num_layers (int): Linear layers up to the bottleneck. Defaults to 3.
-        norm_last_layer (bool): Keep the prototypes at unit length. The
-            recipes of ViT-S let their norms learn. Defaults to True.
+        hidden_dim (int): Width of the MLP.
+        num_layers (int): Linear layers up to the bottleneck.
+        norm_last_layer (bool): Keep the prototypes at unit length. The recipes
+            of ViT-S let their norms learn.
 
     Raises:
         UserError: If there is no layer.

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.models.backbones.masked_encoder import Latent
 
 
 class Head(BaseModule):
@@ -13,11 +13,11 @@ class Head(BaseModule):
 
     Attributes:
         takes_masked (bool): Whether :meth:`loss` takes predictions of the
-            masked patches alone, too. Defaults to False.
+            masked patches alone, too.
         predicts_pixels (bool): Whether it has ``to_images`` and
-            ``patch_loss``, as :class:`sbam_mm.PixelHead`. Defaults to False.
+            ``patch_loss``, as :class:`sbam_mm.PixelHead`.
         second_picture (bool): Whether the target is made of a second picture
-            of each image. Defaults to False.
+            of each image.
     """
     takes_masked: bool = False
     predicts_pixels: bool = False

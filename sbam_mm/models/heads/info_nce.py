@@ -26,7 +26,7 @@ class InfoNCEHead(BaseModule):
     Args:
         predictor (dict or nn.Module): mmpretrain's ``NonLinearNeck``, which
             turns an online projection into a query.
-        temperature (float): tau. Defaults to 0.07.
+        temperature (float): tau.
 
     Raises:
         UserError: If the temperature is not positive.

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.models.losses.masked_mean import REDUCTIONS, masked_mean
 from sbam_mm.registry import MODELS
 
@@ -38,14 +38,13 @@ class PixelHead(Head):
     """Error on the pixels of masked patches, Eq. 2 of the SBAM paper.
 
     Args:
-        patch_size (int): Pixels. Defaults to 16.
+        patch_size (int): Pixels.
         norm_pix (bool): Normalise every target patch by its own mean and
-            standard deviation (unbiased, 1e-6 inside the root). Defaults to
-            True.
-        criterion (str): "L2", the squared error (MAE), or "L1", the
-            absolute error (SimMIM, section 3.4). Defaults to "L2".
+            standard deviation (unbiased, 1e-6 inside the root).
+        criterion (str): "L2", the squared error (MAE), or "L1", the absolute
+            error (SimMIM, section 3.4).
         reduction (str): "token" or "sample", see
-            :func:`sbam_mm.models.losses.masked_mean`. Defaults to "token".
+            :func:`sbam_mm.models.losses.masked_mean`.
     """
 
     takes_masked = True

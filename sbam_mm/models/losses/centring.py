@@ -23,7 +23,7 @@ class Centre(nn.Module):
     Args:
         dim (int): Prototypes, K.
         momentum (float): Share of the old centre that stays at an update, in
-            [0, 1]. Defaults to 0.9.
+            [0, 1].
 
     Raises:
         UserError: For another momentum.
@@ -80,9 +80,9 @@ class TeacherTemperature:
     epoch is at ``start``.
 
     Args:
-        start (float): In the first epoch. Defaults to 0.04.
-        end (float): From the last epoch of the warm-up on. Defaults to 0.07.
-        epochs (int): Of the warm-up. Defaults to 30.
+        start (float): In the first epoch.
+        end (float): From the last epoch of the warm-up on.
+        epochs (int): Of the warm-up.
 
     Raises:
         UserError: If a temperature is not positive.

@@ -15,15 +15,12 @@ class PrototypeLoss(nn.Module):
 
     Args:
         dim (int): Prototypes, K.
-        weight (float): Of the loss. Defaults to 1.
-        student_temperature (float): Defaults to 0.1.
+        weight (float): Of the loss.
         teacher_temperature (float): After the warm-up. Defaults to 0.07, that
             of all recipes of iBOT; DINO's for ViT-S ends there as well.
         warm_up_temperature (float): Of the teacher, at first.
-            Defaults to 0.04.
         warm_up_epochs (int): Epochs from the one to the other.
-            Defaults to 30.
-        centre_momentum (float): See :class:`Centre`. Defaults to 0.9.
+        centre_momentum (float): See :class:`Centre`.
     """
 
     def __init__(self,
@@ -51,7 +48,7 @@ class PrototypeLoss(nn.Module):
 
         Args:
             logits (Tensor): (..., K).
-            epoch (int): For the temperature. Defaults to 0.
+            epoch (int): For the temperature.
 
         Returns:
             Tensor: Probabilities, float32 (..., K), without gradient.

@@ -30,7 +30,7 @@ def masked_mean(values: Tensor,
         masked (Tensor): Boolean (B, L), True = counts.
         reduction (str): "token" weighs all masked tokens of the batch alike
             (Eq. 2 of the SBAM paper; an image with more masked tokens weighs
-            more), "sample" all images that have any. Defaults to "token".
+            more), "sample" all images that have any.
 
     Returns:
         Tensor: A scalar; 0 if nothing is masked anywhere.

@@ -27,7 +27,7 @@ def ranking_loss(predicted: Tensor,
         masked (Tensor): Boolean (B, L), True = takes part.
         reduction (str): "token" weighs all pairs of the batch alike, so that
             an image with twice the masked tokens weighs four times as much;
-            "sample" all images that have a pair. Defaults to "token".
+            "sample" all images that have a pair.
 
     Returns:
         Tensor: A scalar; 0 where there is no pair, and log 2 = 0.69 for a

@@ -80,17 +80,11 @@ class ContextRegressor(BaseModule):
     Representation Learning*, IJCV 2023, section 3.1.
 
     Args:
-        embed_dims (int): Width, that of the encoder. Defaults to 768.
-        num_heads (int): Defaults to 12.
-        regressor_depth (int): Defaults to 4.
-        decoder_depth (int): Defaults to 4.
+        embed_dims (int): Width, that of the encoder.
         out_dims (int): Values predicted per patch: 8192 logits of DALL-E's
-            vocabulary (the paper), or patch_size**2 * 3 pixels. Defaults to
-            8192.
-        mlp_ratio (int): Defaults to 4.
+            vocabulary (the paper), or patch_size**2 * 3 pixels.
         layer_scale_init_value (float): Defaults to 0.1 (ViT-S and ViT-B;
             the official ViT-L has 1e-5).
-        init_cfg (dict, optional): Defaults to None.
 
     Raises:
         UserError: If heads do not divide the width.

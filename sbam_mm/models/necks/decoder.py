@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.models.backbones.masked_encoder import Latent
 
 
 class Decoder(BaseModule):
@@ -17,9 +17,9 @@ class Decoder(BaseModule):
 
     Attributes:
         looks_at (Sequence[int]): Blocks of the encoder, from 0, whose output
-            it wants in ``latent.blocks``. Defaults to none.
+            it wants in ``latent.blocks``.
         arranges (bool): Whether it has :meth:`arrange`, so that a second
-            decoder can share its entrance. Defaults to False.
+            decoder can share its entrance.
     """
     looks_at: Sequence[int] = ()
     arranges: bool = False

@@ -17,7 +17,7 @@ from sbam_mm.layers import (
     xavier_linear,
 )
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.models.position_tables import check_count, remember_grid
 from sbam_mm.registry import MODELS
 
@@ -31,15 +31,13 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
     Parameter names are those of mmpretrain's ``MAEPretrainDecoder``.
 
     Args:
-        img_size (int or tuple): Pixels. Defaults to 224.
-        patch_size (int): Pixels. Defaults to 16.
-        embed_dim (int): Width of the encoder. Defaults to 768.
-        decoder_embed_dim (int): Width of the decoder. Defaults to 512.
-        decoder_depth (int): Blocks. Defaults to 8.
-        decoder_num_heads (int): Defaults to 16.
+        img_size (int or tuple): Pixels.
+        patch_size (int): Pixels.
+        embed_dim (int): Width of the encoder.
+        decoder_embed_dim (int): Width of the decoder.
+        decoder_depth (int): Blocks.
         with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
-            Defaults to False.
-        in_channels (int): Of the images. Defaults to 3.
+        in_channels (int): Of the images.
         **kwargs: Other options of ``MAEPretrainDecoder``.
 
     Raises:

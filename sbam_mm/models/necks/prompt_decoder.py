@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.registry import MODELS
 
 from .mae_decoder import MAEDecoder

@@ -31,7 +31,7 @@ class RegressorBlock(Block):
         dim (int): Width of the tokens.
         memory_dim (int): Width of the encoder's tokens.
         num_heads (int): Of both attentions.
-        mlp_ratio (float): Of the feed-forward layer. Defaults to 4.
+        mlp_ratio (float): Of the feed-forward layer.
     """
 
     def __init__(self,
@@ -84,19 +84,16 @@ class Regressor(BaseModule):
     out of its attention; here heads divide the width.
 
     Args:
-        img_size (int or tuple): Pixels. Defaults to 224.
-        patch_size (int): Pixels. Defaults to 16.
-        embed_dim (int): Width of the encoder. Defaults to 768.
+        img_size (int or tuple): Pixels.
+        patch_size (int): Pixels.
+        embed_dim (int): Width of the encoder.
         decoder_embed_dim (int): Width of the decoder. Defaults to 512, that
             of the pixel regressor; the feature regressor is as wide as the
             encoder.
-        decoder_depth (int): Blocks. Defaults to 2.
-        decoder_num_heads (int): Defaults to 16.
-        mlp_ratio (float): Defaults to 4.
+        decoder_depth (int): Blocks.
         predict_feature_dim (int, optional): Predict features of this width.
             Defaults to None: pixels.
-        in_channels (int): Of the images whose pixels are predicted. Defaults
-            to 3.
+        in_channels (int): Of the images whose pixels are predicted.
 
     Raises:
         UserError: If the image is not tiled by patches or heads do not

@@ -47,7 +47,7 @@ def has_fixed_table(encoder: nn.Module) -> bool:
             and not getattr(encoder, 'learned_position', False))
 
 
-def drops_paths(encoder: nn.Module) -> bool:
+def has_stochastic_depth(encoder: nn.Module) -> bool:
     """Whether an encoder trains with stochastic depth, however it is set."""
     return any(path.drop_prob > 0 for path in encoder.modules()
                if isinstance(path, DropPath))
@@ -183,7 +183,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         self.has_target = target is not None
         check_needs(masker, self.provides, type(self).__name__, REMEDIES)
         unequal = not masker.uniform and (not self.in_place or throws(masker))
-        if unequal and drops_paths(self.backbone):
+        if unequal and has_stochastic_depth(self.backbone):
             raise UserError(
                 f'{type(masker).__name__} gives every image its own ratio, '
                 'and stochastic depth would drop single tokens of the packed '

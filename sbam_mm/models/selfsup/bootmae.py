@@ -60,11 +60,10 @@ class BootMAE(MaskedImageModel):
             schedule of ViT-B.
         memory (tuple[int, int]): Encoder blocks, from 0, that the pixel and
             the feature regressor look at. Defaults to (0, -1).
-        feature_weight (float): Factor on the feature loss. Defaults to 1.
-        ramp (float): Share of the epochs over which it grows linearly to
-            that. Defaults to 0.25.
-        weigh_inside (bool): Weigh masked tokens by 1 plus the share of
-            masked ones around them. Defaults to True.
+        feature_weight (float): Factor on the feature loss.
+        ramp (float): Share of the epochs over which it grows linearly to that.
+        weigh_inside (bool): Weigh masked tokens by 1 plus the share of masked
+            ones around them.
         **kwargs: ``masker``, ``teacher`` and other options of
             :class:`MaskedImageModel`.
 

@@ -70,7 +70,7 @@ class CAE(MaskedImageModel):
             0.75.
         neck (dict): ``ContextRegressor``.
         head (dict): ``DalleHead`` (the paper) or ``PixelHead``.
-        align_weight (float): Weight of the alignment. Defaults to 2.
+        align_weight (float): Weight of the alignment.
         target (dict, optional): A ``MomentumTeacher`` that computes the
             alignment's target. Defaults to None: the encoder itself.
         **kwargs: Options of :class:`MaskedImageModel`.

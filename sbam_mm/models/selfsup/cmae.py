@@ -47,10 +47,8 @@ class CMAE(MaskedImageModel):
         contrast (dict): ``InfoNCEHead``, which has the predictor.
         target (dict): ``MomentumTeacher``; the momentum projector follows at
             its pace. Defaults to a constant momentum of 0.996.
-        contrast_weight (float): Factor on the contrastive loss. Defaults to
-            1.
-        pixel_weight (float): Factor on the reconstruction loss. Defaults to
-            1.
+        contrast_weight (float): Factor on the contrastive loss.
+        pixel_weight (float): Factor on the reconstruction loss.
         **kwargs: ``masker``, ``teacher`` and other options of
             :class:`MaskedImageModel`.
 

@@ -24,14 +24,14 @@ from sbam_mm.registry import MODELS
 from .mae import MAE
 
 # These ask the model or nobody; any other salience looks at the tokens.
-BLIND = (NoSalience, AttentionSalience, StoredSalience, PredictedLoss)
+WITHOUT_TOKENS = (NoSalience, AttentionSalience, StoredSalience, PredictedLoss)
 
 
 def looks_at_tokens(masker: nn.Module) -> bool:
     """Whether a masker's scores come from ``context.tokens``."""
     salience = getattr(masker, 'salience', None)
     # After a block (layer > 0) it asks for 'layer_tokens' instead.
-    return not isinstance(salience, BLIND) and not getattr(
+    return not isinstance(salience, WITHOUT_TOKENS) and not getattr(
         salience, 'layer', 0)
 
 

@@ -62,7 +62,7 @@ class GPAFeature(MaskedImageModel):
         teacher (dict): ``FrozenTeacher`` or ``MomentumTeacher``.
         target (dict, optional): :class:`AttentionSalience` to predict.
             Defaults to None: the masker's.
-        variant (str): "paper", "alternate" or "code". Defaults to "paper".
+        variant (str): "paper", "alternate" or "code".
         weight (float): Of the second loss. Defaults to 1, as in Eq. 8.
         target_scale (str, optional): "raw" or "z-score". Defaults to None:
             "z-score" in the variant "code", else "raw".

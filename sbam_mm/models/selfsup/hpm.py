@@ -41,11 +41,8 @@ class HPM(MaskedImageModel):
             their loss (:func:`ranking_loss`), or "absolute", to predict the
             loss standardised within the image's masked patches by least
             squares. Defaults to "relative", as in the paper.
-        momentum (float): Of the teacher; see :class:`MomentumCopy`. Defaults
-            to 0.999.
-        end_momentum (float): Defaults to 0.9999.
+        momentum (float): Of the teacher; see :class:`MomentumCopy`.
         ramp_epochs (int): Epochs on the straight line between the two.
-            Defaults to 100.
         **kwargs: Options of :class:`MaskedImageModel`.
 
     Raises:

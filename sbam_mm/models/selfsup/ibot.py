@@ -49,7 +49,6 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
             Defaults to None: its defaults.
         mim_start_epoch (int): Nothing is masked before it, and the patch
             loss's temperature begins its warm-up there; 50 for iBOT's Swin.
-            Defaults to 0.
         **kwargs: Of :class:`SelfDistillation`.
 
     Example:

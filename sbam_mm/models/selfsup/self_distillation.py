@@ -50,12 +50,11 @@ class SelfDistillation(MaskedImageModel):
             is made anyway, as far as it is the last block's.
         cls_loss (dict, optional): Options of :class:`DINOLoss`.
             Defaults to None: its defaults.
-        momentum (float): Of the teacher, at first. Defaults to 0.996.
-        end_momentum (float): At the end, by a cosine. Defaults to 1.
+        momentum (float): Of the teacher, at first.
+        end_momentum (float): At the end, by a cosine.
         num_global (int): Views that are global crops, the first ones.
-            Defaults to 2.
         teacher (dict, optional): A ``FrozenTeacher`` for the masker to ask
-            instead of the momentum teacher (GPA). Defaults to None.
+            instead of the momentum teacher (GPA).
         **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
 
     Raises:

@@ -29,19 +29,18 @@ class MomentumCopy(BaseAveragedModel):
 
     Args:
         source (nn.Module): What to follow; it is copied.
-        momentum (float): m at the start, in [0, 1]. Defaults to 0.996.
+        momentum (float): m at the start, in [0, 1].
         end_momentum (float, optional): m at the end. Defaults to None:
             constant.
         shape (str): "cosine" (BYOL, DINO, iBOT) or "linear" (HPM, BootMAE)
-            between the two. Defaults to "cosine".
+            between the two.
         ramp_epochs (int, optional): Epochs until ``end_momentum`` is
             reached. Defaults to None: the whole training.
         milestones (sequence, optional): Pairs (epoch, m), ascending: m moves
             on straight lines from ``momentum`` at epoch 0 through them, and
-            stays at the last. It changes from epoch to epoch, not within
-            one, as in BootMAE, whose milestones are
-            ``((100, 0.9999), (400, 0.99999))``. Takes the place of the three
-            options above. Defaults to None.
+            stays at the last. It changes from epoch to epoch, not within one,
+            as in BootMAE, whose milestones are ``((100, 0.9999), (400,
+            0.99999))``. Takes the place of the three options above.
 
     Raises:
         UserError: If a momentum is not in [0, 1], the shape unknown, or

@@ -157,7 +157,7 @@ class MomentumTeacher(Teacher):
     """A moving average of the encoder that is being trained (AttMask, HPM).
 
     Args:
-        momentum (float): See :class:`MomentumCopy`. Defaults to 0.996.
+        momentum (float): See :class:`MomentumCopy`.
         end_momentum (float, optional): Defaults to None: constant.
         **schedule: ``shape``, ``ramp_epochs`` and ``milestones`` of
             :class:`MomentumCopy`.

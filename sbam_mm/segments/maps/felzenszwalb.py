@@ -19,13 +19,13 @@ class Felzenszwalb:
 
     Args:
         side (int): Longer images are made so small first, in pixels; smaller
-            ones stay as they are. Defaults to 224.
+            ones stay as they are.
         scale (float): The paper's k, for colours of 0 to 255: the larger, the
-            fewer and larger the regions. Defaults to 300.
+            fewer and larger the regions.
         sigma (float): Of the Gaussian that smooths the image before, in
-            pixels. Defaults to 0.8.
-        min_share (float): Smaller regions, by their share of the image, go
-            to a neighbour. Defaults to 0.02.
+            pixels.
+        min_share (float): Smaller regions, by their share of the image, go to
+            a neighbour.
 
     Raises:
         UserError: If scikit-image is not installed, or an option is out of

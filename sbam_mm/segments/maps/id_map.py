@@ -54,9 +54,9 @@ def id_map(found: Masks,
 
     Args:
         found (Masks): Of one image.
-        max_masks (int): The paper's c, at most 255. Defaults to 5.
+        max_masks (int): The paper's c, at most 255.
         keep (str): Which masks to keep of more than c, the "largest" or the
-            most "confident". Defaults to "largest".
+            most "confident".
 
     Returns:
         np.ndarray: (H, W) uint8: 0 for no mask, the others numbered from 1

@@ -36,15 +36,12 @@ class LoadSegments(MapLoader):
         path (str): Of the ``.npy`` file by ``tools/generate_segments.py``.
         grid (int or tuple[int, int]): Patches per column and per row.
         mode (str): "nearest": a patch takes the id at its centre. "majority":
-            the id, or no mask, that covers most of it; of equals the lower
-            id. Defaults to "nearest".
-        max_masks (int): The paper's c, the highest id allowed. Defaults to
-            5.
+            the id, or no mask, that covers most of it; of equals the lower id.
+        max_masks (int): The paper's c, the highest id allowed.
         verify (bool): Whether each image's file is compared with its checksum
-            before its first use in a run: that reads it once more. Defaults
-            to True.
+            before its first use in a run: that reads it once more.
         backend_args (dict, optional): Storage back-end of the images, as
-            everywhere in mmengine. Defaults to None.
+            everywhere in mmengine.
 
     Raises:
         UserError: If there is no such file, or another mode; from our data

@@ -19,7 +19,7 @@ def check_options(options: Mapping[str, Any],
             each option.
         most (Mapping[str, float]): The largest values. Defaults to infinity
             for each option.
-        whole (Collection[str]): Which have no fractions. Defaults to none.
+        whole (Collection[str]): Which have no fractions.
 
     Raises:
         UserError: With the name, the value and the range.

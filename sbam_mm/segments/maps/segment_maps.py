@@ -86,7 +86,7 @@ class SegmentMaps(StoredMaps):
             index (int): Its ``sample_idx``.
             img_path (str or Path): The file as it is now.
             backend_args (dict, optional): Storage back-end, as everywhere in
-                mmengine. Defaults to None.
+                mmengine.
 
         Returns:
             bool: False where nothing could be compared: no checksums, or

@@ -33,9 +33,8 @@ class SegmentWriter:
         grid (tuple[int, int]): Rows and columns of a stored map.
         details (dict): The back-end, its settings and how its masks become
             ids: whatever must not change halfway. JSON's types only.
-        anew (bool): Make all maps again where they were published before;
-            the old ones stay until the new ones are complete. Defaults to
-            False.
+        anew (bool): Make all maps again where they were published before; the
+            old ones stay until the new ones are complete.
 
     Raises:
         UserError: If the path does not end on ``.npy``, or the file was

@@ -20,7 +20,7 @@ from sbam_mm.masking import TokenMask
 from .vit_attention import patch_attention, run_whole, shared_bias
 
 
-def widths(dim: int, layers: int, heads: int) -> dict:
+def vit_arch(dim: int, layers: int, heads: int) -> dict:
     """A ViT by mmpretrain's names, feed-forward layers four times as wide."""
     return dict(
         embed_dims=dim,
@@ -30,9 +30,9 @@ def widths(dim: int, layers: int, heads: int) -> dict:
 
 
 # By the names of the papers, where mmpretrain's differ.
-WIDTHS = {
-    **dict.fromkeys(['ti', 'tiny'], widths(192, 12, 3)),
-    **dict.fromkeys(['s', 'small'], widths(384, 12, 6)),
+PAPER_ARCHS = {
+    **dict.fromkeys(['ti', 'tiny'], vit_arch(192, 12, 3)),
+    **dict.fromkeys(['s', 'small'], vit_arch(384, 12, 6)),
 }
 
 
@@ -72,7 +72,7 @@ class Latent:
         return self.layout.unpack(self.packed, self.packed.new_full((), fill))
 
 
-class HidesPatches:
+class MaskedEncoder:
     """Two ways to hide patches, for mmpretrain's ViT and BEiT.
 
     ``tokens = embed(images)``, then ``encode(tokens, token_mask)``: the
@@ -141,9 +141,8 @@ class HidesPatches:
         Args:
             tokens (Tensor): From :meth:`embed`, (B, L, D).
             token_mask (TokenMask): Which of them are visible.
-            blocks (Sequence[int]): Whose output is wanted, too, ascending
-                from 0; negative numbers count from the end. Defaults to
-                none.
+            blocks (Sequence[int]): Whose output is wanted, too, ascending from
+                0; negative numbers count from the end.
 
         Returns:
             Latent: The class token and the visible patches of every image.
@@ -255,10 +254,9 @@ class HidesPatches:
         Args:
             tokens (Tensor): From :meth:`embed`, (B, L, D).
             block (int): Which block, from 0; negative counts from the end.
-            queries (str): "cls", "patches" or "all". Defaults to "cls".
-            softmax (bool): Probabilities, or logits. Defaults to True.
+            queries (str): "cls", "patches" or "all".
+            softmax (bool): Probabilities, or logits.
             own_query (bool): See :func:`received_attention`.
-                Defaults to True.
 
         Returns:
             Tensor: float32 (B, heads, L), without gradient; see
