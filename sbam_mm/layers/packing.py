@@ -41,10 +41,10 @@ class PackedLayout:
     Args:
         keep (Tensor): Boolean, (B, N). True = the token is kept.
         count (int, optional): Tokens kept per image when it is the same for
-            all and known on the host. The device is then never asked.
+            all and known on the host.
         counted (tuple, optional): ``lengths`` in the packed order, and this
-            ``order``, where they are known already. The device is then never
-            asked.
+            ``order``, where they are known already. With this or ``count``
+            the device is never asked.
 
     Attributes:
         index (Tensor): int64 (T,), position of every packed token in the
@@ -98,10 +98,8 @@ class PackedLayout:
               ) -> 'PackedLayout':
         """Layout of a dense batch, (B, N, ...), all of it kept.
 
-        Args:
-            batch (Tensor): (B, N, ...).
-            order (Tensor, optional): Which image stands where, int64 (B,).
-                Defaults to None: as they come.
+        ``order``, int64 (B,), says which image stands where; as they come
+        without it.
         """
         rows, width = batch.shape[0], batch.shape[1]
         keep = batch.new_ones((rows, width), dtype=torch.bool)
@@ -115,8 +113,7 @@ class PackedLayout:
         Args:
             keep (Tensor): Boolean (B, n).
             lengths (list[int], optional): How many of each image, in this
-                layout's order, where they are known. Defaults to None: the
-                device is asked.
+                layout's order. Defaults to None: the device is asked.
         """
         if lengths is None:
             counts = keep.sum(dim=1)
@@ -186,12 +183,9 @@ class PackedLayout:
         return flat if self.full else flat.index_select(0, self.index)
 
     def unpack(self, packed: Tensor, fill: Tensor) -> Tensor:
-        """Put tokens back in place: (T, D) -> (B, N, D).
+        """Put tokens back in place, (T, D) -> (B, N, D).
 
-        Args:
-            packed (Tensor): (T, D).
-            fill (Tensor): What stands where no token was kept; broadcasts to
-                (B, N, D).
+        ``fill``, broadcast to (B, N, D), stands where no token was kept.
         """
         batch_size, width = self.shape
         full = fill.to(packed.dtype).expand(batch_size, width,

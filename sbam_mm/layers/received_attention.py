@@ -30,8 +30,7 @@ def received_attention(attn: nn.Module,
         own_query (bool): Whether a sum over queries has the token's own in it.
         bias (Tensor, optional): Added to the logits, (heads, N, N), or where
             it differs between images (B, heads, N, N).
-        extra_tokens (int): Class and distillation tokens, which come before
-            the patches.
+        extra_tokens (int): Class and distillation tokens before the patches.
 
     Returns:
         Tensor: float32 (B, heads, N), without gradient.
@@ -61,5 +60,3 @@ def received_attention(attn: nn.Module,
         if own is not None:
             received[..., first:] -= own
         return received
-
-
