@@ -125,6 +125,6 @@ def grouped_attention(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout,
 
 
 def bias_of_pairs(bias: Tensor, places: Tensor) -> Tensor:
-    """Of (heads, N, N) that of the tokens kept, int64 (B, n): (B, heads, n, n)."""
+    """Of (heads, N, N) that of kept tokens, int64 (B, n)."""
     pairs = bias[:, places[:, :, None], places[:, None, :]]
     return pairs.transpose(0, 1)

@@ -71,7 +71,6 @@ class Attention(BaseModule):
         self.scale = getattr(attn, 'scale', self.head_dims**-0.5)
 
     def init_weights(self) -> None:
-        """As mmpretrain's, whose tables of relative positions are drawn."""
         super().init_weights()
         table = getattr(self, 'relative_position_bias_table', None)
         if table is not None:

@@ -26,9 +26,6 @@ def check_accumulation(runner: Any) -> None:
 
     Checkpoints hold no gradients, so all of them must lie between two steps.
 
-    Args:
-        runner (Runner): Before its first iteration.
-
     Raises:
         UserError: If the iterations of an epoch, those between two
             checkpoints or those of the resumed checkpoint make no whole
@@ -69,10 +66,6 @@ class FirstRates:
     be made at the rate of its last one, further on than the same batch in one
     piece. Whatever is scheduled is exchanged for the step alone: schedules go
     on from their own last value.
-
-    Args:
-        runner (Runner): Its optimizer is watched if gradients are
-            accumulated.
     """
 
     def __init__(self, runner: Any):
@@ -98,7 +91,6 @@ class FirstRates:
             self.noted = self._values()
 
     def remove(self) -> None:
-        """Leave the optimizer alone."""
         for handle in self.handles:
             handle.remove()
 
@@ -132,7 +124,6 @@ def scale_rates(optim_wrapper: OptimWrapper, auto_scale_lr: dict | None,
             ``base_batch_size``.
         batch_size (int): Of one process and iteration.
         processes (int): How many train together.
-        logger (Logger): Told the factors and the rates.
     """
     if not (auto_scale_lr or {}).get('enable'):
         return

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""How a guest changes what an encoder's layers attend to.
+"""How a guide changes what an encoder's layers attend to.
 
 An encoder may have a *guide*: a module that knows, from what the pipeline
 brings along with the images, how each layer is to attend, such as
@@ -17,9 +17,8 @@ from sbam_mm.layers import Attend
 class Guide(Protocol):
     """What an encoder's ``guide`` can do.
 
-    Attributes:
-        needs (str): The stored map that it wants, a key of ``STORED_MAPS``.
-        who (str): What to call it in a message.
+    ``needs`` is the stored map that it wants, a key of ``STORED_MAPS``;
+    ``who`` is what to call it in a message.
     """
     needs: str
     who: str
@@ -43,10 +42,8 @@ def attending(encoder: nn.Module,
               kernels: Sequence[Attend] | None) -> Iterator[None]:
     """For a while, the layers of an encoder attend as they are told.
 
-    Args:
-        encoder (nn.Module): E.g. ``MaskedViT``.
-        kernels (Sequence[Callable], optional): One per layer, see
-            :data:`sbam_mm.layers.Attend`. None: they attend plainly.
+    ``kernels`` has one of :data:`sbam_mm.layers.Attend` per layer; with None
+    they attend plainly.
     """
     before = getattr(encoder, 'attend', None)
     encoder.attend = kernels  # type: ignore[assignment]
@@ -72,11 +69,6 @@ def guided(encoder: nn.Module,
            inputs: Tensor,
            data_samples: list | None = None,
            views: Sequence[int] | None = None) -> Iterator[None]:
-    """For a while, an encoder attends as its guide says, if it has one.
-
-    Args:
-        encoder (nn.Module): With an attribute ``guide`` or without.
-        inputs, data_samples, views: See :meth:`Guide.kernels`.
-    """
+    """For a while, an encoder attends as its guide says, if it has one."""
     with attending(encoder, kernels_for(encoder, inputs, data_samples, views)):
         yield

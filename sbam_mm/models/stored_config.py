@@ -18,11 +18,6 @@ def stored_options(checkpoint: Any, *path: str) -> dict[str, Any] | None:
     Returns:
         dict[str, ast.AST]: Syntax by name, for :func:`stored_value`; None
         where there is no config, or no such part in it.
-
-    Example:
-        >>> meta = dict(cfg="model = dict(type='MAE', head=dict(norm=True))")
-        >>> sorted(stored_options(dict(meta=meta), 'model'))
-        ['head', 'type']
     """
     meta = checkpoint.get('meta') if isinstance(
         checkpoint, Mapping) else None

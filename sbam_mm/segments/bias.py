@@ -90,7 +90,6 @@ class SegmentRelation:
     ``scaled_dot_product_attention`` only its unfused path.)
 
     Args:
-        segments (Segments): Of the batch.
         u_pos, u_neg (Tensor): (heads,).
         flex (bool): Run FlexAttention with b as modification of the scores
             instead.
@@ -139,10 +138,9 @@ class SegmentRelation:
                group: tuple[int, int] = (0, 0)) -> Tensor:
         """Eq. 4, not divided by anything: float32 (B, heads, n, n).
 
-        Args:
-            layout (PackedLayout, optional): Of packed tokens. Defaults to
-                None: all tokens, class token first.
-            rows, group: Which of them, see :meth:`PackedLayout.slices`.
+        ``rows`` and ``group`` say which of the packed tokens, see
+        :meth:`PackedLayout.slices`; without a layout it is of all tokens,
+        class token first.
         """
         ids = self.segments.ids if layout is None else self.segments.packed(
             layout)[rows].view(group)
@@ -156,10 +154,9 @@ class SegmentRelation:
 class SegmentBias(nn.Module):
     """The parameters u_pos and u_neg of all layers and heads.
 
-    The guide of an encoder, see :mod:`sbam_mm.models.guidance`.
-
-    How they start is not said in the paper. At 0, the default, the first step
-    is that of a model without them.
+    The guide of an encoder, see :mod:`sbam_mm.models.guidance`. How they
+    start is not said in the paper. At 0, the default, the first step is that
+    of a model without them.
 
     Args:
         num_layers (int): Of the encoder.
@@ -169,16 +166,12 @@ class SegmentBias(nn.Module):
             "head_and_layer".
         relations (Sequence[str]): Table 4: which pairs of tokens get a bias,
             "positive" (same segment), "negative" (different segments).
-            Defaults to both.
         init (tuple[float, float]): u_pos and u_neg at the start; "fixed" stays
             at (1, -1).
         max_segments (int): The highest segment id, the paper's c.
         kernel (str): "sdpa", the fused kernels of
             ``scaled_dot_product_attention``, on any device; "flex",
             FlexAttention, on CUDA only.
-
-    Raises:
-        UserError: If an option is unknown or has no such value.
 
     Example:
         >>> bias = SegmentBias(num_layers=12, num_heads=3, init=(.5, -.5))
@@ -244,16 +237,7 @@ class SegmentBias(nn.Module):
 
     @classmethod
     def of(cls, vit: nn.Module, options: Mapping[str, Any]) -> 'SegmentBias':
-        """From the ``segment_bias`` of an encoder's config.
-
-        Args:
-            vit (MaskedViT): The encoder.
-            options (Mapping[str, Any]): The other arguments.
-
-        Raises:
-            UserError: If there is no such argument, or the encoder drops
-                attention, which the kernel cannot.
-        """
+        """From the ``segment_bias`` options of an encoder's config."""
         known = list(signature(cls).parameters)[2:]
         if not isinstance(options, Mapping) or set(options) - set(known):
             raise UserError(
@@ -276,12 +260,7 @@ class SegmentBias(nn.Module):
                 ) -> list['SegmentRelation'] | None:
         """How each layer attends to these images; see ``Guide``.
 
-        Returns:
-            list[SegmentRelation] or None: One per layer; None as long as the
-            pipeline has no segments.
-
-        Raises:
-            UserError: If the pipeline makes no segments, or none that fit.
+        None as long as the pipeline has no segments.
         """
         found = [
             stored_map(
@@ -301,12 +280,8 @@ class SegmentBias(nn.Module):
     def forward(self, ids: Tensor) -> list[SegmentRelation]:
         """How each layer attends to tokens of these segments.
 
-        Args:
-            ids (Tensor): uint8 or int64 (B, L); those above ``max_segments``
-                are unknown.
-
-        Returns:
-            list[SegmentRelation]: One per layer.
+        ``ids`` are uint8 or int64 (B, L); those above ``max_segments`` are
+        unknown.
         """
         segments = Segments(ids, self.max_segments)
         shape = (self.num_layers, self.num_heads)
@@ -323,15 +298,7 @@ def _is_pair(init: Any) -> bool:
 
 
 def relations_to(vit: nn.Module, segments: Tensor) -> list[SegmentRelation]:
-    """How each layer of an encoder attends to these segments.
-
-    Args:
-        vit (MaskedViT): With segment bias.
-        segments (Tensor): Ids of all patches, (B, L), 0 = unknown.
-
-    Raises:
-        UserError: If the encoder has no segment bias.
-    """
+    """How each layer of an encoder attends to segments (B, L), 0 = unknown."""
     bias = getattr(vit, 'segment_bias', None)
     if bias is None:
         raise UserError(

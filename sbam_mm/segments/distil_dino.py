@@ -38,19 +38,6 @@ class FrozenDINO(Teacher):
         head (dict or nn.Module): ``DINOHead`` as in the first phase.
         checkpoint (str): Of the first phase. Of its two branches the momentum
             teacher's is taken, which is the one that is evaluated.
-
-    Raises:
-        UserError: If the checkpoint is missing or does not fit.
-
-    Example::
-
-        teacher = dict(
-            type='sbam_mm.FrozenDINO',
-            backbone=dict(
-                type='sbam_mm.MaskedViT', arch='small',
-                learned_position=True, segment_bias=dict()),
-            head=dict(type='sbam_mm.DINOHead', in_dim=384, out_dim=65536),
-            checkpoint='work_dirs/phase_one/epoch_300.pth')
     """
 
     def __init__(self, backbone: dict | nn.Module, head: dict | nn.Module,
@@ -97,31 +84,9 @@ class DistilDINO(BaseSelfSupervisor):
         backbone (dict or nn.Module): ``MaskedViT`` without segment bias.
         head (dict or nn.Module): ``DINOHead``, as wide as the teacher's.
         teacher (dict or nn.Module): :class:`FrozenDINO`.
-        temperature (float): Of both. Defaults to 0.1, DINO's student's.
+        temperature (float): Of both; DINO's student's.
         start (str): "teacher" or "scratch".
-        data_preprocessor (dict or nn.Module, optional): As in
-            ``MaskedImageModel``.
-        **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
-
-    Raises:
-        UserError: If student and teacher have different layers, heads or
-            patches, the student a segment bias or the teacher none, or a
-            number is out of range.
-
-    Example::
-
-        encoder = dict(
-            type='sbam_mm.MaskedViT', arch='small', learned_position=True)
-        head = dict(type='sbam_mm.DINOHead', in_dim=384, out_dim=65536)
-        model = dict(
-            type='sbam_mm.DistilDINO',
-            backbone=encoder,
-            head=head,
-            teacher=dict(
-                type='sbam_mm.FrozenDINO',
-                backbone=dict(**encoder, segment_bias=dict()),
-                head=head,
-                checkpoint='work_dirs/phase_one/epoch_300.pth'))
+        data_preprocessor, **kwargs: As in :class:`MaskedImageModel`.
     """
 
     def __init__(self,
@@ -175,16 +140,12 @@ class DistilDINO(BaseSelfSupervisor):
     def loss(self,
              inputs: list[Tensor],
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
+        """``loss_cls``, and ``divergence``: without the teacher's entropy.
 
         Args:
             inputs (list[Tensor]): Views, (B, C, h, w) each.
             data_samples (list): With ``segment_map`` for the teacher, a list
                 with one map per view.
-
-        Returns:
-            dict[str, Tensor]: ``loss_cls``, the mean over all crops, and
-            ``divergence``, what of it is above the teacher's entropy.
         """
         views = [inputs] if isinstance(inputs, Tensor) else inputs
         student, teacher, first = [], [], 0

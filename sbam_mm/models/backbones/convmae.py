@@ -50,15 +50,10 @@ class PatchMerging(nn.Module):
 
 
 class MaskedConvBlock(Checkpointed):
-    """A transformer block with a 5 x 5 depthwise convolution as attention.
+    """A transformer block with a depthwise convolution as attention.
 
     Hidden cells are set to 0 right before the convolution, so that visible
     cells take nothing from them; everything else works cell by cell.
-
-    Args:
-        embed_dims (int): Channels.
-        mlp_ratio (float): Hidden width of the MLP over its width.
-        drop_path_rate (float): Stochastic depth.
     """
 
     def __init__(self,
@@ -87,10 +82,7 @@ class MaskedConvBlock(Checkpointed):
     def run(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
         """Mix neighbours, then channels.
 
-        Args:
-            x (Tensor): (B, H, W, C).
-            hidden (Tensor, optional): Boolean (B, H, W). Defaults to None:
-                everything is visible.
+        ``x`` is (B, H, W, C), ``hidden`` boolean (B, H, W).
         """
         y = self.proj_in(self.ln1(x))
         if hidden is not None:
@@ -124,17 +116,12 @@ class ConvViT(BaseBackbone):
             ``embed_dims, depths, num_heads``.
         img_size (int or tuple): Pixels.
         patch_sizes (tuple[int, int, int]): Side of the squares that each
-            stage merges. Defaults to (4, 2, 2): patches of 16 pixels.
+            stage merges; by default patches of 16 pixels.
         drop_path_rate (float): Stochastic depth, rising over all blocks.
         out_indices (tuple[int]): Stages that ``forward(images)`` returns.
         look_at (str): What :meth:`embed` gives maskers to look at, see
             :class:`sbam_mm.ConvMAE`: "stage3" or "stage1".
-        with_cp (bool): Activation checkpointing of all blocks, as in
-            ``MaskedViT``.
-
-    Raises:
-        UserError: If patches do not tile the image, or ``look_at`` or
-            ``arch`` is unknown.
+        with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
 
     Example:
         >>> arch = dict(embed_dims=(8, 16, 24), depths=(1, 1, 2), num_heads=3)
@@ -254,9 +241,7 @@ class ConvViT(BaseBackbone):
         """The two convolution stages and the input of the third.
 
         Args:
-            images (Tensor): (B, C, H, W).
             hidden (Tensor, optional): Boolean (B, h, w) on the last grid.
-                Defaults to None: everything is visible.
 
         Returns:
             list[Tensor]: (B, 4h, 4w, C1), (B, 2h, 2w, C2), (B, h, w, D) for
@@ -279,11 +264,10 @@ class ConvViT(BaseBackbone):
     def tokens(self,
                images: Tensor,
                hidden: Tensor | None = None) -> Tensor:
-        """What enters the transformer when nothing is hidden, (B, L, D)."""
+        """What enters the transformer, (B, L, D)."""
         return self._place(self.stages(images, hidden)[-1])
 
     def _place(self, cells: Tensor) -> Tensor:
-        """Cells of the last grid as tokens with positions."""
         grid = (cells.shape[1], cells.shape[2])
         return self.proj(cells).flatten(1, 2) + self.position(grid)
 
@@ -291,8 +275,7 @@ class ConvViT(BaseBackbone):
     def embed(self, images: Tensor) -> Tensor:
         """What maskers look at: (B, C, H, W) -> (B, L, D), nothing hidden.
 
-        :meth:`tokens` with ``look_at='stage3'``, :meth:`patch_average` with
-        "stage1"; without gradient, and as in evaluation.
+        Without gradient and as in evaluation; see ``look_at``.
         """
         if self.look_at == 'stage1':
             return self.patch_average(images)
@@ -312,16 +295,10 @@ class ConvViT(BaseBackbone):
         return pooled.flatten(2).transpose(1, 2)
 
     def encode(self, images: Tensor, token_mask: TokenMask) -> Latent:
-        """Encode the visible patches only.
+        """Encode the visible patches only, from the images (B, C, H, W).
 
-        Args:
-            images (Tensor): (B, C, H, W). Pixels of hidden patches have no
-                influence on the result.
-            token_mask (TokenMask): Which patches are visible.
-
-        Returns:
-            Latent: The visible patches of every image, the fine stages added
-            (*multi-scale fusion*); its layout is (B, L), no class token.
+        The fine stages are added at the end (*multi-scale fusion*). The
+        layout of the result is (B, L): there is no class token.
         """
         visible = token_mask.visible
         layout = PackedLayout(visible, token_mask.num_visible)
@@ -339,9 +316,6 @@ class ConvViT(BaseBackbone):
         As in the official fine-tuning the last level is the transformer's
         output, normed, without the fused fine stages.
 
-        Args:
-            images (Tensor): (B, C, H, W).
-
         Returns:
             tuple[Tensor]: (B, C_i, h_i, w_i) for every stage i in
             ``out_indices``, at 1/4, 1/8 and 1/16 of the image's side.
@@ -357,15 +331,7 @@ class ConvViT(BaseBackbone):
 
     @torch.no_grad()
     def layer_tokens(self, tokens: Tensor, layer: int) -> Tensor:
-        """Tokens after the first ``layer`` transformer blocks, unmasked.
-
-        Args:
-            tokens (Tensor): From :meth:`tokens`, (B, L, D).
-            layer (int): How many blocks to run, from 1 to the depth.
-
-        Returns:
-            Tensor: (B, L, D), without gradient.
-        """
+        """:meth:`tokens` after the first ``layer`` blocks, no gradient."""
         if layer > len(self.layers):
             raise UserError(
                 f'salience is asked for after block {layer}, but the encoder '
@@ -382,18 +348,9 @@ class ConvViT(BaseBackbone):
                   queries: str = 'all',
                   softmax: bool = True,
                   own_query: bool = True) -> Tensor:
-        """Attention that the patches receive in one transformer block.
+        """As :func:`patch_attention`, of :meth:`tokens`.
 
-        Args:
-            tokens (Tensor): From :meth:`tokens`, (B, L, D).
-            block (int): Which block, from 0; negative counts from the end.
-            queries (str): "all" or "patches", which are the same: there is no
-                class token.
-            softmax (bool): Probabilities, or logits.
-            own_query (bool): See :func:`received_attention`.
-
-        Returns:
-            Tensor: float32 (B, heads, L), without gradient.
+        "all" and "patches" are the same: there is no class token.
         """
         return patch_attention(self, tokens, block, queries, softmax,
                                own_query)

@@ -22,8 +22,7 @@ class MAEViT(selfsup.MAEViT):
         *args, **kwargs: Options of mmpretrain's ``MAEViT``.
 
     Raises:
-        UserError: If the masker gives every image its own ratio; the
-            message says which classes to use instead.
+        UserError: If the masker gives every image its own ratio.
 
     Example::
 
@@ -103,10 +102,4 @@ class MAEViT(selfsup.MAEViT):
 
 @MODELS.register_module()
 class MFFViT(MAEViT, selfsup.MFFViT):
-    """mmpretrain's ``MFFViT`` with any masker of equal counts.
-
-    Args:
-        masker (dict or nn.Module, optional): As for :class:`MAEViT`.
-        mask_ratio (float): As for :class:`MAEViT`.
-        *args, **kwargs: Options of mmpretrain's ``MFFViT``.
-    """
+    """mmpretrain's ``MFFViT`` with any masker, as :class:`MAEViT`."""

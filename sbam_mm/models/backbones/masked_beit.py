@@ -18,40 +18,24 @@ class MaskedBEiT(MaskedEncoder, BEiTViT):
     """ViT with one table of relative positions for all blocks.
 
     SimMIM's published ViT: no absolute positions, a bias on the attention
-    logits that all blocks share, layer scale. ``embed``, ``encode`` and
-    ``encode_in_place`` are :class:`MaskedEncoder`'s. Parameter names are those
-    of mmpretrain's ``BEiTViT`` with ``use_shared_rel_pos_bias=True``, which
-    fine-tunes what was pre-trained here. Attention is fused, with the bias
-    added inside; images of one length run as one batch.
+    logits that all blocks share, layer scale. It hides patches as
+    :class:`MaskedEncoder`. Parameter names are those of mmpretrain's
+    ``BEiTViT`` with ``use_shared_rel_pos_bias=True``, which fine-tunes what
+    was pre-trained here. Attention is fused, with the bias added inside.
 
     Source: Bao et al., *BEiT*, ICLR 2022; Xie et al., *SimMIM*, CVPR 2022.
 
     Args:
-        arch (str or dict): As in ``MaskedViT``.
         img_size (int or tuple): Pixels; fixed, as the table is.
-        patch_size (int): Pixels.
-        out_type (str): What ``forward(images)`` returns, as in mmpretrain.
-            Defaults to "raw": (B, 1 + L, D), class token first.
-        final_norm (bool): Normalise the output.
         layer_scale_init_value (float): Factor of every branch at the start; 0
             for none.
-        with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
-        **kwargs: Other options of mmpretrain's ``BEiTViT``.
-
-    Raises:
-        UserError: If patches do not tile the image, or images of another
-            size than ``img_size`` come.
+        **kwargs: Other options of mmpretrain's ``BEiTViT``; ``arch``,
+            ``patch_size``, ``out_type`` and ``with_cp`` as in ``MaskedViT``.
 
     Example:
         >>> vit = MaskedBEiT('tiny', img_size=32, patch_size=8)
-        >>> from sbam_mm.masking import TokenMask
-        >>> images = torch.randn(2, 3, 32, 32)
-        >>> mask = TokenMask(torch.rand(2, 16) < 0.6)
-        >>> latent = vit.encode_in_place(
-        ...     vit.embed(images), mask, torch.zeros(1, 1, 192),
-        ...     vit.grid(images))
-        >>> latent.to_dense().shape
-        torch.Size([2, 17, 192])
+        >>> vit.rel_pos_bias.relative_position_bias_table.shape  # 7 * 7 + 3
+        torch.Size([52, 3])
     """
     arch_zoo = {**BEiTViT.arch_zoo, **PAPER_ARCHS}
     no_weight_decay = ('relative_position_bias_table', )
@@ -104,7 +88,6 @@ class MaskedBEiT(MaskedEncoder, BEiTViT):
                     output.weight /= (2 * depth)**0.5
 
     def grid(self, images: Tensor) -> tuple[int, int]:
-        """Patches per column and per row of a batch of images."""
         grid = super().grid(images)
         if grid != tuple(self.patch_resolution):
             raise UserError(
@@ -115,6 +98,5 @@ class MaskedBEiT(MaskedEncoder, BEiTViT):
         return grid
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """As mmpretrain's, for images of ``img_size``."""
         self.grid(images)
         return super().forward(images)

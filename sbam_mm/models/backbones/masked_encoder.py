@@ -136,16 +136,12 @@ class MaskedEncoder:
                tokens: Tensor,
                token_mask: TokenMask,
                blocks: Sequence[int] = ()) -> Latent:
-        """Encode the visible tokens only.
+        """Encode the class token and the visible patches of every image.
 
         Args:
             tokens (Tensor): From :meth:`embed`, (B, L, D).
-            token_mask (TokenMask): Which of them are visible.
             blocks (Sequence[int]): Whose output is wanted, too, ascending from
                 0; negative numbers count from the end.
-
-        Returns:
-            Latent: The class token and the visible patches of every image.
 
         Example:
             >>> from sbam_mm.models import MaskedViT
@@ -173,15 +169,10 @@ class MaskedEncoder:
 
         Args:
             tokens (Tensor): From :meth:`embed`, (B, L, D).
-            token_mask (TokenMask): Which of them are masked and thrown.
             mask_token (Tensor): The method's parameter, broadcasts to
                 (1, 1, D).
             grid (tuple[int, int]): Of the tokens, from :meth:`grid`.
             blocks (Sequence[int]): As in :meth:`encode`.
-
-        Returns:
-            Latent: The class token, the visible and the masked patches of
-            every image.
 
         Example:
             >>> from sbam_mm.models import MaskedViT
@@ -224,15 +215,10 @@ class MaskedEncoder:
     def layer_tokens(self,
                      tokens: Tensor,
                      layer: int) -> Tensor:
-        """Patch tokens after the first ``layer`` blocks, without masking.
+        """Tokens (B, L, D) after the first ``layer`` blocks, without masking.
 
-        Args:
-            tokens (Tensor): From :meth:`embed`, (B, L, D).
-            layer (int): How many blocks to run, from 1 to the depth.
-
-        Returns:
-            Tensor: (B, L, D), without gradient, as in evaluation: nothing is
-            dropped, also while the encoder is being trained.
+        Without gradient and as in evaluation: nothing is dropped, also while
+        the encoder is being trained.
         """
         if layer > len(self.layers):
             raise UserError(
@@ -249,18 +235,6 @@ class MaskedEncoder:
                   queries: str = 'cls',
                   softmax: bool = True,
                   own_query: bool = True) -> Tensor:
-        """Attention that the patches receive in one block, without masking.
-
-        Args:
-            tokens (Tensor): From :meth:`embed`, (B, L, D).
-            block (int): Which block, from 0; negative counts from the end.
-            queries (str): "cls", "patches" or "all".
-            softmax (bool): Probabilities, or logits.
-            own_query (bool): See :func:`received_attention`.
-
-        Returns:
-            Tensor: float32 (B, heads, L), without gradient; see
-            :func:`sbam_mm.layers.received_attention`.
-        """
+        """As :func:`patch_attention`, of :meth:`embed`'s tokens (B, L, D)."""
         x = self.pre_norm(self.prepend_cls(tokens))
         return patch_attention(self, x, block, queries, softmax, own_query)

@@ -33,13 +33,6 @@ class DalleHead(Head):
             Defaults to None: the published 8192 tokens.
         reduction (str): "token" or "sample", see
             :func:`sbam_mm.models.losses.masked_mean`.
-
-    Raises:
-        UserError: If the checkpoint is missing or does not fit.
-
-    Example::
-
-        head = dict(type='sbam_mm.DalleHead', checkpoint='dalle_encoder.pth')
     """
 
     second_picture = True  # of another size and scale
@@ -70,14 +63,11 @@ class DalleHead(Head):
 
     @torch.no_grad()
     def target(self, images: Tensor) -> Tensor:
-        """The likeliest token of every patch.
+        """The likeliest token of every patch, int64 (B, h * w).
 
         Args:
             images (Tensor): Scaled as DALL-E wants, 0.1 + 0.8 * x for pixels
                 x in [0, 1], of 8 pixels per patch: (B, 3, 8h, 8w).
-
-        Returns:
-            Tensor: int64 (B, h * w).
         """
         return self.tokenizer(images).argmax(dim=1).flatten(1)
 

@@ -42,17 +42,13 @@ class DINOHead(BaseModule):
 
     Args:
         in_dim (int): Width of the encoder, D.
-        out_dim (int): Prototypes, K. Defaults to 8192, iBOT's; DINO's
-            recipes have 65536.
+        out_dim (int): Prototypes, K; 8192 is iBOT's, DINO's recipes have
+            65536.
         patch_out_dim (int, optional): Prototypes of patches, in a layer of
             their own. Defaults to None: shared with the class token.
-        hidden_dim (int): Width of the MLP.
         num_layers (int): Linear layers up to the bottleneck.
-        norm_last_layer (bool): Keep the prototypes at unit length. The recipes
-            of ViT-S let their norms learn.
-
-    Raises:
-        UserError: If there is no layer.
+        norm_last_layer (bool): Keep the prototypes at unit length. The
+            recipes of ViT-S let their norms learn.
 
     Example:
         >>> head = DINOHead(16, out_dim=32, hidden_dim=24, bottleneck_dim=8)
@@ -86,7 +82,6 @@ class DINOHead(BaseModule):
             bottleneck_dim, patch_out_dim, norm_last_layer)
 
     def init_weights(self) -> None:
-        """Truncated normals; the prototypes keep torch's own start."""
         truncated_normal(self.mlp)
 
     def prototype_parameters(self) -> list[nn.Parameter]:
@@ -102,11 +97,7 @@ class DINOHead(BaseModule):
         return F.normalize(self.mlp(x).float(), dim=-1)
 
     def patch_logits(self, projected: Tensor) -> Tensor:
-        """Logits of projected patches: (..., bottleneck) -> (..., K).
-
-        Linear in ``projected``: the mean of the logits is the logits of the
-        mean.
-        """
+        """Of projected patches: (..., bottleneck) -> (..., K), linear."""
         return self._logits(self.patch_last_layer or self.last_layer,
                             projected)
 

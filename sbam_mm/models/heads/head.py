@@ -25,16 +25,12 @@ class Head(BaseModule):
 
     def loss(self, prediction: Tensor | Latent, images: Tensor,
              token_mask: TokenMask) -> Tensor:
-        """Loss on masked tokens.
+        """Loss on masked tokens, a float32 scalar whatever the autocast.
 
         Args:
             prediction (Tensor or Latent): Of every patch, (B, L, P), or with
                 ``takes_masked`` of the masked ones alone, (T, P).
             images (Tensor): What the target is made of, (B, C, H, W).
-            token_mask (TokenMask): ``masked`` says which tokens count.
-
-        Returns:
-            Tensor: A scalar, in float32 whatever the autocast.
         """
         raise NotImplementedError
 
@@ -44,9 +40,8 @@ def pictures_for(head: nn.Module, inputs: Tensor | list[Tensor]
     """What a model sees of a batch, and what its head makes targets of.
 
     Args:
-        head (nn.Module): See ``Head.second_picture``.
         inputs (Tensor or list[Tensor]): Images (B, C, H, W), or these and
-            the second picture of each, which other heads do not look at.
+            the second picture of each, see ``Head.second_picture``.
 
     Raises:
         UserError: If the head wants a second picture and there is none.

@@ -28,15 +28,11 @@ class InfoNCEHead(BaseModule):
             turns an online projection into a query.
         temperature (float): tau.
 
-    Raises:
-        UserError: If the temperature is not positive.
-
     Example:
         >>> head = InfoNCEHead(dict(
         ...     type='NonLinearNeck', in_channels=4, hid_channels=8,
         ...     out_channels=4, with_avg_pool=False))
-        >>> loss = head.loss(torch.randn(6, 4), torch.randn(6, 4))
-        >>> loss.shape
+        >>> head.loss(torch.randn(6, 4), torch.randn(6, 4)).shape
         torch.Size([])
     """
 
@@ -51,15 +47,10 @@ class InfoNCEHead(BaseModule):
         self.temperature = temperature
 
     def loss(self, projection: Tensor, target: Tensor) -> Tensor:
-        """Of this process's images.
+        """Of this process's images, a float32 scalar whatever the autocast.
 
-        Args:
-            projection (Tensor): Of the online views, (B, D).
-            target (Tensor): Of the same images' other views, (B, D); no
-                gradient flows into it.
-
-        Returns:
-            Tensor: A scalar, in float32 whatever the autocast.
+        ``projection`` is of the online views, ``target`` of the same images'
+        other views, (B, D) each; no gradient flows into the latter.
         """
         query = F.normalize(self.predictor((projection, ))[0].float(), dim=1)
         keys = F.normalize(target.detach().float(), dim=1)

@@ -41,8 +41,8 @@ class PixelHead(Head):
         patch_size (int): Pixels.
         norm_pix (bool): Normalise every target patch by its own mean and
             standard deviation (unbiased, 1e-6 inside the root).
-        criterion (str): "L2", the squared error (MAE), or "L1", the absolute
-            error (SimMIM, section 3.4).
+        criterion (str): "L2", the squared error (MAE), or "L1", the
+            absolute error (SimMIM, section 3.4).
         reduction (str): "token" or "sample", see
             :func:`sbam_mm.models.losses.masked_mean`.
     """
@@ -95,14 +95,9 @@ class PixelHead(Head):
         return masked_mean(error, token_mask.masked, self.reduction)
 
     def patch_loss(self, prediction: Tensor, images: Tensor) -> Tensor:
-        """Loss of every patch, masked or not.
+        """Loss of every patch, masked or not, float32 (B, L).
 
-        Args:
-            prediction (Tensor): (B, L, P).
-            images (Tensor): (B, C, H, W).
-
-        Returns:
-            Tensor: float32 (B, L), the mean over the patch's values.
+        The mean over the patch's values.
         """
         return self._error(prediction, self.target(images))
 

@@ -22,11 +22,7 @@ class Centre(nn.Module):
 
     Args:
         dim (int): Prototypes, K.
-        momentum (float): Share of the old centre that stays at an update, in
-            [0, 1].
-
-    Raises:
-        UserError: For another momentum.
+        momentum (float): Share of the old centre that stays, in [0, 1].
 
     Example:
         >>> centre = Centre(2)
@@ -83,9 +79,6 @@ class TeacherTemperature:
         start (float): In the first epoch.
         end (float): From the last epoch of the warm-up on.
         epochs (int): Of the warm-up.
-
-    Raises:
-        UserError: If a temperature is not positive.
 
     Example:
         >>> temperature = TeacherTemperature(0.04, 0.07, epochs=4)

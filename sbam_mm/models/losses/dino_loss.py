@@ -16,10 +16,9 @@ class PrototypeLoss(nn.Module):
     Args:
         dim (int): Prototypes, K.
         weight (float): Of the loss.
-        teacher_temperature (float): After the warm-up. Defaults to 0.07, that
-            of all recipes of iBOT; DINO's for ViT-S ends there as well.
+        teacher_temperature (float): After the warm-up; that of all recipes of
+            iBOT, and DINO's for ViT-S ends there as well.
         warm_up_temperature (float): Of the teacher, at first.
-        warm_up_epochs (int): Epochs from the one to the other.
         centre_momentum (float): See :class:`Centre`.
     """
 
@@ -44,14 +43,9 @@ class PrototypeLoss(nn.Module):
 
     @torch.no_grad()
     def target(self, logits: Tensor, epoch: int = 0) -> Tensor:
-        """Centre and sharpen the teacher's logits.
+        """Centre and sharpen the teacher's logits: float32 probabilities.
 
-        Args:
-            logits (Tensor): (..., K).
-            epoch (int): For the temperature.
-
-        Returns:
-            Tensor: Probabilities, float32 (..., K), without gradient.
+        ``logits`` and the result are (..., K), the latter without gradient.
         """
         centred = logits.float() - self.centre.value
         return (centred / self.teacher_temperature(epoch)).softmax(dim=-1)
@@ -67,15 +61,6 @@ class DINOLoss(PrototypeLoss):
     Source: Caron et al., *Emerging Properties in Self-Supervised Vision
     Transformers*, ICCV 2021, Eq. 3; the mean over all pairs of a teacher's
     and a student's view that are not the same view.
-
-    Args:
-        dim, **options: Of :class:`PrototypeLoss`.
-
-    Example:
-        >>> loss = DINOLoss(8)
-        >>> teacher, student = torch.randn(2, 4, 8), torch.randn(6, 4, 8)
-        >>> value = loss(student, loss.target(teacher))
-        >>> loss.centre.update(teacher.mean(dim=(0, 1)))
     """
 
     def forward(self, student: Tensor, target: Tensor) -> Tensor:
@@ -85,9 +70,6 @@ class DINOLoss(PrototypeLoss):
             student (Tensor): Logits of V views, (V, B, K), those the teacher
                 sees first.
             target (Tensor): From :meth:`target`, Q views, (Q, B, K).
-
-        Returns:
-            Tensor: A scalar.
         """
         prediction = self.log_prediction(student)
         with torch.autocast(student.device.type, enabled=False):
@@ -109,15 +91,6 @@ class PatchLoss(PrototypeLoss):
 
     Source: Zhou et al., *iBOT: Image BERT Pre-Training with Online
     Tokenizer*, ICLR 2022, Eq. 2.
-
-    Args:
-        dim, **options: Of :class:`PrototypeLoss`.
-
-    Example:
-        >>> masked = torch.tensor([[True, True, False], [False] * 3])
-        >>> loss = PatchLoss(8)
-        >>> value = loss(torch.randn(2, 8), loss.target(torch.randn(2, 8)),
-        ...              masked)
     """
 
     def forward(self, student: Tensor, target: Tensor,
@@ -129,9 +102,6 @@ class PatchLoss(PrototypeLoss):
                 in grid order, (M, K).
             target (Tensor): From :meth:`target`, (M, K).
             masked (Tensor): Boolean, (B, L), M of them True.
-
-        Returns:
-            Tensor: A scalar; 0 if nothing is masked.
         """
         entropy = -(target * self.log_prediction(student)).sum(dim=-1)
         counts = masked.sum(dim=1)

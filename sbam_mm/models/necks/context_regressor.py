@@ -27,7 +27,7 @@ class Regression(NamedTuple):
     """What CAE makes of the masked patches, both in a layout of (B, L).
 
     Attributes:
-        latent (Latent): The encoder's output as the regressor predicts it,
+        latent (Latent): The regressor's prediction of the encoder's output,
             (T, D), for the alignment.
         prediction (Latent): What the decoder makes of it, (T, out_dims).
     """
@@ -44,17 +44,13 @@ class RegressorBlock(CAETransformerRegressorLayer):
 
     def forward(self, x: Tensor, layout: PackedLayout, tokens: Tensor,
                 position: Tensor, keys: PackedLayout) -> Tensor:
-        """Let masked tokens look at all.
+        """Let masked tokens, (T, D), look at all.
 
         Args:
-            x (Tensor): Masked tokens, (T, D).
             layout (PackedLayout): Where they stand in (B, L).
             tokens (Tensor): All tokens in their places, (B, L, D).
             position (Tensor): (1, L, D).
             keys (PackedLayout): Which of all tokens are looked at.
-
-        Returns:
-            Tensor: (T, D).
         """
         asked = self.norm1_q_cross(
             x + layout.pack(position.expand_as(tokens)))
@@ -72,9 +68,8 @@ class ContextRegressor(BaseModule):
     Mask queries attend to the visible latents and to themselves; visible
     latents are not changed, so that encoding is left to the encoder. The
     decoder sees predicted latents only. Both run on masked tokens, packed
-    where images hide different numbers of them; mmpretrain's ``CAENeck`` wants
-    one number, set beforehand. With equal weights and equal numbers both
-    compute the same.
+    where images hide different numbers of them; mmpretrain's ``CAENeck``,
+    which computes the same, wants one number, set beforehand.
 
     Source: Chen et al., *Context Autoencoder for Self-Supervised
     Representation Learning*, IJCV 2023, section 3.1.
@@ -83,11 +78,8 @@ class ContextRegressor(BaseModule):
         embed_dims (int): Width, that of the encoder.
         out_dims (int): Values predicted per patch: 8192 logits of DALL-E's
             vocabulary (the paper), or patch_size**2 * 3 pixels.
-        layer_scale_init_value (float): Defaults to 0.1 (ViT-S and ViT-B;
-            the official ViT-L has 1e-5).
-
-    Raises:
-        UserError: If heads do not divide the width.
+        layer_scale_init_value (float): That of ViT-S and ViT-B; the official
+            ViT-L has 1e-5.
 
     Example:
         >>> neck = ContextRegressor(
@@ -132,7 +124,6 @@ class ContextRegressor(BaseModule):
         self.head = nn.Linear(embed_dims, out_dims)
 
     def init_weights(self) -> None:
-        """The official code's."""
         super().init_weights()
         xavier_linear(self)
         nn.init.trunc_normal_(self.mask_token, std=.02)
@@ -142,15 +133,8 @@ class ContextRegressor(BaseModule):
                 position: Tensor) -> Regression:
         """Predict the masked patches.
 
-        Args:
-            latent (Latent): The encoder's, with class token, which is not
-                looked at.
-            token_mask (TokenMask): The mask it was encoded with; thrown
-                tokens are not looked at either.
-            position (Tensor): Of the patches, (1, L, D).
-
-        Returns:
-            Regression: Latents and predictions of masked patches.
+        Neither the class token nor thrown tokens are looked at; ``position``
+        is that of the patches, (1, L, D).
         """
         layout = PackedLayout(token_mask.masked, num_masked(token_mask))
         keys = PackedLayout.whole(token_mask.masked)

@@ -25,25 +25,14 @@ class Decoder(BaseModule):
     arranges: bool = False
 
     def forward(self, latent: Latent, token_mask: TokenMask) -> Tensor:
-        """Predict every patch.
+        """Predict every patch: (B, L, P).
 
-        Args:
-            latent (Latent): From the encoder.
-            token_mask (TokenMask): The mask it was encoded with; thrown
-                tokens take no part in the decoder either.
-
-        Returns:
-            Tensor: (B, L, P). The prediction of a thrown token means
-            nothing.
+        Thrown tokens take no part; their prediction means nothing.
         """
         raise NotImplementedError
 
     def predict_masked(self, latent: Latent, token_mask: TokenMask) -> Latent:
         """Predict masked patches only, all that a loss on them needs.
-
-        Args:
-            latent (Latent): From the encoder.
-            token_mask (TokenMask): The mask it was encoded with.
 
         Returns:
             Latent: (T, P), what :meth:`forward` gives at masked patches, and
@@ -53,15 +42,11 @@ class Decoder(BaseModule):
         return Latent(layout.pack(self(latent, token_mask)), layout)
 
     def arrange(self, latent: Latent) -> Tensor:
-        """What enters the blocks: all tokens in their places.
-
-        Args:
-            latent (Latent): From the encoder.
+        """What enters the blocks: all tokens in their places, with positions.
 
         Returns:
             Tensor: (B, E + L, D), the class token first where there is one
-            (E = 1), with positions; the mask token stands where a patch was
-            not encoded.
+            (E = 1); the mask token stands where a patch was not encoded.
         """
         raise UserError(
             f'{type(self).__name__} has no entrance that another decoder '

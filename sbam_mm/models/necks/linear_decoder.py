@@ -26,9 +26,8 @@ class LinearDecoder(Decoder):
     Args:
         embed_dim (int): Width of the encoder.
         patch_size (int): Pixels.
-        in_channels (int): Channels of the image.
-        out_dims (int, optional): Values to predict per patch where they are no
-            pixels, e.g. BEiT's 8192 visual tokens.
+        out_dims (int, optional): Values to predict per patch where they are
+            no pixels, e.g. BEiT's 8192 visual tokens.
 
     Example:
         >>> LinearDecoder(192, patch_size=8).decoder

@@ -35,14 +35,8 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
         patch_size (int): Pixels.
         embed_dim (int): Width of the encoder.
         decoder_embed_dim (int): Width of the decoder.
-        decoder_depth (int): Blocks.
         with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
-        in_channels (int): Of the images.
         **kwargs: Other options of ``MAEPretrainDecoder``.
-
-    Raises:
-        UserError: If the image is not tiled by patches or heads do not
-            divide the width.
     """
 
     decoder_blocks: Any
@@ -82,7 +76,6 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
         self.decoder_blocks = blocks_of(self.decoder_blocks, with_cp)
 
     def init_weights(self) -> None:
-        """The official MAE's initialisation, with fixed positions."""
         super(MAEPretrainDecoder, self).init_weights()
         xavier_linear(self)
         self.decoder_pos_embed.data.copy_(
@@ -125,15 +118,10 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
 
 def run_unthrown(blocks: nn.ModuleList, full: Tensor,
                  token_mask: TokenMask) -> Tensor:
-    """Run transformer layers on all tokens but the thrown ones.
+    """Run :class:`Block`s on all tokens but the thrown ones.
 
-    Args:
-        blocks (nn.ModuleList): :class:`Block`s.
-        full (Tensor): (B, 1 + L, D), class token first where there is one.
-        token_mask (TokenMask): Says which tokens are thrown.
-
-    Returns:
-        Tensor: (B, 1 + L, D), 0 where a token was thrown.
+    Tokens are (B, E + L, D), class token first where there is one; the result
+    is 0 where a token was thrown.
     """
     if token_mask.thrown is None:
         for block in blocks:

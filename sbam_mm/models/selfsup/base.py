@@ -55,14 +55,7 @@ def has_stochastic_depth(encoder: nn.Module) -> bool:
 
 def check_sizes(encoder: nn.Module, neck: nn.Module | None,
                 head: nn.Module | None) -> None:
-    """Stop unless width and patch size are one from encoder to loss.
-
-    Args:
-        encoder, neck, head (nn.Module): Built parts of a model.
-
-    Raises:
-        UserError: With the option to change.
-    """
+    """Stop unless width and patch size are one from encoder to loss."""
     rate = getattr(encoder, 'drop_path_rate', 0.)
     if not 0 <= rate < 1:
         raise UserError('backbone.drop_path_rate is a share in [0, 1), got '
@@ -90,9 +83,6 @@ def check_parts(model: BaseSelfSupervisor) -> None:
 
     A neck that is no :class:`Decoder`, or a head that is no :class:`Head`,
     such as one of another project, has none of their extras.
-
-    Args:
-        model (MaskedImageModel): With its parts built.
     """
     neck = model.neck if model.with_neck else None
     head = model.head if model.with_head else None
@@ -119,12 +109,16 @@ class MaskedImageModel(BaseSelfSupervisor):
     """A self-supervised method with an exchangeable masker.
 
     A method writes :meth:`loss`, from the stages that it shares with the
-    others: :meth:`embed`, :meth:`mask`, :meth:`encode`, :meth:`decode`.
+    others: :meth:`embed`, :meth:`mask`, :meth:`encode`, :meth:`decode`. It
+    takes normalised images, (B, C, H, W), and the pipeline's data samples,
+    with stored maps where the masker or the encoder asks for them, and gives
+    losses and what else is to be logged.
 
     Args:
         backbone (dict or nn.Module): The encoder, e.g. ``MaskedViT``.
-        masker (dict or nn.Module): Decides which patches to hide. Defaults
-            to random masking at 0.75.
+        masker (dict or nn.Module, optional): Decides which patches to hide.
+            Defaults to None: random masking at 0.75, or what the method
+            says.
         neck (dict or nn.Module, optional): The decoder.
         head (dict or nn.Module, optional): Target and loss.
         teacher (dict or nn.Module, optional): ``FrozenTeacher`` or
@@ -219,10 +213,6 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     def guided(self, inputs: Tensor, data_samples: list | None
                ) -> AbstractContextManager[None]:
-        """While it lasts, the encoder attends as its guide says.
-
-        See :mod:`sbam_mm.models.guidance`.
-        """
         return guided(self.backbone, inputs, data_samples)
 
     def embed(self, inputs: Tensor) -> Tensor:
@@ -243,14 +233,7 @@ class MaskedImageModel(BaseSelfSupervisor):
                 inputs: Tensor,
                 data_samples: list | None = None,
                 teaching: Any = None) -> MaskingContext:
-        """What the masker may look at.
-
-        Args:
-            tokens (Tensor): Patch tokens with positions, (B, L, D).
-            inputs (Tensor): The images they come from, (B, C, H, W).
-            data_samples (list, optional): With the pipeline's maps.
-            teaching: See :class:`Batch`.
-        """
+        """What the masker may look at."""
         grid = self.grid(inputs)
         progress, epoch = training_progress()
         batch = Batch(tokens, inputs, grid, data_samples, teaching)
@@ -276,7 +259,6 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     @property
     def provides(self) -> frozenset[str]:
-        """The names of :meth:`providers`."""
         return frozenset(self.providers())
 
     def encode(self,
@@ -319,13 +301,7 @@ class MaskedImageModel(BaseSelfSupervisor):
                     token_mask: TokenMask | None = None) -> Reconstruction:
         """Hide patches and predict them, for pictures.
 
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            token_mask (TokenMask, optional): What to hide. Defaults to None:
-                the masker decides.
-
-        Raises:
-            UserError: If the model predicts no pixels.
+        ``token_mask`` says what to hide; without it the masker decides.
         """
         head = self.head if self.with_head else None
         if not getattr(head, 'predicts_pixels', False):
@@ -347,15 +323,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         return self.backbone
 
     def grid(self, inputs: Tensor) -> tuple[int, int]:
-        """Patches per column and row, which are to be those of all parts.
-
-        Args:
-            inputs (Tensor): The images, (B, C, H, W).
-
-        Raises:
-            UserError: If a decoder, or the encoder's fixed table, is built
-                for another grid.
-        """
+        """Patches per column and row, which are to be those of all parts."""
         grid = self.backbone.grid(inputs)
         built = {
             name: part.grid for name, part in self.named_children()

@@ -18,7 +18,7 @@ from .mae import MAE
 class BEiT(MAE):
     """BEiT with any masker.
 
-    As SimMIM, a mask token stands in the encoder where patches are hidden,
+    As in SimMIM a mask token stands in the encoder where patches are hidden,
     so images are equally long whatever their ratio. What is predicted are
     the visual tokens of DALL-E's tokenizer, from a second picture of half
     the size. The same loss as mmpretrain's ``BEiT`` with ``BEiTV1Head`` for
@@ -26,21 +26,11 @@ class BEiT(MAE):
 
     Args:
         backbone (dict): ``MaskedBEiT``, the published ViT.
-        masker (dict): Any masker. Defaults to 75 of 196 patches in blocks,
-            as the official code; the paper says 40 %.
+        masker (dict, optional): Defaults to None: 75 of 196 patches in
+            blocks, as the official code; the paper says 40 %.
         neck (dict): ``LinearDecoder`` with ``out_dims=8192``.
         head (dict): ``DalleHead``.
         **kwargs: Options of :class:`MAE`.
-
-    Example::
-
-        model = dict(
-            type='sbam_mm.BEiT',
-            backbone=dict(type='sbam_mm.MaskedBEiT', arch='base'),
-            masker=dict(type='sbam_mm.SBAM', ratio=0.4),
-            neck=dict(type='sbam_mm.LinearDecoder', out_dims=8192),
-            head=dict(
-                type='sbam_mm.DalleHead', checkpoint='dalle_encoder.pth'))
     """
     in_place = True
     no_weight_decay = ('cls_token', 'pos_embed')

@@ -58,28 +58,9 @@ class ConvMAE(MAE):
 
     Args:
         backbone (dict): ``ConvViT``.
-        masker (dict): Any masker. Defaults to random masking at 0.75.
         neck (dict): ``MAEDecoder``.
         head (dict): ``PixelHead``.
-        teacher (dict, optional): For maskers that ask for one. Defaults to
-            None.
-        **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
-
-    Raises:
-        UserError: If the masker wants a class token's attention.
-
-    Example:
-        >>> arch = dict(embed_dims=(8, 16, 24), depths=(1, 1, 2), num_heads=3)
-        >>> model = ConvMAE(
-        ...     backbone=dict(type='sbam_mm.ConvViT', arch=arch, img_size=32,
-        ...                   patch_sizes=(2, 2, 2)),
-        ...     masker=dict(type='sbam_mm.SBAM'),
-        ...     neck=dict(type='sbam_mm.MAEDecoder', embed_dim=24,
-        ...               img_size=32, patch_size=8),
-        ...     head=dict(type='sbam_mm.PixelHead', patch_size=8))
-        >>> out = model.loss(torch.randn(4, 3, 32, 32))
-        >>> sorted(out)[:2]
-        ['loss', 'mask_ratio']
+        **kwargs: Options of :class:`MaskedImageModel`.
     """
 
     def __init__(self, *args, **kwargs):
@@ -125,7 +106,6 @@ class ConvMAE(MAE):
 
 
 def own_attention(model: ConvMAE, batch: Batch, *question) -> Tensor:
-    """Attention in a block of the encoder, (B, heads, L)."""
     return model.backbone.attention(model.entering(batch.images), *question)
 
 
@@ -138,7 +118,6 @@ def momentum_attention(model: ConvMAE, batch: Batch, *question) -> Tensor:
 
 
 def layer_tokens(model: ConvMAE, batch: Batch, layer: int) -> Tensor:
-    """Tokens after a block, (B, L, D)."""
     return model.backbone.layer_tokens(model.entering(batch.images), layer)
 
 

@@ -55,7 +55,6 @@ class GPAFeature(MaskedImageModel):
     distributed training wants ``find_unused_parameters=True`` in the config.
 
     Args:
-        backbone (dict): ``MaskedViT``.
         masker (dict): ``GPA``, or any other together with ``target``.
         neck (dict): ``MAEDecoder``; the second decoder has its shape.
         head (dict): ``PixelHead``.
@@ -63,24 +62,10 @@ class GPAFeature(MaskedImageModel):
         target (dict, optional): :class:`AttentionSalience` to predict.
             Defaults to None: the masker's.
         variant (str): "paper", "alternate" or "code".
-        weight (float): Of the second loss. Defaults to 1, as in Eq. 8.
+        weight (float): Of the second loss; 1 in Eq. 8.
         target_scale (str, optional): "raw" or "z-score". Defaults to None:
             "z-score" in the variant "code", else "raw".
         **kwargs: Options of :class:`MaskedImageModel`.
-
-    Raises:
-        UserError: At build time, if there is no attention to predict, no
-            teacher to give it, or a part does not fit.
-
-    Example::
-
-        model = dict(
-            type='sbam_mm.GPAFeature',
-            teacher=dict(
-                type='sbam_mm.FrozenTeacher',
-                backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
-                checkpoint='mae_pretrain_vit_base.pth'),
-            masker=dict(type='sbam_mm.GPA'))
     """
 
     def __init__(self,
@@ -130,17 +115,7 @@ class GPAFeature(MaskedImageModel):
     def loss(self,
              inputs: Tensor,
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
-
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            data_samples (list, optional): With stored maps, where the masker
-                asks for them.
-
-        Returns:
-            dict[str, Tensor]: ``loss_pixel`` and ``loss_attention`` (one of
-            them where they take turns), and the mask's statistics.
-        """
+        """``loss_pixel`` and ``loss_attention``, or one of them."""
         self.follow_student()
         tokens = self.embed(inputs)
         context = self.context(tokens, inputs, data_samples)
@@ -173,12 +148,7 @@ class GPAFeature(MaskedImageModel):
         Args:
             full (Tensor): What enters the decoder blocks, (B, 1 + L, D).
             scores (Tensor): The teacher's, not scaled, (B, L).
-            token_mask (TokenMask): ``masked`` says which patches count, all
-                that are not thrown in the variant "code".
             progress (float): Of the training, in [0, 1].
-
-        Returns:
-            Tensor: A scalar.
         """
         counted = token_mask.masked
         if self.variant == 'code':

@@ -16,19 +16,16 @@ from .base import MaskedImageModel
 class MAE(MaskedImageModel):
     """Masked autoencoder with any masker, per-image ratios included.
 
-    Args:
-        backbone (dict): ``MaskedViT``.
-        masker (dict): Any masker. Defaults to random masking at 0.75.
-        neck (dict): ``MAEDecoder``.
-        head (dict): ``PixelHead``.
-        teacher (dict, optional): For maskers that ask for one. Defaults to
-            None.
-        **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
-
     With ``backbone.segment_bias`` and ``sbam_mm.LoadSegments`` in the pipeline
     it is the first phase of Taguchi et al., *SAM Helps SSL*, BMVC 2024: the
     bias is in the encoder, on visible tokens. The decoder, whose tokens are
     mostly mask tokens, has none (the paper has it in "a ViT encoder").
+
+    Args:
+        backbone (dict): ``MaskedViT``.
+        neck (dict): ``MAEDecoder``.
+        head (dict): ``PixelHead``.
+        **kwargs: Options of :class:`MaskedImageModel`.
 
     Example:
         >>> import torch
@@ -49,15 +46,10 @@ class MAE(MaskedImageModel):
     def loss(self,
              inputs: Tensor,
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
+        """``loss``, and the mask's statistics.
 
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            data_samples (list, optional): With stored maps, where the masker
-                or the encoder asks for them.
-
-        Returns:
-            dict[str, Tensor]: ``loss``, and the mask's statistics.
+        ``inputs`` are images, or these and a second picture of each, see
+        :func:`pictures_for`.
         """
         self.follow_student()
         with self.guided(inputs, data_samples):

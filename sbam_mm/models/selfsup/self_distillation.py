@@ -45,21 +45,16 @@ class SelfDistillation(MaskedImageModel):
         backbone (dict): ``MaskedViT``, with ``learned_position=True`` as
             published.
         head (dict): ``DINOHead``.
-        masker (dict or nn.Module): Any masker; it is asked once for all
-            global views. What teachers attend to comes from the pass that
-            is made anyway, as far as it is the last block's.
+        masker (dict or nn.Module): It is asked once for all global views.
+            What teachers attend to comes from the pass that is made anyway,
+            as far as it is the last block's.
         cls_loss (dict, optional): Options of :class:`DINOLoss`.
-            Defaults to None: its defaults.
         momentum (float): Of the teacher, at first.
         end_momentum (float): At the end, by a cosine.
         num_global (int): Views that are global crops, the first ones.
         teacher (dict, optional): A ``FrozenTeacher`` for the masker to ask
             instead of the momentum teacher (GPA).
         **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
-
-    Raises:
-        UserError: At build time, for a masker that needs what this method
-            cannot give, or a second momentum teacher.
     """
 
     follows_guides = True
@@ -117,19 +112,11 @@ class SelfDistillation(MaskedImageModel):
         return self.momentum_teacher.module['backbone']
 
     def follow_student(self) -> None:
-        """Let the momentum teacher take its step."""
         if self.training:
             self.momentum_teacher.follow(self.student)
 
     def split(self, inputs: Sequence[Tensor]) -> Crops:
-        """Tell global crops from local ones.
-
-        Args:
-            inputs (list[Tensor]): One (B, C, h, w) per view.
-
-        Raises:
-            UserError: If there are not enough views.
-        """
+        """Tell global crops from local ones; ``inputs``: (B, C, h, w) each."""
         if isinstance(inputs, Tensor) or len(inputs) < self.num_global:
             raise UserError(
                 f'{type(self).__name__} learns from {self.num_global} global '
@@ -164,10 +151,6 @@ class SelfDistillation(MaskedImageModel):
             latent (Tensor): The student's global views, (2B, 1 + L, D).
             local (list[Tensor]): Local crops.
             teaching (TeacherPass): The teacher's global views.
-            data_samples (list, optional): For a guide of the encoder.
-
-        Returns:
-            dict[str, Tensor]: ``loss_cls``, and entropies for the log.
         """
         teacher = self._by_view(
             self.momentum_teacher.module['head'](teaching.tokens[:, 0]))

@@ -31,13 +31,11 @@ class SimMIM(MAE):
         backbone (dict): ``MaskedBEiT`` (shared relative positions and layer
             scale: the published ViT recipe), or ``MaskedViT`` with
             ``learned_position=True`` (absolute positions, as AMT uses).
-        masker (dict): Any masker. Defaults to SimMIM's: 0.6 of the squares
-            of 2 x 2 tokens, at random, rounded up.
+        masker (dict, optional): Defaults to None: SimMIM's, 0.6 of the
+            squares of 2 x 2 tokens, at random, rounded up.
         neck (dict): ``LinearDecoder``.
         head (dict): ``PixelHead`` with ``criterion='L1', norm_pix=False``.
-        teacher (dict, optional): For maskers that ask for one. Defaults to
-            None.
-        **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
+        **kwargs: Options of :class:`MaskedImageModel`.
 
     Example:
         >>> import torch

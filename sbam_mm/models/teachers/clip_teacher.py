@@ -42,17 +42,6 @@ class CLIPTeacher(nn.Module):
         checkpoint (str): Weights with OpenAI's names: mmpretrain's
             ``clip_vit_base_16.pth.tar``, named in its MILAN config, or any
             state dict of theirs. The text encoder is not used.
-
-    Raises:
-        UserError: If the file is missing or no CLIP with a ViT.
-
-    Example::
-
-        model = dict(
-            type='sbam_mm.MILAN',
-            teacher=dict(
-                type='sbam_mm.CLIPTeacher',
-                checkpoint='clip_vit_base_16.pth.tar'))
     """
 
     def __init__(self, checkpoint: str):
@@ -87,19 +76,11 @@ class CLIPTeacher(nn.Module):
         """Keeps what was loaded."""
 
     def train(self, mode: bool = True) -> 'CLIPTeacher':
-        """Stays in eval mode."""
         return super().train(False)
 
     @torch.no_grad()
     def look(self, images: Tensor) -> Look:
-        """One pass over whole images.
-
-        Args:
-            images (Tensor): (B, 3, H, W).
-
-        Raises:
-            UserError: If the images are of another size than CLIP's.
-        """
+        """One pass over whole images, (B, 3, H, W)."""
         side = self.patch_size * self.grid
         if tuple(images.shape[-2:]) != (side, side):
             raise UserError(
@@ -116,12 +97,7 @@ class CLIPTeacher(nn.Module):
                   queries: str = 'cls',
                   softmax: bool = True,
                   own_query: bool = True) -> Tensor:
-        """What the class token attends to in the last block, (B, 1, L).
-
-        Raises:
-            UserError: If another attention is asked for, which mmpretrain's
-                module does not keep.
-        """
+        """What the class token attends to in the last block, (B, 1, L)."""
         check_question(block, queries, softmax)
         return self.look(images).attention[:, None]
 

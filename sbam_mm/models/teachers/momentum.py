@@ -42,10 +42,6 @@ class MomentumCopy(BaseAveragedModel):
             as in BootMAE, whose milestones are ``((100, 0.9999), (400,
             0.99999))``. Takes the place of the three options above.
 
-    Raises:
-        UserError: If a momentum is not in [0, 1], the shape unknown, or
-            milestones do not ascend or come with an ``end_momentum``.
-
     Example:
         >>> source = nn.Linear(2, 2)
         >>> teacher = MomentumCopy(source, momentum=0.9)

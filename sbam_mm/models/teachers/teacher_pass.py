@@ -78,14 +78,7 @@ class TeacherPass:
                   queries: str = 'cls',
                   softmax: bool = True,
                   own_query: bool = True) -> Tensor:
-        """Attention that the patches receive in one block.
-
-        Args:
-            block, queries, softmax, own_query: See :func:`patch_attention`.
-
-        Returns:
-            Tensor: float32 (B, heads, L), without gradient.
-        """
+        """What patches receive in a block; see :func:`patch_attention`."""
         options = (queries, softmax, own_query)
         with attending(self.vit, self.kernels):
             if block in (-1, len(self.vit.layers) - 1):

@@ -39,14 +39,11 @@ class Teacher(nn.Module, ABC):
                   queries: str = 'cls',
                   softmax: bool = True,
                   own_query: bool = True) -> Tensor:
-        """Attention that the patches receive; see ``patch_attention``.
+        """Attention that the patches receive; see :func:`patch_attention`.
 
         Args:
             images (Tensor): Normalised as for the student, (B, C, H, W).
             grid (tuple[int, int]): The student's patches per column and row.
-
-        Returns:
-            Tensor: float32 (B, heads, L), without gradient.
 
         Raises:
             UserError: If the teacher cuts other patches than the student.
@@ -64,17 +61,7 @@ class Teacher(nn.Module, ABC):
 
 def check_guides(teacher: nn.Module, state: Mapping[str, Tensor],
                  name: str) -> None:
-    """Stop unless a teacher has the segment bias of its weights, or none.
-
-    Args:
-        teacher (nn.Module): With a ``backbone``.
-        state (Mapping[str, Tensor]): Weights, under the teacher's names.
-        name (str): What to call them in a message.
-
-    Raises:
-        UserError: If one of them has parameters that the other lacks, or
-            for other heads and layers.
-    """
+    """Stop unless a teacher has the segment bias of its weights, or none."""
     if getattr(teacher.backbone, 'segment_bias', None) is None:
         return
     wanted, learnt = ({
@@ -111,18 +98,6 @@ class FrozenTeacher(Teacher):
         checkpoint (str): Its weights: a file or URL of this project, of
             mmpretrain, or the official ones of MAE, DINO, iBOT and timm; see
             :func:`sbam_mm.models.checkpoint.load_weights`.
-
-    Raises:
-        UserError: If the checkpoint is missing or does not fit.
-
-    Example::
-
-        model = dict(
-            teacher=dict(
-                type='sbam_mm.FrozenTeacher',
-                backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
-                checkpoint='mae_pretrain_vit_base.pth'),
-            masker=dict(type='sbam_mm.GPA'))
     """
 
     def __init__(self, backbone: dict | nn.Module, checkpoint: str):
@@ -157,18 +132,7 @@ class MomentumTeacher(Teacher):
     """A moving average of the encoder that is being trained (AttMask, HPM).
 
     Args:
-        momentum (float): See :class:`MomentumCopy`.
-        end_momentum (float, optional): Defaults to None: constant.
-        **schedule: ``shape``, ``ramp_epochs`` and ``milestones`` of
-            :class:`MomentumCopy`.
-
-    Example::
-
-        model = dict(
-            teacher=dict(
-                type='sbam_mm.MomentumTeacher',
-                momentum=0.996, end_momentum=1.),
-            masker=dict(type='sbam_mm.AttMask', source='teacher'))
+        momentum, end_momentum, **schedule: See :class:`MomentumCopy`.
     """
 
     def __init__(self,
@@ -181,7 +145,6 @@ class MomentumTeacher(Teacher):
         self.average: MomentumCopy | None = None
 
     def of(self, student: nn.Module) -> 'MomentumTeacher':
-        """Set up the average of the student's encoder."""
         self.average = MomentumCopy(student, **self.options)
         return self
 
@@ -192,13 +155,9 @@ class MomentumTeacher(Teacher):
 
     @torch.no_grad()
     def tokens(self, images: Tensor) -> Tensor:
-        """Patch tokens of whole images after the last block.
+        """Patch tokens of whole images after the last block, (B, L, D).
 
-        Args:
-            images (Tensor): (B, C, H, W).
-
-        Returns:
-            Tensor: (B, L, D), without the final norm and without gradient.
+        Without the final norm and without gradient.
         """
         return self.vit.layer_tokens(
             self.vit.embed(images), len(self.vit.layers))

@@ -33,17 +33,9 @@ PREFIXES = ('momentum_teacher.module.backbone.', 'backbone.', '')
 
 
 def learnt_bias(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """u_pos and u_neg in the weights of a model.
+    """u_pos and u_neg in the weights of a model or an encoder.
 
-    Args:
-        state (Mapping[str, Tensor]): Of a model or an encoder.
-
-    Returns:
-        dict[str, np.ndarray]: "u_pos" and "u_neg" as far as they were learnt,
-        (layers, heads), with 1 for what was shared.
-
-    Raises:
-        UserError: If there is no learnt bias.
+    Those that were learnt, (layers, heads), with 1 for what was shared.
 
     Example:
         >>> learnt_bias({'backbone.segment_bias.u_pos': torch.ones(2, 1)})
@@ -64,11 +56,7 @@ def learnt_bias(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def bias_figure(bias: Mapping[str, np.ndarray], title: str = '') -> Figure:
-    """Mean and standard deviation over the heads, layer by layer (Fig. 4).
-
-    Args:
-        bias (Mapping[str, np.ndarray]): From :func:`learnt_bias`.
-    """
+    """Mean and standard deviation over the heads, layer by layer (Fig. 4)."""
     figure = Figure(figsize=(8, 3.2), layout='constrained')
     figure.suptitle(title, fontsize=11, x=.01, ha='left', weight='bold')
     labels = dict(u_pos='same segment, u_pos',
@@ -100,7 +88,6 @@ def attention_of_patch(vit: MaskedViT, inputs: Tensor, segments: Tensor,
     """Whom a patch attends to, without its segments and with them.
 
     Args:
-        vit (MaskedViT): With a segment bias.
         inputs (Tensor): Normalised images, (B, C, H, W).
         segments (Tensor): Ids of all patches, (B, L).
         patch (int): Whose query, from 0.

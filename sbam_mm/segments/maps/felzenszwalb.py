@@ -27,10 +27,6 @@ class Felzenszwalb:
         min_share (float): Smaller regions, by their share of the image, go to
             a neighbour.
 
-    Raises:
-        UserError: If scikit-image is not installed, or an option is out of
-            range.
-
     Example:
         >>> image = np.zeros((32, 32, 3), np.uint8)
         >>> image[:, 16:] = 200
@@ -57,14 +53,7 @@ class Felzenszwalb:
             self.settings, least=dict(side=1), most=dict(min_share=1))
 
     def __call__(self, image: np.ndarray) -> Masks:
-        """Cut an image.
-
-        Args:
-            image (np.ndarray): RGB, uint8, (H, W, 3).
-
-        Returns:
-            Masks: (n, h, w), of the size of the shrunk image.
-        """
+        """Masks (n, h, w) of the shrunk image, from RGB uint8 (H, W, 3)."""
         shrink = self.settings['side'] / max(image.shape[:2])
         if shrink < 1:
             height, width = (

@@ -33,15 +33,12 @@ class LoadSegments(MapLoader):
     said).
 
     Args:
-        path (str): Of the ``.npy`` file by ``tools/generate_segments.py``.
         grid (int or tuple[int, int]): Patches per column and per row.
         mode (str): "nearest": a patch takes the id at its centre. "majority":
             the id, or no mask, that covers most of it; of equals the lower id.
         max_masks (int): The paper's c, the highest id allowed.
         verify (bool): Whether each image's file is compared with its checksum
             before its first use in a run: that reads it once more.
-        backend_args (dict, optional): Storage back-end of the images, as
-            everywhere in mmengine.
 
     Raises:
         UserError: If there is no such file, or another mode; from our data
@@ -88,15 +85,7 @@ class LoadSegments(MapLoader):
         return {**self.__dict__, '_maps': None}
 
     def transform(self, results: dict) -> dict:
-        """Add ``segment_map``.
-
-        Args:
-            results (dict): With ``sample_idx`` and the crop and flip.
-
-        Returns:
-            dict: Also with ``segment_map``, uint8 of the grid's shape, 0
-            where no mask is.
-        """
+        """Add ``segment_map``, uint8 of the grid's shape, 0 for no mask."""
         box = self.seen_box(results)
         if self._maps is None:
             self._maps = SegmentMaps(self.path)

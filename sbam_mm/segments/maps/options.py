@@ -14,22 +14,16 @@ def check_options(options: Mapping[str, Any],
     """Stop at what is no number, or out of range.
 
     Args:
-        options (Mapping): By name.
-        least (Mapping[str, float]): The smallest values. Defaults to 0 for
-            each option.
-        most (Mapping[str, float]): The largest values. Defaults to infinity
-            for each option.
+        least (Mapping[str, float]): The smallest values, where not 0.
+        most (Mapping[str, float]): The largest values.
         whole (Collection[str]): Which have no fractions.
-
-    Raises:
-        UserError: With the name, the value and the range.
 
     Example:
         >>> check_options(dict(side=0), least=dict(side=1))
         Traceback (most recent call last):
             ...
         sbam_mm.errors.UserError: side=0 cannot be; give a number of at \
-least 1.
+    least 1.
     """
     for name, value in options.items():
         low, high = least.get(name, 0), most.get(name, math.inf)

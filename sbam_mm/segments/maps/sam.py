@@ -33,15 +33,6 @@ class SAM:
             thresholds, in [0, 1].
         device (str, optional): Such as "cuda:1". Defaults to None: a GPU
             where there is one.
-
-    Raises:
-        UserError: If transformers is not installed, there is no such
-            checkpoint or device, or an option is out of range.
-
-    Example::
-
-        found = SAM('checkpoints/sam-vit-base')(image)
-        found.masks.shape  # (n, H, W)
     """
 
     def __init__(self,
@@ -102,14 +93,7 @@ class SAM:
             stability=stability)
 
     def __call__(self, image: np.ndarray) -> Masks:
-        """Cut an image.
-
-        Args:
-            image (np.ndarray): RGB, uint8, (H, W, 3).
-
-        Returns:
-            Masks: (n, H, W), n may be 0.
-        """
+        """Masks (n, H, W), n may be 0, of an image, RGB uint8 (H, W, 3)."""
         found = self._generate(Image.fromarray(image), **self._asked)
         masks = np.zeros((len(found['masks']), *image.shape[:2]), bool)
         for number, mask in enumerate(found['masks']):

@@ -28,8 +28,6 @@ class SegmentWriter:
     ``complete`` says that the same maps were published before.
 
     Args:
-        path (str or Path): Of the ``.npy`` file.
-        dataset (Dataset): Of mmengine, whose images the maps belong to.
         grid (tuple[int, int]): Rows and columns of a stored map.
         details (dict): The back-end, its settings and how its masks become
             ids: whatever must not change halfway. JSON's types only.
@@ -127,12 +125,7 @@ class SegmentWriter:
     def todo(self, shard: tuple[int, int] = (0, 1)) -> list[int]:
         """The images of one of n equal shares that are not done yet.
 
-        Args:
-            shard (tuple[int, int]): Its number, from 0, and how many there
-                are. Defaults to (0, 1), all images.
-
-        Raises:
-            UserError: If there is no such share.
+        ``shard`` is the share's number, from 0, and how many there are.
         """
         number, shards = shard
         if not 0 <= number < shards:
@@ -144,12 +137,9 @@ class SegmentWriter:
         return [int(index) for index in share if not finished[index]]
 
     def write(self, index: int, ids: np.ndarray, check: int) -> None:
-        """Store the map of an image.
+        """Store the map of an image, uint8 of the grid's shape.
 
-        Args:
-            index (int): Its number in the data set.
-            ids (np.ndarray): (h, w) uint8, of the grid's shape.
-            check (int): Of :func:`~.segment_maps.checksum`.
+        ``check`` is its :func:`~.segment_maps.checksum`.
         """
         self.maps.write(index, ids[None])
         self.checksums.write(index, np.array([check], np.uint64))
@@ -157,8 +147,7 @@ class SegmentWriter:
     def publish(self) -> bool:
         """Give the files their names, if all images are done.
 
-        Returns:
-            bool: Whether they have them, through this process or another.
+        Returns whether they have them, through this process or another.
         """
         try:
             if not self.finished().all():
