@@ -28,8 +28,7 @@ Attend = Callable[[Tensor, Tensor, Tensor, PackedLayout, float], Tensor]
 def runs_varlen(q: Tensor) -> bool:
     """Whether the variable-length flash kernel runs for these queries.
 
-    It wants an Ampere GPU or a newer one, and 8 to 256 channels per head in
-    steps of 8.
+    It wants an Ampere GPU or newer and 8 to 256 channels in steps of 8.
     """
     return (varlen_attn is not None and q.is_cuda
             and q.dtype in (torch.float16, torch.bfloat16)

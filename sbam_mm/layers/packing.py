@@ -98,8 +98,7 @@ class PackedLayout:
               ) -> 'PackedLayout':
         """Layout of a dense batch, (B, N, ...), all of it kept.
 
-        ``order``, int64 (B,), says which image stands where; as they come
-        without it.
+        ``order``, int64 (B,), says which image stands where.
         """
         rows, width = batch.shape[0], batch.shape[1]
         keep = batch.new_ones((rows, width), dtype=torch.bool)
@@ -110,10 +109,8 @@ class PackedLayout:
                lengths: list[int] | None = None) -> 'PackedLayout':
         """Layout of other tokens of the same images, in the same order.
 
-        Args:
-            keep (Tensor): Boolean (B, n).
-            lengths (list[int], optional): How many of each image, in this
-                layout's order. Defaults to None: the device is asked.
+        ``lengths``, how many of each, follow that order too; without them the
+        device is asked.
         """
         if lengths is None:
             counts = keep.sum(dim=1)
@@ -183,10 +180,7 @@ class PackedLayout:
         return flat if self.full else flat.index_select(0, self.index)
 
     def unpack(self, packed: Tensor, fill: Tensor) -> Tensor:
-        """Put tokens back in place, (T, D) -> (B, N, D).
-
-        ``fill``, broadcast to (B, N, D), stands where no token was kept.
-        """
+        """Put (T, D) back in place, (B, N, D), and ``fill`` elsewhere."""
         batch_size, width = self.shape
         full = fill.to(packed.dtype).expand(batch_size, width,
                                             packed.shape[-1])

@@ -27,13 +27,6 @@ class RecordedAttention:
         maps (list[Tensor]): Of the last call, before dropout: float32
             (images, heads, n, n) for each group of equally long images, in
             the packed order.
-
-    Example:
-        >>> layout = PackedLayout(torch.tensor([[True, True], [False, True]]))
-        >>> attend = RecordedAttention()
-        >>> out = attend(*torch.randn(3, 3, 1, 4), layout)
-        >>> [tuple(each.shape) for each in attend.maps]
-        [(1, 1, 1, 1), (1, 1, 2, 2)]
     """
 
     def __init__(self, biased: Any = None):

@@ -25,11 +25,6 @@ def check_accumulation(runner: Any) -> None:
     """Stop where a resumed run would lose a part of a step.
 
     Checkpoints hold no gradients, so all of them must lie between two steps.
-
-    Raises:
-        UserError: If the iterations of an epoch, those between two
-            checkpoints or those of the resumed checkpoint make no whole
-            number of steps.
     """
     counts = accumulation_of(runner.optim_wrapper)
     if counts == 1:
@@ -117,13 +112,8 @@ def scale_rates(optim_wrapper: OptimWrapper, auto_scale_lr: dict | None,
                 batch_size: int, processes: int, logger: Any) -> None:
     """Scale learning rates by the real over the intended batch of a step.
 
-    Args:
-        optim_wrapper (OptimWrapper): Changed in place, before schedulers are
-            built.
-        auto_scale_lr (dict, optional): mmengine's ``enable`` and
-            ``base_batch_size``.
-        batch_size (int): Of one process and iteration.
-        processes (int): How many train together.
+    In place, before schedulers are built; ``batch_size`` is that of one
+    process and iteration.
     """
     if not (auto_scale_lr or {}).get('enable'):
         return

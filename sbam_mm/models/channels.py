@@ -24,13 +24,6 @@ class SelfSupDataPreprocessor(_Preprocessor):
             data sets give as BGR. Images of any other number of channels keep
             their order.
         **kwargs: Of mmpretrain's class.
-
-    Example:
-        >>> prepare = SelfSupDataPreprocessor(mean=[10.] * 4, std=[2.] * 4)
-        >>> images = torch.full((1, 4, 2, 2), 12, dtype=torch.uint8)
-        >>> prepare(dict(inputs=images, data_samples=None))[
-        ...     'inputs'].unique().tolist()
-        [1.0]
     """
 
     def __init__(self,

@@ -48,10 +48,6 @@ class LoadReport:
     ``matched`` are those of both with equal shapes, ``missing`` the model's
     that the file lacks, ``unexpected`` the file's that the model lacks,
     ``misshapen`` those of both with the two different shapes.
-
-    Example:
-        >>> str(LoadReport(['a'], ['b'], [], []))
-        '1 of 2 keys of the model loaded, 0 of the file not used'
     """
     matched: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -251,7 +247,6 @@ def write_weights(path: str, weights: Mapping[str, Any]) -> None:
     Args:
         path (str): Ending in ".pth", ".pt", ".bin" (all as torch saves), or
             ".safetensors".
-        weights (Mapping): Weights, or for torch's files a dict with weights.
     """
     if not path.endswith(SUFFIXES):
         raise UserError(f'{path} does not end in {", ".join(SUFFIXES)}; '

@@ -15,11 +15,7 @@ from sbam_mm.layers import Attend
 
 
 class Guide(Protocol):
-    """What an encoder's ``guide`` can do.
-
-    ``needs`` is the stored map that it wants, a key of ``STORED_MAPS``;
-    ``who`` is what to call it in a message.
-    """
+    """An encoder's ``guide``: the stored map it wants, and its name."""
     needs: str
     who: str
 
@@ -28,23 +24,15 @@ class Guide(Protocol):
                 views: Sequence[int] | None) -> Sequence[Attend] | None:
         """How each layer attends to these images; None for plainly.
 
-        Args:
-            grid (tuple[int, int]): Patches per column and row.
-            inputs (Tensor): The images, (B, C, H, W).
-            data_samples (list): From the pipeline.
-            views (Sequence[int], optional): Which views of every image the
-                inputs are, view after view. None: there is one.
+        ``views`` says which views of every image the inputs are, view after
+        view; None: there is one.
         """
 
 
 @contextmanager
 def attending(encoder: nn.Module,
               kernels: Sequence[Attend] | None) -> Iterator[None]:
-    """For a while, the layers of an encoder attend as they are told.
-
-    ``kernels`` has one of :data:`sbam_mm.layers.Attend` per layer; with None
-    they attend plainly.
-    """
+    """For a while, each layer of an encoder attends as it is told."""
     before = getattr(encoder, 'attend', None)
     encoder.attend = kernels  # type: ignore[assignment]
     try:

@@ -155,26 +155,13 @@ def fit_tables(model: nn.Module,
                state: Mapping[str, Tensor],
                grids: Collection[Grid] = (),
                name: str = 'the checkpoint') -> dict[str, Tensor]:
-    """Weights whose position tables are resized to a model's grid.
+    """Weights, by a model's names, whose tables are resized to its grid.
 
-    Args:
-        model (nn.Module): Where the weights will go.
-        state (Mapping[str, Tensor]): In the model's names.
-        grids (Collection): Of :func:`stored_grids`, or what the user says.
-        name (str): What to call the weights in a message.
+    ``grids`` are those of :func:`stored_grids`, or what the user says.
 
     Raises:
         UserError: If a table's grid is not known, or its positions are
             relative and of another grid.
-
-    Example:
-        >>> from sbam_mm.models import MaskedViT
-        >>> tall = MaskedViT('tiny', img_size=(32, 16), patch_size=8)
-        >>> square = MaskedViT('tiny', img_size=32, patch_size=8)
-        >>> state = tall.state_dict()
-        >>> fitted = fit_tables(square, state, stored_grids(state))
-        >>> fitted['pos_embed'].shape
-        torch.Size([1, 17, 192])
     """
     fitted = dict(state)
     for path, module in model.named_modules():

@@ -136,11 +136,7 @@ def epoch_of(runner: Any) -> int:
 
 
 def iterations_per_epoch(loader: DataLoader) -> int:
-    """Iterations, 1 or more, for a process to see its share of the images.
-
-    Raises:
-        UserError: If the data set has no length.
-    """
+    """Iterations, 1 or more, for a process to see its share of the images."""
     dataset: Any = loader.dataset
     batches = loader.batch_sampler
     sampler = getattr(batches, 'sampler', loader.sampler)

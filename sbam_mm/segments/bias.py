@@ -1,8 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Mask relation encoding: attention that knows which tokens share a segment.
 
-Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
-Self-supervised Learning*, BMVC 2024, section 3.2.
+Source: Taguchi et al., *SAM Helps SSL*, BMVC 2024, section 3.2.
 """
 from collections.abc import Mapping, Sequence
 from inspect import signature
@@ -159,8 +158,6 @@ class SegmentBias(nn.Module):
     of a model without them.
 
     Args:
-        num_layers (int): Of the encoder.
-        num_heads (int): Per layer.
         sharing (str): Table 5: "fixed" (+1 and -1, no parameters), "shared"
             (one pair), "head" (a pair per head, the same in all layers) or
             "head_and_layer".
@@ -258,10 +255,7 @@ class SegmentBias(nn.Module):
                 data_samples: list | None,
                 views: Sequence[int] | None = None
                 ) -> list['SegmentRelation'] | None:
-        """How each layer attends to these images; see ``Guide``.
-
-        None as long as the pipeline has no segments.
-        """
+        """As ``Guide`` says; None as long as the pipeline has no segments."""
         found = [
             stored_map(
                 data_samples,
@@ -278,11 +272,7 @@ class SegmentBias(nn.Module):
         return self(torch.cat(maps)) if maps else None
 
     def forward(self, ids: Tensor) -> list[SegmentRelation]:
-        """How each layer attends to tokens of these segments.
-
-        ``ids`` are uint8 or int64 (B, L); those above ``max_segments`` are
-        unknown.
-        """
+        """How each layer attends to tokens of segments (B, L)."""
         segments = Segments(ids, self.max_segments)
         shape = (self.num_layers, self.num_heads)
         return [

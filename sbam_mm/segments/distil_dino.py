@@ -1,8 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The second phase of DINO: a plain ViT learns to say what a guided one says.
 
-Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
-Self-supervised Learning*, BMVC 2024, section 3.3, Eq. 8.
+Source: Taguchi et al., *SAM Helps SSL*, BMVC 2024, section 3.3, Eq. 8.
 """
 from itertools import groupby
 
@@ -19,8 +18,7 @@ from sbam_mm.models.checkpoint import (
     state_dict_of,
 )
 from sbam_mm.models.guidance import guided
-from sbam_mm.models.position_tables import fit_tables, stored_grids
-from sbam_mm.models.teachers import Teacher, check_guides
+from sbam_mm.models.teachers import Teacher
 from sbam_mm.registry import MODELS, build_part
 
 from .distil_mae import check_pair, check_start
@@ -52,19 +50,7 @@ class FrozenDINO(Teacher):
                 key.removeprefix(MOMENTUM): value
                 for key, value in state.items() if key.startswith(MOMENTUM)
             }
-        check_guides(self, state, checkpoint)
-        state = fit_tables(self, state, stored_grids(read), checkpoint)
-        check_keys(self, state, min_share=1., name=checkpoint)
-        self.load_state_dict(state, strict=False)
-        self.requires_grad_(False)
-        self.eval()
-
-    @property
-    def vit(self) -> nn.Module:
-        return self.backbone
-
-    def init_weights(self) -> None:
-        """Keeps what was loaded."""
+        self.freeze(state, read, 1., checkpoint)
 
 
 @MODELS.register_module()
@@ -142,10 +128,7 @@ class DistilDINO(BaseSelfSupervisor):
              data_samples: list | None = None) -> dict[str, Tensor]:
         """``loss_cls``, and ``divergence``: without the teacher's entropy.
 
-        Args:
-            inputs (list[Tensor]): Views, (B, C, h, w) each.
-            data_samples (list): With ``segment_map`` for the teacher, a list
-                with one map per view.
+        Each view has a map of its own for the teacher.
         """
         views = [inputs] if isinstance(inputs, Tensor) else inputs
         student, teacher, first = [], [], 0

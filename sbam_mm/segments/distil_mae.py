@@ -4,8 +4,7 @@
 A frozen teacher is told the segments of the image; the student, a plain ViT,
 sees the same image and learns to be like the teacher without them.
 
-Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
-Self-supervised Learning*, BMVC 2024, section 3.3, Eqs. 9 and 10.
+Source: Taguchi et al., *SAM Helps SSL*, BMVC 2024, section 3.3, Eqs. 9, 10.
 """
 from collections.abc import Sequence
 
@@ -32,11 +31,6 @@ def attention_error(student: Sequence[RecordedAttention],
 
     The squared difference of the probabilities (Eq. 9), averaged over keys,
     heads and layers: float32 (B, N), 0 where there is no token.
-
-    Args:
-        student, teacher (Sequence[RecordedAttention]): Of every layer, after
-            a pass over the same tokens.
-        layout (PackedLayout): Of these tokens, N places per image.
     """
     errors = []
     for ours, theirs in zip(student, teacher):
@@ -119,14 +113,11 @@ class DistilMAE(MAE):
                                          neck=self.neck))
             load_weights(learner, self.teacher.checkpoint)
 
-    def loss(self,
-             inputs: Tensor,
-             data_samples: list | None = None) -> dict[str, Tensor]:
-        """``loss_pixel``, ``loss_attention`` and ``attention_error``.
-
-        The last is that of the log, without ``weight``. ``data_samples`` have
-        ``segment_map`` for the teacher.
-        """
+    def loss(  # type: ignore[override]
+            self,
+            inputs: Tensor,
+            data_samples: list | None = None) -> dict[str, Tensor]:
+        """``loss_pixel``, ``loss_attention``, and the latter unweighted."""
         tokens = self.embed(inputs)
         token_mask = self.mask(tokens, inputs, data_samples)
         learning = [RecordedAttention() for _ in self.backbone.layers]
@@ -158,10 +149,7 @@ class DistilMAE(MAE):
     def attention_error(self, learning: Sequence[RecordedAttention],
                         inputs: Tensor, token_mask: TokenMask,
                         data_samples: list | None) -> Tensor:
-        """Eq. 9: the student's pass against the teacher's.
-
-        A scalar, exact over all processes.
-        """
+        """Eq. 9, against the teacher's pass; exact over all processes."""
         taught, layout = self.taught(inputs, token_mask, data_samples)
         error = attention_error(learning, taught, layout)
         kept = F.pad(token_mask.visible, (1, 0), value=True)

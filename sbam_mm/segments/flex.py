@@ -72,11 +72,10 @@ class SegmentBlocks:
 
 def flex_segment_attention(q: Tensor, k: Tensor, v: Tensor, u_pos: Tensor,
                            u_neg: Tensor, blocks: SegmentBlocks) -> Tensor:
-    """Attention with the bias of Eqs. 4 and 5 in one compiled kernel.
+    """Attention of (T, heads, d) with the bias of Eqs. 4 and 5, compiled.
 
-    ``q``, ``k``, ``v`` and the result are (T, heads, d), ``u_pos`` and
-    ``u_neg`` (heads,). Outside CUDA FlexAttention runs uncompiled, with
-    gradients for u_pos and u_neg alone, which serves to compare.
+    Outside CUDA FlexAttention runs uncompiled, with gradients for u_pos and
+    u_neg, (heads,), alone, which serves to compare.
     """
     ids = blocks.ids
     # Scores come divided by sqrt(d) already.

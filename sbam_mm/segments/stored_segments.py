@@ -100,10 +100,7 @@ def _images_of(maps: SegmentMaps, name: str, images: Any) -> list[str]:
 
 
 class SegmentsOfSamples(MapLoader):
-    """``LoadSegments`` for samples that are numbered in another order.
-
-    ``rows`` says in which of the loaders' files and in which row each is.
-    """
+    """``LoadSegments`` for samples that are numbered in another order."""
 
     def __init__(self, loaders: Sequence[LoadSegments],
                  rows: Sequence[tuple[int, int]]):

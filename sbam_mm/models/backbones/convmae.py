@@ -9,10 +9,10 @@ from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.models.backbones.vision_transformer import (
     TransformerEncoderLayer,
 )
-from mmpretrain.models.utils import resize_pos_embed, to_2tuple
+from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 from sbam_mm.layers import (
     Checkpointed,
     PackedLayout,
@@ -21,22 +21,20 @@ from sbam_mm.layers import (
     run_blocks,
     sincos_position,
     xavier_linear,
+    xavier_patches,
 )
 from sbam_mm.masking import TokenMask
 from sbam_mm.registry import MODELS
 
 from ..position_tables import remember_grid
-from .masked_encoder import Latent, check_tiles
+from .masked_encoder import Latent, PatchEncoder, check_tiles
 from .vit_attention import patch_attention
 
 MASKER_INPUTS = ('stage3', 'stage1')
 
 
 class PatchMerging(nn.Module):
-    """Squares of cells become one cell: strided convolution, norm, GELU.
-
-    (B, H, W, C) -> (B, H / size, W / size, D).
-    """
+    """Cells merged, (B, H, W, C) -> (B, H / size, W / size, D)."""
 
     def __init__(self, in_channels: int, embed_dims: int, size: int):
         super().__init__()
@@ -80,10 +78,7 @@ class MaskedConvBlock(Checkpointed):
             dropout_layer=dict(type='DropPath', drop_prob=drop_path_rate))
 
     def run(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Mix neighbours, then channels.
-
-        ``x`` is (B, H, W, C), ``hidden`` boolean (B, H, W).
-        """
+        """Mix cells of (B, H, W, C); ``hidden`` is boolean (B, H, W)."""
         y = self.proj_in(self.ln1(x))
         if hidden is not None:
             y = y.masked_fill(hidden[..., None], 0.)
@@ -93,7 +88,7 @@ class MaskedConvBlock(Checkpointed):
 
 
 @MODELS.register_module()
-class ConvViT(BaseBackbone):
+class ConvViT(PatchEncoder, BaseBackbone):
     """Convolutions at two fine scales, then transformer blocks at a third.
 
     For images of 224 pixels: 56 x 56 and 28 x 28 cells with two convolution
@@ -142,6 +137,7 @@ class ConvViT(BaseBackbone):
     }
     cls_token = None
     num_extra_tokens = 0
+    interpolate_mode = 'bicubic'
 
     def __init__(self,
                  arch: str | dict = 'base',
@@ -159,24 +155,18 @@ class ConvViT(BaseBackbone):
             if arch not in self.arch_zoo:
                 raise UserError(f'arch must be one of {set(self.arch_zoo)} '
                                 f'or a dict, got {arch!r}.')
-            settings = self.arch_zoo[arch]
-        else:
-            settings = arch
-        if look_at not in MASKER_INPUTS:
-            raise UserError(
-                f'look_at must be one of {MASKER_INPUTS}, got {look_at!r}.')
+            arch = self.arch_zoo[arch]
+        check_choice('look_at', look_at, MASKER_INPUTS)
         self.patch_sizes = tuple(patch_sizes)
         self.patch_size = patch_sizes[0] * patch_sizes[1] * patch_sizes[2]
         self.img_size = to_2tuple(img_size)
-        check_tiles(self.img_size, self.patch_size)
-        self.patch_resolution = (self.img_size[0] // self.patch_size,
-                                 self.img_size[1] // self.patch_size)
+        self.patch_resolution = check_tiles(self.img_size, self.patch_size)
         self.drop_path_rate = drop_path_rate
         self.out_indices = tuple(out_indices)
         self.look_at = look_at
 
-        dims = tuple(settings['embed_dims'])
-        depths = tuple(settings['depths'])
+        dims = tuple(arch['embed_dims'])
+        depths = tuple(arch['depths'])
         self.embed_dims = dims[-1]
         self.merge = nn.ModuleList(
             PatchMerging(before, after, size) for before, after, size in zip(
@@ -190,7 +180,7 @@ class ConvViT(BaseBackbone):
         self.layers = blocks_of(
             (TransformerEncoderLayer(
                 self.embed_dims,
-                settings['num_heads'],
+                arch['num_heads'],
                 int(self.embed_dims * mlp_ratio),
                 drop_path_rate=rate,
                 norm_cfg=dict(type='LN', eps=1e-6)) for rate in rates),
@@ -217,35 +207,15 @@ class ConvViT(BaseBackbone):
             return
         xavier_linear(self.layers)
         xavier_linear(self.proj)
-        weight = self.merge[-1].proj.weight.data
-        nn.init.xavier_uniform_(weight.view(weight.shape[0], -1))
-
-    def grid(self, images: Tensor) -> tuple[int, int]:
-        """Patches per column and per row of a batch of images."""
-        height, width = images.shape[-2:]
-        if height % self.patch_size or width % self.patch_size:
-            raise UserError(
-                f'images of {height} x {width} pixels cannot be cut into '
-                f'patches of {self.patch_size}; resize or crop them to a '
-                'multiple.')
-        return height // self.patch_size, width // self.patch_size
-
-    def position(self, grid: tuple[int, int]) -> Tensor:
-        """Position embedding for a grid, (1, h * w, D): no class token."""
-        return resize_pos_embed(self.pos_embed, self.patch_resolution, grid,
-                                'bicubic', 0)
+        xavier_patches(self.merge[-1].proj)
 
     def stages(self,
                images: Tensor,
                hidden: Tensor | None = None) -> list[Tensor]:
         """The two convolution stages and the input of the third.
 
-        Args:
-            hidden (Tensor, optional): Boolean (B, h, w) on the last grid.
-
-        Returns:
-            list[Tensor]: (B, 4h, 4w, C1), (B, 2h, 2w, C2), (B, h, w, D) for
-            the default patch sizes. Values of hidden cells mean nothing.
+        (B, 4h, 4w, C1), (B, 2h, 2w, C2), (B, h, w, D) for the default patch
+        sizes. ``hidden`` is boolean (B, h, w); values there mean nothing.
         """
         self.grid(images)
         x, maps = images.permute(0, 2, 3, 1), []
@@ -273,10 +243,7 @@ class ConvViT(BaseBackbone):
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
-        """What maskers look at: (B, C, H, W) -> (B, L, D), nothing hidden.
-
-        Without gradient and as in evaluation; see ``look_at``.
-        """
+        """What maskers look at, (B, L, D), no gradient; see ``look_at``."""
         if self.look_at == 'stage1':
             return self.patch_average(images)
         with evaluation_mode(self):
@@ -314,11 +281,8 @@ class ConvViT(BaseBackbone):
         """A feature pyramid of whole images, for downstream tasks.
 
         As in the official fine-tuning the last level is the transformer's
-        output, normed, without the fused fine stages.
-
-        Returns:
-            tuple[Tensor]: (B, C_i, h_i, w_i) for every stage i in
-            ``out_indices``, at 1/4, 1/8 and 1/16 of the image's side.
+        output, normed, without the fused fine stages: (B, C_i, h_i, w_i) for
+        every stage i in ``out_indices``, at 1/4, 1/8 and 1/16 of the side.
         """
         *fine, cells = self.stages(images)
         grid = (cells.shape[1], cells.shape[2])
@@ -332,10 +296,7 @@ class ConvViT(BaseBackbone):
     @torch.no_grad()
     def layer_tokens(self, tokens: Tensor, layer: int) -> Tensor:
         """:meth:`tokens` after the first ``layer`` blocks, no gradient."""
-        if layer > len(self.layers):
-            raise UserError(
-                f'salience is asked for after block {layer}, but the encoder '
-                f'has {len(self.layers)}; lower `salience.layer`.')
+        self.check_depth(layer)
         with evaluation_mode(self):
             for block in self.layers[:layer]:
                 tokens = block(tokens)
@@ -348,9 +309,6 @@ class ConvViT(BaseBackbone):
                   queries: str = 'all',
                   softmax: bool = True,
                   own_query: bool = True) -> Tensor:
-        """As :func:`patch_attention`, of :meth:`tokens`.
-
-        "all" and "patches" are the same: there is no class token.
-        """
+        """As :func:`patch_attention`; "all" and "patches" are the same."""
         return patch_attention(self, tokens, block, queries, softmax,
                                own_query)

@@ -55,13 +55,8 @@ class MAEViT(selfsup.MAEViT):
                        ) -> tuple[Tensor, Tensor, Tensor]:
         """mmpretrain's hook for masking, answered by the masker.
 
-        Args:
-            x (Tensor): Patch tokens with positions, (B, L, D).
-            mask_ratio (float): Not used: the masker has its own.
-
-        Returns:
-            tuple[Tensor, Tensor, Tensor]: Visible tokens (B, K, D), mask
-            (B, L) with 1 = masked, and ids_restore (B, L).
+        Visible tokens (B, K, D), mask (B, L) with 1 = masked, and ids_restore
+        (B, L), of patch tokens with positions, (B, L, D).
         """
         progress, epoch = training_progress()
         token_mask = self.masker(

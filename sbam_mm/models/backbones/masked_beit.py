@@ -73,10 +73,7 @@ class MaskedBEiT(MaskedEncoder, BEiTViT):
         self.layers = blocks_of(self.layers, with_cp)
 
     def init_weights(self) -> None:
-        """Truncated normals; the output of block l divided by sqrt(2 l).
-
-        As BEiT describes it in section 2.5.
-        """
+        """BEiT's, section 2.5: outputs of block l divided by sqrt(2 l)."""
         super().init_weights()
         if (self.init_cfg or {}).get('type') == 'Pretrained':
             return

@@ -9,6 +9,7 @@ from sbam_mm.layers import (
     sincos_position,
     truncated_normal,
     xavier_linear,
+    xavier_patches,
 )
 from sbam_mm.registry import MODELS
 
@@ -102,6 +103,5 @@ class MaskedViT(MaskedEncoder, VisionTransformer):
         xavier_linear(self.layers)
         self.pos_embed.data.copy_(
             sincos_position(self.patch_resolution, self.embed_dims))
-        weight = self.patch_embed.projection.weight.data
-        torch.nn.init.xavier_uniform_(weight.view(weight.shape[0], -1))
+        xavier_patches(self.patch_embed.projection)
         torch.nn.init.normal_(self.cls_token, std=.02)

@@ -16,10 +16,7 @@ from sbam_mm.layers import (
 
 
 def input_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
-    """What enters the first block: (B, C, H, W) -> (B, E + L, D).
-
-    The E extra tokens (class, distillation) come first.
-    """
+    """What enters the first block, (B, E + L, D), E extra tokens first."""
     x, grid = vit.patch_embed(images)
     extra = [
         getattr(vit, name).expand(len(x), -1, -1)

@@ -14,10 +14,7 @@ from sbam_mm.registry import MODELS
 
 def prototypes(bottleneck_dim: int, out_dim: int,
                fixed_norm: bool) -> nn.Linear:
-    """A linear layer without bias whose rows have a norm of their own.
-
-    The norms start at 1 and stay there if ``fixed_norm``.
-    """
+    """Linear layer whose rows have norms of their own, 1 at the start."""
     layer = weight_norm(nn.Linear(bottleneck_dim, out_dim, bias=False))
     norm = layer.parametrizations.weight.original0
     norm.data.fill_(1.)
@@ -49,12 +46,6 @@ class DINOHead(BaseModule):
         num_layers (int): Linear layers up to the bottleneck.
         norm_last_layer (bool): Keep the prototypes at unit length. The
             recipes of ViT-S let their norms learn.
-
-    Example:
-        >>> head = DINOHead(16, out_dim=32, hidden_dim=24, bottleneck_dim=8)
-        >>> logits = head(torch.randn(4, 16))
-        >>> logits.shape, bool((logits.abs() <= 1 + 1e-6).all())
-        (torch.Size([4, 32]), True)
     """
 
     def __init__(self,

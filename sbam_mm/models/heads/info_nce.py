@@ -27,13 +27,6 @@ class InfoNCEHead(BaseModule):
         predictor (dict or nn.Module): mmpretrain's ``NonLinearNeck``, which
             turns an online projection into a query.
         temperature (float): tau.
-
-    Example:
-        >>> head = InfoNCEHead(dict(
-        ...     type='NonLinearNeck', in_channels=4, hid_channels=8,
-        ...     out_channels=4, with_avg_pool=False))
-        >>> head.loss(torch.randn(6, 4), torch.randn(6, 4)).shape
-        torch.Size([])
     """
 
     def __init__(self,
@@ -47,11 +40,7 @@ class InfoNCEHead(BaseModule):
         self.temperature = temperature
 
     def loss(self, projection: Tensor, target: Tensor) -> Tensor:
-        """Of this process's images, a float32 scalar whatever the autocast.
-
-        ``projection`` is of the online views, ``target`` of the same images'
-        other views, (B, D) each; no gradient flows into the latter.
-        """
+        """Contrast two views, (B, D) each; ``target`` gets no gradient."""
         query = F.normalize(self.predictor((projection, ))[0].float(), dim=1)
         keys = F.normalize(target.detach().float(), dim=1)
         with torch.autocast(query.device.type, enabled=False):

@@ -4,7 +4,7 @@
 import torch
 from torch import Tensor
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.models.losses.masked_mean import REDUCTIONS, masked_mean
@@ -56,12 +56,8 @@ class PixelHead(Head):
                  criterion: str = 'L2',
                  reduction: str = 'token'):
         super().__init__()
-        if reduction not in REDUCTIONS:
-            raise UserError(
-                f'reduction must be one of {REDUCTIONS}, got {reduction!r}.')
-        if criterion not in CRITERIA:
-            raise UserError(f'criterion must be one of {tuple(CRITERIA)}, '
-                            f'got {criterion!r}.')
+        check_choice('reduction', reduction, REDUCTIONS)
+        check_choice('criterion', criterion, CRITERIA)
         self.patch_size = patch_size
         self.criterion = criterion
         self.norm_pix = norm_pix
@@ -95,10 +91,7 @@ class PixelHead(Head):
         return masked_mean(error, token_mask.masked, self.reduction)
 
     def patch_loss(self, prediction: Tensor, images: Tensor) -> Tensor:
-        """Loss of every patch, masked or not, float32 (B, L).
-
-        The mean over the patch's values.
-        """
+        """Mean loss of every patch, masked or not, float32 (B, L)."""
         return self._error(prediction, self.target(images))
 
     def _error(self, prediction: Tensor, target: Tensor) -> Tensor:

@@ -21,14 +21,7 @@ class Centre(nn.Module):
     micro-batches, all of which are centred alike.
 
     Args:
-        dim (int): Prototypes, K.
         momentum (float): Share of the old centre that stays, in [0, 1].
-
-    Example:
-        >>> centre = Centre(2)
-        >>> centre.update(torch.tensor([10., 0.]))
-        >>> centre.value
-        tensor([1., 0.])
     """
     value: Tensor
     pending: Tensor

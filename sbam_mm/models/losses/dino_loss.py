@@ -15,10 +15,8 @@ class PrototypeLoss(nn.Module):
 
     Args:
         dim (int): Prototypes, K.
-        weight (float): Of the loss.
         teacher_temperature (float): After the warm-up; that of all recipes of
             iBOT, and DINO's for ViT-S ends there as well.
-        warm_up_temperature (float): Of the teacher, at first.
         centre_momentum (float): See :class:`Centre`.
     """
 
@@ -43,10 +41,7 @@ class PrototypeLoss(nn.Module):
 
     @torch.no_grad()
     def target(self, logits: Tensor, epoch: int = 0) -> Tensor:
-        """Centre and sharpen the teacher's logits: float32 probabilities.
-
-        ``logits`` and the result are (..., K), the latter without gradient.
-        """
+        """Centre and sharpen: float32 probabilities (..., K), no gradient."""
         centred = logits.float() - self.centre.value
         return (centred / self.teacher_temperature(epoch)).softmax(dim=-1)
 
@@ -66,10 +61,7 @@ class DINOLoss(PrototypeLoss):
     def forward(self, student: Tensor, target: Tensor) -> Tensor:
         """The loss; update the centre afterwards.
 
-        Args:
-            student (Tensor): Logits of V views, (V, B, K), those the teacher
-                sees first.
-            target (Tensor): From :meth:`target`, Q views, (Q, B, K).
+        Logits are (V, B, K), the teacher's views first, targets (Q, B, K).
         """
         prediction = self.log_prediction(student)
         with torch.autocast(student.device.type, enabled=False):
@@ -97,11 +89,8 @@ class PatchLoss(PrototypeLoss):
                 masked: Tensor) -> Tensor:
         """The loss; update the centre afterwards.
 
-        Args:
-            student (Tensor): Logits of the M masked patches, view after view
-                in grid order, (M, K).
-            target (Tensor): From :meth:`target`, (M, K).
-            masked (Tensor): Boolean, (B, L), M of them True.
+        Logits and targets, (M, K), are those of the M tokens that are True in
+        ``masked``, (B, L): view after view in grid order.
         """
         entropy = -(target * self.log_prediction(student)).sum(dim=-1)
         counts = masked.sum(dim=1)

@@ -16,6 +16,7 @@ from sbam_mm.layers import (
     PackedLayout,
     blocks_of,
     run_blocks,
+    truncated_normal,
     xavier_linear,
 )
 from sbam_mm.masking import TokenMask
@@ -24,15 +25,9 @@ from sbam_mm.registry import MODELS
 
 
 class Regression(NamedTuple):
-    """What CAE makes of the masked patches, both in a layout of (B, L).
-
-    Attributes:
-        latent (Latent): The regressor's prediction of the encoder's output,
-            (T, D), for the alignment.
-        prediction (Latent): What the decoder makes of it, (T, out_dims).
-    """
-    latent: Latent
-    prediction: Latent
+    """The regressor's and the decoder's output, in a layout of (B, L)."""
+    latent: Latent  # (T, D), for the alignment
+    prediction: Latent  # (T, out_dims)
 
 
 class RegressorBlock(CAETransformerRegressorLayer):
@@ -44,13 +39,9 @@ class RegressorBlock(CAETransformerRegressorLayer):
 
     def forward(self, x: Tensor, layout: PackedLayout, tokens: Tensor,
                 position: Tensor, keys: PackedLayout) -> Tensor:
-        """Let masked tokens, (T, D), look at all.
+        """Let masked tokens, (T, D), look at all, (B, L, D).
 
-        Args:
-            layout (PackedLayout): Where they stand in (B, L).
-            tokens (Tensor): All tokens in their places, (B, L, D).
-            position (Tensor): (1, L, D).
-            keys (PackedLayout): Which of all tokens are looked at.
+        ``layout`` says where they stand, ``keys`` which are looked at.
         """
         asked = self.norm1_q_cross(
             x + layout.pack(position.expand_as(tokens)))
@@ -127,15 +118,11 @@ class ContextRegressor(BaseModule):
         super().init_weights()
         xavier_linear(self)
         nn.init.trunc_normal_(self.mask_token, std=.02)
-        nn.init.trunc_normal_(self.head.weight, std=.02)
+        truncated_normal(self.head)
 
     def forward(self, latent: Latent, token_mask: TokenMask,
                 position: Tensor) -> Regression:
-        """Predict the masked patches.
-
-        Neither the class token nor thrown tokens are looked at; ``position``
-        is that of the patches, (1, L, D).
-        """
+        """Predict masked patches, from neither class nor thrown tokens."""
         layout = PackedLayout(token_mask.masked, num_masked(token_mask))
         keys = PackedLayout.whole(token_mask.masked)
         if token_mask.thrown is not None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.masked_encoder import Latent
+from sbam_mm.models.backbones.masked_encoder import Latent, check_tiles
 
 
 class Decoder(BaseModule):
@@ -51,3 +51,16 @@ class Decoder(BaseModule):
         raise UserError(
             f'{type(self).__name__} has no entrance that another decoder '
             "could share; set neck.type='sbam_mm.MAEDecoder'.")
+
+
+def patch_grid(img_size: int | tuple[int, int], patch_size: int, width: int,
+               heads: int) -> tuple[int, int]:
+    """Patches per column and per row of a decoder of this width."""
+    grid = check_tiles(
+        img_size, patch_size,
+        'give decoder and backbone the same img_size and patch_size')
+    if width % heads:
+        raise UserError(
+            f'{heads} decoder heads do not divide the width {width}; change '
+            'decoder_num_heads.')
+    return grid

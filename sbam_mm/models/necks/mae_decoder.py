@@ -5,10 +5,8 @@ from typing import Any
 
 import torch
 from mmpretrain.models.necks import MAEPretrainDecoder
-from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     PackedLayout,
     blocks_of,
@@ -21,7 +19,7 @@ from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.models.position_tables import check_count, remember_grid
 from sbam_mm.registry import MODELS
 
-from .decoder import Decoder
+from .decoder import Decoder, patch_grid
 
 
 @MODELS.register_module()
@@ -52,17 +50,8 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
                  with_cp: bool = False,
                  in_channels: int = 3,
                  **kwargs):
-        height, width = to_2tuple(img_size)
-        if height % patch_size or width % patch_size:
-            raise UserError(
-                f'patches of {patch_size} pixels do not tile an image of '
-                f'{height} x {width}; give neck and backbone the same '
-                'img_size and patch_size.')
-        if decoder_embed_dim % decoder_num_heads:
-            raise UserError(
-                f'{decoder_num_heads} decoder heads do not divide the width '
-                f'{decoder_embed_dim}; change decoder_num_heads.')
-        self.grid = (height // patch_size, width // patch_size)
+        self.grid = patch_grid(img_size, patch_size, decoder_embed_dim,
+                               decoder_num_heads)
         super().__init__(
             num_patches=self.grid[0] * self.grid[1],
             patch_size=patch_size,

@@ -6,10 +6,8 @@ from mmengine.model import BaseModule
 from mmpretrain.models.backbones.vision_transformer import (
     TransformerEncoderLayer,
 )
-from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     Block,
     CrossAttention,
@@ -22,6 +20,8 @@ from sbam_mm.models.backbones import Latent
 from sbam_mm.models.heads import patchify
 from sbam_mm.models.position_tables import check_count, remember_grid
 from sbam_mm.registry import MODELS
+
+from .decoder import patch_grid
 
 
 class RegressorBlock(Block):
@@ -91,17 +91,8 @@ class Regressor(BaseModule):
                  predict_feature_dim: int | None = None,
                  in_channels: int = 3):
         super().__init__()
-        height, width = to_2tuple(img_size)
-        if height % patch_size or width % patch_size:
-            raise UserError(
-                f'patches of {patch_size} pixels do not tile an image of '
-                f'{height} x {width}; give regressors and backbone the same '
-                'img_size and patch_size.')
-        if decoder_embed_dim % decoder_num_heads:
-            raise UserError(
-                f'{decoder_num_heads} decoder heads do not divide the width '
-                f'{decoder_embed_dim}; change decoder_num_heads.')
-        self.grid = (height // patch_size, width // patch_size)
+        self.grid = patch_grid(img_size, patch_size, decoder_embed_dim,
+                               decoder_num_heads)
         self.patch_size = patch_size
         dim = decoder_embed_dim
         self.decoder_embed = nn.Linear(embed_dim, dim)

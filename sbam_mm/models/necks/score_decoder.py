@@ -41,9 +41,6 @@ class ScoreDecoder(BaseModule):
         xavier_linear(self)
 
     def forward(self, full: Tensor, token_mask: TokenMask) -> Tensor:
-        """A score for every patch, float32 (B, L); of a thrown one it is void.
-
-        ``full`` is from :meth:`Decoder.arrange`, (B, 1 + L, D).
-        """
+        """Scores, float32 (B, L), from :meth:`Decoder.arrange`'s tokens."""
         full = run_unthrown(self.blocks, full, token_mask)
         return self.pred(self.norm(full))[:, 1:].float().mean(dim=-1)

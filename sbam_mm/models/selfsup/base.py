@@ -95,13 +95,8 @@ def check_parts(model: BaseSelfSupervisor) -> None:
 
 
 class Reconstruction(NamedTuple):
-    """What a model makes of masked images.
-
-    Attributes:
-        images (Tensor): Predicted pixels of every patch, (B, C, H, W).
-        token_mask (TokenMask): What was hidden.
-    """
-    images: Tensor
+    """Predicted pixels of every patch, and what was hidden."""
+    images: Tensor  # (B, C, H, W)
     token_mask: TokenMask
 
 
@@ -270,7 +265,9 @@ class MaskedImageModel(BaseSelfSupervisor):
         With :attr:`in_place`, of every patch that is not thrown, the mask
         token in the place of masked ones.
         """
-        asked = dict(blocks=self.neck.looks_at) if self.neck.looks_at else {}
+        asked = {}
+        if self.with_neck and self.neck.looks_at:
+            asked = dict(blocks=self.neck.looks_at)
         if not self.in_place:
             return self.backbone.encode(tokens, token_mask, **asked)
         return self.backbone.encode_in_place(

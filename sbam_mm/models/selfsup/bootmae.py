@@ -25,14 +25,9 @@ DEFAULT_TARGET = dict(
 
 
 class Predictions(NamedTuple):
-    """What BootMAE makes of the visible patches.
-
-    Attributes:
-        pixels (Tensor): (B, L, P).
-        features (Tensor): (B, L, D).
-    """
-    pixels: Tensor
-    features: Tensor
+    """What BootMAE makes of the visible patches."""
+    pixels: Tensor  # (B, L, P)
+    features: Tensor  # (B, L, D)
 
 
 @MODELS.register_module()

@@ -82,11 +82,7 @@ class CAE(MaskedImageModel):
     def loss(self,
              inputs: Tensor | list[Tensor],
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """``loss``, and its parts ``reconstruction`` and ``alignment``.
-
-        ``inputs`` are images, or these and a second picture of each, see
-        :func:`pictures_for`.
-        """
+        """``loss``, and its parts ``reconstruction`` and ``alignment``."""
         images, targets = pictures_for(self.head, inputs)
         self.follow_student()
         tokens = self.embed(images)

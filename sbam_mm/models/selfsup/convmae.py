@@ -44,14 +44,14 @@ class ConvMAE(MAE):
 
     **What SBAM looks at.** MAE's tokens are there before anything is hidden;
     here they come after two stages of convolutions that must not see what
-    will be hidden. With ``backbone.look_at='stage3'`` the salience comes from
-    the tokens that enter the transformer when nothing is hidden, positions
-    included: the counterpart of MAE's, at the price of one pass without
-    gradient through the convolution stages. With "stage1" it comes from the
-    first strided convolution's output averaged over each patch, without
-    positions: next to free, and each score knows its own patch alone. Random,
-    block and other maskers without token salience never pay for the pass. The
-    papers leave this open.
+    will be hidden. The papers leave this open. With
+    ``backbone.look_at='stage3'`` the salience comes from the tokens that enter
+    the transformer when nothing is hidden, positions included: the counterpart
+    of MAE's, at the price of one pass without gradient through the convolution
+    stages. With "stage1" it comes from the first strided convolution's output
+    averaged over each patch, without positions: next to free, and each score
+    knows its own patch alone. Maskers without token salience never pay for
+    the pass.
 
     Attention that maskers ask for is the transformer's on whole images; it
     has no class token, so ``AttentionSalience`` wants ``queries='all'``.

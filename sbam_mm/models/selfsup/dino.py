@@ -43,10 +43,7 @@ class DINO(SelfDistillation):
         self.follow_student()
         views, local = self.split(inputs)
         teaching = self.teach(views, data_samples)
-        with self.guided(views, data_samples):
-            tokens = self.embed(views)
-            token_mask = self.mask(tokens, views, teaching=teaching)
-            latent = self.backbone.encode(tokens, token_mask).to_dense()
+        latent, token_mask = self.study(views, teaching, data_samples)
         return dict(
             **self.learn_cls(latent, local, teaching, data_samples),
             **token_mask.statistics())

@@ -8,7 +8,7 @@ Masked Image Modeling*, ACM MM 2024, section 3.3.
 import torch
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 from sbam_mm.masking import AttentionSalience, TokenMask, check_needs
 from sbam_mm.models.losses import masked_mean, standardize
 from sbam_mm.models.necks import ScoreDecoder
@@ -81,19 +81,9 @@ class GPAFeature(MaskedImageModel):
                  **kwargs):
         if target_scale is None:
             target_scale = 'z-score' if variant == 'code' else 'raw'
-        if target_scale not in SCALES:
-            raise UserError(f'target_scale must be one of {SCALES}, got '
-                            f'{target_scale!r}.')
-        if variant not in VARIANTS:
-            raise UserError(
-                f'variant must be one of {VARIANTS}, got {variant!r}.')
-        super().__init__(
-            backbone=backbone,
-            masker=masker,
-            neck=neck,
-            head=head,
-            teacher=teacher,
-            **kwargs)
+        check_choice('target_scale', target_scale, SCALES)
+        check_choice('variant', variant, VARIANTS)
+        super().__init__(backbone, masker, neck, head, teacher, **kwargs)
         goes_by = (
             getattr(self.masker, 'salience', None)
             if target is None else build_part(target))
@@ -143,17 +133,12 @@ class GPAFeature(MaskedImageModel):
 
     def attention_loss(self, full: Tensor, scores: Tensor,
                        token_mask: TokenMask, progress: float) -> Tensor:
-        """Mean squared error of the predicted attention, Eq. 7.
-
-        Args:
-            full (Tensor): What enters the decoder blocks, (B, 1 + L, D).
-            scores (Tensor): The teacher's, not scaled, (B, L).
-            progress (float): Of the training, in [0, 1].
-        """
+        """Mean squared error to the teacher's scores (B, L), Eq. 7."""
+        as_code = self.variant == 'code'
         counted = token_mask.masked
-        if self.variant == 'code':
+        if as_code:
             counted = token_mask.masked | token_mask.visible
-        if self.variant == 'code' and progress <= CODE_START:
+        if as_code and progress <= CODE_START:
             predicted = full[:, 1:].float().mean(dim=-1)
         else:
             predicted = self.attention_decoder(full, token_mask)

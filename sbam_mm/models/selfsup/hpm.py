@@ -7,7 +7,7 @@ Source: Wang et al., *Hard Patches Mining for Masked Image Modeling*, CVPR
 import torch
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 from sbam_mm.masking import HPMMasker, TokenMask
 from sbam_mm.models.losses import masked_mean, ranking_loss, standardize
 from sbam_mm.models.necks import ScoreDecoder
@@ -54,15 +54,8 @@ class HPM(MaskedImageModel):
                  end_momentum: float = 0.9999,
                  ramp_epochs: int = 100,
                  **kwargs):
-        if learning not in LEARNING:
-            raise UserError(
-                f'learning must be one of {LEARNING}, got {learning!r}.')
-        super().__init__(
-            backbone=backbone,
-            masker=HPMMasker() if masker is None else masker,
-            neck=neck,
-            head=head,
-            **kwargs)
+        check_choice('learning', learning, LEARNING)
+        super().__init__(backbone, masker or HPMMasker(), neck, head, **kwargs)
         if not self.head.predicts_pixels:
             raise UserError(
                 'HPM predicts the loss of every patch, which '

@@ -83,12 +83,7 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
         self.follow_student()
         views, local = self.split(inputs)
         teaching = self.teach(views, data_samples)
-        with self.guided(views, data_samples):
-            tokens = self.embed(views)
-            token_mask = self.mask(tokens, views, teaching=teaching)
-            latent = self.backbone.encode_in_place(
-                tokens, token_mask, self.mask_token,
-                self.backbone.grid(views)).to_dense()
+        latent, token_mask = self.study(views, teaching, data_samples)
         return dict(
             **self.learn_cls(latent, local, teaching, data_samples),
             loss_patch=self.learn_patches(latent, token_mask.masked, teaching),
@@ -106,10 +101,7 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
                       teaching: TeacherPass) -> Tensor:
         """Predict what the teacher says of the masked patches: a scalar.
 
-        Args:
-            latent (Tensor): The student's global views, (2B, 1 + L, D).
-            masked (Tensor): Boolean (2B, L).
-            teaching (TeacherPass): The teacher's global views, whole.
+        ``latent`` is (2B, 1 + L, D), of the student's global views.
         """
         place = masked.flatten().nonzero().squeeze(1)
         hidden = latent[:, 1:].flatten(0, 1).index_select(0, place)

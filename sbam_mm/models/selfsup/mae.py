@@ -7,6 +7,7 @@ Source: He et al., *Masked Autoencoders Are Scalable Vision Learners*, CVPR
 """
 from torch import Tensor
 
+from sbam_mm.models.heads import pictures_for
 from sbam_mm.registry import MODELS
 
 from .base import MaskedImageModel
@@ -44,18 +45,15 @@ class MAE(MaskedImageModel):
     follows_guides = True
 
     def loss(self,
-             inputs: Tensor,
+             inputs: Tensor | list[Tensor],
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """``loss``, and the mask's statistics.
-
-        ``inputs`` are images, or these and a second picture of each, see
-        :func:`pictures_for`.
-        """
+        """``loss``; for a second picture see :func:`pictures_for`."""
+        images, targets = pictures_for(self.head, inputs)
         self.follow_student()
-        with self.guided(inputs, data_samples):
-            tokens = self.embed(inputs)
-            token_mask = self.mask(tokens, inputs, data_samples)
-            latent = self.encode(tokens, token_mask, inputs)
+        with self.guided(images, data_samples):
+            tokens = self.embed(images)
+            token_mask = self.mask(tokens, images, data_samples)
+            latent = self.encode(tokens, token_mask, images)
             prediction = self.decode(latent, token_mask)
-            loss = self.head.loss(prediction, inputs, token_mask)
+            loss = self.head.loss(prediction, targets, token_mask)
         return dict(loss=loss, **token_mask.statistics())

@@ -45,8 +45,7 @@ class MILAN(MaskedImageModel):
                  teacher: dict | nn.Module | None = None,
                  **kwargs):
         super().__init__(
-            backbone, MILANMasker() if masker is None else masker, neck=neck,
-            teacher=teacher, **kwargs)
+            backbone, masker or MILANMasker(), neck, teacher=teacher, **kwargs)
         if not isinstance(self.teacher, CLIPTeacher):
             raise UserError(
                 'MILAN predicts the features of CLIP; set model.teacher='

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
+from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.vit_attention import encode_whole
 from sbam_mm.models.guidance import guided, kernels_for
 from sbam_mm.models.losses import DINOLoss, target_entropy
@@ -22,14 +23,9 @@ from .base import MaskedImageModel
 
 
 class Crops(NamedTuple):
-    """The views of a batch of B images.
-
-    Attributes:
-        views (Tensor): Global crops, view after view, (2B, C, H, W).
-        local (list[Tensor]): Local crops, joined by size, (nB, C, h, w).
-    """
-    views: Tensor
-    local: list[Tensor]
+    """Global crops and local ones, joined by size, view after view."""
+    views: Tensor  # (2B, C, H, W)
+    local: list[Tensor]  # (nB, C, h, w)
 
 
 class SelfDistillation(MaskedImageModel):
@@ -142,15 +138,21 @@ class SelfDistillation(MaskedImageModel):
         return guided(self.backbone, inputs, data_samples,
                       range(self.num_global))
 
+    def study(self, views: Tensor, teaching: TeacherPass,
+              data_samples: list | None) -> tuple[Tensor, TokenMask]:
+        """Show the student the masked global views: (2B, 1 + L, D)."""
+        with self.guided(views, data_samples):
+            tokens = self.embed(views)
+            token_mask = self.mask(tokens, views, teaching=teaching)
+            latent = self.encode(tokens, token_mask, views)
+        return latent.to_dense(), token_mask
+
     def learn_cls(self, latent: Tensor, local: list[Tensor],
                   teaching: TeacherPass,
                   data_samples: list | None = None) -> dict[str, Tensor]:
         """Compare class tokens of different views.
 
-        Args:
-            latent (Tensor): The student's global views, (2B, 1 + L, D).
-            local (list[Tensor]): Local crops.
-            teaching (TeacherPass): The teacher's global views.
+        ``latent`` is (2B, 1 + L, D), of the student's global views.
         """
         teacher = self._by_view(
             self.momentum_teacher.module['head'](teaching.tokens[:, 0]))

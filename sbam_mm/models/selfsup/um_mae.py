@@ -43,8 +43,7 @@ class UMMAE(MAE):
         if not 0 <= secondary < 1:
             raise UserError('secondary is a share of the visible tokens in '
                             f'[0, 1), got {secondary}; UM-MAE uses 0.25.')
-        super().__init__(
-            backbone, UniformMasker() if masker is None else masker, **kwargs)
+        super().__init__(backbone, masker or UniformMasker(), **kwargs)
         self.secondary = secondary
         self.secondary_token = nn.Parameter(
             torch.zeros(1, 1, self.backbone.embed_dims))
@@ -66,10 +65,10 @@ class UMMAE(MAE):
     def covered(self,
                 token_mask: TokenMask,
                 noise: Tensor | None = None) -> Tensor:
-        """Which of the visible tokens the learnable one stands for.
+        """Which visible tokens are covered, boolean (B, L).
 
-        Boolean (B, L): the same share of every image's, rounded down.
-        ``noise``, draws from U[0, 1) of (B, L), replaces torch's generator.
+        The same share of every image's, rounded down. ``noise``, draws from
+        U[0, 1) of (B, L), replaces torch's generator.
         """
         visible = token_mask.visible
         if noise is None:

@@ -18,14 +18,11 @@ PREFIX = 'visual.'
 class Look(NamedTuple):
     """What CLIP makes of images.
 
-    Attributes:
-        features (Tensor): (B, 1 + L, D), class token first, projected into
-            the space that text shares.
-        attention (Tensor): Of the class token to the patches in the last
-            block, the mean of its heads, float32 (B, L).
+    Features are in the space that text shares, class token first; attention
+    is the last block's class token's, the mean of its heads.
     """
-    features: Tensor
-    attention: Tensor
+    features: Tensor  # (B, 1 + L, D)
+    attention: Tensor  # float32 (B, L)
 
 
 @MODELS.register_module()

@@ -7,7 +7,7 @@ import torch
 from mmengine.model import BaseAveragedModel
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 
 from ..progress import clock
 
@@ -76,8 +76,7 @@ class MomentumCopy(BaseAveragedModel):
             raise UserError(
                 'milestones and end_momentum both say where the momentum '
                 'goes; leave one of them out.')
-        if shape not in SHAPES:
-            raise UserError(f'shape must be one of {SHAPES}, got {shape!r}.')
+        check_choice('shape', shape, SHAPES)
         super().__init__(source)
         self.start_momentum = momentum
         self.end_momentum = end

@@ -1,8 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Teachers: encoders that look at whole images and tell a masker what they
-attend to. They do not learn from the loss.
-"""
-from abc import ABC, abstractmethod
+"""Teachers look at whole images and tell a masker what they attend to."""
 from collections.abc import Mapping
 
 import torch
@@ -19,13 +16,26 @@ from ..position_tables import fit_tables, stored_grids
 from .momentum import MomentumCopy
 
 
-class Teacher(nn.Module, ABC):
+class Teacher(nn.Module):
     """What maskers may ask of any teacher; see the two below."""
 
     @property
-    @abstractmethod
     def vit(self) -> VisionTransformer:
         """The teacher's encoder."""
+        return self.backbone
+
+    def init_weights(self) -> None:
+        """Keeps what was loaded."""
+
+    def freeze(self, state: Mapping[str, Tensor], checkpoint: Mapping,
+               min_share: float, name: str) -> None:
+        """Load the weights taken from a checkpoint, for good."""
+        check_guides(self, state, name)
+        state = fit_tables(self, state, stored_grids(checkpoint), name)
+        check_keys(self, state, min_share, name)
+        self.load_state_dict(state, strict=False)
+        self.requires_grad_(False)
+        self.eval()
 
     def train(self, mode: bool = True) -> 'Teacher':
         """Stays in eval mode."""
@@ -39,14 +49,9 @@ class Teacher(nn.Module, ABC):
                   queries: str = 'cls',
                   softmax: bool = True,
                   own_query: bool = True) -> Tensor:
-        """Attention that the patches receive; see :func:`patch_attention`.
+        """Attention that patches receive; see :func:`patch_attention`.
 
-        Args:
-            images (Tensor): Normalised as for the student, (B, C, H, W).
-            grid (tuple[int, int]): The student's patches per column and row.
-
-        Raises:
-            UserError: If the teacher cuts other patches than the student.
+        ``images`` are as for the student, whose patches are ``grid``.
         """
         x = input_tokens(self.vit, images)
         tokens = x.shape[1] - self.vit.num_extra_tokens
@@ -111,28 +116,15 @@ class FrozenTeacher(Teacher):
                 "to 'VisionTransformer' or 'sbam_mm.MaskedViT'.")
         # At build time, so that a missing file stops the run at once.
         read = read_checkpoint(checkpoint)
-        state = weights_for(self, read, 0.9, checkpoint)
-        check_guides(self, state, checkpoint)
-        state = fit_tables(self, state, stored_grids(read), checkpoint)
-        check_keys(self, state, 0.9, checkpoint)
-        self.load_state_dict(state, strict=False)
-        self.requires_grad_(False)
-        self.eval()
-
-    @property
-    def vit(self) -> VisionTransformer:
-        return self.backbone
-
-    def init_weights(self) -> None:
-        """Keeps what was loaded."""
+        self.freeze(weights_for(self, read, 0.9, checkpoint), read, 0.9,
+                    checkpoint)
 
 
 @MODELS.register_module()
 class MomentumTeacher(Teacher):
     """A moving average of the encoder that is being trained (AttMask, HPM).
 
-    Args:
-        momentum, end_momentum, **schedule: See :class:`MomentumCopy`.
+    The options are those of :class:`MomentumCopy`.
     """
 
     def __init__(self,
@@ -155,10 +147,7 @@ class MomentumTeacher(Teacher):
 
     @torch.no_grad()
     def tokens(self, images: Tensor) -> Tensor:
-        """Patch tokens of whole images after the last block, (B, L, D).
-
-        Without the final norm and without gradient.
-        """
+        """Patch tokens after the last block, before the norm, (B, L, D)."""
         return self.vit.layer_tokens(
             self.vit.embed(images), len(self.vit.layers))
 

@@ -1,8 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What segments did to attention: the learnt bias, and maps with and without.
 
-Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
-Self-supervised Learning*, BMVC 2024, Fig. 4.
+Source: Taguchi et al., *SAM Helps SSL*, BMVC 2024, Fig. 4.
 """
 from collections.abc import Mapping
 
@@ -111,14 +110,7 @@ def attention_of_patch(vit: MaskedViT, inputs: Tensor, segments: Tensor,
 def attention_figure(image: np.ndarray, segments: np.ndarray,
                      without: np.ndarray, guided: np.ndarray, patch: int,
                      title: str = '') -> Figure:
-    """An image, its segments, and two attention maps on one scale.
-
-    Args:
-        image (np.ndarray): RGB, uint8, (H, W, 3).
-        segments (np.ndarray): Ids, (h, w).
-        without, guided (np.ndarray): Probabilities, (h, w).
-        patch (int): Whose attention it is, from 0; it gets a frame.
-    """
+    """An image, its segments, and two attention maps on one scale."""
     top = max(without.max(), guided.max())
     row: list[Cell] = [
         (image, ''),

@@ -26,13 +26,6 @@ class Felzenszwalb:
             pixels.
         min_share (float): Smaller regions, by their share of the image, go to
             a neighbour.
-
-    Example:
-        >>> image = np.zeros((32, 32, 3), np.uint8)
-        >>> image[:, 16:] = 200
-        >>> found = Felzenszwalb(sigma=0)(image)
-        >>> found.masks.shape, bool(found.masks[0][:, :16].all())
-        ((2, 32, 32), True)
     """
 
     def __init__(self,

@@ -27,12 +27,12 @@ class LoadSegments(MapLoader):
     it stands in each view's transforms, inside ``sbam_mm.MultiView`` with
     ``keys=['segment_map']``.
 
-    Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
-    Self-supervised Learning*, 2024, section 3.2 ("the mask image M is encoded
-    as the mask token vector m ... by a resizing operation"; which one is not
-    said).
+    Source: Taguchi et al., *SAM Helps SSL*, 2024, section 3.2 ("the mask
+    image M is encoded as the mask token vector m ... by a resizing
+    operation"; which one is not said).
 
     Args:
+        path (str): Of the ``.npy`` file by ``tools/generate_segments.py``.
         grid (int or tuple[int, int]): Patches per column and per row.
         mode (str): "nearest": a patch takes the id at its centre. "majority":
             the id, or no mask, that covers most of it; of equals the lower id.
@@ -41,11 +41,10 @@ class LoadSegments(MapLoader):
             before its first use in a run: that reads it once more.
 
     Raises:
-        UserError: If there is no such file, or another mode; from our data
-            sets, if another transform moves the image (``check_alignment``;
-            other data sets do not look); with the images, if a transform
-            cropped without recording where, if the map was made of another
-            image, or if it has more than ``max_masks`` ids.
+        UserError: From our data sets, if another transform moves the image
+            (``check_alignment``; other data sets do not look); with the
+            images, if a transform cropped without recording where, or the
+            map was made of another image.
 
     Example::
 

@@ -23,7 +23,7 @@ def check_options(options: Mapping[str, Any],
         Traceback (most recent call last):
             ...
         sbam_mm.errors.UserError: side=0 cannot be; give a number of at \
-    least 1.
+least 1.
     """
     for name, value in options.items():
         low, high = least.get(name, 0), most.get(name, math.inf)

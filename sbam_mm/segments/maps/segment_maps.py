@@ -18,10 +18,7 @@ from sbam_mm.files import read_array
 
 
 def checksum(content: bytes) -> int:
-    """64 bits that tell one image's content from another's.
-
-    Never 0, which stands for "not made yet".
-    """
+    """64 bits that tell contents apart; never 0, for "not made yet"."""
     digest = hashlib.blake2b(content, digest_size=8).digest()
     return int.from_bytes(digest, 'big') or 1
 

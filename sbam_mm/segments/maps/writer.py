@@ -123,10 +123,7 @@ class SegmentWriter:
         return read_array(self.checksums.partial) != 0
 
     def todo(self, shard: tuple[int, int] = (0, 1)) -> list[int]:
-        """The images of one of n equal shares that are not done yet.
-
-        ``shard`` is the share's number, from 0, and how many there are.
-        """
+        """The images of one of n equal shares that are not done yet."""
         number, shards = shard
         if not 0 <= number < shards:
             raise UserError(f'there is no shard {number}/{shards}; they are '
@@ -137,18 +134,12 @@ class SegmentWriter:
         return [int(index) for index in share if not finished[index]]
 
     def write(self, index: int, ids: np.ndarray, check: int) -> None:
-        """Store the map of an image, uint8 of the grid's shape.
-
-        ``check`` is its :func:`~.segment_maps.checksum`.
-        """
+        """Store an image's map and :func:`~.segment_maps.checksum`."""
         self.maps.write(index, ids[None])
         self.checksums.write(index, np.array([check], np.uint64))
 
     def publish(self) -> bool:
-        """Give the files their names, if all images are done.
-
-        Returns whether they have them, through this process or another.
-        """
+        """Give the files their names; False unless all images are done."""
         try:
             if not self.finished().all():
                 return False
