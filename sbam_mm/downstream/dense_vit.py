@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 from sbam_mm.layers import beit_layer_cfgs, blocks_of
-from sbam_mm.models.backbones.hides_patches import WIDTHS, check_tiles
+from sbam_mm.models.backbones.masked_encoder import PAPER_ARCHS, check_tiles
 from sbam_mm.registry import MODELS
 
 from .checkpoints import FromEncoder
@@ -46,7 +46,7 @@ class DenseViT(FromEncoder, VisionTransformer):
         >>> [tuple(level.shape) for level in vit(torch.randn(2, 3, 32, 32))]
         [(2, 192, 4, 4), (2, 192, 4, 4)]
     """
-    arch_zoo = {**VisionTransformer.arch_zoo, **WIDTHS}
+    arch_zoo = {**VisionTransformer.arch_zoo, **PAPER_ARCHS}
 
     def __init__(self,
                  arch: str | dict = 'base',
@@ -103,7 +103,7 @@ class RelativeViT(FromEncoder, BEiTViT):
         >>> vit(torch.randn(2, 3, 32, 32))[0].shape
         torch.Size([2, 192, 4, 4])
     """
-    arch_zoo = {**BEiTViT.arch_zoo, **WIDTHS}
+    arch_zoo = {**BEiTViT.arch_zoo, **PAPER_ARCHS}
     layers: Any
     begins_anew = (r'\.relative_position_(bias_table|index)$',
                    r'\.gamma_[12]$')

@@ -17,7 +17,7 @@ from sbam_mm.layers import (
     from_windows,
     to_windows,
 )
-from sbam_mm.models.backbones.hides_patches import WIDTHS, check_tiles
+from sbam_mm.models.backbones.masked_encoder import PAPER_ARCHS, check_tiles
 from sbam_mm.registry import MODELS
 
 from .checkpoints import FromEncoder
@@ -128,7 +128,7 @@ class ViTDet(FromEncoder, VisionTransformer):
         >>> vit(torch.randn(1, 3, 40, 24))[0].shape
         torch.Size([1, 192, 5, 3])
     """
-    arch_zoo = {**VisionTransformer.arch_zoo, **WIDTHS}
+    arch_zoo = {**VisionTransformer.arch_zoo, **PAPER_ARCHS}
     layers: Any
     begins_anew = (r'\.attn\.rel_pos_[hw]$', )
 

@@ -100,12 +100,7 @@ def _images_of(maps: SegmentMaps, name: str, images: Any) -> list[str]:
 
 
 class SegmentsOfSamples(MapLoader):
-    """``LoadSegments`` for samples that are numbered in another order.
-
-    Args:
-        loaders (Sequence[LoadSegments]): One for each file.
-        rows (Sequence[tuple[int, int]]): File and row of each sample.
-    """
+    """``LoadSegments`` for samples that are numbered in another order."""
 
     def __init__(self, loaders: Sequence[LoadSegments],
                  rows: Sequence[tuple[int, int]]):
@@ -122,14 +117,7 @@ class SegmentsOfSamples(MapLoader):
 
 
 def segment_options(config: Config | dict) -> dict[str, Any]:
-    """How the training of a config brought segments to its patches.
-
-    Args:
-        config (Config): Its pipeline may have a ``LoadSegments``.
-
-    Returns:
-        dict: ``mode`` and ``max_masks``, where it says them.
-    """
+    """``mode`` and ``max_masks`` of a config's ``LoadSegments``."""
     found: list[dict] = []
 
     def look(part: Any) -> None:

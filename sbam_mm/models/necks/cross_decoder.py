@@ -20,7 +20,7 @@ from sbam_mm.layers import (
 )
 from sbam_mm.masking import TokenMask
 from sbam_mm.masking import functional as F
-from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.models.position_tables import check_count, remember_grid
 from sbam_mm.registry import MODELS
 

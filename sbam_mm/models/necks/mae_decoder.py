@@ -15,7 +15,7 @@ from sbam_mm.layers import (
     xavier_linear,
 )
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.models.position_tables import check_count, remember_grid
 from sbam_mm.registry import MODELS
 
@@ -29,20 +29,12 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
     Parameter names are those of mmpretrain's ``MAEPretrainDecoder``.
 
     Args:
-        img_size (int or tuple): Pixels. Defaults to 224.
-        patch_size (int): Pixels. Defaults to 16.
-        embed_dim (int): Width of the encoder. Defaults to 768.
-        decoder_embed_dim (int): Width of the decoder. Defaults to 512.
-        decoder_depth (int): Blocks. Defaults to 8.
-        decoder_num_heads (int): Defaults to 16.
+        img_size (int or tuple): Pixels.
+        patch_size (int): Pixels.
+        embed_dim (int): Width of the encoder.
+        decoder_embed_dim (int): Width of the decoder.
         with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
-            Defaults to False.
-        in_channels (int): Of the images. Defaults to 3.
         **kwargs: Other options of ``MAEPretrainDecoder``.
-
-    Raises:
-        UserError: If the image is not tiled by patches or heads do not
-            divide the width.
     """
 
     decoder_blocks: Any
@@ -73,7 +65,6 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
         self.decoder_blocks = blocks_of(self.decoder_blocks, with_cp)
 
     def init_weights(self) -> None:
-        """The official MAE's initialisation, with fixed positions."""
         super(MAEPretrainDecoder, self).init_weights()
         xavier_linear(self)
         self.decoder_pos_embed.data.copy_(
@@ -116,15 +107,10 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
 
 def run_unthrown(blocks: nn.ModuleList, full: Tensor,
                  token_mask: TokenMask) -> Tensor:
-    """Run transformer layers on all tokens but the thrown ones.
+    """Run :class:`Block`s on all tokens but the thrown ones.
 
-    Args:
-        blocks (nn.ModuleList): :class:`Block`s.
-        full (Tensor): (B, 1 + L, D), class token first where there is one.
-        token_mask (TokenMask): Says which tokens are thrown.
-
-    Returns:
-        Tensor: (B, 1 + L, D), 0 where a token was thrown.
+    Tokens are (B, E + L, D), class token first where there is one; the result
+    is 0 where a token was thrown.
     """
     if token_mask.thrown is None:
         for block in blocks:

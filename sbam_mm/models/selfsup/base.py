@@ -17,7 +17,7 @@ from sbam_mm.masking import (
     check_needs,
 )
 from sbam_mm.models.backbones import Latent
-from sbam_mm.models.backbones.hides_patches import HidesPatches, blocks_run
+from sbam_mm.models.backbones.masked_encoder import MaskedEncoder, blocks_run
 from sbam_mm.models.channels import check_channels, for_any_channels
 from sbam_mm.models.guidance import guided
 from sbam_mm.models.heads import Head
@@ -48,7 +48,7 @@ def has_fixed_table(encoder: nn.Module) -> bool:
             and not getattr(encoder, 'learned_position', False))
 
 
-def drops_paths(encoder: nn.Module) -> bool:
+def has_stochastic_depth(encoder: nn.Module) -> bool:
     """Whether an encoder trains with stochastic depth, however it is set."""
     return any(path.drop_prob > 0 for path in encoder.modules()
                if isinstance(path, DropPath))
@@ -56,14 +56,7 @@ def drops_paths(encoder: nn.Module) -> bool:
 
 def check_sizes(encoder: nn.Module, neck: nn.Module | None,
                 head: nn.Module | None) -> None:
-    """Stop unless width and patch size are one from encoder to loss.
-
-    Args:
-        encoder, neck, head (nn.Module): Built parts of a model.
-
-    Raises:
-        UserError: With the option to change.
-    """
+    """Stop unless width and patch size are one from encoder to loss."""
     rate = getattr(encoder, 'drop_path_rate', 0.)
     if not 0 <= rate < 1:
         raise UserError('backbone.drop_path_rate is a share in [0, 1), got '
@@ -92,9 +85,6 @@ def check_parts(model: BaseSelfSupervisor) -> None:
 
     A neck that is no :class:`Decoder`, or a head that is no :class:`Head`,
     such as one of another project, has none of their extras.
-
-    Args:
-        model (MaskedImageModel): With its parts built.
     """
     neck = model.neck if model.with_neck else None
     head = model.head if model.with_head else None
@@ -129,7 +119,7 @@ def check_decoder(model: BaseSelfSupervisor, neck: nn.Module,
         raise UserError(
             f'the loss of {type(model).__name__} wants all masked patches; '
             'set neck.prediction=1.')
-    if neck.looks_at and isinstance(model.backbone, HidesPatches):
+    if neck.looks_at and isinstance(model.backbone, MaskedEncoder):
         depth = len(model.backbone.layers)
         there = {'input', *range(-depth, depth)}.issuperset(neck.looks_at)
         ends = [blocks_run(block, depth) for block in neck.looks_at]
@@ -141,13 +131,8 @@ def check_decoder(model: BaseSelfSupervisor, neck: nn.Module,
 
 
 class Reconstruction(NamedTuple):
-    """What a model makes of masked images.
-
-    Attributes:
-        images (Tensor): Predicted pixels of every patch, (B, C, H, W).
-        token_mask (TokenMask): What was hidden.
-    """
-    images: Tensor
+    """Predicted pixels of every patch, and what was hidden."""
+    images: Tensor  # (B, C, H, W)
     token_mask: TokenMask
 
 
@@ -155,12 +140,16 @@ class MaskedImageModel(BaseSelfSupervisor):
     """A self-supervised method with an exchangeable masker.
 
     A method writes :meth:`loss`, from the stages that it shares with the
-    others: :meth:`embed`, :meth:`mask`, :meth:`encode`, :meth:`decode`.
+    others: :meth:`embed`, :meth:`mask`, :meth:`encode`, :meth:`decode`. It
+    takes normalised images, (B, C, H, W), and the pipeline's data samples,
+    with stored maps where the masker or the encoder asks for them, and gives
+    losses and what else is to be logged.
 
     Args:
         backbone (dict or nn.Module): The encoder, e.g. ``MaskedViT``.
-        masker (dict or nn.Module): Decides which patches to hide. Defaults
-            to random masking at 0.75.
+        masker (dict or nn.Module, optional): Decides which patches to hide.
+            Defaults to None: random masking at 0.75, or what the method
+            says.
         neck (dict or nn.Module, optional): The decoder.
         head (dict or nn.Module, optional): Target and loss.
         teacher (dict or nn.Module, optional): ``FrozenTeacher`` or
@@ -219,7 +208,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         self.has_target = target is not None
         check_needs(masker, self.provides, type(self).__name__, REMEDIES)
         unequal = not masker.uniform and (not self.in_place or throws(masker))
-        if unequal and drops_paths(self.backbone):
+        if unequal and has_stochastic_depth(self.backbone):
             raise UserError(
                 f'{type(masker).__name__} gives every image its own ratio, '
                 'and stochastic depth would drop single tokens of the packed '
@@ -259,10 +248,6 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     def guided(self, inputs: Tensor, data_samples: list | None
                ) -> AbstractContextManager[None]:
-        """While it lasts, the encoder attends as its guide says.
-
-        See :mod:`sbam_mm.models.guidance`.
-        """
         return guided(self.backbone, inputs, data_samples)
 
     def embed(self, inputs: Tensor) -> Tensor:
@@ -283,14 +268,7 @@ class MaskedImageModel(BaseSelfSupervisor):
                 inputs: Tensor,
                 data_samples: list | None = None,
                 teaching: Any = None) -> MaskingContext:
-        """What the masker may look at.
-
-        Args:
-            tokens (Tensor): Patch tokens with positions, (B, L, D).
-            inputs (Tensor): The images they come from, (B, C, H, W).
-            data_samples (list, optional): With the pipeline's maps.
-            teaching: See :class:`Batch`.
-        """
+        """What the masker may look at."""
         grid = self.grid(inputs)
         progress, epoch = training_progress()
         batch = Batch(tokens, inputs, grid, data_samples, teaching)
@@ -316,7 +294,6 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     @property
     def provides(self) -> frozenset[str]:
-        """The names of :meth:`providers`."""
         return frozenset(self.providers())
 
     def encode(self,
@@ -328,7 +305,9 @@ class MaskedImageModel(BaseSelfSupervisor):
         With :attr:`in_place`, of every patch that is not thrown, the mask
         token in the place of masked ones.
         """
-        asked = dict(blocks=self.neck.looks_at) if self.neck.looks_at else {}
+        asked = {}
+        if self.with_neck and self.neck.looks_at:
+            asked = dict(blocks=self.neck.looks_at)
         if not self.in_place:
             return self.backbone.encode(tokens, token_mask, **asked)
         return self.backbone.encode_in_place(
@@ -361,13 +340,7 @@ class MaskedImageModel(BaseSelfSupervisor):
                     token_mask: TokenMask | None = None) -> Reconstruction:
         """Hide patches and predict them, for pictures.
 
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            token_mask (TokenMask, optional): What to hide. Defaults to None:
-                the masker decides.
-
-        Raises:
-            UserError: If the model predicts no pixels.
+        ``token_mask`` says what to hide; without it the masker decides.
         """
         head = self.head if self.with_head else None
         if not getattr(head, 'predicts_pixels', False):
@@ -389,15 +362,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         return self.backbone
 
     def grid(self, inputs: Tensor) -> tuple[int, int]:
-        """Patches per column and row, which are to be those of all parts.
-
-        Args:
-            inputs (Tensor): The images, (B, C, H, W).
-
-        Raises:
-            UserError: If a decoder, or the encoder's fixed table, is built
-                for another grid.
-        """
+        """Patches per column and row, which are to be those of all parts."""
         grid = self.backbone.grid(inputs)
         built = {
             name: part.grid for name, part in self.named_children()

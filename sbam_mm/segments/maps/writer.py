@@ -28,14 +28,11 @@ class SegmentWriter:
     ``complete`` says that the same maps were published before.
 
     Args:
-        path (str or Path): Of the ``.npy`` file.
-        dataset (Dataset): Of mmengine, whose images the maps belong to.
         grid (tuple[int, int]): Rows and columns of a stored map.
         details (dict): The back-end, its settings and how its masks become
             ids: whatever must not change halfway. JSON's types only.
-        anew (bool): Make all maps again where they were published before;
-            the old ones stay until the new ones are complete. Defaults to
-            False.
+        anew (bool): Make all maps again where they were published before; the
+            old ones stay until the new ones are complete.
 
     Raises:
         UserError: If the path does not end on ``.npy``, or the file was
@@ -126,15 +123,7 @@ class SegmentWriter:
         return read_array(self.checksums.partial) != 0
 
     def todo(self, shard: tuple[int, int] = (0, 1)) -> list[int]:
-        """The images of one of n equal shares that are not done yet.
-
-        Args:
-            shard (tuple[int, int]): Its number, from 0, and how many there
-                are. Defaults to (0, 1), all images.
-
-        Raises:
-            UserError: If there is no such share.
-        """
+        """The images of one of n equal shares that are not done yet."""
         number, shards = shard
         if not 0 <= number < shards:
             raise UserError(f'there is no shard {number}/{shards}; they are '
@@ -145,22 +134,12 @@ class SegmentWriter:
         return [int(index) for index in share if not finished[index]]
 
     def write(self, index: int, ids: np.ndarray, check: int) -> None:
-        """Store the map of an image.
-
-        Args:
-            index (int): Its number in the data set.
-            ids (np.ndarray): (h, w) uint8, of the grid's shape.
-            check (int): Of :func:`~.segment_maps.checksum`.
-        """
+        """Store an image's map and :func:`~.segment_maps.checksum`."""
         self.maps.write(index, ids[None])
         self.checksums.write(index, np.array([check], np.uint64))
 
     def publish(self) -> bool:
-        """Give the files their names, if all images are done.
-
-        Returns:
-            bool: Whether they have them, through this process or another.
-        """
+        """Give the files their names; False unless all images are done."""
         try:
             if not self.finished().all():
                 return False
