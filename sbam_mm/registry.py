@@ -95,5 +95,5 @@ for _ours, _root in ((MODELS, root.MODELS), (DATASETS, root.DATASETS),
 
 
 def build_part(part: dict | nn.Module) -> nn.Module:
-    """Build a module from its config, or take one that is built already."""
+    """Build a module from its config, or return one that is already built."""
     return MODELS.build(part) if isinstance(part, dict) else part

@@ -36,7 +36,7 @@ _RECORD = 'source.json'
 
 
 class SourceUnavailable(UserError, RuntimeError):
-    """An image set cannot be had from this source, now and here."""
+    """An image set cannot be obtained from this source at present."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +47,11 @@ class ImageSource:
         name (str): Such as 'cifar10', or the name of the user's folder.
         root (str): Folder with ``train_prefix`` and ``test_prefix`` in it,
             each a tree of class folders.
-        num_classes (int): Number of class folders.
         image_size (int): Shorter side in pixels; the median of a sample where
             images differ.
         channels (int): 1 for grey images, else 3.
-        num_train (int): Training images.
-        num_test (int): Test images.
         provenance (str): One sentence: what it is and where it came from.
-        train_prefix (str): Defaults to 'train'.
-        test_prefix (str): 'test' or 'val'. Defaults to 'test'.
-
-    Example::
-
-        source = find_image_source('~/data/imagenet100')
-        train = dict(
-            type='sbam_mm.ImageFolder',
-            data_root=source.root,
-            data_prefix=source.train_prefix)
+        test_prefix (str): 'test' or 'val'.
     """
     name: str
     root: str
@@ -86,19 +74,12 @@ def find_image_source(data: str | None = None,
 
     Args:
         data (str, optional): A folder with ``train/<class>/`` and
-            ``test/<class>/`` or ``val/<class>/``. If named it is used, and
-            nothing else is tried. Defaults to None.
-        out (str): Where downloads are kept, one folder each. Defaults to
-            'data'.
-        timeout (float): Seconds after which a silent host counts as
-            unreachable. Defaults to 15.
-        time_limit (float): A download expected to take longer than this many
-            seconds is not begun. Defaults to 300.
+            ``test/<class>/`` or ``val/<class>/``. If given, nothing else is
+            tried.
+        out (str): Where downloads are kept, one folder each.
+        timeout (float): Seconds of silence that count as unreachable.
+        time_limit (float): Longest expected download, in seconds.
         log (Callable): Told, in a sentence each, what is tried and used.
-            Defaults to ``print``.
-
-    Returns:
-        ImageSource: The image set; ``root`` is an absolute path.
 
     Raises:
         MissingFile: ``data`` is no such folder.
@@ -107,7 +88,9 @@ def find_image_source(data: str | None = None,
 
     Example::
 
-        find_image_source().name  # 'cifar10'
+        source = find_image_source('~/data/imagenet100')
+        train = dict(type='sbam_mm.ImageFolder', data_root=source.root,
+                     data_prefix=source.train_prefix)
     """
     if data:
         source = read_image_source(data)
@@ -143,19 +126,7 @@ def find_image_source(data: str | None = None,
 def read_image_source(root: str) -> ImageSource:
     """Describe a folder of ``train/<class>/`` and ``test|val/<class>/``.
 
-    Args:
-        root (str): The folder.
-
-    Returns:
-        ImageSource: Its description; sizes are taken from up to 64 images.
-
-    Raises:
-        MissingFile: A part of the layout is missing.
-        UserError: Training and test classes differ.
-
-    Example::
-
-        read_image_source('data/cifar10').num_classes  # 10
+    Sizes are taken from up to 64 images.
     """
     folder = Path(root).expanduser().resolve()
     # Where both exist, test may be without labels, as ImageNet's is.
@@ -221,23 +192,8 @@ def download_cifar10(root: str,
                      log: Callable[[str], None] = print) -> ImageSource:
     """Get CIFAR-10 through torchvision and write it as PNG files.
 
-    Args:
-        root (str): The folder to make; it appears only when complete.
-        timeout (float): Seconds of silence that count as unreachable.
-            Defaults to 15.
-        time_limit (float): Longest expected download, in seconds. Defaults to
-            300.
-        log (Callable): Told what is going on. Defaults to ``print``.
-
-    Returns:
-        ImageSource: 50,000 + 10,000 RGB images of 32x32 in 10 classes.
-
-    Raises:
-        SourceUnavailable: The host is unreachable or too slow.
-
-    Example::
-
-        download_cifar10('data/cifar10').num_train  # 50000
+    ``root`` appears only when complete; the other arguments are those of
+    :func:`find_image_source`.
     """
     from torchvision.datasets import CIFAR10
     log(f'Downloading CIFAR-10 from {CIFAR10.url} ...')
@@ -270,25 +226,7 @@ def download_fashion_mnist(root: str,
     """Get Fashion-MNIST from Debian's package and write it as PNG files.
 
     Needs ``apt-get`` and ``dpkg-deb`` but no root: the package is downloaded
-    and unpacked, not installed.
-
-    Args:
-        root (str): The folder to make; it appears only when complete.
-        timeout (float): Seconds of silence that count as unreachable.
-            Defaults to 15.
-        time_limit (float): Longest duration of one apt command, in seconds.
-            Defaults to 300.
-        log (Callable): Told what is going on. Defaults to ``print``.
-
-    Returns:
-        ImageSource: 60,000 + 10,000 grey images of 28x28 in 10 classes.
-
-    Raises:
-        SourceUnavailable: Not a Debian-like system, or no mirror reachable.
-
-    Example::
-
-        download_fashion_mnist('data/fashion_mnist').channels  # 1
+    and unpacked, not installed. ``time_limit`` is for each apt command.
     """
     from torchvision.datasets import FashionMNIST
     from torchvision.datasets.utils import extract_archive

@@ -23,7 +23,7 @@ FULL_ON_CPU = dict(
 
 @STRATEGIES.register_module()
 class FSDPStrategy(Base):
-    """mmengine's, with what these models need to come out right.
+    """mmengine's strategy, adapted to models that mask.
 
     The model is sharded as one unit: maskers, teachers and packed sequences
     run single parts of it, which would find their parameters missing if
@@ -32,9 +32,7 @@ class FSDPStrategy(Base):
 
     Momentum teachers stay whole on every process. They move inside the step,
     where the student is whole too, and what is written to gathered parameters
-    would be lost.
-
-    Works on CPU processes (gloo) as well.
+    would be lost. Works on CPU processes (gloo) as well.
 
     Args:
         model_wrapper (dict, optional): Options of mmengine's
@@ -43,7 +41,6 @@ class FSDPStrategy(Base):
             FULL_SHARD.
         state_dict_cfg (str or dict): See mmengine. Defaults to "full":
             checkpoints hold the weights of a run on one device.
-        **kwargs: Of mmengine's ``FSDPStrategy``.
 
     Raises:
         UserError: At build time, for an ``auto_wrap_policy`` or for
@@ -94,7 +91,6 @@ class FSDPStrategy(Base):
                             optim_wrapper: Any,
                             model: nn.Module | None = None
                             ) -> BaseOptimWrapper:
-        """See mmengine; stops if gradients are to be clipped."""
         if isinstance(optim_wrapper, dict) and optim_wrapper.get('clip_grad'):
             raise UserError(
                 'optim_wrapper.clip_grad would clip each shard by its own '
@@ -115,13 +111,6 @@ def whole_parameters(model: nn.Module) -> Iterator[None]:
 
     For what looks at parts of a model outside a training step; changes are
     lost. A collective call: all processes have to make it.
-
-    Args:
-        model (nn.Module): Sharded or not.
-
-    Example:
-        >>> with whole_parameters(nn.Linear(2, 2)):
-        ...     pass
     """
     if not isinstance(model, FullyShardedDataParallel):
         yield

@@ -35,15 +35,13 @@ def replace_masker(cfg: Config,
 
     It hides as much as the config's own masker: at its ratio, in its cells,
     on as many of the views. A teacher, stored maps or a model that predicts
-    losses come along where the masker asks for them.
+    losses are added where the masker needs them.
 
     Args:
-        cfg (Config): Changed in place.
         name (str): See :func:`sbam_mm.masking.named_maskers.masker_names`.
-        options (Mapping, optional): Of the masker, by dotted name. Defaults
-            to none.
+        options (Mapping, optional): Of the masker, by dotted name.
         teacher (str, optional): Checkpoint of an encoder like the model's,
-            which is asked in place of a moving average. Defaults to None.
+            used in place of a moving average.
 
     Raises:
         UserError: If the name is unknown, the config has no masker, or the
@@ -134,7 +132,7 @@ def in_place_of(own: Mapping, named: dict) -> dict:
 
 
 def load_maps(cfg: Config, key: str, grid: tuple[int, int]) -> None:
-    """Let the training's pipeline bring a map with every image."""
+    """Make the training's pipeline load a map with every image."""
     # In a list, mmengine takes a dict as it is.
     loader = ConfigDict(type=f'sbam_mm.{STORED_MAPS[key]}', grid=grid)
     if key == 'attention_map':

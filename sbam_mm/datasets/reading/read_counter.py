@@ -25,14 +25,8 @@ class ReadCounter:
 
     Args:
         files (int): How many there are.
-        most (float): Share of the files tried that may be unreadable.
-        place (str): Where they are, for messages.
-
-    Example:
-        >>> counter = ReadCounter(4, most=.5, place='photos')
-        >>> counter.readable(0)
-        >>> counter.count
-        0
+        max_share (float): Share of the files tried that may be unreadable.
+        folder (str): Where they are, for messages.
     """
 
     def __init__(self, files: int, most: float, place: str):
@@ -58,11 +52,7 @@ class ReadCounter:
         self._state[index] = _READABLE
 
     def unreadable(self, index: int, path: str, error: Exception) -> None:
-        """Note that a file could not be read, and why.
-
-        Raises:
-            UnreadableImagesError: If they are too many now.
-        """
+        """Note that a file could not be read, and stop if too many are."""
         if self._state[index] != _UNREADABLE:
             self._state[index] = _UNREADABLE
             reason = self._reason = why_unreadable(error, path)
@@ -73,11 +63,7 @@ class ReadCounter:
         self.check()
 
     def check(self) -> None:
-        """Stop if too many of the files tried are unreadable.
-
-        Raises:
-            UnreadableImagesError: With how many, and what to do.
-        """
+        """Stop if too many of the files tried are unreadable."""
         tried = self._tried
         if (tried >= min(_MIN_READS, len(self._state))
                 and self.count > self.most * tried):

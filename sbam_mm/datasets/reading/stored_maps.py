@@ -28,13 +28,7 @@ _SPOTS = 1000
 
 
 def innermost(dataset: Any) -> Any:
-    """The data set that numbers the images, inside any wrappers.
-
-    Args:
-        dataset (Dataset): Of mmengine, maybe repeated, balanced or a subset.
-
-    Returns:
-        BaseDataset: The one that gives every sample its ``sample_idx``.
+    """The data set inside any wrappers, which gives ``sample_idx``.
 
     Raises:
         UserError: If several data sets are joined, whose ``sample_idx``
@@ -61,7 +55,7 @@ def _relative_paths(dataset: Any) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class DatasetMark:
-    """What tells one list of images from another.
+    """Identifies a list of images.
 
     Args:
         images (int): How many.
@@ -75,11 +69,7 @@ class DatasetMark:
 
     @classmethod
     def of(cls, dataset: Any) -> 'DatasetMark':
-        """Read the paths of a data set: some ten seconds for ImageNet.
-
-        Args:
-            dataset (Dataset): Of mmengine, maybe wrapped.
-        """
+        """Read the paths of a data set: some ten seconds for ImageNet."""
         dataset = innermost(dataset)
         images = len(dataset)
         digest = hashlib.sha256()
@@ -94,15 +84,13 @@ class DatasetMark:
 
 @dataclass(frozen=True)
 class MapInfo:
-    """What stands beside a file of maps.
+    """The description beside a file of maps.
 
     Args:
         grid (tuple[int, int]): Rows and columns of a map.
         mark (DatasetMark): The images they belong to.
         made_by (str): What made them, for people.
-        epoch (int, optional): After which epoch. Defaults to None.
-        details (dict, optional): What made them, for programs. Defaults to
-            None.
+        details (dict, optional): What made them, for programs.
     """
     grid: tuple[int, ...]
     mark: DatasetMark
@@ -139,12 +127,6 @@ class MapWriter:
 
     One process calls :meth:`create`, each one :meth:`write` for its images,
     one :meth:`publish`. Until then nobody sees the file.
-
-    Args:
-        path (str or Path): Of the ``.npy`` file.
-        info (MapInfo): What the maps are.
-        dtype (type): ``np.float16`` for attention, ``np.uint8`` for parts.
-            Defaults to ``np.float16``.
 
     Example:
         >>> import tempfile
@@ -210,14 +192,6 @@ def save_maps(path: str | Path,
         maps (np.ndarray): (N, h, w) in the order of the data set.
         dataset (Dataset): Of mmengine, whose images they belong to.
         made_by (str): What made them, for people who find the file.
-
-    Raises:
-        UserError: If there is not one map per image.
-
-    Example::
-
-        dataset = DATASETS.build(cfg.train_dataloader.dataset)
-        save_maps('parts.npy', parts.astype('uint8'), dataset, 'iBOT, k=6')
     """
     mark = DatasetMark.of(dataset)
     if maps.ndim != 3 or len(maps) != mark.images:
@@ -240,7 +214,7 @@ class StoredMaps:
         grid (tuple[int, int], optional): What the maps must have. Defaults
             to None: any.
         mark (DatasetMark, optional): The data set in use. Defaults to None:
-            only the images that come by are compared.
+            only the paths given to :meth:`read` are compared.
 
     Raises:
         UserError: If there is no such file, it is damaged, its maps have
@@ -289,16 +263,12 @@ class StoredMaps:
             'back the images it was made with.')
 
     def read(self, index: int, img_path: str | None = None) -> np.ndarray:
-        """The map of one image.
+        """The map (h, w) of one image, as stored, read-only.
 
         Args:
             index (int): Its ``sample_idx``.
-            img_path (str, optional): Its path, which is compared with the
-                one it had, for about a thousand of the images. Defaults to
-                None.
-
-        Returns:
-            np.ndarray: (h, w) as stored, read-only.
+            img_path (str, optional): Compared with its earlier path, which is
+                known for about a thousand of the images.
 
         Raises:
             UserError: If it is not the image that the map was made for.
@@ -321,9 +291,6 @@ class MapVersions:
     ``epoch_0040.npy``, its ``.json``, and ``current.json``, which is
     replaced atomically. The last two versions are kept: a run that is
     resumed from the checkpoint before last finds its maps.
-
-    Args:
-        folder (str or Path): Made when the first maps are.
 
     Example:
         >>> versions = MapVersions('work_dirs/amt/attention_maps')
@@ -373,22 +340,14 @@ class MapVersions:
             json.dumps(dict(epoch=epoch, file=self.path(epoch).name)))
 
     def publish(self, writer: MapWriter) -> None:
-        """Finish a file and put it to use.
-
-        Args:
-            writer (MapWriter): Of ``self.path(epoch)``.
-        """
+        """Finish the file of ``self.path(epoch)`` and point to it."""
         writer.publish()
         self.use(writer.info.epoch)
         for epoch in self.epochs()[:-self.KEEP]:
             self._remove(epoch)
 
     def remove_after(self, epoch: int) -> list[int]:
-        """Delete the maps made after more than ``epoch`` epochs.
-
-        Returns:
-            list[int]: The epochs whose maps were deleted.
-        """
+        """Delete the maps made after ``epoch``; returns their epochs."""
         newer = [known for known in self.epochs() if known > epoch]
         for known in newer:
             self._remove(known)

@@ -26,10 +26,8 @@ class PixelShift(BaseTransform):
     224 and shifts by 0 to 31.
 
     Args:
-        size (int): Side of both views in pixels. Defaults to 224.
-        max_shift (int): Largest offset in pixels. Defaults to 31.
-        target (Sequence, optional): Transforms of the target view alone,
-            dicts or callables. Defaults to none.
+        target (Sequence, optional): Transforms of the target view alone, dicts
+            or callables.
 
     Raises:
         UserError: If the shift is negative, or the image smaller than the
@@ -67,7 +65,6 @@ class PixelShift(BaseTransform):
         return int(row), int(column)
 
     def transform(self, results: dict) -> dict:
-        """Cut out both views."""
         image = results['img']
         if min(image.shape[:2]) < self.size + self.max_shift:
             raise UserError(

@@ -62,12 +62,12 @@ class AttentionMapHook(Hook):
 
     is the paper's map of H heads, with N(.) scaling it to [0, 1]; the
     official code takes the mean of the N(a_h). An image that cannot be read
-    gets a map of ones, and so does one whose map is constant.
+    or has a constant map gets a map of ones.
 
     A resumed run takes the maps that it had when its checkpoint was saved.
-    Where they are gone they are made anew, if the checkpoint is of the epoch
-    after which they were made, and else the run is refused; a fresh one
-    deletes those that an earlier run left in its ``work_dir``. In a
+    If they are missing they are made anew, provided the checkpoint is of the
+    epoch after which they were made; otherwise the run is refused. A fresh
+    run deletes those that an earlier one left in its ``work_dir``. In a
     distributed run every rank writes its own share of the one file, so
     ``work_dir`` must be on a file system that all of them see.
 
@@ -76,27 +76,19 @@ class AttentionMapHook(Hook):
 
     Args:
         interval (int): Epochs between two collections; the last epoch makes
-            none. Defaults to 40.
+            none.
         block (int): Which block, from 0; negative counts from the end.
-            Defaults to -1.
-        head (int or str): Which head, or "mean". Defaults to "mean".
+        head (int or str): Which head, or "mean".
         normalize (str): With ``head='mean'``, scale to [0, 1] after the mean
             ("mean", the paper) or each head before it ("head", the official
-            code). Defaults to "mean".
-        batch_size (int): Images of a rank at a time. Defaults to 256.
-        num_workers (int): Loader processes of a rank. Defaults to 0.
-        interpolation (str): Of the resize, with Pillow. Defaults to
-            "bicubic".
+            code).
+        batch_size (int): Images of a rank at a time.
 
     Raises:
         UserError: At the start of the training, if the pipeline has no
             ``LoadAttentionMap`` or one of another grid, the encoder has no
             such block, head or attention, the training does not count
             epochs, or stored maps do not fit.
-
-    Example::
-
-        custom_hooks = [dict(type='sbam_mm.AttentionMapHook', interval=40)]
     """
 
     def __init__(self,
@@ -127,11 +119,7 @@ class AttentionMapHook(Hook):
     # When
 
     def before_train(self, runner: Runner) -> None:
-        """Tell the pipeline where the maps are, before workers start.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Tell the pipeline where the maps are, before workers start."""
         if isinstance(runner.train_loop, IterBasedTrainLoop):
             raise UserError(
                 'AttentionMapHook renews the maps after epochs, which this '
@@ -194,11 +182,6 @@ class AttentionMapHook(Hook):
             self._collect(runner, epoch)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Collect the maps if it is time.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
         epoch = runner.epoch + 1
         if epoch % self.interval == 0 and epoch != runner.max_epochs:
             self._collect(runner, epoch)
@@ -298,14 +281,7 @@ class AttentionMapHook(Hook):
 
 
 class WholeImages(Dataset):
-    """The images of a training set, resized instead of augmented.
-
-    Args:
-        dataset (Dataset): The training set, maybe wrapped.
-        indices (range): Which of its images.
-        size (tuple[int, int]): Height and width in pixels.
-        interpolation (str): Of the resize.
-    """
+    """The images of a training set, resized instead of augmented."""
 
     def __init__(self,
                  dataset: Any,
