@@ -235,7 +235,7 @@ class ImageFolder(CustomDataset):
         tree = kind(folder, self.extensions)
         names = tree.classes() if self.with_label else []
         if self._auto_label and self.with_label:
-            self.with_label = bool(names) and not tree.loose()
+            self.with_label = bool(names) and not tree.direct_images()
         if not self.with_label:
             samples: list = tree.images()
         else:
@@ -352,7 +352,7 @@ class ImageFolder(CustomDataset):
             if not self.test_mode:
                 return None
             idx = (idx + 1) % len(self)
-        raise UnreadableImagesError(self._reads.sentence())
+        raise UnreadableImagesError(self._reads.message())
 
     def _samples(self, info: dict) -> list | None:
         steps = self.pipeline.transforms

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from mmengine._strategy import FSDPStrategy as Base
-from mmengine.model import BaseAveragedModel
+from mmengine.model import BaseAveragedModel, is_model_wrapper
 from mmengine.optim import BaseOptimWrapper
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
@@ -103,6 +103,11 @@ class FSDPStrategy(Base):
         self.optim_wrapper.load_state_dict(
             FullyShardedDataParallel.optim_state_dict_to_load(
                 self.model, self.optim_wrapper.optimizer, state_dict))
+
+
+def unwrapped(model: nn.Module) -> Any:
+    """The model inside a wrapper such as DDP, or the model itself."""
+    return model.module if is_model_wrapper(model) else model
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from sbam_mm.registry import MODELS
 
 from .config_checks import check_training
 from .launch import load_config
-from .replace_masker import masker_place
+from .replace_masker import masker_owner
 from .schedule import set_epochs
 from .trial_build import check_buildable
 
@@ -116,7 +116,7 @@ class Grid:
         check_training(self._base)
         if self.epochs is not None:
             set_epochs(self._base, self.epochs)
-        own = masker_place(self._base)['masker']
+        own = masker_owner(self._base)['masker']
         self._configs = dict(
             zip(self.maskers, choose_maskers(self.maskers, own)))
         for masker in self.maskers:
@@ -149,7 +149,7 @@ class Grid:
     def run_config(self, cell: Cell) -> Config:
         """The config of one run, without work_dir."""
         cfg = copy.deepcopy(self._base)
-        masker_place(cfg)['masker'] = at_ratio(
+        masker_owner(cfg)['masker'] = at_ratio(
             self._configs[cell.masker], cell.ratio, self.rounding)
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=cell.seed)
         return cfg
@@ -157,7 +157,7 @@ class Grid:
     def base_hash(self) -> str:
         """Hash of all that the runs of the grid share."""
         cfg = copy.deepcopy(self._base)
-        masker_place(cfg)['masker'] = None
+        masker_owner(cfg)['masker'] = None
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=None)
         return config_hash(cfg)
 

@@ -52,8 +52,8 @@ def replace_masker(cfg: Config,
         cfg = Config.fromfile('configs/small/mae_small.py')
         replace_masker(cfg, 'amt', dict(throw=0.3))
     """
-    place = masker_place(cfg)
-    masker = in_place_of(place['masker'], masker_config(name))
+    place = masker_owner(cfg)
+    masker = match_own_masker(place['masker'], masker_config(name))
     changed = Config(dict(masker=masker))
     inner = 'masker.masker' if 'masker' in masker else 'masker'
     changed.merge_from_dict(
@@ -87,7 +87,7 @@ def replace_masker(cfg: Config,
         cfg.model.type = 'sbam_mm.HPM'
 
 
-def masker_place(cfg: Config) -> Any:
+def masker_owner(cfg: Config) -> Any:
     """The part of a config that holds the masker."""
     model = cfg.get('model') or {}
     for part in (model, model.get('backbone') or {}):
@@ -99,12 +99,12 @@ def masker_place(cfg: Config) -> Any:
                     'whose masker is a part of it.')
 
 
-def in_place_of(own: Mapping, named: dict) -> dict:
+def match_own_masker(own: Mapping, named: dict) -> dict:
     """A named masker that hides as much as a config's own.
 
     Example:
-        >>> in_place_of(dict(type='sbam_mm.RandomMasker', ratio=.6, cell=2),
-        ...             dict(type='sbam_mm.SBM'))
+        >>> own = dict(type='sbam_mm.RandomMasker', ratio=.6, cell=2)
+        >>> match_own_masker(own, dict(type='sbam_mm.SBM'))
         {'type': 'sbam_mm.SBM', 'ratio': 0.6, 'cell': 2}
     """
     before, kind = MODELS.get(own['type']), MODELS.get(named['type'])

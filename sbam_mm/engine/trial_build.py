@@ -62,7 +62,7 @@ def check_maps(model: nn.Module, pipeline: list[dict]) -> None:
     guide = getattr(backbone, 'guide', None)
     if guide is not None and getattr(model, 'follows_guides', False):
         wanted[guide.needs] = guide.who
-    made = set(handed_on(pipeline))
+    made = set(packed_keys(pipeline))
     for name, who in wanted.items():
         if name in STORED_MAPS and name not in made:
             raise UserError(
@@ -71,7 +71,7 @@ def check_maps(model: nn.Module, pipeline: list[dict]) -> None:
                 f"PackInputs and {name!r} to PackInputs' algorithm_keys.")
 
 
-def handed_on(pipeline: list[dict]) -> Iterator[str]:
+def packed_keys(pipeline: list[dict]) -> Iterator[str]:
     """What ``PackInputs`` gives to the model beside images and labels."""
     for step in pipeline:
         yield from step.get('algorithm_keys') or ()

@@ -245,7 +245,7 @@ class EncodedImage:
 
         Raises as :func:`decode_image`, also if the file is cut off below.
         """
-        return self.down_to(box[3])[0].crop(box)
+        return self.rows_above(box[3])[0].crop(box)
 
     def pixels(self, box: tuple[int, int, int, int]) -> np.ndarray:
         """As :meth:`crop`, (h, w, 3) uint8, by simplejpeg if installed.
@@ -263,7 +263,7 @@ class EncodedImage:
                 content, 'RGB', strict=False)[top:bottom, left:right]
         return np.array(self.crop(box))
 
-    def down_to(self,
+    def rows_above(self,
                 bottom: int,
                 shrink: int = 1) -> tuple[Image.Image, int]:
         """The RGB image, or at least its rows above ``bottom``, and its scale.

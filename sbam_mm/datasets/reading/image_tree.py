@@ -19,7 +19,7 @@ class LocalTree:
         """Names of the folders that are classes, sorted."""
         return class_folders(self.folder)
 
-    def loose(self) -> list[str]:
+    def direct_images(self) -> list[str]:
         """Images that lie directly in the folder."""
         return relative_images(self.folder, self.endings, deep=False)
 
@@ -42,7 +42,7 @@ class RemoteTree:
         return sorted(filter(is_visible, self.backend.list_dir_or_file(
             self.folder, list_dir=True, list_file=False, recursive=False)))
 
-    def loose(self) -> list[str]:
+    def direct_images(self) -> list[str]:
         return self._files(self.folder, deep=False)
 
     def images(self, name: str = '') -> list[str]:

@@ -29,13 +29,13 @@ class ReadCounter:
         folder (str): Where they are, for messages.
     """
 
-    def __init__(self, files: int, most: float, place: str):
+    def __init__(self, files: int, max_share: float, folder: str):
         # One byte a file in shared memory: it survives fork, spawn and
         # persistent workers, and needs no lock, because two workers that read
         # the same file write the same byte.
         self._state = torch.zeros(files, dtype=torch.uint8).share_memory_()
-        self.most = most
-        self.place = place
+        self.max_share = max_share
+        self.folder = folder
         self._reason = ''
 
     @property
@@ -66,14 +66,15 @@ class ReadCounter:
         """Stop if too many of the files tried are unreadable."""
         tried = self._tried
         if (tried >= min(_MIN_READS, len(self._state))
-                and self.count > self.most * tried):
-            raise UnreadableImagesError(self.sentence())
+                and self.count > self.max_share * tried):
+            raise UnreadableImagesError(self.message())
 
-    def sentence(self) -> str:
+    def message(self) -> str:
         """How many files are unreadable, and what to do."""
         # Another process may have found the others.
         last = f' (the last one: {self._reason})' if self._reason else ''
         return (f'{self.count} of the {self._tried} images tried in '
-                f'{self.place!r} cannot be read{last}, more than '
-                f'max_unreadable={self.most} allows: repair or remove the '
-                'files named in the warnings above, or raise max_unreadable.')
+                f'{self.folder!r} cannot be read{last}, more than '
+                f'max_unreadable={self.max_share} allows: repair or remove '
+                'the files named in the warnings above, or raise '
+                'max_unreadable.')

@@ -54,7 +54,7 @@ def _relative_paths(dataset: Any) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class DatasetMark:
+class ImageList:
     """Identifies a list of images.
 
     Args:
@@ -68,7 +68,7 @@ class DatasetMark:
     spots: Mapping[str, str]
 
     @classmethod
-    def of(cls, dataset: Any) -> 'DatasetMark':
+    def of(cls, dataset: Any) -> 'ImageList':
         """Read the paths of a data set: some ten seconds for ImageNet."""
         dataset = innermost(dataset)
         images = len(dataset)
@@ -88,31 +88,39 @@ class MapInfo:
 
     Args:
         grid (tuple[int, int]): Rows and columns of a map.
-        mark (DatasetMark): The images they belong to.
+        image_list (ImageList): The images they belong to.
         made_by (str): What made them, for people.
         details (dict, optional): What made them, for programs.
     """
     grid: tuple[int, ...]
-    mark: DatasetMark
+    image_list: ImageList
     made_by: str
     epoch: int | None = None
     details: Mapping[str, Any] | None = None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array: number of images, rows and columns."""
+        return (self.image_list.images, *self.grid)
+
     def save(self, path: Path) -> None:
         """Write as JSON, atomically."""
-        _replace_text(path, json.dumps(asdict(self), indent=1))
+        content = asdict(self)
+        # The key of files written so far.
+        content['mark'] = content.pop('image_list')
+        _replace_text(path, json.dumps(content, indent=1))
 
     @classmethod
     def load(cls, path: Path) -> 'MapInfo':
         """Read what :meth:`save` wrote."""
         content = read_json(path, grid=list, mark=dict, made_by=str)
         try:
-            mark = DatasetMark(**content['mark'])
+            image_list = ImageList(**content['mark'])
         except TypeError as error:
             raise UserError(f'{path} is damaged (mark); delete it and its '
                             'maps, which are then made anew.') from error
         return cls(
-            tuple(content['grid']), mark, content['made_by'],
+            tuple(content['grid']), image_list, content['made_by'],
             content.get('epoch'), content.get('details'))
 
 
@@ -130,7 +138,7 @@ class MapWriter:
 
     Example:
         >>> import tempfile
-        >>> info = MapInfo((2, 2), DatasetMark(3, '', {}), 'an example')
+        >>> info = MapInfo((2, 2), ImageList(3, '', {}), 'an example')
         >>> path = Path(tempfile.mkdtemp()) / 'maps.npy'
         >>> writer = MapWriter(path, info)
         >>> writer.create()
@@ -158,7 +166,7 @@ class MapWriter:
 
     def create_at(self, file: Path) -> None:
         """Make room for all maps in a file of another name."""
-        new_array(file, self.dtype, (self.info.mark.images, *self.info.grid))
+        new_array(file, self.dtype, self.info.shape)
 
     def write(self, start: int, maps: np.ndarray) -> None:
         """Put the maps (n, h, w) of images ``start`` to ``start + n``."""
@@ -193,14 +201,16 @@ def save_maps(path: str | Path,
         dataset (Dataset): Of mmengine, whose images they belong to.
         made_by (str): What made them, for people who find the file.
     """
-    mark = DatasetMark.of(dataset)
-    if maps.ndim != 3 or len(maps) != mark.images:
+    image_list = ImageList.of(dataset)
+    number = image_list.images
+    if maps.ndim != 3 or len(maps) != number:
         raise UserError(
-            f'{mark.images} images want maps of the shape ({mark.images}, h, '
-            f'w), got {maps.shape}; give one map per image, in the order of '
-            'the data set.')
+            f'{number} images want maps of the shape ({number}, h, w), got '
+            f'{maps.shape}; give one map per image, in the order of the data '
+            'set.')
     grid = (maps.shape[1], maps.shape[2])
-    writer = MapWriter(path, MapInfo(grid, mark, made_by), maps.dtype.type)
+    info = MapInfo(grid, image_list, made_by)
+    writer = MapWriter(path, info, maps.dtype.type)
     writer.create()
     writer.write(0, maps)
     writer.publish()
@@ -213,8 +223,8 @@ class StoredMaps:
         path (str or Path): Of the ``.npy`` file.
         grid (tuple[int, int], optional): What the maps must have. Defaults
             to None: any.
-        mark (DatasetMark, optional): The data set in use. Defaults to None:
-            only the paths given to :meth:`read` are compared.
+        image_list (ImageList, optional): Of the data set in use. Defaults to
+            None: only the paths given to :meth:`read` are compared.
 
     Raises:
         UserError: If there is no such file, it is damaged, its maps have
@@ -224,7 +234,7 @@ class StoredMaps:
     def __init__(self,
                  path: str | Path,
                  grid: tuple[int, int] | None = None,
-                 mark: DatasetMark | None = None):
+                 image_list: ImageList | None = None):
         self.path = Path(path)
         described = self.path.with_suffix('.json')
         for file in (self.path, described):
@@ -240,11 +250,12 @@ class StoredMaps:
             raise UserError(
                 f'the map file {str(self.path)!r} is damaged; delete it and '
                 f'{described.name}, and make the maps again.') from error
-        if self.maps.shape != (self.info.mark.images, *self.info.grid):
+        known = self.info.image_list
+        if self.maps.shape != self.info.shape:
             raise UserError(
                 f'the map file {str(self.path)!r} has the shape '
                 f'{self.maps.shape}, but {described.name} describes '
-                f'{self.info.mark.images} maps of {self.info.grid}; delete '
+                f'{known.images} maps of {self.info.grid}; delete '
                 'both and make the maps again.')
         if grid is not None and self.info.grid != tuple(grid):
             raise UserError(
@@ -252,9 +263,9 @@ class StoredMaps:
                 f'{self.info.grid}, but {tuple(grid)} are asked for; delete '
                 'it to make new ones, or go back to the image and patch size '
                 'it was made with.')
-        if mark is not None and mark.fingerprint != self.info.mark.fingerprint:
-            raise self._changed(f'{self.info.mark.images} images then, '
-                                f'{mark.images} now')
+        if image_list and image_list.fingerprint != known.fingerprint:
+            raise self._changed(f'{known.images} images then, '
+                                f'{image_list.images} now')
 
     def _changed(self, how: str) -> UserError:
         return UserError(
@@ -277,7 +288,7 @@ class StoredMaps:
             raise self._changed(
                 f'there were {len(self.maps)} images, and sample {index} is '
                 'asked for')
-        known = self.info.mark.spots.get(str(index))
+        known = self.info.image_list.spots.get(str(index))
         if (known is not None and img_path is not None and not str(
                 img_path).replace(os.sep, '/').endswith(known)):
             raise self._changed(

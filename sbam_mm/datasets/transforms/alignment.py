@@ -8,7 +8,7 @@ from mmengine.dataset import Compose
 
 from sbam_mm.errors import UserError
 
-from .follow import MapLoader
+from .crop_maps import MapLoader
 
 # Cut, turn, pad or bend the image and record nowhere how; of mmcv,
 # mmpretrain and torchvision.

@@ -7,7 +7,7 @@ from mmpretrain.datasets import RandomResizedCrop as _RandomResizedCrop
 from sbam_mm.registry import TRANSFORMS
 
 from .any_channels import resize
-from .follow import nested_box
+from .crop_maps import nested_box
 
 
 @TRANSFORMS.register_module()

@@ -124,7 +124,7 @@ class LoadRandomResizedCrop(RandomResizedCrop):
             if shrink == 1:
                 return _resized(
                     image.pixels(box), (height, width), self.interpolation)
-            picture, shrunk = image.down_to(box[3], shrink)
+            picture, shrunk = image.rows_above(box[3], shrink)
             # Its corners need not lie between two pixels of a shrunk image.
             corners = (box[0] / shrunk, box[1] / shrunk, box[2] / shrunk,
                        box[3] / shrunk)

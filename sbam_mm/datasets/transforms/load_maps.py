@@ -8,8 +8,8 @@ import numpy as np
 from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 
-from ..reading.stored_maps import DatasetMark, MapVersions, StoredMaps
-from .follow import MapLoader, area_crop, flip_along, nearest_crop
+from ..reading.stored_maps import ImageList, MapVersions, StoredMaps
+from .crop_maps import MapLoader, area_crop, flip_map, nearest_crop
 
 
 def sides(grid: int | tuple[int, int]) -> tuple[int, int]:
@@ -63,17 +63,17 @@ class LoadAttentionMap(MapLoader):
                  folder: str | None = None):
         self.grid = sides(grid)
         self.versions: MapVersions | None = None
-        self.mark: DatasetMark | None = None
+        self.image_list: ImageList | None = None
         self._awaited = False
         self._stamp: tuple[int, int] | None = None
         self._maps: StoredMaps | None = None
         if folder is not None:
             self.versions = MapVersions(folder)
 
-    def bind(self, versions: MapVersions, mark: DatasetMark) -> None:
+    def bind(self, versions: MapVersions, image_list: ImageList) -> None:
         """Read maps of these images from this folder, which may be empty."""
         self.versions = versions
-        self.mark = mark
+        self.image_list = image_list
         self._awaited = True
         self._stamp = None
         self._maps = None
@@ -99,7 +99,7 @@ class LoadAttentionMap(MapLoader):
             path = self.versions.current()
             self._maps = None
             if path is not None:
-                self._maps = StoredMaps(path, self.grid, self.mark)
+                self._maps = StoredMaps(path, self.grid, self.image_list)
             self._stamp = stamp
         return self._maps
 
@@ -110,7 +110,7 @@ class LoadAttentionMap(MapLoader):
             results['attention_map'] = np.zeros((0, 0), np.float32)
             return results
         whole = maps.read(results['sample_idx'], results.get('img_path'))
-        results['attention_map'] = flip_along(
+        results['attention_map'] = flip_map(
             area_crop(whole, box, self.grid), results)
         return results
 
@@ -157,7 +157,7 @@ class LoadPartMap(MapLoader):
             self._maps = StoredMaps(self.path)
         whole = self._maps.read(results['sample_idx'],
                                 results.get('img_path'))
-        results[self.key] = flip_along(
+        results[self.key] = flip_map(
             nearest_crop(whole, box, self.grid), results)
         return results
 

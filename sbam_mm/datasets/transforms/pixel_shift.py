@@ -9,7 +9,7 @@ from mmcv.transforms.utils import cache_randomness
 from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 
-from .follow import nested_box
+from .crop_maps import nested_box
 
 
 @TRANSFORMS.register_module()

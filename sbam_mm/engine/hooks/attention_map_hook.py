@@ -17,7 +17,6 @@ from mmcv.transforms import (
 from mmengine.dataset import default_collate
 from mmengine.dist import barrier, get_dist_info
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.datasets import PackInputs
 from rich.progress import track
@@ -26,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sbam_mm.datasets.image_folder import ImageFolder
 from sbam_mm.datasets.reading.stored_maps import (
-    DatasetMark,
+    ImageList,
     MapInfo,
     MapVersions,
     MapWriter,
@@ -37,7 +36,7 @@ from sbam_mm.datasets.transforms import (
     LoadRandomResizedCrop,
     attention_loaders,
 )
-from sbam_mm.engine.fsdp import whole_parameters
+from sbam_mm.engine.fsdp import unwrapped, whole_parameters
 from sbam_mm.errors import UserError
 from sbam_mm.masking import functional as F
 from sbam_mm.models.evaluating import evaluating, unchanged_random_state
@@ -140,15 +139,15 @@ class AttentionMapHook(Hook):
                     f'LoadAttentionMap has the grid {loader.grid}, but the '
                     f'encoder cuts the images into {self._grid} patches; set '
                     f'its grid={self._grid}.')
-        mark = DatasetMark.of(dataset)
+        image_list = ImageList.of(dataset)
         self._versions = MapVersions(
             osp.join(runner.work_dir, 'attention_maps'))
-        self._mark = mark
-        self._set_out(runner)
+        self._image_list = image_list
+        self._choose_maps(runner)
         for loader in loaders:
-            loader.bind(self._versions, mark)
+            loader.bind(self._versions, image_list)
 
-    def _set_out(self, runner: Runner) -> None:
+    def _choose_maps(self, runner: Runner) -> None:
         """Choose the maps to begin with, by the epochs already done."""
         epoch = runner.epoch
         # Those that the run had when it saved the checkpoint.
@@ -165,7 +164,7 @@ class AttentionMapHook(Hook):
         if get_dist_info()[0] == 0:
             if known:
                 StoredMaps(
-                    self._versions.path(wanted), self._grid, self._mark)
+                    self._versions.path(wanted), self._grid, self._image_list)
             removed = self._versions.remove_after(epoch)
             self._versions.use(wanted if known else None)
             if removed:
@@ -189,8 +188,7 @@ class AttentionMapHook(Hook):
     # What
 
     def _encoder(self, model: nn.Module) -> Any:
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrapped(model)
         encoder = getattr(model, 'backbone', model)
         if not hasattr(encoder, 'attention'):
             raise UserError(
@@ -230,11 +228,11 @@ class AttentionMapHook(Hook):
                    f'normalize {self.normalize}')
         writer = MapWriter(
             self._versions.path(epoch),
-            MapInfo(self._grid, self._mark, made_by, epoch))
+            MapInfo(self._grid, self._image_list, made_by, epoch))
         if rank == 0:
             writer.create()
         barrier()
-        images = self._mark.images
+        images = self._image_list.images
         mine = range(images * rank // world, images * (rank + 1) // world)
         with unchanged_random_state(), evaluating(
                 runner.model), whole_parameters(
@@ -253,8 +251,7 @@ class AttentionMapHook(Hook):
                      mine: range) -> None:
         encoder = self._encoder(runner.model)
         model = runner.model
-        preprocess = (model.module if is_model_wrapper(model) else
-                      model).data_preprocessor
+        preprocess = unwrapped(model).data_preprocessor
         loader = DataLoader(
             WholeImages(runner.train_dataloader.dataset, mine,
                         tuple(encoder.img_size), self.interpolation),

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from sbam_mm.engine.fsdp import whole_parameters
+from sbam_mm.engine.fsdp import unwrapped, whole_parameters
 from sbam_mm.engine.last_checkpoint import last_checkpoint
 from sbam_mm.errors import UserError
 from sbam_mm.models.checkpoint import (
@@ -82,9 +81,7 @@ class CheckpointKeysHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check the weights, and rename them as the model names them."""
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrapped(runner.model)
         resumed = getattr(runner, '_resume', False)
         # None when the last checkpoint of work_dir is taken.
         path = str(getattr(runner, '_load_from', None) or '')

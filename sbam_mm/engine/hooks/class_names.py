@@ -3,7 +3,6 @@
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from sbam_mm.datasets.class_names import (
@@ -11,6 +10,7 @@ from sbam_mm.datasets.class_names import (
     classes_of,
     is_labelled,
 )
+from sbam_mm.engine.fsdp import unwrapped
 from sbam_mm.errors import UserError
 from sbam_mm.registry import HOOKS
 
@@ -67,8 +67,6 @@ class ClassNamesHook(Hook):
 
 
 def _classifies(runner: Runner) -> bool:
-    model = runner.model
-    if is_model_wrapper(model):
-        model = model.module
     # As mmpretrain's ImageClassifier has; pre-training heads have none.
-    return hasattr(getattr(model, 'head', None), 'num_classes')
+    head = getattr(unwrapped(runner.model), 'head', None)
+    return hasattr(head, 'num_classes')

@@ -4,10 +4,10 @@ from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from sbam_mm.engine.fsdp import unwrapped
 from sbam_mm.errors import UserError
 from sbam_mm.registry import HOOKS
 
@@ -53,10 +53,7 @@ class DenseDataHook(Hook):
                 f'the {split} split has no sample: the folder or annotation '
                 'file is empty, or filter_cfg drops every image (images '
                 'without boxes); check data_root, data_prefix and ann_file.')
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
-        wanted = head_classes(model)
+        wanted = head_classes(unwrapped(runner.model))
         classes = getattr(dataset, 'metainfo', {}).get('classes')
         if wanted and classes and len(classes) != wanted:
             raise UserError(

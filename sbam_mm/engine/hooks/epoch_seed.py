@@ -115,7 +115,7 @@ class SeededEpochs:
                     "dict(by_epoch=True, max_epochs=...) and a "
                     'DefaultSampler, or remove the hook from custom_hooks.')
             images = iterations * batch_sampler.batch_size
-            batch_sampler.sampler = Parts(self.sampler, images)
+            batch_sampler.sampler = EpochIndices(self.sampler, images)
             self.parts = batch_sampler.sampler
 
     def __iter__(self) -> 'SeededEpochs':
@@ -145,7 +145,7 @@ class SeededEpochs:
         self.batches = iter(self.loader)
 
 
-class Parts:
+class EpochIndices:
     """The indices of an endless sampler, ``images`` of them per epoch."""
 
     def __init__(self, sampler: InfiniteSampler, images: int):

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from mmengine._strategy import FSDPStrategy
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.optim import Optimizer
 
+from sbam_mm.engine.fsdp import unwrapped
 from sbam_mm.errors import UserError
 from sbam_mm.models.heads import DINOHead
 from sbam_mm.models.progress import epoch_of
@@ -116,9 +116,7 @@ class FreezeLastLayerHook(GradientHook):
         self.epochs = epochs
 
     def before_train(self, runner: Runner) -> None:
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        head = getattr(model, 'head', None)
+        head = getattr(unwrapped(runner.model), 'head', None)
         if not isinstance(head, DINOHead):
             raise UserError(
                 'FreezeLastLayerHook freezes the prototypes of a DINOHead, '

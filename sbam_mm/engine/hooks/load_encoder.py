@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from sbam_mm.engine.fsdp import unwrapped
 from sbam_mm.models.pretrained_encoder import load_encoder
 from sbam_mm.registry import HOOKS
 
@@ -41,11 +41,8 @@ class LoadEncoderHook(Hook):
     def before_train(self, runner: Runner) -> None:
         if runner.iter > 0:
             return
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
         report = load_encoder(
-            model.backbone, self.checkpoint,
+            unwrapped(runner.model).backbone, self.checkpoint,
             [f'^{re.escape(beginning)}' for beginning in self.new],
             self.branch)
         runner.logger.info(

@@ -8,7 +8,7 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from sbam_mm.datasets.reading.stored_maps import DatasetMark
+from sbam_mm.datasets.reading.stored_maps import ImageList
 from sbam_mm.errors import UserError
 from sbam_mm.registry import HOOKS
 from sbam_mm.run_switches import RESUME_ANYWAY
@@ -81,7 +81,7 @@ def identity(runner: Runner) -> dict[str, Any]:
     """What must be equal for a run to be the same, as JSON can hold it."""
     dataset = runner.train_dataloader.dataset
     try:
-        image_list = DatasetMark.of(dataset).fingerprint
+        image_list = ImageList.of(dataset).fingerprint
     except (KeyError, AttributeError, TypeError, IndexError):
         image_list = None  # of a data set whose images are no files
     content = runner.cfg.to_dict()

@@ -147,7 +147,7 @@ def majority_crop(labels: np.ndarray, box: Box,
     return known[np.argmax(areas.round(9), axis=0)]
 
 
-def flip_along(values: np.ndarray, results: dict) -> np.ndarray:
+def flip_map(values: np.ndarray, results: dict) -> np.ndarray:
     """Flip a map (h, w) as mmcv's ``RandomFlip`` flipped the image."""
     if not results.get('flip'):
         return values
