@@ -28,10 +28,6 @@ def read_config(path: str | Path, what: str = 'config') -> Config:
 
     A Python config is a program and runs. YAML and JSON are data: they make
     no Python objects, import nothing, and name only what is registered.
-
-    Raises:
-        UserError: If it is missing, of another kind, wants to run code from
-            YAML or JSON, or raises an error itself.
     """
     path = str(path)
     if not os.path.isfile(path):

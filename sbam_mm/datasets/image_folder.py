@@ -40,7 +40,8 @@ class ImageFolder(CustomDataset):
     :mod:`~sbam_mm.datasets.reading.tree`. A class folder without images keeps
     its number, and is named in the log. Where ``data_prefix`` is 'train' and
     there is no such folder (and none called 'test' or 'val'), the images
-    below ``data_root`` are read, without labels.
+    below ``data_root`` are read, without labels. Every sample carries
+    ``img_path``, ``sample_idx`` and, with labels, ``gt_label``.
 
     Two things differ from mmpretrain's ``CustomDataset``:
 
@@ -53,9 +54,6 @@ class ImageFolder(CustomDataset):
       default decoder a truncated JPEG would pass as a half-grey picture. A
       leading :class:`LoadRandomResizedCrop` decodes in its place, as
       strictly, but hardly more than the crop.
-
-    Every sample carries ``img_path``, ``sample_idx`` and, with labels,
-    ``gt_label``.
 
     Args:
         data_prefix (str | dict): A folder below ``data_root``, such as
@@ -74,21 +72,19 @@ class ImageFolder(CustomDataset):
             contrastive learning uses. Names that are no folders rename all
             folders in order, as in mmpretrain. Defaults to None: all folders.
         max_unreadable (float): The run stops once more than this share of the
-            distinct files tried could not be read, after at least 32 of them
-            (or all, in a smaller data set). 1 never stops. Each process of a
+            files tried could not be read, after at least 32 of them (or all,
+            in a smaller data set). 1 never stops. Each process of a
             distributed run counts its own.
         cache (bool): Decode all images once, when the data set is built, and
             keep the uint8 pixels in memory. Forked workers share them, spawned
-            ones get a copy each. For small images and models, where decoding
-            takes as long as a step.
+            ones get a copy each.
         cache_limit (float): The most memory, in GiB, that ``cache=True`` may
             take.
         repeats (int): Repeated augmentation: an image is decoded once and sent
             through the pipeline this many times. Samples become lists, which
-            ``collate_fn=dict(type='sbam_mm.flat_collate')`` joins, so that a
-            step sees ``repeats * batch_size`` crops and an epoch every image
-            ``repeats`` times: divide batch size and epochs by it to train as
-            long.
+            ``collate_fn=dict(type='sbam_mm.flat_collate')`` joins to
+            ``repeats * batch_size`` crops; divide batch size and epochs by
+            it to train as long.
         channels (int): Of the images, see :func:`decode_image`; the model's
             ``in_channels``. If it is not 3, transforms that only make sense
             in colour are refused.
@@ -96,7 +92,6 @@ class ImageFolder(CustomDataset):
             black and white in files of more than 8 bits, or such a pair for
             each channel. Without it 16-bit files are read from 0 to 65535, and
             32-bit and floating-point ones are unreadable.
-        **kwargs: Of ``mmpretrain.datasets.CustomDataset``.
 
     Raises:
         MissingFile: The folder is missing or holds no image, or folders
@@ -110,14 +105,10 @@ class ImageFolder(CustomDataset):
     Example::
 
         dataset = dict(
-            type='sbam_mm.ImageFolder',
-            data_root='data/cifar10',
-            data_prefix='train',
-            cache=True,
-            pipeline=[
+            type='sbam_mm.ImageFolder', data_root='data/cifar10',
+            data_prefix='train', cache=True, pipeline=[
                 dict(type='RandomResizedCrop', scale=32),
-                dict(type='PackInputs')
-            ])
+                dict(type='PackInputs')])
     """
 
     # Whether the images are files, which a transform can decode in part.

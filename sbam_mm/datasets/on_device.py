@@ -148,19 +148,14 @@ class ImagesOnDevice(Dataset):
     distributed shards and resuming, but a whole batch is made at once:
     ``RandomResizedCrop`` and ``RandomFlip`` as tensor operations. Random
     numbers come from torch's generator in the main process, so that
-    ``EpochSeedHook`` makes them depend on seed, rank and epoch.
-
-    The loader needs ``num_workers=0``, ``persistent_workers=False``,
-    ``pin_memory=False`` and ``collate_fn=dict(type='sbam_mm.whole_batch')``.
-    Batches have no data samples: no labels, paths or stored maps.
+    ``EpochSeedHook`` makes them depend on seed, rank and epoch. Batches have
+    no data samples: no labels, paths or stored maps.
 
     Args:
         images (dict or Dataset): Gives ``img``, uint8 (H, W, C), as
             ``sbam_mm.ImageFolder`` does without a pipeline.
         scale (int or tuple[int, int]): Output height and width in pixels.
-        crop_ratio_range, aspect_ratio_range (tuple[float, float]): As of
-            ``RandomResizedCrop``.
-        flip_prob (float): Share of images that are flipped left to right.
+        interpolation (str): "bicubic" or "bilinear", Pillow's.
         device (str, optional): Defaults to None: that of mmengine's runner.
         limit (float): The most memory, in GiB, the images may take.
 
@@ -175,14 +170,13 @@ class ImagesOnDevice(Dataset):
             batch_size=1024,
             num_workers=0,
             persistent_workers=False,
+            pin_memory=False,
             sampler=dict(type='DefaultSampler', shuffle=True),
             collate_fn=dict(type='sbam_mm.whole_batch'),
             dataset=dict(
-                type='sbam_mm.ImagesOnDevice',
+                type='sbam_mm.ImagesOnDevice', scale=32,
                 images=dict(type='sbam_mm.ImageFolder',
-                            data_root='data/cifar10', data_prefix='train'),
-                scale=32,
-                crop_ratio_range=(0.2, 1.0)))
+                            data_root='data/cifar10', data_prefix='train')))
     """
 
     def __init__(self,

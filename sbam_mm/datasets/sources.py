@@ -79,11 +79,6 @@ def find_image_source(data: str | None = None,
         time_limit (float): Longest expected download, in seconds.
         log (Callable): Told, in a sentence each, what is tried and used.
 
-    Raises:
-        MissingFile: ``data`` is no such folder.
-        UserError: The class folders of its two halves differ.
-        SourceUnavailable: No source could be reached.
-
     Example::
 
         source = find_image_source('~/data/imagenet100')

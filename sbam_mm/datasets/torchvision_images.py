@@ -43,16 +43,9 @@ class TorchvisionImages(ImageFolder):
     lists of images can name them.
 
     Args:
-        name (str): "CIFAR10", "CIFAR100" or "STL10" (its labelled images).
         data_root (str): The folder given to torchvision as ``root``.
         ann_file (str): A list of the images to use, one ``path label`` a
             line. Defaults to '': all of them.
-        **kwargs: Of :class:`ImageFolder`.
-
-    Raises:
-        UserError: Unknown name or half, or a list naming images that do not
-            exist.
-        MissingFile: torchvision finds no such data set there.
 
     Example::
 

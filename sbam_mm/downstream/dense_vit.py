@@ -28,7 +28,6 @@ class DenseViT(FromEncoder, VisionTransformer):
         arch (str or dict): As in :class:`sbam_mm.MaskedViT`.
         img_size (int or tuple): Pixels of a training crop; position embeddings
             are resized to it once, on loading.
-        patch_size (int): Pixels.
         out_indices (Sequence[int]): Blocks whose output is returned.
 
     Raises:
@@ -77,7 +76,6 @@ class RelativeViT(FromEncoder, BEiTViT):
     CVPR 2022, appendix A.4, which takes them from BEiT's recipe.
 
     Args:
-        arch, patch_size, out_indices: As of :class:`DenseViT`.
         img_size (int or tuple): Pixels; fixed, as the tables are, hence
             sliding windows in evaluation.
         layer_scale_init_value (float): 0 for none.
@@ -85,13 +83,6 @@ class RelativeViT(FromEncoder, BEiTViT):
     Raises:
         UserError: If patches do not tile ``img_size``, images of another
             size come, or the checkpoint does not fit.
-
-    Example:
-        >>> import torch
-        >>> vit = RelativeViT('tiny', img_size=32, patch_size=8,
-        ...                   out_indices=(11, ))
-        >>> vit(torch.randn(2, 3, 32, 32))[0].shape
-        torch.Size([2, 192, 4, 4])
     """
     arch_zoo = {**BEiTViT.arch_zoo, **WIDTHS}
     layers: Any

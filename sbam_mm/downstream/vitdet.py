@@ -92,17 +92,13 @@ class ViTDet(FromEncoder, VisionTransformer):
         arch (str or dict): As in :class:`sbam_mm.MaskedViT`.
         img_size (int or tuple): Pixels of the images in pre-training: the grid
             of ``pos_embed``.
-        patch_size (int): Pixels.
         window_size (int): Patches along the side of a window; 0 for none.
         global_blocks (Sequence[int], optional): Defaults to None: the last of
             each quarter, (2, 5, 8, 11) of 12 and (5, 11, 17, 23) of 24.
         rel_pos_size (int): Patches along the side of a training image; 0
             for no relative positions in any block. Defaults to 64: images of
             1024 pixels.
-        drop_path_rate (float): Stochastic depth, rising over the blocks.
         with_cls_token (bool): Keep the class token; only without windows.
-        with_cp (bool): Compute activations again in the backward pass, for
-            less memory.
 
     Raises:
         UserError: If patches do not tile an image, a global block does not

@@ -45,11 +45,6 @@ class FSDPStrategy(Base):
     Raises:
         UserError: At build time, for an ``auto_wrap_policy`` or for
             ``clip_grad``, which would see a shard's norm.
-
-    Example::
-
-        runner_type = 'FlexibleRunner'
-        strategy = dict(type='sbam_mm.FSDPStrategy')
     """
 
     def __init__(self,

@@ -56,11 +56,8 @@ class Grid:
             :mod:`sbam_mm.masking.named_maskers`. The config's own
             masker keeps its options.
         ratios (list[float]): Base masking ratios in (0, 1).
-        seeds (list[int]): Of the trainings, not negative.
         epochs (int, optional): Train this long, schedules scaled. Defaults to
             None: as the config says.
-        cfg_options (dict): Values that replace those of the config, by dotted
-            key.
         data_root (str, optional): For configs that read ``DATA_ROOT``.
         rounding (str, optional): Of the visible tokens, "floor" or "ceil", one
             for all maskers of one ratio: by their own, random masking of MAE's
@@ -70,12 +67,6 @@ class Grid:
     Raises:
         UserError: If anything in it cannot be run, e.g. an unknown masker, a
             ratio that a masker cannot have, or a config without masker.
-
-    Example::
-
-        grid = Grid('configs/small/mae_small.py', ['random', 'sbam'],
-                    [0.6, 0.75, 0.9], [0, 1, 2])
-        cfg = grid.run_config(grid.cells[0])
     """
     config: str
     maskers: list[str]

@@ -51,9 +51,6 @@ def protect_run(cfg: Config, search: bool = False) -> list[str]:
 
     Returns:
         list[str]: What was decided, a sentence each, for the log.
-
-    Raises:
-        UserError: If no checkpoint of ``work_dir`` can be read.
     """
     hooks = cfg.setdefault('default_hooks', {})
     saver = hooks.setdefault('checkpoint', dict(type='CheckpointHook'))

@@ -43,10 +43,6 @@ def replace_masker(cfg: Config,
         teacher (str, optional): Checkpoint of an encoder like the model's,
             used in place of a moving average.
 
-    Raises:
-        UserError: If the name is unknown, the config has no masker, or the
-            masker needs what only the user can give.
-
     Example::
 
         cfg = Config.fromfile('configs/small/mae_small.py')

@@ -10,13 +10,10 @@ Records = list[dict[str, float]]
 
 
 def read_scalars(work_dir: str | Path) -> Records:
-    """All log lines of a run, in the order written.
+    """All log lines of a run, from ``<time stamp>/vis_data/scalars.json``.
 
     Where a stopped run was resumed from an older checkpoint, what the later
     part logged again replaces the earlier lines.
-
-    Args:
-        work_dir (str or Path): Has ``<time stamp>/vis_data/scalars.json``.
     """
     records: Records = []
     for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):

@@ -28,10 +28,6 @@ def set_epochs(cfg: Config,
             schedule (a warm-up of a tenth of an epoch) is made at least one
             iteration long; mmengine refuses empty ones.
 
-    Raises:
-        UserError: If the config does not count in epochs, or ``epochs`` is
-            below 1.
-
     Example:
         >>> cfg = Config(dict(
         ...     train_cfg=dict(by_epoch=True, max_epochs=400),

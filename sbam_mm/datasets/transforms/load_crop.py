@@ -52,10 +52,6 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         channels, value_range, backend_args: As of ``ImageFolder``, which
             passes its own; for other data sets.
 
-    Raises:
-        UserError: Unknown ``decode``, or "fast" with another resizing than
-            Pillow's bilinear or bicubic one.
-
     Example::
 
         train_pipeline = [

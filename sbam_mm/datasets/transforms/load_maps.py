@@ -129,13 +129,10 @@ class LoadPartMap(MapLoader):
         path (str): A file by :func:`sbam_mm.datasets.save_maps`, integer
             labels, most often uint8.
         grid (int or tuple[int, int]): Patches per column and per row.
-        key (str): Name in ``results``; other names are for other labels,
-            such as segments.
+        key (str): Name in ``results``.
 
     Raises:
-        UserError: If there is no such file; with the first images, if a
-            transform cropped without recording where, or if the maps belong
-            to other images.
+        UserError: As :class:`LoadAttentionMap`; without such a file at once.
     """
 
     def __init__(self,

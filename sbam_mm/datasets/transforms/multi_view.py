@@ -24,14 +24,6 @@ class MultiView(_MultiView):
         UserError: If a view has a map and a transform that the map cannot
             follow, see ``check_alignment``; with the first image, if the
             transforms of a view do not make a key.
-
-    Example:
-        >>> import numpy as np
-        >>> image = np.arange(4).reshape(2, 2, 1).repeat(3, 2)
-        >>> views = MultiView([[lambda results: results]], 2, keys=['name'])
-        >>> out = views(dict(img=image, name='cat'))
-        >>> len(out['img']), out['name']
-        (2, ['cat', 'cat'])
     """
 
     def __init__(self,

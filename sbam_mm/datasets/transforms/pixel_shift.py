@@ -18,20 +18,12 @@ class PixelShift(BaseTransform):
 
     ``img`` becomes a list: the online view, cut out at offset 0, and the
     target view, cut out at an offset drawn evenly for either axis and then
-    passed through transforms of its own. Maps that ``LoadAttentionMap`` or
+    passed through ``target``, its own transforms. Sizes are in pixels. Maps that ``LoadAttentionMap`` or
     ``LoadPartMap`` load after it are those of the online view.
 
     Source: Huang et al., *Contrastive Masked Autoencoders are Stronger
     Vision Learners*, 2022, section 3.3, which crops to 256 pixels, cuts out
     224 and shifts by 0 to 31.
-
-    Args:
-        target (Sequence, optional): Transforms of the target view alone, dicts
-            or callables.
-
-    Raises:
-        UserError: If the shift is negative, or the image smaller than the
-            view with its largest shift.
 
     Example:
         >>> shift = PixelShift(size=4, max_shift=2)

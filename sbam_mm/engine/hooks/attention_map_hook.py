@@ -81,7 +81,6 @@ class AttentionMapHook(Hook):
         normalize (str): With ``head='mean'``, scale to [0, 1] after the mean
             ("mean", the paper) or each head before it ("head", the official
             code).
-        batch_size (int): Images of a rank at a time.
 
     Raises:
         UserError: At the start of the training, if the pipeline has no

@@ -22,9 +22,6 @@ class GradientHook(Hook, ABC):
     Gradients are complete then: accumulated, averaged over processes and,
     with float16, unscaled (also for fused optimizers, which would divide by
     the scale within their step).
-
-    Raises:
-        UserError: At the start of the training, if gradients are sharded.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -107,9 +104,6 @@ class FreezeLastLayerHook(GradientHook):
 
     Args:
         epochs (int): Defaults to 1; iBOT's ViT-B has 3.
-
-    Raises:
-        UserError: At the start of the training, if there is no such head.
     """
 
     def __init__(self, epochs: int = 1) -> None:

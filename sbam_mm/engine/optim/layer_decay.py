@@ -86,11 +86,6 @@ class ViTLayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             norms from weight decay, as MAE does; ``custom_keys`` name
             what else is exempt.
 
-    Raises:
-        UserError: ``layer_decay_rate`` missing or outside (0, 1], options
-            of the stack's constructors that have no meaning here, or no
-            parameter that matches.
-
     Example::
 
         optim_wrapper = dict(
