@@ -96,7 +96,7 @@ def _schedulers(options: dict) -> list:
     return [found] if isinstance(found, dict) else found
 
 
-def check_scheduler(options: dict, place: str, registry: Registry) -> None:
+def check_scheduler(options: dict, name: str, registry: Registry) -> None:
     """Stop at a schedule that mmengine could not build.
 
     One shorter than an iteration is dropped later, and never looked at.
@@ -111,7 +111,7 @@ def check_scheduler(options: dict, place: str, registry: Registry) -> None:
             raise UserError(unknown_option(options['type'], option, made))
     begin, end = options.get('begin', 0), options.get('end')
     if end is not None and not 0 <= begin < end:
-        raise UserError(f'{place} lasts from {begin} to {end}; let it end '
+        raise UserError(f'{name} lasts from {begin} to {end}; let it end '
                         'after it begins.')
 
 

@@ -48,8 +48,8 @@ def replace_masker(cfg: Config,
         cfg = Config.fromfile('configs/small/mae_small.py')
         replace_masker(cfg, 'amt', dict(throw=0.3))
     """
-    place = masker_owner(cfg)
-    masker = match_own_masker(place['masker'], masker_config(name))
+    owner = masker_owner(cfg)
+    masker = match_own_masker(owner['masker'], masker_config(name))
     changed = Config(dict(masker=masker))
     inner = 'masker.masker' if 'masker' in masker else 'masker'
     changed.merge_from_dict(
@@ -59,7 +59,7 @@ def replace_masker(cfg: Config,
         model = build_without_weights(cfg)
         needs = MODELS.build(changed.masker.to_dict()).needs
     given: frozenset[str] = getattr(model, 'provides', frozenset())
-    place['masker'] = changed.masker
+    owner['masker'] = changed.masker
     for key in sorted(needs & STORED_MAPS.keys() & given):
         load_maps(cfg, key, tuple(model.backbone.patch_resolution))
     if teacher and 'teacher_attention' not in needs:

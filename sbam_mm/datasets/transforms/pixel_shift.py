@@ -18,8 +18,9 @@ class PixelShift(BaseTransform):
 
     ``img`` becomes a list: the online view, cut out at offset 0, and the
     target view, cut out at an offset drawn evenly for either axis and then
-    passed through ``target``, its own transforms. Sizes are in pixels. Maps that ``LoadAttentionMap`` or
-    ``LoadPartMap`` load after it are those of the online view.
+    passed through ``target``, its own transforms. Sizes are in pixels.
+    Maps that ``LoadAttentionMap`` or ``LoadPartMap`` load after it are those
+    of the online view.
 
     Source: Huang et al., *Contrastive Masked Autoencoders are Stronger
     Vision Learners*, 2022, section 3.3, which crops to 256 pixels, cuts out
