@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""What a user can put right."""
+"""Errors that a user can put right."""
 from collections.abc import Collection
 
 
@@ -15,7 +15,7 @@ class MissingFile(UserError, FileNotFoundError):
 
 
 class NotEnoughMemory(UserError, MemoryError):
-    """More is to be kept in memory than was allowed."""
+    """More would be kept in memory than was allowed."""
 
 
 class LossNotFinite(UserError, FloatingPointError):

@@ -12,8 +12,8 @@ import torch
 from mmengine.config import Config
 
 from sbam_mm.datasets import ImageFolder
-from sbam_mm.datasets.reading.stored_maps import DatasetMark
-from sbam_mm.datasets.transforms.follow import MapLoader
+from sbam_mm.datasets.reading.stored_maps import ImageList
+from sbam_mm.datasets.transforms.crop_maps import MapLoader
 from sbam_mm.errors import UserError
 
 from .maps import LoadSegments, SegmentMaps
@@ -52,7 +52,7 @@ class StoredSegments:
         fingerprints = []
         for number, name in enumerate(files):
             maps = SegmentMaps(name)
-            fingerprints.append(maps.info.mark.fingerprint)
+            fingerprints.append(maps.info.image_list.fingerprint)
             for row, path in enumerate(_images_of(maps, name, images)):
                 rows[path] = (number, row)
         self.fingerprint = ','.join(fingerprints)
@@ -89,8 +89,8 @@ def _images_of(maps: SegmentMaps, name: str, images: Any) -> list[str]:
             if classes and folder == folders[0]:
                 continue
             dataset = ImageFolder(str(folder), classes=classes)
-            if (DatasetMark.of(dataset).fingerprint ==
-                    maps.info.mark.fingerprint):
+            if (ImageList.of(dataset).fingerprint ==
+                    maps.info.image_list.fingerprint):
                 return [str(dataset.get_data_info(row)['img_path'])
                         for row in range(len(dataset))]
     raise UserError(

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from sbam_mm.datasets.transforms.follow import (
+from sbam_mm.datasets.transforms.crop_maps import (
     MapLoader,
-    flip_along,
+    flip_map,
     majority_crop,
     nearest_crop,
 )
@@ -100,7 +100,7 @@ class LoadSegments(MapLoader):
                 f'maps with --max-masks {self.max_masks}, or set '
                 f'max_masks={whole.max()} in LoadSegments.')
         cut = MODES[self.mode](whole, box, self.grid)
-        results['segment_map'] = np.ascontiguousarray(flip_along(cut, results))
+        results['segment_map'] = np.ascontiguousarray(flip_map(cut, results))
         return results
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sbam_mm.datasets.reading.stored_maps import (
-    DatasetMark,
+    ImageList,
     MapInfo,
     MapWriter,
     innermost,
@@ -50,16 +50,17 @@ class SegmentWriter:
         if self.path.suffix != '.npy':
             raise UserError(f'segments become a .npy file, not '
                             f'{str(path)!r}; give a name that ends on .npy.')
-        mark = DatasetMark.of(dataset)
+        image_list = ImageList.of(dataset)
         made_by = f'tools/generate_segments.py, {details.get("backend")}'
-        self.info = MapInfo(tuple(grid), mark, made_by, details=details)
+        self.info = MapInfo(tuple(grid), image_list, made_by, details=details)
         self.paths = [
             str(innermost(dataset).get_data_info(index)['img_path'])
-            for index in range(mark.images)
+            for index in range(image_list.images)
         ]
         self.maps = MapWriter(self.path, self.info, np.uint8)
         self.checksums = MapWriter(
-            checksums_path(self.path), MapInfo((), mark, made_by), np.uint64)
+            checksums_path(self.path), MapInfo((), image_list, made_by),
+            np.uint64)
         self._begun = self.path.with_suffix('.json.tmp')
         self._open(anew)
 
@@ -102,10 +103,11 @@ class SegmentWriter:
 
     def _compare(self, described: Path, made: str) -> None:
         known = MapInfo.load(described)
-        mark = self.info.mark
+        image_list = self.info.image_list
         theirs, ours = _settings(known), _settings(self.info)
-        if known.mark.fingerprint != mark.fingerprint:
-            how = f'{known.mark.images} images, not these {mark.images}'
+        if known.image_list.fingerprint != image_list.fingerprint:
+            how = (f'{known.image_list.images} images, not these '
+                   f'{image_list.images}')
         elif theirs != ours:
             how = 'the settings ' + ', '.join(
                 f'{name}={theirs.get(name)} instead of {ours.get(name)}'
@@ -169,7 +171,7 @@ def _has_room(part: MapWriter) -> bool:
     # A file that was cut short has too little for a map, or no header.
     except (OSError, ValueError, EOFError):
         return False
-    return begun.shape == (part.info.mark.images, *part.info.grid)
+    return begun.shape == part.info.shape
 
 
 def _create_once(path: Path, make: Callable[[Path], Any]) -> None:
