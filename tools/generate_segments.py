@@ -246,11 +246,7 @@ def preview(args: argparse.Namespace, dataset: Any,
 
 
 def run(args: argparse.Namespace) -> None:
-    """Do everything.
-
-    Raises:
-        UserError: With a sentence for the user.
-    """
+    """Do everything."""
     dataset = open_images(args.data, args.classes)
     if args.verify:
         maps: SegmentMaps | None = verify(args, dataset)
@@ -266,8 +262,7 @@ def run(args: argparse.Namespace) -> None:
 
 @tool
 def main() -> None:
-    args = parse_args()
-    run(args)
+    run(parse_args())
 
 
 if __name__ == '__main__':

@@ -163,11 +163,7 @@ def guided_model(args: argparse.Namespace) -> BaseSelfSupervisor:
 
 
 def run(args: argparse.Namespace) -> list[Path]:
-    """Do everything; returns the files written.
-
-    Raises:
-        UserError: With a sentence for the user.
-    """
+    """Do everything; returns the files written."""
     written = []
     if args.image:
         model = guided_model(args)
@@ -191,8 +187,7 @@ def run(args: argparse.Namespace) -> list[Path]:
 
 @tool
 def main() -> None:
-    args = parse_args()
-    written = run(args)
+    written = run(parse_args())
     print(f'Written: {", ".join(map(str, written))}')
 
 

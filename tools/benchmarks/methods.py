@@ -130,7 +130,6 @@ def measure(args: argparse.Namespace) -> dict:
 
 
 def table(result: dict) -> str:
-    """The result as a page."""
     rows = result['methods']
     base = rows[BASELINE]
     lines = [
@@ -160,9 +159,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    args = parse_args()
-    result = measure(args)
-    paired.save(args.out, result, table(result))
+    paired.report(parse_args(), measure, table)
 
 
 if __name__ == '__main__':

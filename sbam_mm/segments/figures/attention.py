@@ -21,7 +21,7 @@ from sbam_mm.visualization.output import (
     Cell,
     colours_of,
     picture_grid,
-    tidy,
+    style_axes,
 )
 from sbam_mm.visualization.pixels import heat_map
 
@@ -71,7 +71,7 @@ def bias_figure(bias: Mapping[str, np.ndarray], title: str = '') -> Figure:
             layers = np.arange(1, len(values) + 1)
             axes.plot(layers, values, marker='o', markersize=4,
                       color=colours[name], label=labels[name])
-        tidy(axes, 'layer', ylabel)
+        style_axes(axes, 'layer', ylabel)
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.axes[0].axhline(0., color='#9aa5b1', linewidth=.8)
     # Below the diagrams, where no line runs.
