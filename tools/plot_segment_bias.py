@@ -58,7 +58,7 @@ import torch
 from mmpretrain.models import BaseSelfSupervisor
 
 from sbam_mm.datasets.transforms import nearest_crop
-from sbam_mm.datasets.transforms.follow import WHOLE
+from sbam_mm.datasets.transforms.crop_maps import WHOLE
 from sbam_mm.errors import UserError
 from sbam_mm.files import write_atomically
 from sbam_mm.models.checkpoint import read_checkpoint, state_dict_of

@@ -2,6 +2,7 @@
 """Transformer parts that the models share."""
 # First, for its sentence about a stack that is not there.
 import sbam_mm.registry  # noqa: F401
+from sbam_mm.moved_names import moved
 
 from .attention import Attend, packed_attention
 from .beit_layers import beit_layer_cfgs
@@ -15,7 +16,7 @@ from .block import (
 )
 from .decomposed import decomposed_attention, relative_rows
 from .evaluation_mode import evaluation_mode
-from .init import truncated_normal, xavier_linear
+from .init import truncated_normal, xavier_linear, xavier_patches
 from .packing import PackedLayout
 from .position import sincos_position
 from .received_attention import received_attention
@@ -27,5 +28,11 @@ __all__ = [
     'PackedLayout', 'RecordedAttention', 'beit_layer_cfgs', 'blocks_of',
     'decomposed_attention', 'evaluation_mode', 'from_windows',
     'packed_attention', 'received_attention', 'relative_rows', 'run_blocks',
-    'sincos_position', 'to_windows', 'truncated_normal', 'xavier_linear'
+    'sincos_position', 'to_windows', 'truncated_normal', 'xavier_linear',
+    'xavier_patches'
 ]
+__getattr__ = moved(__name__, {
+    'SegmentBias': 'sbam_mm.segments.SegmentBias',
+    'SegmentRelation': 'sbam_mm.segments.SegmentRelation',
+    'Segments': 'sbam_mm.segments.Segments',
+})

@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 # First, for its sentence about a stack that is not there.
 import sbam_mm.registry  # noqa: F401
+from sbam_mm.moved_names import moved
 
 from .backbones import ConvViT, Latent, MAEViT, MaskedBEiT, MaskedViT, MFFViT
 from .channels import SelfSupDataPreprocessor
@@ -17,6 +18,7 @@ from .heads import (
 from .losses import masked_mean
 from .necks import (
     ContextRegressor,
+    CrossDecoder,
     Decoder,
     LinearDecoder,
     MAEDecoder,
@@ -45,11 +47,16 @@ from .teachers import CLIPTeacher, FrozenTeacher, MomentumTeacher
 
 __all__ = [
     'BEiT', 'BootMAE', 'CAE', 'CLIPTeacher', 'CMAE', 'ChannelPixelHead',
-    'ContextRegressor', 'ConvMAE', 'ConvViT', 'DINO', 'DINOHead', 'DalleHead',
-    'Decoder', 'FrozenTeacher', 'GPAFeature', 'HPM', 'Head', 'InfoNCEHead',
-    'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder',
+    'ContextRegressor', 'ConvMAE', 'ConvViT', 'CrossDecoder', 'DINO',
+    'DINOHead', 'DalleHead', 'Decoder', 'FrozenTeacher', 'GPAFeature', 'HPM',
+    'Head', 'InfoNCEHead', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder',
     'MAEViT', 'MFFViT', 'MILAN', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT',
     'MomentumTeacher', 'PixelHead', 'PromptDecoder', 'Reconstruction',
     'Regressor', 'SelfDistillation', 'SelfSupDataPreprocessor', 'SimMIM',
     'UMMAE', 'iBOT', 'masked_mean', 'patchify', 'unpatchify'
 ]
+__getattr__ = moved(__name__, {
+    'DistilDINO': 'sbam_mm.segments.DistilDINO',
+    'DistilMAE': 'sbam_mm.segments.DistilMAE',
+    'FrozenDINO': 'sbam_mm.segments.FrozenDINO',
+})

@@ -9,7 +9,7 @@ from image_set_files import painted, write_image_set
 from PIL import Image
 
 from sbam_mm.datasets.class_lists import CLASS_LISTS
-from sbam_mm.datasets.reading.stored_maps import DatasetMark
+from sbam_mm.datasets.reading.stored_maps import ImageList
 from sbam_mm.datasets.torchvision_images import FOLDERS
 from sbam_mm.evaluation.encoders import encoder_recipe
 from sbam_mm.evaluation.few_shot import (
@@ -141,7 +141,7 @@ def test_torchvision_format(name, classes, side, tmp_path, monkeypatch):
             assert int(item['data_samples'].gt_label) == label
             found = item['inputs'].numpy().transpose(1, 2, 0)[..., ::-1]
             assert (found == wanted).all()
-        assert DatasetMark.of(data).images == len(labels)
+        assert ImageList.of(data).images == len(labels)
 
 
 def test_few_of_torchvision_format(tmp_path, monkeypatch):

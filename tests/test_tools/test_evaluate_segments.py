@@ -115,7 +115,7 @@ def test_features_are_those_of_the_guided_encoder(place):
 
 
 def maps_mark(place, name):
-    return SegmentMaps(place / f'{name}.npy').info.mark.fingerprint
+    return SegmentMaps(place / f'{name}.npy').info.image_list.fingerprint
 
 
 def test_class_tokens_of_four_blocks(place):

@@ -1,10 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+from sbam_mm.moved_names import moved
+
 from .alignment import check_alignment
 from .any_channels import Resize, ResizeEdge
 from .crop import CenterCrop, RandomResizedCrop
-from .follow import (
+from .crop_maps import (
     area_crop,
-    flip_along,
+    flip_map,
     majority_crop,
     nearest_crop,
     seen_box,
@@ -19,6 +21,10 @@ __all__ = [
     'CenterCrop', 'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
     'LoadRandomResizedCrop', 'MultiView', 'PixelShift', 'RandomResizedCrop',
     'Resize', 'ResizeEdge', 'area_crop',
-    'attention_loaders', 'check_alignment', 'flip_along', 'majority_crop',
+    'attention_loaders', 'check_alignment', 'flip_map', 'majority_crop',
     'nearest_crop', 'read_label_map', 'seen_box'
 ]
+__getattr__ = moved(__name__, {
+    'LoadSegments': 'sbam_mm.segments.LoadSegments',
+    'flip_along': 'sbam_mm.datasets.transforms.flip_map',
+})
