@@ -61,6 +61,14 @@ def read_config(path: str | Path, what: str = 'config') -> Config:
             'Python config if that is meant.') from error
     # SystemExit, too: a config is a program and may raise anything.
     except (Exception, SystemExit) as error:
+        # mmengine says of custom_imports that they failed, and not why.
+        while isinstance(error, ImportError) and error.__context__:
+            error = error.__context__
+        if isinstance(error, ModuleNotFoundError):
+            raise UserError(
+                f'the {what} {path} needs the module {error.name!r}, which '
+                'Python does not find; put its folder into PYTHONPATH, or '
+                'install it.') from error
         raise UserError(f'the {what} {path} cannot be read '
                         f'({_reason(error)}); correct it.') from error
 
