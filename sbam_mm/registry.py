@@ -58,7 +58,7 @@ TRANSFORMS = Registry(
     'transform',
     scope='sbam_mm',
     parent=parent.TRANSFORMS,
-    locations=['sbam_mm.datasets'])
+    locations=['sbam_mm.datasets', 'sbam_mm.segments'])
 HOOKS = Registry(
     'hook',
     scope='sbam_mm',

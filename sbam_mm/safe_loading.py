@@ -69,9 +69,6 @@ def read_checkpoint(path: str,
             ``TRUST_PICKLE`` says.
         map_location: As of ``torch.load``.
 
-    Returns:
-        What was saved: with mmengine's Runner a dict with "state_dict".
-
     Raises:
         UserError: If the file is missing, is damaged, or holds other Python
             objects than those of :func:`allowed_types`.

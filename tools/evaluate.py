@@ -123,8 +123,8 @@ from sbam_mm.evaluation.image_sets import LARGE, ImageSet, read_image_set
 from sbam_mm.evaluation.protocols import PROTOCOLS, settings_of
 from sbam_mm.evaluation.results import ResultStore
 from sbam_mm.evaluation.run_protocols import RUN, Evaluation
-from sbam_mm.evaluation.stored_segments import StoredSegments, segment_options
 from sbam_mm.models.pretrained_encoder import load_encoder
+from sbam_mm.segments.stored_segments import StoredSegments, segment_options
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # What only rank 0 computes, the others wait for: few labels of ImageNet.

@@ -83,20 +83,20 @@ from rich.progress import track
 
 from sbam_mm.config_files import read_config
 from sbam_mm.datasets import ImageFolder
-from sbam_mm.datasets.segment_maps import SegmentMaps, checksum
-from sbam_mm.datasets.segments import (
+from sbam_mm.datasets.reading.stored_maps import DatasetMark
+from sbam_mm.datasets.reading.tree import read_regular_file
+from sbam_mm.datasets.transforms import nearest_crop
+from sbam_mm.datasets.transforms.follow import WHOLE
+from sbam_mm.datasets.transforms.load_maps import sides
+from sbam_mm.errors import UserError
+from sbam_mm.registry import DATASETS
+from sbam_mm.segments.maps import (
     BACKENDS,
     SegmentWriter,
     check_kept,
     id_map,
 )
-from sbam_mm.datasets.stored_maps import DatasetMark
-from sbam_mm.datasets.transforms import nearest_crop
-from sbam_mm.datasets.transforms.follow import WHOLE
-from sbam_mm.datasets.transforms.load_maps import sides
-from sbam_mm.datasets.tree import read_regular_file
-from sbam_mm.errors import UserError
-from sbam_mm.registry import DATASETS
+from sbam_mm.segments.maps.segment_maps import SegmentMaps, checksum
 
 
 def open_images(data: str, classes: str | None) -> Any:
@@ -227,8 +227,8 @@ def summary(maps: SegmentMaps) -> str:
 def preview(args: argparse.Namespace, dataset: Any,
             maps: SegmentMaps) -> None:
     """Eight images spread over the data set, and their segments."""
+    from sbam_mm.segments.figures.outlines import segments_over
     from sbam_mm.visualization.output import picture_grid, save_figure
-    from sbam_mm.visualization.segments import segments_over
     rows: list[list] = [[], [], [], []]
     for place, index in enumerate(
             np.linspace(0, len(maps.maps) - 1, 8).astype(int)):

@@ -80,7 +80,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from sbam_mm.config_files import read_model_config
-from sbam_mm.datasets.tree import printable
+from sbam_mm.datasets.reading.tree import printable
 from sbam_mm.environment import collect_versions
 from sbam_mm.errors import UserError
 from sbam_mm.evaluation.encoders import decoding_in

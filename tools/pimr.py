@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> list[Path]:
     """Do everything; returns the files written.
 
     Raises:
-        ValueError: With a sentence for the user; nothing was written then.
+        UserError: With a sentence for the user; nothing was written then.
     """
     runs, notes = read_runs(args.tables, args.metric, args.evaluation)
     found = curves(runs)

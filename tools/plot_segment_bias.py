@@ -57,13 +57,19 @@ import numpy as np
 import torch
 from mmpretrain.models import BaseSelfSupervisor
 
-from sbam_mm.datasets import SegmentMaps
-from sbam_mm.datasets.segments import Felzenszwalb, id_map
 from sbam_mm.datasets.transforms import nearest_crop
 from sbam_mm.datasets.transforms.follow import WHOLE
 from sbam_mm.errors import UserError
 from sbam_mm.files import write_atomically
 from sbam_mm.models.checkpoint import read_checkpoint, state_dict_of
+from sbam_mm.segments import SegmentMaps
+from sbam_mm.segments.figures.attention import (
+    attention_figure,
+    attention_of_patch,
+    bias_figure,
+    learnt_bias,
+)
+from sbam_mm.segments.maps import Felzenszwalb, id_map
 from sbam_mm.visualization import (
     center_crop,
     load_image,
@@ -71,12 +77,6 @@ from sbam_mm.visualization import (
     save_figure,
 )
 from sbam_mm.visualization.pixels import to_inputs
-from sbam_mm.visualization.segment_bias import (
-    attention_figure,
-    attention_of_patch,
-    bias_figure,
-    learnt_bias,
-)
 
 
 def cutter(options: dict) -> Felzenszwalb:

@@ -1,8 +1,8 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Get a labelled image set and say which one it is.
 
-Order: the folder given by --data (or DATA_ROOT), an earlier download, CIFAR-10
-from its official source, Debian's package of Fashion-MNIST.
+Order: the folder given by --data (or DATA_ROOT), an earlier download,
+CIFAR-10, Fashion-MNIST.
 
     python tools/prepare_data.py
     python tools/prepare_data.py --data /path/to/folder

@@ -3,13 +3,16 @@
 import sbam_mm.registry  # noqa: F401
 
 from .collate import flat_collate, whole_batch
-from .decoding import EncodedImage, decode_image
 from .image_folder import ImageFolder, UnreadableImagesError
 from .on_device import ImagesOnDevice
-from .segment_maps import SegmentMaps
-from .segments import SAM, Felzenszwalb, SegmentWriter
+from .reading.decoding import EncodedImage, decode_image
+from .reading.stored_maps import (
+    DatasetMark,
+    MapVersions,
+    StoredMaps,
+    save_maps,
+)
 from .sources import ImageSource, find_image_source
-from .stored_maps import DatasetMark, MapVersions, StoredMaps, save_maps
 from .torchvision_images import TorchvisionImages
 from .transforms import (
     CenterCrop,
@@ -17,7 +20,6 @@ from .transforms import (
     LoadLabelMap,
     LoadPartMap,
     LoadRandomResizedCrop,
-    LoadSegments,
     MultiView,
     PixelShift,
     RandomResizedCrop,
@@ -27,11 +29,11 @@ from .transforms import (
 from .whole_steps import WholeSteps
 
 __all__ = [
-    'CenterCrop', 'DatasetMark', 'EncodedImage', 'Felzenszwalb', 'ImageFolder',
-    'ImageSource', 'ImagesOnDevice', 'LoadAttentionMap', 'LoadLabelMap',
-    'LoadPartMap', 'LoadRandomResizedCrop', 'LoadSegments', 'MapVersions',
-    'MultiView', 'PixelShift', 'RandomResizedCrop', 'Resize', 'ResizeEdge',
-    'SAM', 'SegmentMaps', 'SegmentWriter', 'StoredMaps', 'TorchvisionImages',
-    'UnreadableImagesError', 'WholeSteps', 'decode_image',
-    'find_image_source', 'flat_collate', 'save_maps', 'whole_batch'
+    'CenterCrop', 'DatasetMark', 'EncodedImage', 'ImageFolder', 'ImageSource',
+    'ImagesOnDevice', 'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
+    'LoadRandomResizedCrop', 'MapVersions', 'MultiView', 'PixelShift',
+    'RandomResizedCrop', 'Resize', 'ResizeEdge', 'StoredMaps',
+    'TorchvisionImages', 'UnreadableImagesError', 'WholeSteps',
+    'decode_image', 'find_image_source', 'flat_collate', 'save_maps',
+    'whole_batch'
 ]

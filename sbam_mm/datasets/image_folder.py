@@ -17,19 +17,19 @@ from sbam_mm.errors import MissingFile, NotEnoughMemory, UserError
 from sbam_mm.registry import DATASETS
 
 from .class_lists import CLASS_LISTS
-from .decoding import EncodedImage, decode_image
-from .image_tree import LocalTree, RemoteTree
-from .levels import ValueRange, check_decoding
-from .read_counter import ReadCounter, UnreadableImagesError
-from .transforms.alignment import check_alignment
-from .transforms.any_channels import for_any_channels
-from .tree import (
+from .reading.decoding import EncodedImage, decode_image
+from .reading.image_tree import LocalTree, RemoteTree
+from .reading.levels import ValueRange, check_decoding
+from .reading.read_counter import ReadCounter, UnreadableImagesError
+from .reading.tree import (
     ENDINGS,
     path_text,
     printable,
     read_regular_file,
     relative_images,
 )
+from .transforms.alignment import check_alignment
+from .transforms.any_channels import for_any_channels
 
 
 @DATASETS.register_module()
@@ -37,8 +37,8 @@ class ImageFolder(CustomDataset):
     """Images in class folders, or simply in a folder.
 
     Hidden and system folders are no classes, and their files no images, see
-    :mod:`sbam_mm.datasets.tree`. A class folder without images keeps its
-    number, and is named in the log. Where ``data_prefix`` is 'train' and
+    :mod:`~sbam_mm.datasets.reading.tree`. A class folder without images keeps
+    its number, and is named in the log. Where ``data_prefix`` is 'train' and
     there is no such folder (and none called 'test' or 'val'), the images
     below ``data_root`` are read, without labels.
 
@@ -104,7 +104,7 @@ class ImageFolder(CustomDataset):
         **kwargs: Of ``mmpretrain.datasets.CustomDataset``.
 
     Raises:
-        FileNotFoundError: The folder is missing or holds no image, or folders
+        MissingFile: The folder is missing or holds no image, or folders
             of ``classes`` are missing.
         UnreadableImagesError: More than ``max_unreadable`` cannot be read.
         UserError: ``max_unreadable`` outside [0, 1], ``repeats`` below 1,
@@ -112,7 +112,7 @@ class ImageFolder(CustomDataset):
             pipeline that asks for an image type which this data set does not
             decode to, or one whose stored maps cannot follow the image, see
             ``check_alignment``.
-        MemoryError: ``cache=True`` exceeds ``cache_limit``.
+        NotEnoughMemory: ``cache=True`` exceeds ``cache_limit``.
 
     Examples:
         >>> dataset = dict(

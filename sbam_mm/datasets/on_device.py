@@ -189,7 +189,7 @@ class ImagesOnDevice(Dataset):
     Raises:
         UserError: Unknown interpolation, images of different sizes, or, with
             the first batch, ``num_workers`` above 0.
-        MemoryError: If the images take more than ``limit``.
+        NotEnoughMemory: If the images take more than ``limit``.
 
     Example::
 

@@ -2,8 +2,8 @@
 """A real, labelled image set for whoever has none at hand.
 
 :func:`find_image_source` tries, in this order: the folder the user names, an
-earlier download, CIFAR-10 from its official source, and Debian's package of
-Fashion-MNIST. Whatever it finds is a tree of class folders that
+earlier download, CIFAR-10 and Fashion-MNIST from their official sources.
+Whatever it finds is a tree of class folders that
 :class:`ImageFolder` reads.
 """
 import io
@@ -11,10 +11,8 @@ import json
 import os
 import os.path as osp
 import re
-import shutil
 import socket
 import statistics
-import subprocess
 import tempfile
 import time
 import urllib.request
@@ -22,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from rich.progress import track
@@ -29,9 +28,8 @@ from rich.progress import track
 from sbam_mm.errors import MissingFile, UserError
 from sbam_mm.files import read_json
 
-from .tree import class_folders, image_files, read_regular_file
+from .reading.tree import class_folders, image_files, read_regular_file
 
-_PACKAGE = 'dataset-fashion-mnist'
 _RECORD = 'source.json'
 
 
@@ -101,7 +99,7 @@ def find_image_source(data: str | None = None,
         ImageSource: The image set; ``root`` is an absolute path.
 
     Raises:
-        FileNotFoundError: ``data`` is no such folder.
+        MissingFile: ``data`` is no such folder.
         UserError: The class folders of its two halves differ.
         SourceUnavailable: No source could be reached.
 
@@ -150,7 +148,7 @@ def read_image_source(root: str) -> ImageSource:
         ImageSource: Its description; sizes are taken from up to 64 images.
 
     Raises:
-        FileNotFoundError: A part of the layout is missing.
+        MissingFile: A part of the layout is missing.
         UserError: Training and test classes differ.
 
     Example::
@@ -215,22 +213,12 @@ def read_image_source(root: str) -> ImageSource:
         test_prefix=halves[1])
 
 
-def download_cifar10(root: str,
-                     timeout: float = 15.,
-                     time_limit: float = 300.,
-                     log: Callable[[str], None] = print) -> ImageSource:
-    """Get CIFAR-10 through torchvision and write it as PNG files.
+def download_cifar10(root: str, **options: Any) -> ImageSource:
+    """50,000 + 10,000 colour images of 32 x 32 pixels in 10 classes.
 
     Args:
         root (str): The folder to make; it appears only when complete.
-        timeout (float): Seconds of silence that count as unreachable.
-            Defaults to 15.
-        time_limit (float): Longest expected download, in seconds. Defaults to
-            300.
-        log (Callable): Told what is going on. Defaults to ``print``.
-
-    Returns:
-        ImageSource: 50,000 + 10,000 RGB images of 32x32 in 10 classes.
+        **options: See :func:`find_image_source`.
 
     Raises:
         SourceUnavailable: The host is unreachable or too slow.
@@ -240,134 +228,57 @@ def download_cifar10(root: str,
         download_cifar10('data/cifar10').num_train  # 50000
     """
     from torchvision.datasets import CIFAR10
-    log(f'Downloading CIFAR-10 from {CIFAR10.url} ...')
+    return _download(
+        CIFAR10, CIFAR10.url, root, 'cifar10',
+        'CIFAR-10 (Krizhevsky 2009), from its official source through '
+        'torchvision: 32x32 colour, 50,000 training and 10,000 test images in '
+        '10 classes.', **options)
+
+
+def download_fashion_mnist(root: str, **options: Any) -> ImageSource:
+    """60,000 + 10,000 grey images of 28 x 28 pixels in 10 classes.
+
+    Args:
+        root, **options: See :func:`download_cifar10`.
+
+    Raises:
+        SourceUnavailable: The host is unreachable or too slow.
+    """
+    from torchvision.datasets import FashionMNIST
+    return _download(
+        FashionMNIST, FashionMNIST.mirrors[0] + FashionMNIST.resources[0][0],
+        root, 'fashion_mnist',
+        'Fashion-MNIST (Xiao et al. 2017, MIT licence), from its official '
+        'source through torchvision: 28x28 grey, 60,000 training and 10,000 '
+        'test images in 10 classes.', **options)
+
+
+def _download(kind: Callable[..., Any],
+              url: str,
+              root: str,
+              name: str,
+              provenance: str,
+              timeout: float = 15.,
+              time_limit: float = 300.,
+              log: Callable[[str], None] = print) -> ImageSource:
+    """Get an image set through torchvision and write it as PNG files."""
+    log(f'Downloading {provenance.partition(" (")[0]} from {url} ...')
     try:
         # torchvision sets no timeout, and tries a dead host several times.
-        _check_speed(CIFAR10.url, timeout, time_limit)
+        _check_speed(url, timeout, time_limit)
         with _socket_timeout(timeout), _workspace(root) as (raw, tree):
             for half in ('train', 'test'):
                 _write_tree(
-                    CIFAR10(raw, train=half == 'train', download=True), tree,
+                    kind(raw, train=half == 'train', download=True), tree,
                     half)
-            return _finish(
-                tree, root, 'cifar10',
-                'CIFAR-10 (Krizhevsky 2009), from its official source through '
-                'torchvision: 32x32 colour, 50,000 training and 10,000 test '
-                'images in 10 classes.')
+            return _finish(tree, root, name, provenance)
     except SourceUnavailable:
         raise
     # A wrong checksum is a RuntimeError, a cut connection an OSError.
     except (OSError, RuntimeError, EOFError) as error:
         raise SourceUnavailable(
-            f'CIFAR-10 cannot be had from its official source ({error}).'
-        ) from error
-
-
-def download_fashion_mnist(root: str,
-                           timeout: float = 15.,
-                           time_limit: float = 300.,
-                           log: Callable[[str], None] = print) -> ImageSource:
-    """Get Fashion-MNIST from Debian's package and write it as PNG files.
-
-    Needs ``apt-get`` and ``dpkg-deb`` but no root: the package is downloaded
-    and unpacked, not installed.
-
-    Args:
-        root (str): The folder to make; it appears only when complete.
-        timeout (float): Seconds of silence that count as unreachable.
-            Defaults to 15.
-        time_limit (float): Longest duration of one apt command, in seconds.
-            Defaults to 300.
-        log (Callable): Told what is going on. Defaults to ``print``.
-
-    Returns:
-        ImageSource: 60,000 + 10,000 grey images of 28x28 in 10 classes.
-
-    Raises:
-        SourceUnavailable: Not a Debian-like system, or no mirror reachable.
-
-    Example::
-
-        download_fashion_mnist('data/fashion_mnist').channels  # 1
-    """
-    from torchvision.datasets import FashionMNIST
-    from torchvision.datasets.utils import extract_archive
-    log(f"Downloading Debian's package {_PACKAGE} ...")
-    for program in ('apt-get', 'dpkg-deb'):
-        if not shutil.which(program):
-            raise SourceUnavailable(
-                f"Debian's package {_PACKAGE} needs {program}, which this "
-                'system lacks.')
-    try:
-        with _workspace(root) as (raw, tree):
-            package = _apt_download(Path(raw), timeout, time_limit)
-            version = subprocess.run(
-                ['dpkg-deb', '--field', package, 'Version'],
-                check=True, capture_output=True, text=True).stdout.strip()
-            subprocess.run(['dpkg-deb', '--extract', package, raw],
-                           check=True, capture_output=True)
-            # torchvision looks for the unpacked files in this folder.
-            folder = Path(raw) / 'FashionMNIST' / 'raw'
-            folder.mkdir(parents=True)
-            for archive in sorted(Path(raw).rglob('*-ubyte.gz')):
-                extract_archive(str(archive), str(folder))
-            for half in ('train', 'test'):
-                _write_tree(FashionMNIST(raw, train=half == 'train'), tree,
-                            half)
-            return _finish(
-                tree, root, 'fashion_mnist',
-                'Fashion-MNIST (Xiao et al. 2017, MIT licence), from '
-                f"Debian's package {_PACKAGE} {version}: 28x28 grey, 60,000 "
-                'training and 10,000 test images in 10 classes.')
-    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-        if isinstance(error, SourceUnavailable):
-            raise
-        raise SourceUnavailable(
-            f"Debian's package {_PACKAGE} cannot be unpacked ({error})."
-        ) from error
-
-
-def _apt_download(folder: Path, timeout: float, time_limit: float) -> str:
-    """Download the package into ``folder``, fetching lists if need be."""
-
-    def apt(*arguments: str) -> str:
-        try:
-            run = subprocess.run(
-                [
-                    'apt-get', '-q', '-o', f'Acquire::http::Timeout={timeout}',
-                    '-o', f'Acquire::https::Timeout={timeout}', '-o',
-                    'Acquire::Retries=1', *arguments
-                ],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=time_limit)
-        except subprocess.TimeoutExpired:
-            return f'no answer within {time_limit:.0f} seconds'
-        lines = [i for i in run.stdout.splitlines() if i.startswith('E: ')]
-        return '' if run.returncode == 0 else (lines or ['unknown error'])[-1]
-
-    problem = apt('download', _PACKAGE)
-    if problem:
-        # A fresh container has no package lists, and filling the system's
-        # takes root: keep private ones for this one download.
-        state, cache = folder / 'apt-state', folder / 'apt-cache'
-        for sub in (state / 'lists' / 'partial',
-                    cache / 'archives' / 'partial'):
-            sub.mkdir(parents=True)
-        private = ('-o', f'Dir::State={state}', '-o', f'Dir::Cache={cache}',
-                   '-o', 'Dir::State::status=/var/lib/dpkg/status', '-o',
-                   'APT::Sandbox::User=')
-        problem = apt(*private, 'update') or apt(*private, 'download',
-                                                 _PACKAGE)
-    packages = sorted(folder.glob(f'{_PACKAGE}_*.deb'))
-    if problem or not packages:
-        raise SourceUnavailable(
-            f"Debian's package {_PACKAGE} cannot be downloaded "
-            f'({problem or "apt-get left no file"}).')
-    return str(packages[0])
+            f'{provenance.partition(" (")[0]} cannot be had from its official '
+            f'source ({error}).') from error
 
 
 def _check_speed(url: str, timeout: float, time_limit: float) -> None:

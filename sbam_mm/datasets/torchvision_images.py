@@ -12,7 +12,7 @@ from sbam_mm.errors import MissingFile, UserError
 from sbam_mm.registry import DATASETS
 
 from .image_folder import ImageFolder
-from .tree import path_text
+from .reading.tree import path_text
 
 # The folder that torchvision unpacks each of them to.
 FOLDERS = dict(
@@ -54,7 +54,7 @@ class TorchvisionImages(ImageFolder):
     Raises:
         UserError: Unknown name or half, or a list that names images which
             are not there.
-        FileNotFoundError: torchvision finds no such data set there.
+        MissingFile: torchvision finds no such data set there.
 
     Example::
 
@@ -124,7 +124,7 @@ def open_source(name: str, root: str, half: str) -> Any:
         half (str): "train" or "test".
 
     Raises:
-        FileNotFoundError: It is not there, or damaged.
+        MissingFile: It is not there, or damaged.
     """
     make = SOURCES[name]
     half_option = dict(split=half) if name == 'STL10' else dict(

@@ -49,10 +49,6 @@ def check_training(cfg: Config) -> None:
 
     Raises:
         UserError: One sentence with the option and what it should be.
-
-    Example::
-
-        check_training(Config(dict(model=dict(type='sbam_mm.MAE'))))
     """
     options = cfg.to_dict()
     for name in ('model', 'train_dataloader', 'optim_wrapper', 'train_cfg'):
@@ -112,14 +108,6 @@ def check_scheduler(options: dict, place: str, registry: Registry) -> None:
 
     It may be dropped where it is shorter than an iteration, and would then
     never be looked at.
-
-    Args:
-        options (dict): Of the config.
-        place (str): In the config.
-        registry (Registry): That knows the schedules.
-
-    Raises:
-        UserError: One sentence.
     """
     made = registry.get(options['type'])
     if made is None:
@@ -136,14 +124,7 @@ def check_scheduler(options: dict, place: str, registry: Registry) -> None:
 
 
 def check_options(model: Any) -> None:
-    """Stop at an option that none of this package's classes has.
-
-    Args:
-        model (dict): Of a config.
-
-    Raises:
-        UserError: With the nearest option that there is.
-    """
+    """Stop at an option that none of this package's classes has."""
     for part in _parts(model):
         scope, _, name = str(part['type']).rpartition('.')
         made = MODELS.module_dict.get(name) if scope == 'sbam_mm' else None

@@ -26,7 +26,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from sbam_mm.config_files import read_config
-from sbam_mm.datasets.tree import printable
+from sbam_mm.datasets.reading.tree import printable
 from sbam_mm.errors import UserError
 
 from .last_checkpoint import last_checkpoint

@@ -90,14 +90,7 @@ def replace_masker(cfg: Config,
 
 
 def masker_place(cfg: Config) -> Any:
-    """The part of a config that holds the masker.
-
-    Args:
-        cfg (Config): Of a pre-training.
-
-    Raises:
-        UserError: If there is none.
-    """
+    """The part of a config that holds the masker."""
     model = cfg.get('model') or {}
     for part in (model, model.get('backbone') or {}):
         masker = part.get('masker')
@@ -109,11 +102,7 @@ def masker_place(cfg: Config) -> Any:
 
 
 def in_place_of(own: Mapping, named: dict) -> dict:
-    """A masker that hides as much as another, of as many images.
-
-    Args:
-        own (Mapping): Config of the masker that is replaced.
-        named (dict): Of the one in its place.
+    """A named masker that hides as much as a config's own.
 
     Example:
         >>> in_place_of(dict(type='sbam_mm.RandomMasker', ratio=.6, cell=2),
@@ -145,13 +134,7 @@ def in_place_of(own: Mapping, named: dict) -> dict:
 
 
 def load_maps(cfg: Config, key: str, grid: tuple[int, int]) -> None:
-    """Let the training's pipeline bring a map with every image.
-
-    Args:
-        cfg (Config): Changed in place.
-        key (str): Of ``STORED_MAPS``.
-        grid (tuple[int, int]): Patches per column and per row.
-    """
+    """Let the training's pipeline bring a map with every image."""
     # In a list, mmengine takes a dict as it is.
     loader = ConfigDict(type=f'sbam_mm.{STORED_MAPS[key]}', grid=grid)
     if key == 'attention_map':

@@ -60,15 +60,7 @@ def build_without_weights(cfg: Config) -> nn.Module:
 
 
 def check_maps(model: nn.Module, pipeline: list[dict]) -> None:
-    """Stop if a map of every image is wanted that the pipeline does not make.
-
-    Args:
-        model (nn.Module): Of any project.
-        pipeline (list[dict]): Of its training.
-
-    Raises:
-        UserError: With the transform to add.
-    """
+    """Stop if a map of every image is wanted that the pipeline lacks."""
     backbone = getattr(model, 'backbone', None)
     masker = getattr(model, 'masker', None) or getattr(backbone, 'masker',
                                                        None)

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from sbam_mm.errors import UserError
+from sbam_mm.layers import Attend
 from sbam_mm.models.backbones.vit_attention import input_tokens, run_whole
 from sbam_mm.models.evaluating import evaluating
-from sbam_mm.models.guidance import attending
-from sbam_mm.models.stored_maps import stored_map
-from sbam_mm.segments import relations_to
+from sbam_mm.models.guidance import attending, kernels_for
 
 # Vectors (B, D) by name.
 Features = dict[str, Tensor]
@@ -96,15 +95,15 @@ def has_class_token(encoder: nn.Module) -> bool:
 def encode(encoder: nn.Module,
            images: Tensor,
            blocks: int = 1,
-           segments: Tensor | None = None) -> Tokens:
+           kernels: Sequence[Attend] | None = None) -> Tokens:
     """The tokens of whole images.
 
     Args:
         encoder (nn.Module): (B, C, H, W) -> a tuple whose last item is
             (B, E + L, D), extra tokens first, or a map (B, D, h, w).
         images (Tensor): (B, C, H, W), normalised.
-        segments (Tensor, optional): Ids of the patches (B, L), 0 = unknown,
-            for an encoder with segment bias.
+        kernels (Sequence[Callable], optional): How each layer attends, see
+            :mod:`sbam_mm.models.guidance`. Defaults to None: plainly.
 
     Raises:
         UserError: If there are fewer blocks, or no tokens come out.
@@ -122,10 +121,11 @@ def encode(encoder: nn.Module,
         raise UserError(f'{name} has {depth} blocks, from which '
                         f'{blocks} class tokens cannot be taken; use the '
                         'last one: pooling "cls" or "avg".')
-    if segments is None:
+    if kernels is None:
         earlier, out = _encode(encoder, images, blocks)
     else:
-        earlier, out = _encode_guided(encoder, images, blocks, segments)
+        with attending(encoder, kernels):
+            earlier, out = _encode_guided(encoder, images, blocks)
     if out.ndim == 4:
         return Tokens(out.flatten(2).mT, [], name)
     if out.ndim != 3:
@@ -158,16 +158,15 @@ def _encode(encoder: Any, images: Tensor,
     return kept, out[-1] if isinstance(out, (tuple, list)) else out
 
 
-def _encode_guided(vit: Any, images: Tensor, blocks: int,
-                   segments: Tensor) -> tuple[list[Tensor], Tensor]:
-    """The same of an encoder that is told the segments of its patches."""
+def _encode_guided(vit: Any, images: Tensor,
+                   blocks: int) -> tuple[list[Tensor], Tensor]:
+    """The same of an encoder whose layers attend as they are told."""
     depth = len(vit.layers)
     x, done, kept = input_tokens(vit, images), 0, []
-    with attending(vit, relations_to(vit, segments)):
-        for end in range(depth - blocks + 1, depth + 1):
-            x = run_whole(vit, x, end, done)
-            done = end
-            kept.append(x[:, 0])
+    for end in range(depth - blocks + 1, depth + 1):
+        x = run_whole(vit, x, end, done)
+        done = end
+        kept.append(x[:, 0])
     return kept[:-1], vit.ln1(x)
 
 
@@ -179,8 +178,7 @@ class FrozenEncoder:
         encoder (nn.Module): Moved to ``device``.
         device (str or torch.device, optional): Defaults to "cpu"; with None
             nothing is moved.
-        guided (bool): The samples have a ``segment_map``, which the encoder is
-            told.
+        guided (bool): The samples have what the encoder's guide wants.
     """
     encoder: nn.Module
     preprocessor: nn.Module
@@ -241,12 +239,11 @@ class FrozenEncoder:
                   names: Sequence[str]) -> Features:
         if list(names) == ['pixels']:
             return dict(pixels=images.flatten(1))
-        vit: Any = self.encoder
-        segments = stored_map(
-            samples, 'segment_map', vit.grid(images), images.device,
-            'LoadSegments', who="the encoder's segment bias",
-            highest=vit.segment_bias.max_segments) if self.guided else None
-        tokens = encode(vit, images, 4 if '4cls' in names else 1, segments)
+        kernels = None
+        if self.guided:
+            kernels = kernels_for(self.encoder, images, samples)
+        tokens = encode(
+            self.encoder, images, 4 if '4cls' in names else 1, kernels)
         return {name: FEATURES[name](tokens) for name in names}
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from math import floor
 from pathlib import Path
 
-from sbam_mm.datasets.tree import path_bytes, path_text
+from sbam_mm.datasets.reading.tree import path_bytes, path_text
 from sbam_mm.errors import UserError
 from sbam_mm.files import write_atomically
 

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from sbam_mm.datasets.class_lists import CLASS_LISTS
+from sbam_mm.datasets.reading.tree import (
+    ENDINGS,
+    class_folders,
+    image_files,
+    path_bytes,
+)
 from sbam_mm.datasets.torchvision_images import (
     FOLDERS,
     HALVES,
     named_images,
     open_source,
-)
-from sbam_mm.datasets.tree import (
-    ENDINGS,
-    class_folders,
-    image_files,
-    path_bytes,
 )
 from sbam_mm.errors import UserError
 from sbam_mm.files import write_atomically

@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
-from sbam_mm.datasets.tree import image_files
+from sbam_mm.datasets.reading.tree import image_files
 from sbam_mm.errors import UserError
 
 Size = tuple[int, int]

@@ -30,7 +30,6 @@ from .linear_heads import HeadSpec, Stream, cached_stream, train_heads
 from .linear_probe import linear_probe
 from .processes import from_main, own_pieces, own_steps, pieces
 from .protocols import KNN, FewShot, Finetune, Linear, Sweep
-from .stored_segments import StoredSegments
 
 # What is written down: numbers in per cent by name, and curves by name.
 Found = dict[str, Any]
@@ -51,6 +50,9 @@ class Evaluation:
             with it.
         launcher (str): Who started the processes that share the work, as
             mmengine names it. Defaults to "none", one process.
+        segments (StoredSegments, optional): What a guide of the encoder wants
+            of the images: ``follow(half, pipeline)`` makes the pipeline bring
+            it, ``fingerprint`` names it.
         tuning (Finetune): How few labels are fine-tuned on.
         tuning_config (str): Path of the config that fine-tunes.
     """
@@ -64,7 +66,7 @@ class Evaluation:
     seed: int = 0
     restart: bool = False
     launcher: str = 'none'
-    segments: StoredSegments | None = None
+    segments: Any = None
     tuning: Finetune = field(default_factory=Finetune)
     tuning_config: str = ''
 

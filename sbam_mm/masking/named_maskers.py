@@ -49,10 +49,6 @@ def masker_names() -> dict[str, dict]:
     user has registered, has its type's name without "Masker"; modes of
     presets are in ``NAMED``.
 
-    Returns:
-        dict[str, dict]: E.g. "random" to ``dict(type='sbam_mm.
-        RandomMasker')``, "attmask-high" to AttMask in that mode.
-
     Example:
         >>> masker_names()['amt-throw-last']
         {'type': 'sbam_mm.AMT', 'throw_last': True}
@@ -71,14 +67,11 @@ def masker_names() -> dict[str, dict]:
 
 
 def masker_name(name: str) -> str:
-    """A masker's short name, as all tables have it.
+    """A key of :func:`masker_names`, as all tables have it.
 
     Args:
         name (str): In any case, with or without "Masker", hyphens and
             underscores.
-
-    Returns:
-        str: A key of :func:`masker_names`.
 
     Raises:
         UserError: If there is none of this name.
@@ -96,17 +89,7 @@ def masker_name(name: str) -> str:
 
 
 def masker_config(name: str) -> dict:
-    """Config of a masker by its short name.
-
-    Args:
-        name (str): In any case, with or without "Masker", hyphens and
-            underscores, e.g. "sbam", "attmask-hint", "amt-throw-last".
-
-    Returns:
-        dict: ``dict(type='sbam_mm.X', ...)``.
-
-    Raises:
-        UserError: If there is none of this name.
+    """Config of a masker by its short name, see :func:`masker_name`.
 
     Example:
         >>> masker_config('SBAM'), masker_config('random')
@@ -140,13 +123,7 @@ def choose_maskers(names: Sequence[str],
             masker, or SBAM.
         configured (Mapping, optional): The config's masker. A name that
             means it (type and mode; ratios are the config's to choose) gets
-            its options. Defaults to None.
-
-    Returns:
-        list[dict]: One per name.
-
-    Raises:
-        UserError: If a name is unknown.
+            its options.
 
     Example:
         >>> own = dict(type='sbam_mm.SBAM', noise=0.25)

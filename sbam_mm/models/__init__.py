@@ -4,7 +4,6 @@ import sbam_mm.registry  # noqa: F401
 
 from .backbones import ConvViT, Latent, MAEViT, MaskedBEiT, MaskedViT, MFFViT
 from .channels import SelfSupDataPreprocessor
-from .clip_teacher import CLIPTeacher
 from .heads import (
     ChannelPixelHead,
     DalleHead,
@@ -42,7 +41,7 @@ from .selfsup import (
     SimMIM,
     iBOT,
 )
-from .teachers import FrozenTeacher, MomentumTeacher
+from .teachers import CLIPTeacher, FrozenTeacher, MomentumTeacher
 
 __all__ = [
     'BEiT', 'BootMAE', 'CAE', 'CLIPTeacher', 'CMAE', 'ChannelPixelHead',

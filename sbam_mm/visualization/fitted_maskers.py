@@ -24,12 +24,6 @@ def build_masker(config: Mapping, ratio: float | None = None) -> nn.Module:
         ratio (float, optional): Base ratio, see :func:`at_ratio`. Defaults to
             None: as configured.
 
-    Returns:
-        nn.Module: The masker.
-
-    Raises:
-        UserError: If the ratio is outside [0, 1).
-
     Example:
         >>> from sbam_mm.masking.named_maskers import masker_config
         >>> build_masker(masker_config('amt'), 0.75).selection.throw
@@ -46,13 +40,6 @@ def labelled_maskers(
         ratios: Sequence[float] | Sequence[None] = (None, ),
 ) -> dict[str, nn.Module]:
     """Every masker at every ratio, by a label that says both.
-
-    Args:
-        configs (Sequence[Mapping]): Of maskers.
-        ratios (Sequence[float]): Base ratios; None is the configured one.
-
-    Returns:
-        dict[str, nn.Module]: In the order of the arguments.
 
     Example:
         >>> from sbam_mm.masking.named_maskers import masker_config
@@ -164,7 +151,7 @@ def fit_all(maskers: Mapping[str, nn.Module], model) -> str:
         name = label.partition(', ')[0]
         try:
             notes = fit_to_model(masker, model)
-        except ValueError as error:
+        except UserError as error:
             raise UserError(f'{name} cannot be drawn: {error}') from error
         if notes:
             names = changes.setdefault('; '.join(notes), [])

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from sbam_mm.datasets.decoding import decode_image, why_unreadable
-from sbam_mm.datasets.levels import ValueRange
-from sbam_mm.datasets.tree import printable, read_regular_file
+from sbam_mm.datasets.reading.decoding import decode_image, why_unreadable
+from sbam_mm.datasets.reading.levels import ValueRange
+from sbam_mm.datasets.reading.tree import printable, read_regular_file
 from sbam_mm.errors import UserError
 
 # What scikit-image carries inside its wheel, so no download is needed; the

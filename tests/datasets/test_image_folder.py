@@ -240,7 +240,7 @@ def test_unreadable_is_replaced_and_counted(
 @pytest.mark.unit
 def test_unreadable_is_logged_once(tmp_path, monkeypatch):
     lines = []
-    monkeypatch.setattr('sbam_mm.datasets.read_counter.print_log',
+    monkeypatch.setattr('sbam_mm.datasets.reading.read_counter.print_log',
                         lambda text, **_: lines.append(text))
     dataset = ImageFolder(data_root=write_folder(tmp_path, broken=(2, )))
     for _ in range(3):

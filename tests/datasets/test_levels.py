@@ -16,7 +16,7 @@ from sbam_mm.datasets import (
     UnreadableImagesError,
     decode_image,
 )
-from sbam_mm.datasets.levels import to_levels, upright
+from sbam_mm.datasets.reading.levels import to_levels, upright
 from sbam_mm.visualization.photographs import load_image
 
 RAMP = np.linspace(0, 1, 24 * 20).reshape(24, 20)
@@ -158,7 +158,7 @@ def test_complex_values_objects_and_damage_are_refused():
 def test_a_dark_sixteen_bit_image_is_told_of_once(caplog):
     from mmengine.logging import MMLogger
 
-    from sbam_mm.datasets import levels
+    from sbam_mm.datasets.reading import levels
     levels._told.value = 0
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)

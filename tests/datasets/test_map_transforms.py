@@ -17,7 +17,7 @@ from sbam_mm.datasets import (
     RandomResizedCrop,
     save_maps,
 )
-from sbam_mm.datasets.stored_maps import MapInfo, MapWriter
+from sbam_mm.datasets.reading.stored_maps import MapInfo, MapWriter
 
 pytestmark = pytest.mark.integration
 SHAPES = [(72, 72), (60, 96), (110, 64)]

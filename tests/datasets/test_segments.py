@@ -9,18 +9,18 @@ from mmpretrain.datasets import PackInputs
 from PIL import Image
 
 from sbam_mm.datasets import ImageFolder, RandomResizedCrop, save_maps
-from sbam_mm.datasets import segment_maps as maps_module
-from sbam_mm.datasets.segments import (
-    Felzenszwalb,
-    Masks,
-    id_map,
-)
 from sbam_mm.datasets.transforms import (
-    LoadSegments,
     MultiView,
     follow,
     majority_crop,
 )
+from sbam_mm.segments.maps import (
+    Felzenszwalb,
+    LoadSegments,
+    Masks,
+    id_map,
+)
+from sbam_mm.segments.maps import segment_maps as maps_module
 from sbam_mm.visualization.photographs import photograph
 
 pytestmark = pytest.mark.integration

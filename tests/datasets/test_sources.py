@@ -1,15 +1,20 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Where quickstart's images come from, and in which order."""
 import gzip
+import hashlib
 import os
 import struct
 import subprocess
 import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.datasets import FashionMNIST
 
 from sbam_mm.datasets import ImageFolder, find_image_source, sources
 from sbam_mm.datasets.sources import SourceUnavailable, read_image_source
@@ -123,45 +128,49 @@ def _idx(array):
         head + struct.pack(f'>{array.ndim}I', *array.shape) + array.tobytes())
 
 
+@pytest.fixture
+def mirror():
+    """Serves a folder on this machine."""
+    servers = []
+
+    def serve(folder):
+        handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+        servers.append(ThreadingHTTPServer(('127.0.0.1', 0), handler))
+        Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f'http://127.0.0.1:{servers[-1].server_port}/'
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.mark.unit
-def test_fashion_mnist_from_a_package(tmp_path, monkeypatch):
-    """The whole path but the network: apt fails first without lists."""
+def test_fashion_mnist_through_torchvision(tmp_path, monkeypatch, mirror):
+    """From a mirror of two images, checksums and all."""
     images = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28)
-    calls = []
-
-    def run(command, cwd=None, **_):
-        calls.append(command)
-        reply = subprocess.CompletedProcess(command, 0, stdout='1.0\n')
-        if command[0] == 'apt-get' and len(calls) == 1:
-            reply.returncode = 100
-            reply.stdout = 'E: Unable to locate package\n'
-        elif 'download' in command:
-            (Path(cwd) / 'dataset-fashion-mnist_1.0_all.deb').touch()
-        elif '--extract' in command:
-            for half in ('train', 't10k'):
-                folder = Path(command[-1]) / 'usr'
-                folder.mkdir(exist_ok=True)
-                (folder / f'{half}-images-idx3-ubyte.gz').write_bytes(
-                    _idx(images))
-                (folder / f'{half}-labels-idx1-ubyte.gz').write_bytes(
-                    _idx(np.array([0, 9], np.uint8)))
-        return reply
-
-    monkeypatch.setattr(subprocess, 'run', run)
-    monkeypatch.setattr('shutil.which', lambda name: name)
-    monkeypatch.setattr(
-        sources, 'read_image_source', lambda root: root)
-    root = sources.download_fashion_mnist(
+    resources = []
+    for half in ('train', 't10k'):
+        for what, array in (('images-idx3', images),
+                            ('labels-idx1', np.array([0, 9], np.uint8))):
+            name, data = f'{half}-{what}-ubyte.gz', _idx(array)
+            (tmp_path / name).write_bytes(data)
+            resources.append((name, hashlib.md5(data).hexdigest()))
+    monkeypatch.setattr(FashionMNIST, 'mirrors', [mirror(tmp_path)])
+    monkeypatch.setattr(FashionMNIST, 'resources', resources)
+    source = sources.download_fashion_mnist(
         str(tmp_path / 'fashion_mnist'), log=str)
-    assert [next(a for a in c if a in ('download', 'update'))
-            for c in calls[:3]] == ['download', 'update', 'download']
-    first = Image.open(Path(root) / 'test' / 'T-shirt-top' / '00000.png')
+    assert (source.name, source.num_train, source.num_classes,
+            source.channels) == ('fashion_mnist', 2, 10, 1)
+    folder = Path(source.root)
+    first = Image.open(folder / 'test' / 'T-shirt-top' / '00000.png')
     np.testing.assert_array_equal(np.asarray(first), images[0])
-    assert (Path(root) / 'train' / 'Ankle_boot' / '00001.png').is_file()
+    assert (folder / 'train' / 'Ankle_boot' / '00001.png').is_file()
 
-    monkeypatch.setattr('shutil.which', lambda name: None)
-    with pytest.raises(SourceUnavailable, match='needs apt-get'):
-        sources.download_fashion_mnist(str(tmp_path / 'x'), log=str)
+    (tmp_path / resources[0][0]).write_bytes(b'cut short')
+    with pytest.raises(SourceUnavailable, match='Fashion-MNIST cannot be had'):
+        sources.download_fashion_mnist(str(tmp_path / 'again'), log=str)
+    assert not (tmp_path / 'again').exists()
 
 
 @pytest.mark.unit

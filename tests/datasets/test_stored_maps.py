@@ -17,7 +17,7 @@ from sbam_mm.datasets import (
     StoredMaps,
     save_maps,
 )
-from sbam_mm.datasets.stored_maps import MapInfo, MapWriter, innermost
+from sbam_mm.datasets.reading.stored_maps import MapInfo, MapWriter, innermost
 
 pytestmark = pytest.mark.integration
 GRID = (2, 3)

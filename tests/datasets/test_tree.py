@@ -12,13 +12,13 @@ from mmengine.logging import MMLogger
 from PIL import Image
 
 from sbam_mm.datasets import ImageFolder, UnreadableImagesError
-from sbam_mm.datasets.sources import read_image_source
-from sbam_mm.datasets.tree import (
+from sbam_mm.datasets.reading.tree import (
     class_folders,
     image_files,
     printable,
     relative_images,
 )
+from sbam_mm.datasets.sources import read_image_source
 from sbam_mm.evaluation.image_sets import read_image_set
 
 JUNK = ('.ipynb_checkpoints', '__MACOSX', '@eaDir', '.git', '.AppleDouble',

@@ -176,9 +176,11 @@ def end(rank, where, folder):
     """One process fails before a collective call of the other."""
     import sys
 
+    from sbam_mm.errors import UserError
+
     def work():
         if rank == where:
-            raise ValueError('the sentence.')
+            raise UserError('the sentence.')
         all_reduce(torch.ones(1))
 
     with open(folder / f'{rank}.txt', 'w') as sys.stderr:

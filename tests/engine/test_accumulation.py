@@ -13,7 +13,7 @@ from torch import nn
 from sbam_mm.datasets import WholeSteps
 from sbam_mm.engine.launch import prepare_launch
 from sbam_mm.models import masked_mean
-from sbam_mm.models.momentum import MomentumCopy
+from sbam_mm.models.teachers.momentum import MomentumCopy
 from sbam_mm.registry import MODELS
 
 pytestmark = pytest.mark.integration

@@ -15,8 +15,8 @@ from PIL import Image
 from small_runs import MASKED, small
 
 from sbam_mm.datasets import ImageFolder, save_maps
-from sbam_mm.datasets.segments import Felzenszwalb, id_map
 from sbam_mm.registry import MODELS
+from sbam_mm.segments.maps import Felzenszwalb, id_map
 from sbam_mm.visualization import load_image, photographs
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from image_set_files import painted, write_image_set
 from PIL import Image
 
 from sbam_mm.datasets.class_lists import CLASS_LISTS
-from sbam_mm.datasets.stored_maps import DatasetMark
+from sbam_mm.datasets.reading.stored_maps import DatasetMark
 from sbam_mm.datasets.torchvision_images import FOLDERS
 from sbam_mm.evaluation.encoders import recipe_of
 from sbam_mm.evaluation.few_shot import (

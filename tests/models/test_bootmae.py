@@ -15,8 +15,8 @@ from torch import nn
 from sbam_mm.masking import TokenMask
 from sbam_mm.masking.bootmae import BlocksAndTokens, rolled_top
 from sbam_mm.models.heads import ChannelPixelHead, patchify
-from sbam_mm.models.momentum import MomentumCopy
 from sbam_mm.models.selfsup.bootmae import DEFAULT_TARGET, masked_around
+from sbam_mm.models.teachers.momentum import MomentumCopy
 from sbam_mm.registry import MODELS
 
 pytestmark = pytest.mark.unit

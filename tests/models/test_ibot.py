@@ -166,7 +166,7 @@ def test_student_forward_and_gradients_equal_official():
 
 
 def test_teacher_pass_equals_official():
-    from sbam_mm.models.teacher_pass import TeacherPass
+    from sbam_mm.models.teachers.teacher_pass import TeacherPass
     model = golden_student()
     teacher = TeacherPass(model.backbone, FORWARD['images'])
     activations(teacher.tokens, FORWARD['out_tokens_unmasked'])

@@ -8,7 +8,7 @@ from mmpretrain.models.utils.clip_generator_helper import CLIP
 from short_trainings import every_parameter_learns, mask_of
 
 from sbam_mm.models import MILAN
-from sbam_mm.models.clip_teacher import CLIPTeacher
+from sbam_mm.models.teachers.clip_teacher import CLIPTeacher
 
 pytestmark = pytest.mark.unit
 

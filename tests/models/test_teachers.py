@@ -11,7 +11,7 @@ from sbam_mm.models.backbones.vit_attention import (
     input_tokens,
     patch_attention,
 )
-from sbam_mm.models.momentum import MomentumCopy
+from sbam_mm.models.teachers.momentum import MomentumCopy
 from sbam_mm.registry import MODELS
 
 pytestmark = pytest.mark.unit

@@ -10,7 +10,6 @@ from PIL import Image
 from started_tools import ROOT, call_tool
 
 from sbam_mm.datasets import ImageFolder
-from sbam_mm.datasets.segment_maps import SegmentMaps
 from sbam_mm.datasets.transforms import nearest_crop
 from sbam_mm.evaluation.encoders import recipe_of
 from sbam_mm.evaluation.features import encode
@@ -19,6 +18,7 @@ from sbam_mm.models.guidance import attending
 from sbam_mm.models.pretrained_encoder import load_encoder
 from sbam_mm.registry import DATASETS
 from sbam_mm.segments import relations_to
+from sbam_mm.segments.maps.segment_maps import SegmentMaps
 
 CONFIG = ROOT / 'configs/small/segment_bias_mae_small.py'
 COMMON = ('--workers', 0, '--batch-size', 16, '--protocol', 'knn', '--set',
@@ -123,16 +123,18 @@ def test_class_tokens_of_four_blocks(place):
     vit.eval()
     images, ids = torch.randn(2, 3, 32, 32), torch.randint(0, 4, (2, 64))
     with torch.no_grad():
-        four, one = (encode(vit, images, n, ids) for n in (4, 1))
+        four, one = (encode(vit, images, n, relations_to(vit, ids))
+                     for n in (4, 1))
         assert len(four.cls) == 4 and len(one.cls) == 1
         torch.testing.assert_close(four.cls[-1], one.cls[0])
         torch.testing.assert_close(four.patches, one.patches)
         # Blocks 2 to 4 are those of an encoder that ends there.
         vit.layers = vit.layers[:3]
         torch.testing.assert_close(
-            encode(vit, images, 1, ids).cls[0], four.cls[2])
+            encode(vit, images, 1, relations_to(vit, ids)).cls[0],
+            four.cls[2])
     with pytest.raises(ValueError, match='has 3 blocks'):
-        encode(vit, images, 4, ids)
+        encode(vit, images, 4, relations_to(vit, ids))
 
 
 def test_probes_crop_the_maps_with_the_images(place):
@@ -149,7 +151,8 @@ def test_probes_crop_the_maps_with_the_images(place):
 
 def test_large_images_are_cropped_in_the_middle(place):
     """The crop of ImageNet's evaluation; a map follows it."""
-    from sbam_mm.datasets.transforms import CenterCrop, LoadSegments
+    from sbam_mm.datasets.transforms import CenterCrop
+    from sbam_mm.segments import LoadSegments
     maps = SegmentMaps(place / 'val.npy')
     images = ImageFolder(str(place / 'data/val'), pipeline=[
         dict(type='mmpretrain.ResizeEdge', scale=36, edge='short'),

@@ -14,14 +14,14 @@ import torch
 from PIL import Image
 
 from sbam_mm.datasets import ImageFolder
-from sbam_mm.datasets.segment_maps import SegmentMaps, checksum
-from sbam_mm.datasets.segments import (
+from sbam_mm.segments import LoadSegments
+from sbam_mm.segments.maps import (
     BACKENDS,
     SAM,
     Felzenszwalb,
     SegmentWriter,
 )
-from sbam_mm.datasets.transforms import LoadSegments
+from sbam_mm.segments.maps.segment_maps import SegmentMaps, checksum
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[2]

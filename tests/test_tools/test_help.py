@@ -8,10 +8,10 @@ import pytest
 from started_tools import ROOT, load_tool
 
 from sbam_mm.datasets.class_lists import CLASS_LISTS
-from sbam_mm.datasets.segments import BACKENDS
 from sbam_mm.evaluation.protocols import PROTOCOLS
 from sbam_mm.models.checkpoint import SUFFIXES
 from sbam_mm.models.checkpoint_formats import BRANCHES, FORMATS, PARTS
+from sbam_mm.segments.maps import BACKENDS
 
 # torchrun, whose help is its own, and what the benchmarks share.
 NO_TOOLS = ('start_processes', 'paired', 'steps', 'step_options')

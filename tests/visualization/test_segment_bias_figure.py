@@ -13,12 +13,12 @@ from PIL import Image
 
 from sbam_mm.datasets import ImageFolder, save_maps
 from sbam_mm.models import MaskedViT
-from sbam_mm.visualization import model_from_config
-from sbam_mm.visualization.segment_bias import (
+from sbam_mm.segments.figures.attention import (
     attention_figure,
     attention_of_patch,
     learnt_bias,
 )
+from sbam_mm.visualization import model_from_config
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/small/segment_bias_mae_small.py'

@@ -45,7 +45,8 @@ from mmcv.transforms import Compose
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image, ImageOps, features
 
-from sbam_mm.datasets import EncodedImage, ImageFolder, decoding
+from sbam_mm.datasets import EncodedImage, ImageFolder
+from sbam_mm.datasets.reading import decoding
 from sbam_mm.visualization.photographs import PHOTOGRAPHS, photograph
 
 BASELINE = 'mmpretrain'

@@ -12,14 +12,13 @@ from .follow import (
 from .label_map import LoadLabelMap, read_label_map
 from .load_crop import LoadRandomResizedCrop
 from .load_maps import LoadAttentionMap, LoadPartMap, attention_loaders
-from .load_segments import LoadSegments
 from .multi_view import MultiView
 from .pixel_shift import PixelShift
 
 __all__ = [
     'CenterCrop', 'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
-    'LoadRandomResizedCrop', 'LoadSegments', 'MultiView', 'PixelShift',
-    'RandomResizedCrop', 'Resize', 'ResizeEdge', 'area_crop',
+    'LoadRandomResizedCrop', 'MultiView', 'PixelShift', 'RandomResizedCrop',
+    'Resize', 'ResizeEdge', 'area_crop',
     'attention_loaders', 'check_alignment', 'flip_along', 'majority_crop',
     'nearest_crop', 'read_label_map', 'seen_box'
 ]

@@ -13,9 +13,9 @@ from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 from sbam_mm.run_switches import is_exact
 
-from ..decoding import EncodedImage
-from ..levels import ValueRange, check_decoding
-from ..tree import read_regular_file
+from ..reading.decoding import EncodedImage
+from ..reading.levels import ValueRange, check_decoding
+from ..reading.tree import read_regular_file
 from .crop import RandomResizedCrop
 
 DECODE = ('exact', 'fast')

@@ -8,7 +8,7 @@ import numpy as np
 from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 
-from ..stored_maps import DatasetMark, MapVersions, StoredMaps
+from ..reading.stored_maps import DatasetMark, MapVersions, StoredMaps
 from .follow import MapLoader, area_crop, flip_along, nearest_crop
 
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from sbam_mm.datasets.image_folder import ImageFolder
-from sbam_mm.datasets.stored_maps import (
+from sbam_mm.datasets.reading.stored_maps import (
     DatasetMark,
     MapInfo,
     MapVersions,

@@ -23,7 +23,7 @@ class InvalidLossHook(Hook):
             fetches the loss for its log every iteration. Defaults to 1.
 
     Raises:
-        FloatingPointError: The loss is not finite; the sentence names the
+        LossNotFinite: The loss is not finite; the sentence names the
             iteration, whether images or parameters are affected, and what to
             try.
 

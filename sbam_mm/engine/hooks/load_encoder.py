@@ -29,7 +29,7 @@ class LoadEncoderHook(Hook):
             afresh. Defaults to ("ln2.", ), the norm after average pooling.
 
     Raises:
-        ValueError: At the start of the training, if anything is missing.
+        UserError: At the start of the training, if anything is missing.
 
     Example::
 

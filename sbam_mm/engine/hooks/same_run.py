@@ -8,7 +8,7 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from sbam_mm.datasets.stored_maps import DatasetMark
+from sbam_mm.datasets.reading.stored_maps import DatasetMark
 from sbam_mm.errors import UserError
 from sbam_mm.registry import HOOKS
 from sbam_mm.run_switches import RESUME_ANYWAY

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.momentum import MomentumCopy
+from sbam_mm.models.teachers.momentum import MomentumCopy
 from sbam_mm.registry import MODELS, build_part
 
 from .base import MaskedImageModel

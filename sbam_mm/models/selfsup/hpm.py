@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from sbam_mm.errors import UserError
 from sbam_mm.masking import HPMMasker, TokenMask
 from sbam_mm.models.losses import masked_mean, ranking_loss, standardize
-from sbam_mm.models.momentum import MomentumCopy
 from sbam_mm.models.necks import ScoreDecoder
 from sbam_mm.models.providers import Batch, Provider
+from sbam_mm.models.teachers.momentum import MomentumCopy
 from sbam_mm.registry import MODELS
 
 from .base import MaskedImageModel

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sbam_mm.masking import IBOTMasker, TokenMask
 from sbam_mm.models.losses import PatchLoss
 from sbam_mm.models.progress import training_progress
-from sbam_mm.models.teacher_pass import TeacherPass
+from sbam_mm.models.teachers.teacher_pass import TeacherPass
 from sbam_mm.registry import MODELS
 
 from .self_distillation import SelfDistillation

@@ -11,9 +11,9 @@ from torch.nn.functional import cosine_similarity
 
 from sbam_mm.errors import UserError
 from sbam_mm.masking import MILANMasker
-from sbam_mm.models.clip_teacher import CLIPTeacher, check_question
 from sbam_mm.models.necks.prompt_decoder import PromptDecoder
 from sbam_mm.models.providers import Batch, Provider
+from sbam_mm.models.teachers.clip_teacher import CLIPTeacher, check_question
 from sbam_mm.registry import MODELS
 
 from .base import MaskedImageModel, throws

@@ -12,11 +12,11 @@ from sbam_mm.errors import UserError
 from sbam_mm.models.backbones.vit_attention import encode_whole
 from sbam_mm.models.guidance import guided, kernels_for
 from sbam_mm.models.losses import DINOLoss, target_entropy
-from sbam_mm.models.momentum import MomentumCopy
 from sbam_mm.models.progress import training_progress
 from sbam_mm.models.providers import STORED_MAPS, Batch, Provider
-from sbam_mm.models.teacher_pass import TeacherPass
 from sbam_mm.models.teachers import MomentumTeacher
+from sbam_mm.models.teachers.momentum import MomentumCopy
+from sbam_mm.models.teachers.teacher_pass import TeacherPass
 
 from .base import MaskedImageModel
 

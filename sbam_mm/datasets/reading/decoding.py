@@ -45,7 +45,7 @@ def decode_image(content: bytes,
     OpenCV returns a truncated JPEG as a half-grey picture and prints a
     warning that nobody reads; Pillow raises. Pillow in turn clips what has
     more than 8 bits to white or black, so such images become levels here, by
-    the rule of :mod:`sbam_mm.datasets.levels`.
+    the rule of :mod:`sbam_mm.datasets.reading.levels`.
 
     Args:
         content (bytes): The bytes of a file in any format Pillow reads, or a

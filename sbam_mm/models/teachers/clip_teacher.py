@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
-from .checkpoint import read_checkpoint, state_dict_of
-from .checkpoint_formats import listing
+from ..checkpoint import read_checkpoint, state_dict_of
+from ..checkpoint_formats import listing
 
 PREFIX = 'visual.'
 

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from sbam_mm.layers import Attend
 
-from .backbones.vit_attention import (
+from ..backbones.vit_attention import (
     block_attention,
     input_tokens,
     patch_attention,
     run_whole,
 )
-from .guidance import attending
+from ..guidance import attending
 
 
 class Outcome(NamedTuple):

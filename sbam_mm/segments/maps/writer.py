@@ -8,11 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from sbam_mm.datasets.reading.stored_maps import (
+    DatasetMark,
+    MapInfo,
+    MapWriter,
+    innermost,
+)
 from sbam_mm.errors import UserError
 from sbam_mm.files import read_array, write_atomically
 
-from ..segment_maps import checksums_path
-from ..stored_maps import DatasetMark, MapInfo, MapWriter, innermost
+from .segment_maps import checksums_path
 
 
 class SegmentWriter:
@@ -145,7 +150,7 @@ class SegmentWriter:
         Args:
             index (int): Its number in the data set.
             ids (np.ndarray): (h, w) uint8, of the grid's shape.
-            check (int): Of :func:`sbam_mm.datasets.segment_maps.checksum`.
+            check (int): Of :func:`~.segment_maps.checksum`.
         """
         self.maps.write(index, ids[None])
         self.checksums.write(index, np.array([check], np.uint64))

@@ -6,12 +6,14 @@ returns ``Masks``. Its constructor's arguments are its settings.
 """
 from .felzenszwalb import Felzenszwalb
 from .id_map import Masks, check_kept, id_map
+from .load_segments import LoadSegments
 from .sam import SAM
+from .segment_maps import SegmentMaps
 from .writer import SegmentWriter
 
 BACKENDS = dict(felzenszwalb=Felzenszwalb, sam=SAM)
 
 __all__ = [
-    'BACKENDS', 'Felzenszwalb', 'Masks', 'SAM', 'SegmentWriter', 'check_kept',
-    'id_map'
+    'BACKENDS', 'Felzenszwalb', 'LoadSegments', 'Masks', 'SAM', 'SegmentMaps',
+    'SegmentWriter', 'check_kept', 'id_map'
 ]

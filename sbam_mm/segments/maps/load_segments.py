@@ -3,12 +3,17 @@
 import numpy as np
 import torch
 
+from sbam_mm.datasets.transforms.follow import (
+    MapLoader,
+    flip_along,
+    majority_crop,
+    nearest_crop,
+)
+from sbam_mm.datasets.transforms.load_maps import sides
 from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 
-from ..segment_maps import SegmentMaps
-from .follow import MapLoader, flip_along, majority_crop, nearest_crop
-from .load_maps import sides
+from .segment_maps import SegmentMaps
 
 MODES = dict(nearest=nearest_crop, majority=majority_crop)
 

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS, build_part
 
-from .backbones.vit_attention import input_tokens, patch_attention
-from .checkpoint import check_keys, read_checkpoint, weights_for
-from .checkpoint_formats import GUIDES
+from ..backbones.vit_attention import input_tokens, patch_attention
+from ..checkpoint import check_keys, read_checkpoint, weights_for
+from ..checkpoint_formats import GUIDES
+from ..position_tables import fit_tables, stored_grids
 from .momentum import MomentumCopy
-from .position_tables import fit_tables, stored_grids
 
 
 class Teacher(nn.Module, ABC):

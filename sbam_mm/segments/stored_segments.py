@@ -12,13 +12,11 @@ import torch
 from mmengine.config import Config
 
 from sbam_mm.datasets import ImageFolder
-from sbam_mm.datasets.segment_maps import SegmentMaps
-from sbam_mm.datasets.stored_maps import DatasetMark
+from sbam_mm.datasets.reading.stored_maps import DatasetMark
 from sbam_mm.datasets.transforms.follow import MapLoader
-from sbam_mm.datasets.transforms.load_segments import LoadSegments
 from sbam_mm.errors import UserError
 
-from .image_sets import ImageSet
+from .maps import LoadSegments, SegmentMaps
 
 # Crops that maps can follow, for those that tell nobody where they were made.
 FOLLOWED = {
@@ -35,14 +33,14 @@ class StoredSegments:
             whole folder of the image set, or of its folders of training and
             test images.
         options (dict): ``mode`` and ``max_masks`` of
-            :class:`~sbam_mm.datasets.LoadSegments`.
+            :class:`~sbam_mm.segments.LoadSegments`.
 
     Raises:
         UserError: If a file is of other images, or an image of the set is
             in none of them.
     """
 
-    def __init__(self, files: Sequence[str], images: ImageSet, grid: int,
+    def __init__(self, files: Sequence[str], images: Any, grid: int,
                  options: dict[str, Any]):
         if images.source is not None:
             raise UserError(
@@ -81,7 +79,7 @@ class StoredSegments:
                 dict(pack, algorithm_keys=['segment_map'])]
 
 
-def _images_of(maps: SegmentMaps, name: str, images: ImageSet) -> list[str]:
+def _images_of(maps: SegmentMaps, name: str, images: Any) -> list[str]:
     """Paths of the images a file was made of, in the order of its rows."""
     folders = [Path(images.root)]
     folders += sorted({folders[0] / path.split('/')[0]

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from sbam_mm.datasets.reading.stored_maps import StoredMaps
+from sbam_mm.datasets.reading.tree import read_regular_file
 from sbam_mm.errors import UserError
 from sbam_mm.files import read_array
-
-from .stored_maps import StoredMaps
-from .tree import read_regular_file
 
 
 def checksum(content: bytes) -> int:

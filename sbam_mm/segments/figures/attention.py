@@ -18,10 +18,15 @@ from sbam_mm.models import MaskedViT
 from sbam_mm.models.backbones.vit_attention import encode_whole
 from sbam_mm.models.guidance import attending
 from sbam_mm.segments import relations_to
+from sbam_mm.visualization.output import (
+    Cell,
+    colours_of,
+    picture_grid,
+    tidy,
+)
+from sbam_mm.visualization.pixels import heat_map
 
-from .output import Cell, colours_of, picture_grid, tidy
-from .pixels import heat_map
-from .segments import segments_over
+from .outlines import segments_over
 
 # The branch of DINO that is evaluated comes first.
 PREFIXES = ('momentum_teacher.module.backbone.', 'backbone.', '')

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from .output import COLOURS
+from sbam_mm.visualization.output import COLOURS
 
 
 def segments_over(image: np.ndarray, ids: np.ndarray,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 
-from .progress import clock
+from ..progress import clock
 
 SHAPES = ('cosine', 'linear')
 

@@ -1,0 +1,2 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Files of images and of maps: finding them, reading them, decoding them."""
