@@ -166,8 +166,10 @@ def test_a_framework_in_other_ways(follow, tmp_path):
     follow('framework')
     _, attmask, _, in_place = commands('extend/framework.md')
     done(attmask)
-    check_training(
+    _, weights, _ = check_training(
         tmp_path / 'work_dirs/my_latent_small_attmask-high', 'AttMask')
+    # The target answers, so that no teacher was added.
+    assert not any(name.startswith('teacher.') for name in weights)
     done(in_place)
     _, weights, steps = check_training(
         tmp_path / 'work_dirs/my_latent_in_place_small', 'SBAM')

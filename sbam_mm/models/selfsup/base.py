@@ -303,7 +303,8 @@ class MaskedImageModel(BaseSelfSupervisor):
             Tensor or Latent: (B, L, P), or of the masked patches alone,
             (T, P): where the head takes that and no token is thrown.
         """
-        if (self.head.takes_masked and token_mask.thrown is None
+        if (self.with_head and self.head.takes_masked
+                and token_mask.thrown is None
                 and not latent.layout.full and not is_exact()):
             return self.neck.predict_masked(latent, token_mask)
         return self.neck(latent, token_mask)
