@@ -10,10 +10,11 @@ import torch
 from extend_pages import blocks, commands, run_command, write_files
 from mmengine.config import Config
 from small_runs import write_images
+from tiny_configs import ARCH, SIZE, stored_maps
 
 from sbam_mm.engine.run_log import read_scalars
 from sbam_mm.masking import MaskingContext
-from sbam_mm.registry import MODELS
+from sbam_mm.registry import MODELS, ModelRegistry
 
 pytestmark = pytest.mark.integration
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def follow(tmp_path, monkeypatch):
     """Return a function that writes a page's files and stands beside them."""
+    MODELS.import_from_location()
     before = dict(MODELS.module_dict)
     monkeypatch.chdir(tmp_path)
     write_images(tmp_path / 'data' / 'cifar10', (('train', 12), ('test', 4)))
@@ -148,6 +150,23 @@ def test_what_goes_wrong_with_a_masker(follow, change, sentence):
     assert sentence in ended.err
 
 
+def test_a_name_that_is_taken(follow):
+    """It is not replaced in silence, whoever comes first."""
+    project = follow('masker')
+    table = ModelRegistry('model', scope='of_a_test')
+    table.register_module(
+        module=type('SBAM', (torch.nn.Module, ), dict(__module__='mine')))
+    with pytest.raises(ValueError, match='mine registers a class SBAM, and so '
+                       'does sbam_mm; give yours another name'):
+        table.get('SBAM')
+    MODELS.get('sbam_mm.SBAM')
+    file = project / 'my_masker.py'
+    file.write_text(file.read_text().replace('class EdgeMasker', 'class SBAM'))
+    ended = run_command(commands('extend/masker.md')[1])
+    assert ended.code == 2
+    assert 'SBAM is already registered in model' in ended.err
+
+
 def test_a_framework(follow, tmp_path):
     follow('framework')
     train, _, judge, _ = commands('extend/framework.md')
@@ -180,6 +199,13 @@ def test_a_framework_in_parts(follow):
     project = follow('framework')
     own_tests('test_my_latent')
     small_model = sys.modules['test_my_latent'].small_model
+    # It follows a guide, to which the target is deaf.
+    biased = dict(type='sbam_mm.MaskedViT', arch=ARCH, **SIZE,
+                  segment_bias=dict())
+    model = small_model(backbone=biased)
+    model.loss(torch.randn(2, 3, 32, 32), stored_maps())['loss'].backward()
+    assert model.backbone.segment_bias is not None
+    assert all(p.grad.any() for p in model.backbone.segment_bias.parameters())
     # A provider of its own, which other methods lack.
     importlib.import_module('my_latent_error')
     masker = dict(
