@@ -28,14 +28,6 @@ def read_config(path: str | Path, what: str = 'config') -> Config:
 
     A Python config is a program and runs. YAML and JSON are data: they make
     no Python objects, import nothing, and name only what is registered.
-
-    Args:
-        path (str or Path): ".py", ".yaml", ".yml" or ".json".
-        what (str): What to call it in a message.
-
-    Raises:
-        UserError: If it is missing, of another kind, wants to run code from
-            YAML or JSON, or raises an error itself.
     """
     path = str(path)
     if not os.path.isfile(path):
@@ -75,11 +67,7 @@ def read_config(path: str | Path, what: str = 'config') -> Config:
 
 
 def read_model_config(path: str | Path) -> Config:
-    """Read a config that has a model.
-
-    Raises:
-        UserError: If the file is missing, is no config, or has no model.
-    """
+    """Read a config, which must have a model."""
     config = read_config(path)
     model = config.get('model')
     if not isinstance(model, dict) or 'type' not in model:

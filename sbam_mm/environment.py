@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""What a result was made with: software and machine."""
+"""The software and machine that made a result."""
 import os
 import platform
 from importlib import import_module
@@ -7,12 +7,7 @@ from pathlib import Path
 
 
 def collect_versions() -> dict[str, str]:
-    """Exact versions and the machine.
-
-    Returns:
-        dict[str, str]: Python, torch, the OpenMMLab stack, sbam_mm,
-        processor and number of cores, accelerators if there are any.
-    """
+    """Python, torch, the OpenMMLab stack, processor and accelerators."""
     versions = {'Python': platform.python_version()}
     for name in ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain',
                  'sbam_mm'):

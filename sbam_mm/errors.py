@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""What a user can put right."""
+"""Errors that a user can put right."""
+from collections.abc import Collection
 
 
 class UserError(ValueError):
@@ -14,8 +15,15 @@ class MissingFile(UserError, FileNotFoundError):
 
 
 class NotEnoughMemory(UserError, MemoryError):
-    """More is to be kept in memory than was allowed."""
+    """More would be kept in memory than was allowed."""
 
 
 class LossNotFinite(UserError, FloatingPointError):
     """A training that has diverged."""
+
+
+def check_choice(name: str, value: str, choices: Collection[str]) -> None:
+    """Stop unless an option has one of its values."""
+    if value not in choices:
+        raise UserError(
+            f'{name} must be one of {tuple(choices)}, got {value!r}.')

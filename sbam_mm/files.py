@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Files that are either complete or not there."""
+"""Files that are either complete or absent."""
 import errno
 import json
 import os
@@ -17,13 +17,9 @@ from sbam_mm.errors import UserError
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[str]:
-    """A name to write to, which becomes ``path`` when all went well.
+    """A temporary name to write to, which becomes ``path`` on success.
 
-    Args:
-        path (str or Path): Missing folders are made.
-
-    Yields:
-        str: A temporary file in the same folder.
+    Missing folders are made.
 
     Example::
 
@@ -46,14 +42,10 @@ def replacing(path: str | Path) -> Iterator[str]:
 
 
 def put_in_place(finished: str | Path, path: str | Path) -> None:
-    """Rename a finished file, once the disk has all of it.
+    """Rename a finished file or folder of files, once flushed to the disk.
 
     Without the flush, a power cut after the renaming may leave an empty file
-    under the new name.
-
-    Args:
-        finished (str or Path): A file, or a folder of files.
-        path (str or Path): In the same folder; replaced.
+    under the new name. ``path`` is in the same folder.
     """
     finished, path = Path(finished), Path(path)
     files = finished.rglob('*') if finished.is_dir() else [finished]
@@ -80,18 +72,10 @@ def _flush(path: Path) -> None:
 
 def new_array(path: str | Path, dtype: Any,
               shape: tuple[int, ...]) -> np.ndarray:
-    """A ``.npy`` file of zeros, mapped into memory, all of it on the disk.
+    """A ``.npy`` file of zeros, mapped into memory, fully allocated.
 
     Writing to a map of a file with holes ends the process with SIGBUS when
-    the disk is full; here it is an error before anything is computed.
-
-    Args:
-        path (str or Path): Made, or replaced.
-        dtype (type): Of the array.
-        shape (tuple[int, ...]): Of the array.
-
-    Raises:
-        OSError: If there is no space.
+    the disk is full; here an OSError comes before anything is computed.
     """
     array = np.lib.format.open_memmap(path, 'w+', dtype, shape)
     with open(path, 'r+b') as file:
@@ -107,12 +91,7 @@ def new_array(path: str | Path, dtype: Any,
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
-    """Write a file that is either complete or not there.
-
-    Args:
-        path (str or Path): Missing folders are made.
-        content (bytes): All of it.
-    """
+    """Write a file that is either complete or absent, making its folders."""
     with replacing(path) as name:
         Path(name).write_bytes(content)
 
@@ -126,10 +105,6 @@ def read_json(path: str | Path, **kinds: Any) -> dict[str, Any]:
 
     Raises:
         UserError: If it is damaged or of another shape, naming the file.
-
-    Example::
-
-        read_json('work_dirs/run/result.json', status=str)
     """
     try:
         content = json.loads(Path(path).read_text(encoding='utf-8'))
@@ -149,16 +124,7 @@ def read_json(path: str | Path, **kinds: Any) -> dict[str, Any]:
 
 
 def read_array(path: str | Path, mmap_mode: Any = None) -> np.ndarray:
-    """A ``.npy`` file of numbers that one of the tools has written.
-
-    Args:
-        path (str or Path): An existing file.
-        mmap_mode (str, optional): As of ``np.load``. Defaults to None: all of
-            it is read.
-
-    Raises:
-        UserError: If it is damaged, or holds Python objects.
-    """
+    """A ``.npy`` file of numbers that one of the tools has written."""
     try:
         return np.load(path, mmap_mode)
     except (ValueError, EOFError) as error:

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Options that are numbers are finite, or nothing is built."""
+"""Reject NaN and infinite options up front."""
 import inspect
 import math
 from collections.abc import Iterator
@@ -10,11 +10,7 @@ from sbam_mm.errors import UserError
 
 
 def not_finite(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Numbers that are NaN or infinite, by the names of their options.
-
-    Args:
-        value: An option: a number, or lists and dicts of numbers.
-        name (str): The option's.
+    """NaN and infinite numbers in an option, by name.
 
     Example:
         >>> list(not_finite(dict(noise=float('nan'), ratio=.5), 'masker'))
@@ -32,16 +28,11 @@ def not_finite(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def finite_options(cls: Any) -> Any:
-    """Let a class refuse options that are NaN or infinite when it is built.
+    """Make a class refuse options that are NaN or infinite when it is built.
 
-    ``noise < 0`` is false for NaN, so checks of ranges pass it by, and what
-    is masked or weighted by it goes wrong without a word.
-
-    Args:
-        cls (type): Changed in place, if it has an ``__init__`` of its own.
-
-    Returns:
-        type: The same class.
+    ``noise < 0`` is false for NaN, so checks of ranges let it pass, and what
+    is masked or weighted by it silently goes wrong. The class is changed in
+    place, if it has an ``__init__`` of its own.
 
     Example:
         >>> @finite_options

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Is the OpenMMLab stack there, once, and usable?
+"""Check that the OpenMMLab stack is installed, once, and usable.
 
 mmengine hides a failed ``import sbam_mm.registry`` behind a log line and later
 reports a misleading ``KeyError``. ``sbam_mm/registry.py`` checks the installed
@@ -20,7 +20,7 @@ DISTRIBUTIONS = {
 
 
 def check_stack() -> None:
-    """Checks the installed stack; reads metadata only, imports nothing.
+    """Check the installed stack; reads metadata only, imports nothing.
 
     Raises:
         ImportError: If two distributions of one import name are installed, or

@@ -51,48 +51,23 @@ class ModelRegistry(Registry):
         super()._register_module(finite_options(module), *args, **kwargs)
 
 
-MODELS = ModelRegistry(
-    'model',
-    scope='sbam_mm',
-    parent=parent.MODELS,
-    locations=['sbam_mm.models', 'sbam_mm.segments', 'sbam_mm.downstream'])
-DATASETS = Registry(
-    'dataset',
-    scope='sbam_mm',
-    parent=parent.DATASETS,
-    locations=['sbam_mm.datasets'])
-TRANSFORMS = Registry(
-    'transform',
-    scope='sbam_mm',
-    parent=parent.TRANSFORMS,
-    locations=['sbam_mm.datasets', 'sbam_mm.segments'])
-HOOKS = Registry(
-    'hook',
-    scope='sbam_mm',
-    parent=parent.HOOKS,
-    locations=['sbam_mm.engine', 'sbam_mm.evaluation'])
-DATA_SAMPLERS = Registry(
-    'data sampler',
-    scope='sbam_mm',
-    parent=parent.DATA_SAMPLERS,
-    locations=['sbam_mm.datasets'])
-FUNCTIONS = Registry(
-    'function',
-    scope='sbam_mm',
-    parent=root.FUNCTIONS,
-    locations=['sbam_mm.datasets'])
-# A child of mmengine's own, which mmseg and mmdet look into as well.
-OPTIM_WRAPPER_CONSTRUCTORS = Registry(
-    'optim wrapper constructor',
-    scope='sbam_mm',
-    parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
-    locations=['sbam_mm.engine'])
+def _registry(name: str, of: Registry, *folders: str,
+              kind: type[Registry] = Registry) -> Registry:
+    return kind(name, scope='sbam_mm', parent=of,
+                locations=[f'sbam_mm.{folder}' for folder in folders])
 
-STRATEGIES = Registry(
-    'strategy',
-    scope='sbam_mm',
-    parent=root.STRATEGIES,
-    locations=['sbam_mm.engine'])
+
+MODELS = _registry('model', parent.MODELS, 'models', 'segments', 'downstream',
+                   kind=ModelRegistry)
+DATASETS = _registry('dataset', parent.DATASETS, 'datasets')
+TRANSFORMS = _registry('transform', parent.TRANSFORMS, 'datasets', 'segments')
+HOOKS = _registry('hook', parent.HOOKS, 'engine', 'evaluation')
+DATA_SAMPLERS = _registry('data sampler', parent.DATA_SAMPLERS, 'datasets')
+FUNCTIONS = _registry('function', root.FUNCTIONS, 'datasets')
+# A child of mmengine's own, which mmseg and mmdet look into as well.
+OPTIM_WRAPPER_CONSTRUCTORS = _registry(
+    'optim wrapper constructor', root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine')
+STRATEGIES = _registry('strategy', root.STRATEGIES, 'engine')
 
 # mmseg and mmdet look for another scope among the children of the root alone.
 for _ours, _root in ((MODELS, root.MODELS), (DATASETS, root.DATASETS),
@@ -102,5 +77,5 @@ for _ours, _root in ((MODELS, root.MODELS), (DATASETS, root.DATASETS),
 
 
 def build_part(part: dict | nn.Module) -> nn.Module:
-    """Build a module from its config, or take one that is built already."""
+    """Build a module from its config, or return one that is already built."""
     return MODELS.build(part) if isinstance(part, dict) else part

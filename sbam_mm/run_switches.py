@@ -24,7 +24,6 @@ class Switch:
         self.variable = variable
 
     def is_on(self) -> bool:
-        """Whether it is on."""
         return os.environ.get(self.variable, '0') not in ('', '0')
 
     def turn_on(self) -> None:

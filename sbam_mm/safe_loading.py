@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Files of other people are data: reading one runs nothing that is in it.
+"""Checkpoints and configs are data: reading one runs nothing that is in it.
 
 A checkpoint is a pickle, and a pickle can call any function while it is read.
 Here only what checkpoints consist of may be made: tensors, containers of
@@ -67,7 +67,6 @@ def read_checkpoint(path: str,
         trust_pickle (bool, optional): Read any Python object, which runs
             whatever code the file holds. Defaults to None: as
             ``TRUST_PICKLE`` says.
-        map_location: As of ``torch.load``.
 
     Raises:
         UserError: If the file is missing, is damaged, or holds other Python
@@ -111,9 +110,7 @@ def load_pickled(file: str | Path | IO[bytes],
     ``meta.config``, because mmengine's ``resume`` would execute it.
 
     Args:
-        file (str, Path or file): What torch saved.
         trust (bool, optional): Defaults to None: as ``TRUST_PICKLE`` says.
-        map_location, mmap: As of ``torch.load``.
 
     Raises:
         HoldsObjects: If it holds more; says what.
@@ -167,8 +164,7 @@ def use_safe_loading() -> None:
     mmengine unpickles whatever a checkpoint holds once reading weights alone
     has failed; this serves ``load_from``, ``--resume``, ``init_cfg`` and the
     checkpoints that models name, files and URLs alike. Its YAML reader makes
-    any Python object that a file names. Both are replaced where all callers
-    get them from. ``tests/test_safe_loading.py`` tries every tool.
+    any Python object that a file names. Both are replaced at their source.
     """
     from mmengine.fileio.handlers import yaml_handler
     from mmengine.runner import checkpoint

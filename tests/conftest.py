@@ -47,6 +47,7 @@ def tiny_mae():
               reduction='token',
               arch=None,
               seed=0,
+              neck=None,
               **masker_options):
         torch.manual_seed(seed)
         size = dict(img_size=img_size, patch_size=patch_size)
@@ -59,13 +60,16 @@ def tiny_mae():
                 type='sbam_mm.MAE',
                 backbone=dict(type='sbam_mm.MaskedViT', arch=arch, **size),
                 masker=masker,
-                neck=dict(
-                    type='sbam_mm.MAEDecoder',
-                    embed_dim=arch['embed_dims'],
-                    decoder_embed_dim=16,
-                    decoder_depth=1,
-                    decoder_num_heads=2,
-                    **size),
+                neck={
+                    **dict(
+                        type='sbam_mm.MAEDecoder',
+                        embed_dim=arch['embed_dims'],
+                        decoder_embed_dim=16,
+                        decoder_depth=1,
+                        decoder_num_heads=2,
+                        **size),
+                    **(neck or {})
+                },
                 head=dict(
                     type='sbam_mm.PixelHead',
                     patch_size=patch_size,

@@ -243,8 +243,13 @@ def test_a_decoder(follow, tmp_path):
     assert 'Written: rec.png' in done(draw).out
     refused(refusal, 'extend/decoder.md')
     own_tests('test_my_decoder')
-    # A wrong option is a sentence.
+    # Thrown patches are neither looked at nor predicted.
     options = Config.fromfile('my_project/my_decoder_small.py').model.to_dict()
+    model = MODELS.build(
+        dict(options, masker=dict(type='sbam_mm.RandomThrow')))
+    out = model.loss(torch.randn(2, 3, 32, 32))
+    assert out['loss'].isfinite() and out['thrown_tokens'] > 0
+    # A wrong option is a sentence.
     for option, wrong in (('embed_dim', 48), ('patch_size', 8)):
         broken = dict(options, neck=dict(options['neck'], **{option: wrong}))
         with pytest.raises(ValueError, match=rf'neck\.{option}='):

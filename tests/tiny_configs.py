@@ -35,7 +35,7 @@ def stored_maps(batch_size=2):
 
 
 def mae(model):
-    """MAE and mmpretrain's MAE with our backbone."""
+    """MAE, CrossMAE and mmpretrain's MAE with our backbone."""
     model.backbone.update(arch=ARCH, **SIZE)
     neck = dict(
         embed_dim=24,
@@ -43,10 +43,12 @@ def mae(model):
         decoder_depth=1,
         decoder_num_heads=2,
         patch_size=8)
-    if model.neck.type == 'sbam_mm.MAEDecoder':
+    if model.neck.type in ('sbam_mm.MAEDecoder', 'sbam_mm.CrossDecoder'):
         neck['img_size'] = 32
     else:
         neck['num_patches'] = 16
+    if model.neck.type == 'sbam_mm.CrossDecoder':
+        neck['looks_at'] = ['input', *range(ARCH['num_layers'])]
     model.neck.update(neck)
     model.head.patch_size = 8
     return torch.rand(2, 3, 32, 32), stored_maps()

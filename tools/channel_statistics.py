@@ -42,12 +42,7 @@ from sbam_mm.errors import UserError
 
 def statistics(dataset: ImageFolder,
                limit: int | None = None) -> tuple[np.ndarray, np.ndarray, int]:
-    """Mean and deviation over all pixels of all images.
-
-    Args:
-        dataset (ImageFolder): Without a pipeline.
-        limit (int, optional): So many images, evenly spread. Defaults to
-            None, all.
+    """Mean and deviation over all pixels of all images, or of so many.
 
     Returns:
         tuple: float64 (C,) each, in the order of the model's input (RGB of
@@ -83,11 +78,7 @@ def statistics(dataset: ImageFolder,
 
 
 def run(args: argparse.Namespace) -> str:
-    """The lines of the config.
-
-    Raises:
-        UserError: With a sentence for the user.
-    """
+    """The lines of the config."""
     if args.limit is not None and args.limit < 1:
         raise UserError(f'--limit {args.limit} leaves no image; give 1 or '
                         'more.')

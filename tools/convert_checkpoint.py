@@ -92,11 +92,7 @@ def grids_to_write(args: argparse.Namespace, checkpoint: Any,
 
 
 def convert(args: argparse.Namespace) -> str:
-    """Do everything; returns what was done.
-
-    Raises:
-        UserError: With a sentence for the user; nothing was written then.
-    """
+    """Do everything; returns what was done."""
     if not args.target.endswith(SUFFIXES):
         raise UserError(f'{args.target} does not end in '
                         f'{", ".join(SUFFIXES)}; choose one.')
@@ -131,9 +127,7 @@ def convert(args: argparse.Namespace) -> str:
 
 @tool
 def main() -> None:
-    args = parse_args()
-    done = convert(args)
-    print(done)
+    print(convert(parse_args()))
 
 
 if __name__ == '__main__':

@@ -24,7 +24,6 @@ import logging
 import signal
 import sys
 import time
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -107,7 +106,7 @@ def parse_args() -> argparse.Namespace:
 
 
 import torch
-from mmengine.dist import get_world_size, is_main_process
+from mmengine.dist import get_world_size, is_main_process, master_only
 from mmengine.logging import MMLogger
 from mmengine.runner import set_random_seed
 
@@ -116,11 +115,20 @@ from sbam_mm.datasets.image_folder import image_endings
 from sbam_mm.engine.launch import close_group, only_run, open_group
 from sbam_mm.environment import collect_versions
 from sbam_mm.errors import UserError
-from sbam_mm.evaluation.encoders import EncoderRecipe, file_hash, recipe_of
+from sbam_mm.evaluation.encoders import (
+    EncoderRecipe,
+    encoder_recipe,
+    file_hash,
+)
 from sbam_mm.evaluation.features import FrozenEncoder
-from sbam_mm.evaluation.finetune import recipe_for, trained_by
+from sbam_mm.evaluation.finetune import finetune_recipe, pretraining_method
 from sbam_mm.evaluation.image_sets import LARGE, ImageSet, read_image_set
-from sbam_mm.evaluation.protocols import PROTOCOLS, settings_of
+from sbam_mm.evaluation.protocols import (
+    PROTOCOLS,
+    fine_tunes,
+    settings_of,
+    stored_settings,
+)
 from sbam_mm.evaluation.results import ResultStore
 from sbam_mm.evaluation.run_protocols import RUN, Evaluation
 from sbam_mm.models.pretrained_encoder import load_encoder
@@ -128,66 +136,12 @@ from sbam_mm.segments.stored_segments import StoredSegments, segment_options
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 # What only rank 0 computes, the others wait for: few labels of ImageNet.
-PATIENCE = timedelta(days=1)
+TIMEOUT = timedelta(days=1)
 
 
-def run(args: argparse.Namespace) -> list[Path]:
-    """Run what is not finished; returns the files of the results.
-
-    Raises:
-        UserError: With a sentence for the user.
-    """
-    names = list(dict.fromkeys(args.protocol.split(',')))
-    settings = settings_of(names, args.set)
-    # The cheap checks come first: nothing is written before they pass.
-    sha256 = file_hash(args.checkpoint)
-    recipe = recipe_of(args.config, args.arch, args.patch, args.size,
-                       guided=bool(args.segments))
-    images = read_image_set(args.data, args.classes,
-                            image_endings(**recipe.decoding))
-    set_random_seed(args.seed)
-    backbone = recipe.build()
-    segments = segments_of(args, images, backbone, settings)
-    report = load_encoder(backbone, args.checkpoint, branch=args.branch)
-    facts = facts_of(args, sha256, recipe, images, segments)
-    store = ResultStore(args.out, facts)
-    todo = [name for name in names
-            if args.force
-            or not store.has(name, run_settings(settings, name, args.amp))]
-    say(f'{args.checkpoint}: {len(report.matched)} parameters loaded; '
-        f'{images.root}: {len(images.train)} + {len(images.test)} images, '
-        f'{len(images.classes)} classes')
-    for name in names:
-        if name not in todo:
-            say(f'{name}: finished before, skipped (--force runs it again)')
-    encoder = FrozenEncoder(
-        backbone, recipe.preprocessor(),
-        args.device or ('cuda' if torch.cuda.is_available() else 'cpu'),
-        args.batch_size, args.workers, args.amp, guided=segments is not None)
-    evaluation = Evaluation(
-        recipe, encoder, images, args.checkpoint, sha256, args.branch,
-        Path(args.out), args.seed, args.force, args.launcher, segments,
-        settings.get('finetune', PROTOCOLS['finetune']))
-    if any(tunes(name, settings[name]) for name in todo):
-        choose_tuning(args, evaluation)
-    versions = dict(collect_versions(), processes=str(get_world_size()))
-    with only_run(args.out):
-        # As another evaluation has left it meanwhile.
-        store = ResultStore(args.out, facts)
-        for name in todo:
-            set_random_seed(args.seed)
-            start = time.monotonic()
-            say(f'{name} ...')
-            found = RUN[name](evaluation, settings[name])
-            asked = getattr(settings[name], 'batch', None)
-            if asked and found.get('batch', asked) != asked:
-                say(f'{name}: batches of {found["batch"]} images in place of '
-                    f'{asked}, as there are few')
-            if is_main_process():
-                store.add(name, run_settings(settings, name, args.amp), found,
-                          versions, time.monotonic() - start)
-    say(f'\n{store.page()}')
-    return [store.path, store.path.with_suffix('.md')]
+@master_only
+def say(text: str) -> None:
+    print(text, flush=True)
 
 
 def facts_of(args: argparse.Namespace, sha256: str, recipe: EncoderRecipe,
@@ -211,57 +165,91 @@ def facts_of(args: argparse.Namespace, sha256: str, recipe: EncoderRecipe,
         seed=args.seed)
 
 
-def tunes(name: str, settings: Any) -> bool:
-    """Whether a protocol fine-tunes."""
-    return name == 'finetune' or getattr(settings, 'finetune', False)
-
-
-def choose_tuning(args: argparse.Namespace, evaluation: Evaluation) -> None:
-    """Find the config that fine-tunes, and say why it is this one."""
-    named, size = evaluation.tuning.config, evaluation.recipe.size
+def tuning_config(args: argparse.Namespace, named: str | None, size: int,
+                  embed_dims: int) -> str:
+    """The config that fine-tunes; says why it is this one."""
     if named is not None:
         reason = 'as --set says'
     else:
-        method = trained_by(args.checkpoint, args.config)
-        named = str(CONFIGS / recipe_for(
-            evaluation.encoder.embed_dims, size, method))
+        method = pretraining_method(args.checkpoint, args.config)
+        named = str(CONFIGS / finetune_recipe(embed_dims, size, method))
         reason = (f'for images below {LARGE} pixels' if size < LARGE else
                   f'the checkpoint was pre-trained by {method}')
-    evaluation.tuning_config = named
     say(f'fine-tuning by {named} ({reason})')
+    return named
 
 
-def segments_of(args: argparse.Namespace, images: ImageSet,
-                backbone: Any, settings: dict) -> StoredSegments | None:
-    """The segments of the images, where --segments names them."""
-    if not args.segments:
-        return None
-    if any(tunes(name, one) for name, one in settings.items()):
-        raise UserError(
-            '--segments is for protocols with a frozen encoder, and '
-            'fine-tuning trains one that is told none; leave finetune out, '
-            'and set fewshot.finetune=False.')
-    return StoredSegments(
-        args.segments, images, backbone.patch_resolution[0],
-        segment_options(read_model_config(args.config)))
+def run(args: argparse.Namespace) -> list[Path]:
+    """From a checkpoint to its numbers; returns the files of the results."""
+    # The cheap checks come first: nothing is written before they pass.
+    names = list(dict.fromkeys(args.protocol.split(',')))
+    settings = settings_of(names, args.set)
+    tuning = settings.get('finetune', PROTOCOLS['finetune'])
+    stored = {name: stored_settings(settings[name], tuning, args.amp)
+              for name in names}
 
+    # The encoder, the images, and the segments that it may be told.
+    sha256 = file_hash(args.checkpoint)
+    recipe = encoder_recipe(args.config, args.arch, args.patch, args.size,
+                            guided=bool(args.segments))
+    images = read_image_set(args.data, args.classes,
+                            image_endings(**recipe.decoding))
+    set_random_seed(args.seed)
+    backbone: Any = recipe.build()
+    segments = None
+    if args.segments:
+        if any(map(fine_tunes, settings.values())):
+            raise UserError(
+                '--segments is for protocols with a frozen encoder, and '
+                'fine-tuning trains one that is told none; leave finetune '
+                'out, and set fewshot.finetune=False.')
+        segments = StoredSegments(
+            args.segments, images, backbone.patch_resolution[0],
+            segment_options(read_model_config(args.config)))
+    report = load_encoder(backbone, args.checkpoint, branch=args.branch)
 
-def say(text: str) -> None:
-    """Print, in one process of all."""
-    if is_main_process():
-        print(text, flush=True)
+    # What is left to do.
+    facts = facts_of(args, sha256, recipe, images, segments)
+    store = ResultStore(args.out, facts)
+    todo = [name for name in names
+            if args.force or not store.has(name, stored[name])]
+    say(f'{args.checkpoint}: {len(report.matched)} parameters loaded; '
+        f'{images.root}: {len(images.train)} + {len(images.test)} images, '
+        f'{len(images.classes)} classes')
+    for name in names:
+        if name not in todo:
+            say(f'{name}: finished before, skipped (--force runs it again)')
 
-
-def run_settings(settings: dict, name: str, amp: bool) -> dict:
-    """What a protocol's numbers depend on."""
-    found: dict[str, Any] = asdict(settings[name])
-    # Fine-tuning takes its precision from its config.
-    if name != 'finetune':
-        found['amp'] = amp
-    if name == 'fewshot' and settings[name].finetune:
-        found['tuning'] = asdict(
-            settings.get('finetune', PROTOCOLS['finetune']))
-    return found
+    # How features are made, and from them the numbers of each protocol.
+    encoder = FrozenEncoder(
+        backbone, recipe.preprocessor(),
+        args.device or ('cuda' if torch.cuda.is_available() else 'cpu'),
+        args.batch_size, args.workers, args.amp, guided=segments is not None)
+    evaluation = Evaluation(
+        recipe, encoder, images, args.checkpoint, sha256, args.branch,
+        Path(args.out), args.seed, args.force, args.launcher, segments,
+        tuning)
+    if any(fine_tunes(settings[name]) for name in todo):
+        evaluation.tuning_config = tuning_config(
+            args, tuning.config, recipe.size, encoder.embed_dims)
+    versions = dict(collect_versions(), processes=str(get_world_size()))
+    with only_run(args.out):
+        # As another evaluation has left it meanwhile.
+        store = ResultStore(args.out, facts)
+        for name in todo:
+            set_random_seed(args.seed)
+            start = time.monotonic()
+            say(f'{name} ...')
+            found = RUN[name](evaluation, settings[name])
+            asked = getattr(settings[name], 'batch', None)
+            if asked and found.get('batch', asked) != asked:
+                say(f'{name}: batches of {found["batch"]} images in place of '
+                    f'{asked}, as there are few')
+            if is_main_process():
+                store.add(name, stored[name], found, versions,
+                          time.monotonic() - start)
+    say(f'\n{store.page()}')
+    return [store.path, store.path.with_suffix('.md')]
 
 
 @tool
@@ -271,7 +259,7 @@ def main() -> None:
     # So a launcher ends a process when another one has failed; as an
     # exception it lets go of half-written files.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    open_group(args.launcher, PATIENCE)
+    open_group(args.launcher, TIMEOUT)
     written = run(args)
     say(f'Written: {", ".join(map(str, written))}')
     close_group()

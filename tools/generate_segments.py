@@ -83,10 +83,10 @@ from rich.progress import track
 
 from sbam_mm.config_files import read_config
 from sbam_mm.datasets import ImageFolder
-from sbam_mm.datasets.reading.stored_maps import DatasetMark
+from sbam_mm.datasets.reading.stored_maps import ImageList
 from sbam_mm.datasets.reading.tree import read_regular_file
 from sbam_mm.datasets.transforms import nearest_crop
-from sbam_mm.datasets.transforms.follow import WHOLE
+from sbam_mm.datasets.transforms.crop_maps import WHOLE
 from sbam_mm.datasets.transforms.load_maps import sides
 from sbam_mm.errors import UserError
 from sbam_mm.registry import DATASETS
@@ -199,7 +199,7 @@ def generate(args: argparse.Namespace, dataset: Any) -> SegmentMaps | None:
 def verify(args: argparse.Namespace, dataset: Any) -> SegmentMaps:
     """Stop at the first image that is not the one of its map."""
     maps = SegmentMaps(args.out)
-    mark = DatasetMark.of(dataset)
+    image_list = ImageList.of(dataset)
     if len(dataset) != len(maps.maps):
         raise UserError(
             f'{args.out} has {len(maps.maps)} maps, but {args.data} has '
@@ -207,9 +207,9 @@ def verify(args: argparse.Namespace, dataset: Any) -> SegmentMaps:
             'name the images they were made of.')
     compared = sum(
         maps.verify(index, dataset.get_data_info(index)['img_path'])
-        for index in track(range(mark.images), description='Checksums'))
-    print(f'{compared} of {mark.images} images are those of the maps; the '
-          'others have no checksum or are no files.')
+        for index in track(range(image_list.images), description='Checksums'))
+    print(f'{compared} of {image_list.images} images are those of the maps; '
+          'the others have no checksum or are no files.')
     return maps
 
 
@@ -246,11 +246,7 @@ def preview(args: argparse.Namespace, dataset: Any,
 
 
 def run(args: argparse.Namespace) -> None:
-    """Do everything.
-
-    Raises:
-        UserError: With a sentence for the user.
-    """
+    """Do everything."""
     dataset = open_images(args.data, args.classes)
     if args.verify:
         maps: SegmentMaps | None = verify(args, dataset)
@@ -266,8 +262,7 @@ def run(args: argparse.Namespace) -> None:
 
 @tool
 def main() -> None:
-    args = parse_args()
-    run(args)
+    run(parse_args())
 
 
 if __name__ == '__main__':

@@ -83,13 +83,14 @@ from sbam_mm.config_files import read_model_config
 from sbam_mm.datasets.reading.tree import printable
 from sbam_mm.environment import collect_versions
 from sbam_mm.errors import UserError
-from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.evaluation.encoders import config_decoding
 from sbam_mm.evaluation.mask_metrics import (
     METRICS,
     boundary_tokens,
     mask_metrics,
     over_images,
 )
+from sbam_mm.evaluation.models import VIT_BASE
 from sbam_mm.evaluation.object_masks import (
     find_images,
     read_object_masks,
@@ -110,7 +111,6 @@ from sbam_mm.visualization import (
     masking_context,
     model_from_config,
     readable_images,
-    vit_base,
 )
 from sbam_mm.visualization.fitted_maskers import changes_over_training, fit_all
 
@@ -156,10 +156,7 @@ def models(args: argparse.Namespace, config) -> Iterator[tuple[Model, list]]:
     seeds = list(range(args.seed, args.seed + args.seeds))
     # A checkpoint is one model; random weights are as many as there are.
     for group in [seeds] if args.checkpoint else [[seed] for seed in seeds]:
-        if config is None:
-            model, _ = vit_base(args.checkpoint, group[0])
-        else:
-            model, _ = model_from_config(config, args.checkpoint, group[0])
+        model, _ = model_from_config(config, args.checkpoint, group[0])
         yield model.to(args.device), group
 
 
@@ -196,19 +193,15 @@ def measure(model: Model, seeds: list[int], maskers: dict[str, nn.Module],
 
 
 def run(args: argparse.Namespace) -> list[Path]:
-    """Do everything; returns the files written.
-
-    Raises:
-        UserError: With a sentence for the user; nothing was written then.
-    """
-    config = read_model_config(args.config) if args.config else None
-    configured = config.model.get('masker') if config else None
+    """Do everything; returns the files written."""
+    config = read_model_config(args.config) if args.config else VIT_BASE
+    source = Path(args.config).name if args.config else 'ViT-B/16'
     names = args.compare.split(',') if args.compare else []
-    configs = choose_maskers(names, configured)
+    configs = choose_maskers(names, config.model.get('masker'))
     if masker_config('random') not in configs:
         configs.append(masker_config('random'))
     maskers = labelled_maskers(configs, [args.ratio])
-    decoding = decoding_in(config) if config else {}
+    decoding = config_decoding(config)
     files = find_images(args.images, **decoding)[:args.limit]
 
     runs: list[Values] = []
@@ -230,7 +223,6 @@ def run(args: argparse.Namespace) -> list[Path]:
         for label, one in values.items()
     }
     cover = torch.cat(list(covers.values()))
-    source = Path(args.config).name if args.config else 'ViT-B/16'
     weights = (f'weights of {Path(args.checkpoint).name}' if args.checkpoint
                else 'random weights, drawn anew for every seed')
     seeds = list(range(args.seed, args.seed + args.seeds))
@@ -284,8 +276,7 @@ def run(args: argparse.Namespace) -> list[Path]:
 
 @tool
 def main() -> None:
-    args = parse_args()
-    written = run(args)
+    written = run(parse_args())
     print(f'Written: {", ".join(map(str, written))}')
 
 

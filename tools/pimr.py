@@ -35,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-from sbam_mm.evaluation.pimr import Curve, curves, gaps
+from sbam_mm.evaluation.pimr import Curve, caveats, curves
 from sbam_mm.evaluation.results import (
     markdown_table,
     plus_minus,
@@ -66,14 +66,10 @@ def rows(found: dict[str, Curve]) -> list[list[str]]:
 
 
 def run(args: argparse.Namespace) -> list[Path]:
-    """Do everything; returns the files written.
-
-    Raises:
-        UserError: With a sentence for the user; nothing was written then.
-    """
+    """Do everything; returns the files written."""
     runs, notes = read_runs(args.tables, args.metric, args.evaluation)
     found = curves(runs)
-    notes += gaps(found)
+    notes += caveats(found)
     metric = args.metric if args.evaluation is None else FINETUNED
     label = LABELS.get(metric, metric)
     spreads = ', '.join(f'{masker} {curve.spread:.2f}'
@@ -103,8 +99,7 @@ def run(args: argparse.Namespace) -> list[Path]:
 
 @tool
 def main() -> None:
-    args = parse_args()
-    written = run(args)
+    written = run(parse_args())
     print(f'Written: {", ".join(map(str, written))}')
 
 

@@ -58,7 +58,7 @@ import torch
 from mmpretrain.models import BaseSelfSupervisor
 
 from sbam_mm.datasets.transforms import nearest_crop
-from sbam_mm.datasets.transforms.follow import WHOLE
+from sbam_mm.datasets.transforms.crop_maps import WHOLE
 from sbam_mm.errors import UserError
 from sbam_mm.files import write_atomically
 from sbam_mm.models.checkpoint import read_checkpoint, state_dict_of
@@ -163,11 +163,7 @@ def guided_model(args: argparse.Namespace) -> BaseSelfSupervisor:
 
 
 def run(args: argparse.Namespace) -> list[Path]:
-    """Do everything; returns the files written.
-
-    Raises:
-        UserError: With a sentence for the user.
-    """
+    """Do everything; returns the files written."""
     written = []
     if args.image:
         model = guided_model(args)
@@ -191,8 +187,7 @@ def run(args: argparse.Namespace) -> list[Path]:
 
 @tool
 def main() -> None:
-    args = parse_args()
-    written = run(args)
+    written = run(parse_args())
     print(f'Written: {", ".join(map(str, written))}')
 
 

@@ -15,7 +15,6 @@ from sbam_mm.command_line import ToolParser, parses_first, tool
 
 @parses_first
 def parse_args() -> argparse.Namespace:
-    """Read the command line."""
     parser = ToolParser(__doc__)
     parser.add_argument(
         '--data',
@@ -32,7 +31,6 @@ from sbam_mm.datasets.sources import find_image_source
 
 @tool
 def main() -> None:
-    """Find the images."""
     args = parse_args()
     source = find_image_source(args.data, args.out)
     print(f'{source.name}: {source.num_train} training and {source.num_test} '

@@ -86,7 +86,8 @@ from sbam_mm.evaluation.attention_selection import (
     rank_heads,
     recall_of_heads,
 )
-from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.evaluation.encoders import config_decoding
+from sbam_mm.evaluation.models import VIT_BASE
 from sbam_mm.evaluation.object_masks import (
     find_images,
     read_object_masks,
@@ -104,7 +105,6 @@ from sbam_mm.visualization import (
     model_from_config,
     readable_images,
     save_figure,
-    vit_base,
 )
 from sbam_mm.visualization.heads import heads_figure
 from sbam_mm.visualization.pixels import to_inputs
@@ -170,15 +170,10 @@ def measure(args: argparse.Namespace, model: nn.Module, vit: nn.Module,
 
 
 def run(args: argparse.Namespace) -> list[Path]:
-    """Do everything; returns the files written.
-
-    Raises:
-        UserError: With a sentence for the user; nothing was written then.
-    """
-    if args.config:
-        model, _ = model_from_config(args.config, args.checkpoint)
-    else:
-        model, _ = vit_base(args.checkpoint)
+    """Do everything; returns the files written."""
+    config = read_model_config(args.config) if args.config else VIT_BASE
+    source = Path(args.config).name if args.config else 'ViT-B/16'
+    model, _ = model_from_config(config, args.checkpoint)
     model = model.to(args.device).eval()
     teacher = getattr(model, 'teacher', None)
     vit = model.backbone if teacher is None else teacher.vit
@@ -186,7 +181,7 @@ def run(args: argparse.Namespace) -> list[Path]:
     height, width = map(int, model.backbone.img_size)
     images, annotated = annotated_images(
         args, (height, width), patch,
-        decoding_in(read_model_config(args.config)) if args.config else {})
+        config_decoding(config))
     length = annotated.shape[1]
     number = masked_count(args, length)
     recall, best, column, scores = measure(
@@ -195,7 +190,6 @@ def run(args: argparse.Namespace) -> list[Path]:
     ranked = rank_heads(recall)
     share = float(annotated.float().mean())
     chance = share if number is None else number / length
-    source = Path(args.config).name if args.config else 'ViT-B/16'
     who = 'encoder' if teacher is None else type(teacher).__name__
     weights = 'random weights' if teacher is None else 'its own weights'
     if args.checkpoint:
@@ -250,8 +244,7 @@ def run(args: argparse.Namespace) -> list[Path]:
 
 @tool
 def main() -> None:
-    args = parse_args()
-    written = run(args)
+    written = run(parse_args())
     print(f'Written: {", ".join(map(str, written))}')
 
 

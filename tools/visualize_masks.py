@@ -80,7 +80,8 @@ from torch import nn
 
 from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
-from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.evaluation.encoders import config_decoding
+from sbam_mm.evaluation.models import VIT_BASE
 from sbam_mm.masking.named_maskers import choose_maskers, masker_label
 from sbam_mm.visualization import (
     center_crop,
@@ -90,7 +91,6 @@ from sbam_mm.visualization import (
     model_from_config,
     photographs,
     save_figure,
-    vit_base,
 )
 from sbam_mm.visualization.fitted_maskers import changes_over_training, fit_all
 from sbam_mm.visualization.report import write_page
@@ -149,27 +149,16 @@ def named_images(args: argparse.Namespace, size: tuple[int, int],
 
 
 def draw(args: argparse.Namespace) -> str:
-    """Do everything; returns a sentence on the weights used.
-
-    Raises:
-        UserError: With a sentence for the user; nothing was written then.
-    """
+    """Do everything; returns a sentence on the weights used."""
     suffix = Path(args.out).suffix.lower()
     if suffix not in ('.png', '.html'):
         raise UserError(f'--out {args.out} must end in .png or .html.')
-    configured = None
-    if args.config:
-        config = read_model_config(args.config)
-        configured = config.model.get('masker')
-    configs = masker_configs(args, configured)
+    config = read_model_config(args.config) if args.config else VIT_BASE
+    source = Path(args.config).name if args.config else 'ViT-B/16'
+    configs = masker_configs(args, config.model.get('masker'))
     maskers = labelled_maskers(configs, base_ratios(args, configs))
 
-    if args.config:
-        model, report = model_from_config(config, args.checkpoint, args.seed)
-        source = Path(args.config).name
-    else:
-        model, report = vit_base(args.checkpoint, args.seed)
-        source = 'ViT-B/16'
+    model, report = model_from_config(config, args.checkpoint, args.seed)
     text = caption(maskers, fit_all(maskers, model), args.progress)
     patch = model.backbone.patch_size
     size = model.backbone.img_size
@@ -185,7 +174,7 @@ def draw(args: argparse.Namespace) -> str:
     # Small inputs are drawn with more pixels than the model sees.
     scale = max(1, round(SHARP / max(size)))
     images = named_images(args, (scale * size[0], scale * size[1]),
-                          decoding_in(config) if args.config else {})
+                          config_decoding(config))
     figure = mask_gallery(
         model, maskers, images, seed=args.seed,
         # A page has its own heading.

@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
 
 from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
-from sbam_mm.evaluation.encoders import decoding_in
+from sbam_mm.evaluation.encoders import config_decoding
 from sbam_mm.visualization import (
     build_masker,
     center_crop,
@@ -57,11 +57,7 @@ from sbam_mm.visualization import (
 
 
 def draw(args: argparse.Namespace) -> str:
-    """Do everything; returns a sentence on how the checkpoint fitted.
-
-    Raises:
-        UserError: With a sentence for the user; nothing was written then.
-    """
+    """Do everything; returns a sentence on how the checkpoint fitted."""
     if Path(args.out).suffix.lower() != '.png':
         raise UserError(f'--out {args.out} must end in .png.')
     config = read_model_config(args.config)
@@ -74,7 +70,7 @@ def draw(args: argparse.Namespace) -> str:
             raise UserError(f'{args.config} names no masker whose ratio '
                             'could be set; leave --ratio out.')
         model.masker = build_masker(config.model.masker, args.ratio)
-    images = load_images(args.images, **decoding_in(config))
+    images = load_images(args.images, **config_decoding(config))
     size = tuple(int(side) for side in model.backbone.img_size)
     images = {
         name: center_crop(image, size)

@@ -12,12 +12,9 @@ from sbam_mm.run_switches import TRUST_PICKLE
 
 
 class ToolParser(argparse.ArgumentParser):
-    """Says what is wrong with a command line in one sentence.
+    """Shows a tool's docstring as it is, and says what is wrong in a sentence.
 
     Of the processes that a launcher starts on a machine, one says it.
-
-    Args:
-        description (str): The tool's docstring, which is shown as it is.
     """
 
     def __init__(self, description: str | None):
@@ -26,7 +23,6 @@ class ToolParser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter)
 
     def error(self, message: str) -> NoReturn:
-        """End with status 2, as whatever else is wrong does."""
         if os.environ.get('LOCAL_RANK', '0') == '0':
             print(f'error: {message} (see --help).', file=sys.stderr)
         sys.exit(2)
@@ -105,14 +101,7 @@ def device(text: str) -> str:
 
 
 def read_value(text: str) -> Any:
-    """The value of ``KEY=VALUE``, the same way for every option.
-
-    Args:
-        text (str): A number, True, False, None, a word, or a list of these,
-            such as [1,2] or (1,2).
-
-    Raises:
-        UserError: If it is none of these.
+    """A number, True, False, None, a word, or a list of these like [1,2].
 
     Example:
         >>> read_value('[x,(2.5,True)]')
@@ -130,12 +119,7 @@ def read_value(text: str) -> Any:
 
 
 def key_values(words: Sequence[str], option: str) -> dict[str, Any]:
-    """Read the ``KEY=VALUE`` words behind an option.
-
-    Example:
-        >>> key_values(['a.b=1', 'c=[x,2.5]'], '--option')
-        {'a.b': 1, 'c': ['x', 2.5]}
-    """
+    """Read the ``KEY=VALUE`` words behind an option."""
     found = {}
     for word in words:
         key, equals, value = word.partition('=')
@@ -200,7 +184,7 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_launch_args(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parses the command line and says which process of the machine it is."""
+    """Parse the command line and tell mmengine the process's number."""
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

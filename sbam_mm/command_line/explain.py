@@ -39,12 +39,8 @@ def sentence_of(error: BaseException) -> str | None:
     loads images. Files that cannot be used are named, and so are names and
     options of a config that nothing knows, with the nearest that is known.
 
-    Args:
-        error (BaseException): As it was caught.
-
     Returns:
-        str or None: None of an error that nobody foresaw; its traceback says
-        more.
+        str or None: None of an error that nobody foresaw.
 
     Example:
         >>> try:

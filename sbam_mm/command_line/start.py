@@ -49,12 +49,6 @@ def tool(main: Callable[[], None]) -> Callable[[], None]:
     Checkpoints and YAML files are read as data from here on (see
     :func:`sbam_mm.safe_loading.use_safe_loading`), and whatever goes wrong
     ends with one sentence, see :func:`run_or_explain`.
-
-    Example::
-
-        @tool
-        def main() -> None:
-            print(convert(parse_args()))
     """
 
     @wraps(main)
@@ -77,10 +71,6 @@ def run_or_explain(run: Callable[..., Result], *args: Any) -> Result:
     Raises:
         SystemExit: With status 2 and the sentence on standard error; with 130
             for Ctrl-C.
-
-    Example:
-        >>> run_or_explain(int, '7')
-        7
     """
     try:
         return run(*args)
@@ -105,11 +95,7 @@ def say(text: str) -> None:
 
 
 def keep_tracebacks_in(folder: str | Path) -> None:
-    """Where a traceback goes that nobody foresaw; by default /tmp.
-
-    Args:
-        folder (str or Path): Of the run; it may not exist yet.
-    """
+    """Where a traceback goes that nobody foresaw; by default /tmp."""
     _place['folder'] = str(folder)
 
 

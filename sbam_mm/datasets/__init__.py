@@ -7,7 +7,7 @@ from .image_folder import ImageFolder, UnreadableImagesError
 from .on_device import ImagesOnDevice
 from .reading.decoding import EncodedImage, decode_image
 from .reading.stored_maps import (
-    DatasetMark,
+    ImageList,
     MapVersions,
     StoredMaps,
     save_maps,
@@ -29,7 +29,7 @@ from .transforms import (
 from .whole_steps import WholeSteps
 
 __all__ = [
-    'CenterCrop', 'DatasetMark', 'EncodedImage', 'ImageFolder', 'ImageSource',
+    'CenterCrop', 'ImageList', 'EncodedImage', 'ImageFolder', 'ImageSource',
     'ImagesOnDevice', 'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
     'LoadRandomResizedCrop', 'MapVersions', 'MultiView', 'PixelShift',
     'RandomResizedCrop', 'Resize', 'ResizeEdge', 'StoredMaps',

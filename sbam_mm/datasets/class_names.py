@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Classes of two data sets are compared by name, never by number alone."""
+"""Classes of two data sets are compared by name, not by number alone."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +7,7 @@ from sbam_mm.errors import UserError
 
 
 def parts_of(dataset: Any) -> list[Any]:
-    """The data sets inside wrappers and subsets, or the one itself."""
+    """The data sets inside wrappers and subsets, or the data set itself."""
     inner = getattr(dataset, 'datasets', None) or [
         getattr(dataset, 'dataset', None)
     ]
@@ -18,15 +18,7 @@ def parts_of(dataset: Any) -> list[Any]:
 
 
 def classes_of(dataset: Any) -> tuple[str, ...] | None:
-    """The names of a data set's classes, in the order of their numbers.
-
-    Args:
-        dataset (Dataset): Of mmengine, maybe wrapped.
-
-    Returns:
-        tuple[str, ...] or None: None where it gives no names, as a list of
-        images without ``metainfo`` does.
-    """
+    """A data set's class names, in order; None if it has none."""
     for part in (dataset, *parts_of(dataset)):
         names = (getattr(part, 'metainfo', None) or {}).get('classes')
         if names:
@@ -41,12 +33,7 @@ def is_labelled(dataset: Any) -> bool:
 
 
 def used_classes(dataset: Any, number: int) -> set[int]:
-    """Numbers of the classes that have images; all where it cannot be told.
-
-    Args:
-        dataset (Dataset): Of mmengine, maybe wrapped.
-        number (int): How many classes there are.
-    """
+    """The classes that have images; all ``number`` of them if unknown."""
     used: set[int] = set()
     for part in parts_of(dataset):
         if not (hasattr(part, 'get_data_info') and len(part)):
@@ -60,16 +47,10 @@ def used_classes(dataset: Any, number: int) -> set[int]:
 
 
 def numbers_in(bank: Any, query: Any) -> list[int] | None:
-    """What the classes of one data set are numbered in another.
+    """The bank's number of each class of the query.
 
-    Args:
-        bank (Dataset): Whose numbers count.
-        query (Dataset): With classes of the bank, some may be missing.
-
-    Returns:
-        list[int] or None: The bank's number of each class of the query, -1
-        of one without images that the bank lacks. None where one of them
-        gives no names.
+    -1 stands for a class without images that the bank lacks. None if one of
+    the data sets has no class names, or if both have the same.
 
     Raises:
         UserError: If the query has images of a class that the bank lacks.
@@ -92,15 +73,13 @@ def numbers_in(bank: Any, query: Any) -> list[int] | None:
 
 def check_same_numbers(train: Sequence[str] | None, dataset: Any,
                        split: str) -> None:
-    """Refuse images whose classes have other numbers than in the training.
+    """Refuse images whose classes are numbered differently from training.
+
+    Data sets without class names cannot be compared, and pass.
 
     Args:
-        train (Sequence[str], optional): Names of the training's classes.
-        dataset (Dataset): The images to judge on.
-        split (str): What to call them in a message.
-
-    Raises:
-        UserError: With the name of a class, if both have names.
+        train (Sequence[str], optional): Class names of the training.
+        split (str): What to call ``dataset`` in a message.
     """
     names = classes_of(dataset)
     if train is None or names is None or tuple(train) == names:

@@ -12,13 +12,8 @@ from sbam_mm.registry import FUNCTIONS
 def flat_collate(batch: Sequence[Sequence]) -> Any:
     """Join the crops of repeated augmentation to one batch.
 
-    Args:
-        batch (Sequence[Sequence]): Samples of ``ImageFolder`` with
-            ``repeats`` above 1: lists of dicts.
-
-    Returns:
-        Any: As mmengine's ``default_collate`` of all of them, crops of an
-        image next to each other.
+    The samples are those of ``ImageFolder`` with ``repeats`` above 1: lists
+    of dicts. Crops of an image lie next to each other in the batch.
 
     Example:
         >>> flat_collate([[dict(x=1), dict(x=2)], [dict(x=3), dict(x=4)]])
@@ -29,13 +24,5 @@ def flat_collate(batch: Sequence[Sequence]) -> Any:
 
 @FUNCTIONS.register_module()
 def whole_batch(batch: Any) -> Any:
-    """Leave a batch as ``ImagesOnDevice`` made it.
-
-    Args:
-        batch (Any): The batch.
-
-    Example:
-        >>> whole_batch('a batch')
-        'a batch'
-    """
+    """Leave a batch as ``ImagesOnDevice`` made it."""
     return batch

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""A folder of images that survives what real folders contain."""
+"""A folder of images, robust to what real folders contain."""
 import logging
 import os.path as osp
 import sys
@@ -40,7 +40,8 @@ class ImageFolder(CustomDataset):
     :mod:`~sbam_mm.datasets.reading.tree`. A class folder without images keeps
     its number, and is named in the log. Where ``data_prefix`` is 'train' and
     there is no such folder (and none called 'test' or 'val'), the images
-    below ``data_root`` are read, without labels.
+    below ``data_root`` are read, without labels. Every sample carries
+    ``img_path``, ``sample_idx`` and, with labels, ``gt_label``.
 
     Two things differ from mmpretrain's ``CustomDataset``:
 
@@ -54,76 +55,60 @@ class ImageFolder(CustomDataset):
       leading :class:`LoadRandomResizedCrop` decodes in its place, as
       strictly, but hardly more than the crop.
 
-    Every sample carries ``img_path``, ``sample_idx`` and, with labels,
-    ``gt_label``.
-
     Args:
-        data_root (str): The folder with the images. Defaults to ''.
         data_prefix (str | dict): A folder below ``data_root``, such as
-            'train'. Defaults to ''.
+            'train'.
         ann_file (str): File with one ``path label`` a line, below
-            ``data_root``; '' reads the folder tree. Defaults to ''.
+            ``data_root``; '' reads the folder tree.
         with_label (bool, optional): True: sub-folders are classes. False: all
             images below the folder, without labels. None: True unless images
-            lie directly in the folder. Defaults to None.
+            lie directly in the folder.
         extensions (Sequence[str], optional): File name endings that count
             as images. Defaults to None: those of the usual formats, and
             ``.npy`` where ``channels`` or ``value_range`` is given.
-        pipeline (Sequence): Transforms after decoding. Defaults to ().
         classes (str | Sequence[str], optional): Folders to use, by name, or
             a file with one a line; the class of a folder is its place in the
             list. "imagenet100" stands for the 100 classes of ImageNet that
             contrastive learning uses. Names that are no folders rename all
-            folders in order, as in mmpretrain. Defaults to None, all folders.
-        max_unreadable (float): The run stops once more than this share of
-            the distinct files tried could not be read, after at least 32 of
-            them (or all, in a smaller data set). 1 never stops. Counted in
-            each process of a distributed run on its own. Defaults to 0.5.
+            folders in order, as in mmpretrain. Defaults to None: all folders.
+        max_unreadable (float): The run stops once more than this share of the
+            files tried could not be read, after at least 32 of them (or all,
+            in a smaller data set). 1 never stops. Each process of a
+            distributed run counts its own.
         cache (bool): Decode all images once, when the data set is built, and
-            keep the uint8 pixels in memory. Forked workers share them;
-            spawned workers get a copy each. For small images, where decoding
-            takes as long as a small model's step. Defaults to False.
+            keep the uint8 pixels in memory. Forked workers share them, spawned
+            ones get a copy each.
         cache_limit (float): The most memory, in GiB, that ``cache=True`` may
-            take. Defaults to 8.
-        repeats (int): Repeated augmentation: an image is decoded once and
-            sent through the pipeline this many times. Samples become lists,
-            which ``collate_fn=dict(type='sbam_mm.flat_collate')`` joins, so
-            that a step sees ``repeats * batch_size`` crops and an epoch every
-            image ``repeats`` times: divide batch size and epochs by it to
-            train as long. Defaults to 1.
+            take.
+        repeats (int): Repeated augmentation: an image is decoded once and sent
+            through the pipeline this many times. Samples become lists, which
+            ``collate_fn=dict(type='sbam_mm.flat_collate')`` joins to
+            ``repeats * batch_size`` crops; divide batch size and epochs by
+            it to train as long.
         channels (int): Of the images, see :func:`decode_image`; the model's
-            ``in_channels``. Transforms that only make sense in colour are
-            refused where it is not 3. Defaults to 3.
+            ``in_channels``. If it is not 3, transforms that only make sense
+            in colour are refused.
         value_range (Sequence, optional): (low, high), the values that become
             black and white in files of more than 8 bits, or such a pair for
-            each channel. Without it 16-bit files are read from 0 to 65535,
-            and 32-bit and floating-point ones are unreadable. Defaults to
-            None.
-        backend_args (dict, optional): Storage back-end, as everywhere in
-            mmengine. Defaults to None.
-        **kwargs: Of ``mmpretrain.datasets.CustomDataset``.
+            each channel. Without it 16-bit files are read from 0 to 65535, and
+            32-bit and floating-point ones are unreadable.
 
     Raises:
         MissingFile: The folder is missing or holds no image, or folders
             of ``classes`` are missing.
         UnreadableImagesError: More than ``max_unreadable`` cannot be read.
-        UserError: ``max_unreadable`` outside [0, 1], ``repeats`` below 1,
-            no such ``channels`` or ``value_range``, a
-            pipeline that asks for an image type which this data set does not
-            decode to, or one whose stored maps cannot follow the image, see
-            ``check_alignment``.
+        UserError: An option out of range, a pipeline that expects an image
+            type which is not decoded to, or one whose stored maps cannot
+            follow the image, see ``check_alignment``.
         NotEnoughMemory: ``cache=True`` exceeds ``cache_limit``.
 
-    Examples:
-        >>> dataset = dict(
-        ...     type='sbam_mm.ImageFolder',
-        ...     data_root='data/cifar10',
-        ...     data_prefix='train',
-        ...     cache=True,
-        ...     pipeline=[
-        ...         dict(type='RandomResizedCrop', scale=32),
-        ...         dict(type='PackInputs')
-        ...     ])
+    Example::
+
+        dataset = dict(
+            type='sbam_mm.ImageFolder', data_root='data/cifar10',
+            data_prefix='train', cache=True, pipeline=[
+                dict(type='RandomResizedCrop', scale=32),
+                dict(type='PackInputs')])
     """
 
     # Whether the images are files, which a transform can decode in part.
@@ -180,11 +165,7 @@ class ImageFolder(CustomDataset):
     # Building
 
     def load_data_list(self) -> list[dict]:
-        """List the images, saying what is wrong when there are none.
-
-        Returns:
-            list[dict]: ``img_path`` and, with labels, ``gt_label`` of each.
-        """
+        """``img_path`` and, with labels, ``gt_label`` of each image."""
         if self._is_local() and not osp.isdir(self.img_prefix):
             self._take_whole_root()
         folder = self.img_prefix
@@ -245,7 +226,7 @@ class ImageFolder(CustomDataset):
         tree = kind(folder, self.extensions)
         names = tree.classes() if self.with_label else []
         if self._auto_label and self.with_label:
-            self.with_label = bool(names) and not tree.loose()
+            self.with_label = bool(names) and not tree.direct_images()
         if not self.with_label:
             samples: list = tree.images()
         else:
@@ -344,20 +325,15 @@ class ImageFolder(CustomDataset):
 
     @property
     def num_unreadable(self) -> int:
-        """int: Distinct files found unreadable, by any worker so far."""
+        """Distinct files found unreadable, by any worker so far."""
         return self._reads.count
 
     def prepare_data(self, idx: int) -> Any:
         """Decode image ``idx`` and send it through the pipeline.
 
-        Args:
-            idx (int): Number of the sample.
-
-        Returns:
-            Any: What the pipeline returns, or a list of it with ``repeats``;
-            None for an unreadable file while training, which makes mmengine
-            draw another. With ``test_mode`` the next readable file stands in:
-            evaluation draws nothing.
+        With ``repeats`` above 1 the result is a list. An unreadable file gives
+        None while training, which makes mmengine draw another; with
+        ``test_mode`` the next readable file stands in.
         """
         for _ in range(len(self)):
             info = self.get_data_info(idx)
@@ -367,7 +343,7 @@ class ImageFolder(CustomDataset):
             if not self.test_mode:
                 return None
             idx = (idx + 1) % len(self)
-        raise UnreadableImagesError(self._reads.sentence())
+        raise UnreadableImagesError(self._reads.message())
 
     def _samples(self, info: dict) -> list | None:
         steps = self.pipeline.transforms
@@ -447,17 +423,8 @@ def image_endings(channels: int = 3,
                   value_range: ValueRange | None = None) -> tuple[str, ...]:
     """Endings of image files.
 
-    Args:
-        channels (int): Of the images. Defaults to 3.
-        value_range (Sequence, optional): Of their values. Defaults to None.
-
-    Returns:
-        tuple[str, ...]: ``.npy`` only where options ask for it: beside
-        photographs such files are mostly something else.
-
-    Example:
-        >>> '.npy' in image_endings(), '.npy' in image_endings(4)
-        (False, True)
+    ``.npy`` is among them only for other than plain colour images: beside
+    photographs such files are mostly something else.
     """
     if channels == 3 and value_range is None:
         return ENDINGS

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Small images kept and augmented where they are trained on."""
+"""Small images kept and augmented on the training device."""
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -35,23 +35,10 @@ def random_boxes(number: int,
     Of the same distribution as mmpretrain's, from torch's CPU generator.
 
     Args:
-        number (int): How many.
-        height (int): Of the images, in pixels.
-        width (int): Of the images, in pixels.
-        crop_ratio_range (tuple[float, float]): Shares of the area. Defaults
-            to (0.08, 1.).
-        aspect_ratio_range (tuple[float, float]): Width over height. Defaults
-            to (3 / 4, 4 / 3).
+        height, width (int): Of the images, in pixels.
+        crop_ratio_range (tuple[float, float]): Shares of the area.
+        aspect_ratio_range (tuple[float, float]): Width over height.
         max_attempts (int): Draws before the largest central crop is taken.
-            Defaults to 10.
-
-    Returns:
-        Boxes: On the CPU.
-
-    Example:
-        >>> boxes = random_boxes(4, 32, 32, (1., 1.), (1., 1.))
-        >>> boxes.top.tolist(), boxes.rows.tolist()
-        ([0, 0, 0, 0], [32, 32, 32, 32])
     """
     def uniform(low: float, high: float) -> Tensor:
         drawn = torch.rand(number, max_attempts, dtype=torch.float64)
@@ -97,12 +84,11 @@ def resize_crops(images: Tensor,
         boxes (Boxes): One per image.
         size (tuple[int, int]): Height and width of the result.
         flip (Tensor, optional): bool (B,), which to flip left to right.
-            Defaults to None.
-        interpolation (str): "bicubic" or "bilinear". Defaults to "bicubic".
+        interpolation (str): "bicubic" or "bilinear".
 
     Returns:
-        Tensor: uint8, (B, C, h, w) with ``size``, on the images' device;
-        photographs equal Pillow's within 2 of 255, and 0.3 on average.
+        Tensor: uint8, (B, C, h, w) on the images' device; photographs equal
+        Pillow's within 2 of 255, and 0.3 on average.
 
     Example:
         >>> image = torch.arange(4, dtype=torch.uint8).view(1, 1, 2, 2)
@@ -157,34 +143,21 @@ def _weights(start: Tensor, length: Tensor, before: int, after: int,
 class ImagesOnDevice(Dataset):
     """All images of a data set on the training device, cropped there.
 
-    For small images of one size, such as CIFAR's, where workers cannot feed
-    the device. The loader stays mmengine's, with its sampler, and with it
-    epochs, shards of a distributed run, and resuming: only that a batch is
-    made at once, by ``RandomResizedCrop`` and ``RandomFlip`` as tensor
-    operations. The random numbers are torch's, of the main process, so that
-    ``EpochSeedHook`` makes them depend on seed, rank and epoch.
-
-    The loader needs ``num_workers=0``, ``persistent_workers=False``,
-    ``pin_memory=False`` and ``collate_fn=dict(type='sbam_mm.whole_batch')``.
-    Batches have no data samples: labels, paths and stored maps are left
-    behind.
+    For small images of one size, such as CIFAR's, where workers cannot keep
+    up with the device. The loader stays mmengine's, with its sampler, epochs,
+    distributed shards and resuming, but a whole batch is made at once:
+    ``RandomResizedCrop`` and ``RandomFlip`` as tensor operations. Random
+    numbers come from torch's generator in the main process, so that
+    ``EpochSeedHook`` makes them depend on seed, rank and epoch. Batches have
+    no data samples: no labels, paths or stored maps.
 
     Args:
         images (dict or Dataset): Gives ``img``, uint8 (H, W, C), as
             ``sbam_mm.ImageFolder`` does without a pipeline.
         scale (int or tuple[int, int]): Output height and width in pixels.
-        crop_ratio_range (tuple[float, float]): As ``RandomResizedCrop``.
-            Defaults to (0.08, 1.).
-        aspect_ratio_range (tuple[float, float]): As ``RandomResizedCrop``.
-            Defaults to (3 / 4, 4 / 3).
-        interpolation (str): "bicubic" or "bilinear", Pillow's. Defaults to
-            "bicubic".
-        flip_prob (float): How many are flipped left to right. Defaults to
-            0.5.
-        device (str, optional): Defaults to None, the device of mmengine's
-            runner.
-        limit (float): The most memory, in GiB, the images may take. Defaults
-            to 8.
+        interpolation (str): "bicubic" or "bilinear", Pillow's.
+        device (str, optional): Defaults to None: that of mmengine's runner.
+        limit (float): The most memory, in GiB, the images may take.
 
     Raises:
         UserError: Unknown interpolation, images of different sizes, or, with
@@ -197,14 +170,13 @@ class ImagesOnDevice(Dataset):
             batch_size=1024,
             num_workers=0,
             persistent_workers=False,
+            pin_memory=False,
             sampler=dict(type='DefaultSampler', shuffle=True),
             collate_fn=dict(type='sbam_mm.whole_batch'),
             dataset=dict(
-                type='sbam_mm.ImagesOnDevice',
+                type='sbam_mm.ImagesOnDevice', scale=32,
                 images=dict(type='sbam_mm.ImageFolder',
-                            data_root='data/cifar10', data_prefix='train'),
-                scale=32,
-                crop_ratio_range=(0.2, 1.0)))
+                            data_root='data/cifar10', data_prefix='train')))
     """
 
     def __init__(self,
@@ -236,16 +208,7 @@ class ImagesOnDevice(Dataset):
         return len(self.pixels)
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
-        """A batch, by the numbers of its images.
-
-        Args:
-            indices (Sequence[int]): B numbers.
-
-        Returns:
-            dict: ``inputs``, uint8 (B, C, h, w) on the device, BGR if
-            C is 3, and
-            ``data_samples``, None.
-        """
+        """A batch: ``inputs``, uint8 (B, C, h, w), BGR if C is 3."""
         if get_worker_info() is not None:
             raise UserError(
                 'ImagesOnDevice makes its batches in the main process; set '

@@ -34,7 +34,7 @@ _RECORD = 'source.json'
 
 
 class SourceUnavailable(UserError, RuntimeError):
-    """An image set cannot be had from this source, now and here."""
+    """An image set cannot be obtained from this source at present."""
 
 
 @dataclass(frozen=True)
@@ -45,23 +45,11 @@ class ImageSource:
         name (str): Such as 'cifar10', or the name of the user's folder.
         root (str): Folder with ``train_prefix`` and ``test_prefix`` in it,
             each a tree of class folders.
-        num_classes (int): Number of class folders.
         image_size (int): Shorter side in pixels; the median of a sample where
             images differ.
         channels (int): 1 for grey images, else 3.
-        num_train (int): Training images.
-        num_test (int): Test images.
         provenance (str): One sentence: what it is and where it came from.
-        train_prefix (str): Defaults to 'train'.
-        test_prefix (str): 'test' or 'val'. Defaults to 'test'.
-
-    Example::
-
-        source = find_image_source('~/data/imagenet100')
-        train = dict(
-            type='sbam_mm.ImageFolder',
-            data_root=source.root,
-            data_prefix=source.train_prefix)
+        test_prefix (str): 'test' or 'val'.
     """
     name: str
     root: str
@@ -84,28 +72,18 @@ def find_image_source(data: str | None = None,
 
     Args:
         data (str, optional): A folder with ``train/<class>/`` and
-            ``test/<class>/`` or ``val/<class>/``. If named it is used, and
-            nothing else is tried. Defaults to None.
-        out (str): Where downloads are kept, one folder each. Defaults to
-            'data'.
-        timeout (float): Seconds after which a silent host counts as
-            unreachable. Defaults to 15.
-        time_limit (float): A download expected to take longer than this many
-            seconds is not begun. Defaults to 300.
+            ``test/<class>/`` or ``val/<class>/``. If given, nothing else is
+            tried.
+        out (str): Where downloads are kept, one folder each.
+        timeout (float): Seconds of silence that count as unreachable.
+        time_limit (float): Longest expected download, in seconds.
         log (Callable): Told, in a sentence each, what is tried and used.
-            Defaults to ``print``.
-
-    Returns:
-        ImageSource: The image set; ``root`` is an absolute path.
-
-    Raises:
-        MissingFile: ``data`` is no such folder.
-        UserError: The class folders of its two halves differ.
-        SourceUnavailable: No source could be reached.
 
     Example::
 
-        find_image_source().name  # 'cifar10'
+        source = find_image_source('~/data/imagenet100')
+        train = dict(type='sbam_mm.ImageFolder', data_root=source.root,
+                     data_prefix=source.train_prefix)
     """
     if data:
         source = read_image_source(data)
@@ -141,19 +119,7 @@ def find_image_source(data: str | None = None,
 def read_image_source(root: str) -> ImageSource:
     """Describe a folder of ``train/<class>/`` and ``test|val/<class>/``.
 
-    Args:
-        root (str): The folder.
-
-    Returns:
-        ImageSource: Its description; sizes are taken from up to 64 images.
-
-    Raises:
-        MissingFile: A part of the layout is missing.
-        UserError: Training and test classes differ.
-
-    Example::
-
-        read_image_source('data/cifar10').num_classes  # 10
+    Sizes are taken from up to 64 images.
     """
     folder = Path(root).expanduser().resolve()
     # Where both exist, test may be without labels, as ImageNet's is.
@@ -216,16 +182,8 @@ def read_image_source(root: str) -> ImageSource:
 def download_cifar10(root: str, **options: Any) -> ImageSource:
     """50,000 + 10,000 colour images of 32 x 32 pixels in 10 classes.
 
-    Args:
-        root (str): The folder to make; it appears only when complete.
-        **options: See :func:`find_image_source`.
-
-    Raises:
-        SourceUnavailable: The host is unreachable or too slow.
-
-    Example::
-
-        download_cifar10('data/cifar10').num_train  # 50000
+    ``root`` appears only when complete; options as of
+    :func:`find_image_source`.
     """
     from torchvision.datasets import CIFAR10
     return _download(
@@ -236,14 +194,7 @@ def download_cifar10(root: str, **options: Any) -> ImageSource:
 
 
 def download_fashion_mnist(root: str, **options: Any) -> ImageSource:
-    """60,000 + 10,000 grey images of 28 x 28 pixels in 10 classes.
-
-    Args:
-        root, **options: See :func:`download_cifar10`.
-
-    Raises:
-        SourceUnavailable: The host is unreachable or too slow.
-    """
+    """60,000 + 10,000 grey images of 28 x 28 pixels in 10 classes."""
     from torchvision.datasets import FashionMNIST
     return _download(
         FashionMNIST, FashionMNIST.mirrors[0] + FashionMNIST.resources[0][0],

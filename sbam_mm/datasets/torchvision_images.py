@@ -23,9 +23,9 @@ HALVES = ('train', 'test')
 
 
 class LabelledSTL10(datasets.STL10):
-    """Without the 2.8 GB of images that nobody has labelled.
+    """STL-10 without its 2.8 GB of unlabelled images.
 
-    torchvision wants them there and computes their checksum every time.
+    torchvision requires them and computes their checksum every time.
     """
     train_list = datasets.STL10.train_list[:2]
 
@@ -43,18 +43,9 @@ class TorchvisionImages(ImageFolder):
     lists of images can name them.
 
     Args:
-        name (str): "CIFAR10", "CIFAR100" or "STL10" (its labelled images).
         data_root (str): The folder given to torchvision as ``root``.
-        half (str): "train" or "test". Defaults to "train".
         ann_file (str): A list of the images to use, one ``path label`` a
-            line. Defaults to '', all of them.
-        pipeline (Sequence): Transforms after decoding. Defaults to ().
-        **kwargs: Of :class:`ImageFolder`.
-
-    Raises:
-        UserError: Unknown name or half, or a list that names images which
-            are not there.
-        MissingFile: torchvision finds no such data set there.
+            line. Defaults to '': all of them.
 
     Example::
 
@@ -116,16 +107,7 @@ class TorchvisionImages(ImageFolder):
 
 
 def open_source(name: str, root: str, half: str) -> Any:
-    """torchvision's data set of (PIL image, label), or a sentence.
-
-    Args:
-        name (str): "CIFAR10", "CIFAR100" or "STL10".
-        root (str): The folder that holds its folder.
-        half (str): "train" or "test".
-
-    Raises:
-        MissingFile: It is not there, or damaged.
-    """
+    """torchvision's data set of (PIL image, label)."""
     make = SOURCES[name]
     half_option = dict(split=half) if name == 'STL10' else dict(
         train=half == 'train')
@@ -142,11 +124,7 @@ def open_source(name: str, root: str, half: str) -> Any:
 
 
 def named_images(source: Any) -> list[tuple[str, int]]:
-    """``<class>/<index>.png`` and the label of every image.
-
-    Args:
-        source (Dataset): From :func:`open_source`.
-    """
+    """``<class>/<index>.png`` and the label of every image."""
     labels = source.labels if hasattr(source, 'labels') else source.targets
     return [(f'{source.classes[label]}/{index:05d}.png', int(label))
             for index, label in enumerate(labels)]

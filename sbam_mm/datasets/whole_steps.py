@@ -11,22 +11,17 @@ from sbam_mm.registry import DATA_SAMPLERS
 
 @DATA_SAMPLERS.register_module()
 class WholeSteps(BatchSampler):
-    """Batches of which a whole number of accumulated steps can be made.
+    """Batches that make up whole accumulated steps of the optimizer.
 
-    The last batches of an epoch that would begin another step are left out,
-    as MAE's official code takes their gradients away, and as ``drop_last``
-    would of the large batch. mmengine carries them over into the next epoch,
-    so that a run that resumes there has lost them.
+    The last batches of an epoch that do not fill a step are left out, as
+    MAE's official code discards their gradients, and as ``drop_last`` would
+    with one large batch. mmengine carries them over into the next epoch, and
+    a run that resumes there has lost them.
 
     Args:
         sampler (Sampler): Gives the indices; mmengine passes it.
         batch_size (int): Of one process and iteration; likewise.
         accumulative_counts (int): As that of ``optim_wrapper``.
-        drop_last (bool): Never make a batch of fewer images.
-            Defaults to False.
-
-    Raises:
-        UserError: If ``accumulative_counts`` is below 1.
 
     Example:
         >>> list(WholeSteps(range(7), batch_size=2, accumulative_counts=3))

@@ -1,11 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""A pre-trained encoder becomes the backbone of a segmentor or detector.
-
-mmseg's and mmdet's backbones load with ``strict=False``: a file of another
-project, or ours with its prefix, loads nothing and the training goes on from
-random weights. Here every parameter of the backbone comes from the file, or
-the run stops with one sentence.
-"""
+"""Strict loading of pre-trained encoders as backbones."""
 from typing import Any
 
 from mmengine.logging import print_log
@@ -18,15 +12,21 @@ from sbam_mm.models.pretrained_encoder import load_encoder
 class FromEncoder:
     """A backbone whose ``init_cfg=dict(type='Pretrained')`` is strict.
 
-    Goes before mmpretrain's class in the list of bases. ``begins_anew``
-    names what the class adds to an encoder.
+    mmseg's and mmdet's backbones load with ``strict=False``: a file of
+    another project, or ours with its prefix, loads nothing and training goes
+    on from random weights. Here every parameter comes from the file, or the
+    run stops. Goes before mmpretrain's class in the list of bases.
+
+    Attributes:
+        begins_anew (tuple[str, ...]): Patterns of the parameters that the
+            class adds to an encoder.
     """
     begins_anew: tuple[str, ...] = ()
     init_cfg: Any
     is_init: bool
 
     def init_weights(self) -> None:
-        """Start from a checkpoint, whole, or from random weights.
+        """Start from a complete checkpoint, or from random weights.
 
         Raises:
             UserError: See :func:`load_encoder`; also if the name of the

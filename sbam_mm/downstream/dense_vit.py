@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 from sbam_mm.layers import beit_layer_cfgs, blocks_of
-from sbam_mm.models.backbones.hides_patches import WIDTHS, check_tiles
+from sbam_mm.models.backbones.masked_encoder import PAPER_ARCHS, check_tiles
 from sbam_mm.registry import MODELS
 
 from .checkpoints import FromEncoder
@@ -20,20 +20,15 @@ InitCfg = dict | list[dict] | None
 class DenseViT(FromEncoder, VisionTransformer):
     """The encoder as it was pre-trained, giving maps of features.
 
-    mmpretrain's ``VisionTransformer`` with fused attention; what is new is
-    that ``init_cfg=dict(type='Pretrained', checkpoint=FILE)`` loads every
-    weight or stops, from any file that :func:`encoder_weights` reads.
+    mmpretrain's ``VisionTransformer``, but that
+    ``init_cfg=dict(type='Pretrained', checkpoint=FILE)`` loads every weight
+    or stops, from any file that :func:`encoder_weights` reads.
 
     Args:
-        arch (str or dict): As in :class:`sbam_mm.MaskedViT`. Defaults to
-            "base".
-        img_size (int or tuple): Pixels of a training crop; position
-            embeddings are resized to it once, on loading. Defaults to 512.
-        patch_size (int): Pixels. Defaults to 16.
-        out_indices (Sequence[int]): Blocks whose output is returned. Defaults
-            to (3, 5, 7, 11).
-        init_cfg (dict, optional): Defaults to None: random weights.
-        **kwargs: Other options of mmpretrain's ``VisionTransformer``.
+        arch (str or dict): As in :class:`sbam_mm.MaskedViT`.
+        img_size (int or tuple): Pixels of a training crop; position embeddings
+            are resized to it once, on loading.
+        out_indices (Sequence[int]): Blocks whose output is returned.
 
     Raises:
         UserError: If patches do not tile ``img_size``, or the checkpoint
@@ -46,7 +41,7 @@ class DenseViT(FromEncoder, VisionTransformer):
         >>> [tuple(level.shape) for level in vit(torch.randn(2, 3, 32, 32))]
         [(2, 192, 4, 4), (2, 192, 4, 4)]
     """
-    arch_zoo = {**VisionTransformer.arch_zoo, **WIDTHS}
+    arch_zoo = {**VisionTransformer.arch_zoo, **PAPER_ARCHS}
 
     def __init__(self,
                  arch: str | dict = 'base',
@@ -81,29 +76,15 @@ class RelativeViT(FromEncoder, BEiTViT):
     CVPR 2022, appendix A.4, which takes them from BEiT's recipe.
 
     Args:
-        arch (str or dict): As in :class:`sbam_mm.MaskedViT`. Defaults to
-            "base".
         img_size (int or tuple): Pixels; fixed, as the tables are, hence
-            sliding windows in evaluation. Defaults to 512.
-        patch_size (int): Pixels. Defaults to 16.
-        out_indices (Sequence[int]): Blocks whose output is returned. Defaults
-            to (3, 5, 7, 11).
-        layer_scale_init_value (float): 0 for none. Defaults to 1.
-        init_cfg (dict, optional): Defaults to None: random weights.
-        **kwargs: Other options of mmpretrain's ``BEiTViT``.
+            sliding windows in evaluation.
+        layer_scale_init_value (float): 0 for none.
 
     Raises:
         UserError: If patches do not tile ``img_size``, images of another
             size come, or the checkpoint does not fit.
-
-    Example:
-        >>> import torch
-        >>> vit = RelativeViT('tiny', img_size=32, patch_size=8,
-        ...                   out_indices=(11, ))
-        >>> vit(torch.randn(2, 3, 32, 32))[0].shape
-        torch.Size([2, 192, 4, 4])
     """
-    arch_zoo = {**BEiTViT.arch_zoo, **WIDTHS}
+    arch_zoo = {**BEiTViT.arch_zoo, **PAPER_ARCHS}
     layers: Any
     begins_anew = (r'\.relative_position_(bias_table|index)$',
                    r'\.gamma_[12]$')
@@ -144,14 +125,7 @@ class RelativeViT(FromEncoder, BEiTViT):
             nn.init.zeros_(layer.attn.relative_position_bias_table)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Maps of features.
-
-        Args:
-            images (Tensor): (B, C, H, W), of ``img_size``.
-
-        Returns:
-            tuple[Tensor]: (B, D, h, w) for each of ``out_indices``.
-        """
+        """(B, D, h, w) for each of ``out_indices``."""
         self.check_size(images)
         return super().forward(images)
 

@@ -14,7 +14,7 @@ EPS = 1e-6
 
 @MODELS.register_module()
 class SimpleFPN(BaseModule):
-    """A pyramid from the last map of a plain ViT.
+    """A feature pyramid from the last map of a plain ViT.
 
     Of strides 4, 8, 16 and 32 by two, one and no transposed convolutions and
     by pooling, each followed by a 1 x 1 and a 3 x 3 convolution with layer
@@ -22,15 +22,6 @@ class SimpleFPN(BaseModule):
 
     Source: Li et al., *Exploring Plain Vision Transformer Backbones for
     Object Detection*, ECCV 2022, section 3 and appendix A.1.
-
-    Args:
-        in_channels (int): Of the ViT.
-        out_channels (int): Of every level. Defaults to 256.
-        num_outs (int): Levels, 4 or 5. Defaults to 5.
-        init_cfg (dict, optional): Defaults to None.
-
-    Raises:
-        UserError: If ``num_outs`` is neither 4 nor 5.
 
     Example:
         >>> import torch
@@ -74,15 +65,7 @@ class SimpleFPN(BaseModule):
                 quarter, half, in_channels, in_channels)))
 
     def forward(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The levels of the pyramid, the finest first.
-
-        Args:
-            maps (tuple[Tensor]): The backbone's; the last is taken,
-                (B, C, H, W).
-
-        Returns:
-            tuple[Tensor]: (B, out_channels, 4 H, 4 W) and so on.
-        """
+        """The levels, (B, out_channels, 4 H, 4 W) first, of the last map."""
         outs = [level(maps[-1]) for level in self.levels]
         if self.num_outs == 5:
             outs.append(F.max_pool2d(outs[-1], 1, stride=2))

@@ -17,7 +17,7 @@ from sbam_mm.layers import (
     from_windows,
     to_windows,
 )
-from sbam_mm.models.backbones.hides_patches import WIDTHS, check_tiles
+from sbam_mm.models.backbones.masked_encoder import PAPER_ARCHS, check_tiles
 from sbam_mm.registry import MODELS
 
 from .checkpoints import FromEncoder
@@ -27,7 +27,6 @@ class WindowBlock(Block):
     """A block within windows, or on the whole map, with relative positions.
 
     Args:
-        layer (TransformerEncoderLayer): mmpretrain's.
         window (int): Patches along the side of a window; 0 = the whole map.
         rel_pos_size (int): Patches along the side that relative positions
             are for; 0 for none.
@@ -46,12 +45,7 @@ class WindowBlock(Block):
 
     def run(  # type: ignore[override]
             self, x: Tensor, grid: tuple[int, int]) -> Tensor:
-        """One block on (B, E + H * W, D), of which E is 0 with windows.
-
-        Args:
-            x (Tensor): (B, E + H * W, D).
-            grid (tuple[int, int]): H and W.
-        """
+        """One block on (B, E + H * W, D), of which E is 0 with windows."""
         y, side = self.ln1(x), grid
         if self.window:
             side = self.window, self.window
@@ -81,41 +75,30 @@ class WindowBlock(Block):
 
 @MODELS.register_module()
 class ViTDet(FromEncoder, VisionTransformer):
-    """A plain ViT for detection: windows, and a few blocks that see it all.
+    """A plain ViT for detection: windows, and a few global blocks.
 
     Most blocks attend within windows, the blocks ``global_blocks`` between
     all patches; every block has decomposed relative positions that start
     from 0. There is no class token, and the map of the last block is
     returned without a final norm. Images of any size are taken; positions
     are resized to them. Padding of the last windows is attended to, as in the
-    official code. Parameter names are mmpretrain's, so
-    ``init_cfg=dict(type='Pretrained', checkpoint=FILE)`` loads our and other
-    checkpoints as they are, every weight or none.
+    official code. Parameter names are mmpretrain's, and checkpoints are
+    loaded as in :class:`DenseViT`.
 
     Source: Li et al., *Exploring Plain Vision Transformer Backbones for
     Object Detection*, ECCV 2022, section 3 and appendix A.1.
 
     Args:
-        arch (str or dict): As in :class:`sbam_mm.MaskedViT`. Defaults to
-            "base".
-        img_size (int or tuple): Pixels of the images in pre-training: the
-            grid of ``pos_embed``. Defaults to 224.
-        patch_size (int): Pixels. Defaults to 16.
+        arch (str or dict): As in :class:`sbam_mm.MaskedViT`.
+        img_size (int or tuple): Pixels of the images in pre-training: the grid
+            of ``pos_embed``.
         window_size (int): Patches along the side of a window; 0 for none.
-            Defaults to 14.
         global_blocks (Sequence[int], optional): Defaults to None: the last of
             each quarter, (2, 5, 8, 11) of 12 and (5, 11, 17, 23) of 24.
         rel_pos_size (int): Patches along the side of a training image; 0
             for no relative positions in any block. Defaults to 64: images of
             1024 pixels.
-        drop_path_rate (float): Stochastic depth, rising over the blocks.
-            Defaults to 0.
         with_cls_token (bool): Keep the class token; only without windows.
-            Defaults to False.
-        with_cp (bool): Compute activations again in the backward pass, for
-            less memory. Defaults to False.
-        init_cfg (dict, optional): Defaults to None: random weights.
-        **kwargs: Other options of mmpretrain's ``VisionTransformer``.
 
     Raises:
         UserError: If patches do not tile an image, a global block does not
@@ -128,7 +111,7 @@ class ViTDet(FromEncoder, VisionTransformer):
         >>> vit(torch.randn(1, 3, 40, 24))[0].shape
         torch.Size([1, 192, 5, 3])
     """
-    arch_zoo = {**VisionTransformer.arch_zoo, **WIDTHS}
+    arch_zoo = {**VisionTransformer.arch_zoo, **PAPER_ARCHS}
     layers: Any
     begins_anew = (r'\.attn\.rel_pos_[hw]$', )
 
@@ -179,17 +162,7 @@ class ViTDet(FromEncoder, VisionTransformer):
             block.with_cp = with_cp
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        """The map of the last block.
-
-        Args:
-            images (Tensor): (B, C, H, W).
-
-        Returns:
-            tuple[Tensor]: One of (B, D, H / patch, W / patch).
-
-        Raises:
-            UserError: If patches do not tile the images.
-        """
+        """The map of the last block, (B, D, H / patch, W / patch)."""
         check_tiles((images.shape[-2], images.shape[-1]), self.patch_size)
         x, grid = self.patch_embed(images)
         if self.cls_token is not None:

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""What is wrong with a training config, said before anything is built."""
+"""Errors of a training config, found before anything is built."""
 import logging
 import multiprocessing
 from collections.abc import Iterator
@@ -42,14 +42,7 @@ COUNTS = {
 
 
 def check_training(cfg: Config) -> None:
-    """Stop at values that cannot be used, and names that nothing knows.
-
-    Args:
-        cfg (Config): Of a training, of any OpenMMLab project.
-
-    Raises:
-        UserError: One sentence with the option and what it should be.
-    """
+    """Reject unusable values and unknown names of any OpenMMLab config."""
     options = cfg.to_dict()
     for name in ('model', 'train_dataloader', 'optim_wrapper', 'train_cfg'):
         part = options.get(name)
@@ -103,11 +96,10 @@ def _schedulers(options: dict) -> list:
     return [found] if isinstance(found, dict) else found
 
 
-def check_scheduler(options: dict, place: str, registry: Registry) -> None:
+def check_scheduler(options: dict, name: str, registry: Registry) -> None:
     """Stop at a schedule that mmengine could not build.
 
-    It may be dropped where it is shorter than an iteration, and would then
-    never be looked at.
+    One shorter than an iteration is dropped later, and never looked at.
     """
     made = registry.get(options['type'])
     if made is None:
@@ -119,12 +111,12 @@ def check_scheduler(options: dict, place: str, registry: Registry) -> None:
             raise UserError(unknown_option(options['type'], option, made))
     begin, end = options.get('begin', 0), options.get('end')
     if end is not None and not 0 <= begin < end:
-        raise UserError(f'{place} lasts from {begin} to {end}; let it end '
+        raise UserError(f'{name} lasts from {begin} to {end}; let it end '
                         'after it begins.')
 
 
 def check_options(model: Any) -> None:
-    """Stop at an option that none of this package's classes has."""
+    """Reject options that this package's classes do not have."""
     for part in _parts(model):
         scope, _, name = str(part['type']).rpartition('.')
         made = MODELS.module_dict.get(name) if scope == 'sbam_mm' else None

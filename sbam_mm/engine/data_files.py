@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Folders and annotation files of segmentation and detection, looked for."""
+"""Check that segmentation and detection data are there."""
 import os.path as osp
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -24,18 +24,8 @@ def datasets_of(dataset: dict) -> Iterator[dict]:
 def check_data_files(cfg: Config, *splits: str) -> None:
     """Stop before anything is built if a file or folder is missing.
 
-    Also if LVIS is asked for and the package that reads it is not there.
-
-    Args:
-        cfg (Config): Of mmseg or mmdet; others look for themselves.
-        *splits (str): "train", "val" or "test".
-
-    Raises:
-        UserError: With the path and what to set.
-
-    Example::
-
-        check_data_files(cfg, 'train', 'val')
+    Also if LVIS is used without the package that reads it. Configs of other
+    scopes than mmseg and mmdet pass.
     """
     if cfg.get('default_scope') not in SCOPES:
         return
@@ -68,15 +58,15 @@ def check_data_files(cfg: Config, *splits: str) -> None:
 
 
 def missing(path: str) -> bool:
-    """Whether a path is given, is no address, and is not there."""
+    """Whether a path is given, is no URL, and does not exist."""
     return bool(path) and '://' not in path and not osp.exists(path)
 
 
 def check_lvis() -> None:
-    """Stop without a package ``lvis`` that works.
+    """Stop without a working package ``lvis``.
 
-    The release on PyPI, known by what it does not have, needs a numpy below
-    1.24: hours of training would end in the first evaluation.
+    The release on PyPI, which lacks a module, needs a numpy below 1.24: hours
+    of training would end in the first evaluation.
     """
     if find_spec('lvis') is None or find_spec('lvis.boundary_utils') is None:
         raise UserError(

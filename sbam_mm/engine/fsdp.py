@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from mmengine._strategy import FSDPStrategy as Base
-from mmengine.model import BaseAveragedModel
+from mmengine.model import BaseAveragedModel, is_model_wrapper
 from mmengine.optim import BaseOptimWrapper
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
@@ -23,7 +23,7 @@ FULL_ON_CPU = dict(
 
 @STRATEGIES.register_module()
 class FSDPStrategy(Base):
-    """mmengine's, with what these models need to come out right.
+    """mmengine's strategy, adapted to models that mask.
 
     The model is sharded as one unit: maskers, teachers and packed sequences
     run single parts of it, which would find their parameters missing if
@@ -32,9 +32,7 @@ class FSDPStrategy(Base):
 
     Momentum teachers stay whole on every process. They move inside the step,
     where the student is whole too, and what is written to gathered parameters
-    would be lost.
-
-    Works on CPU processes (gloo) as well.
+    would be lost. Works on CPU processes (gloo) as well.
 
     Args:
         model_wrapper (dict, optional): Options of mmengine's
@@ -43,16 +41,10 @@ class FSDPStrategy(Base):
             FULL_SHARD.
         state_dict_cfg (str or dict): See mmengine. Defaults to "full":
             checkpoints hold the weights of a run on one device.
-        **kwargs: Of mmengine's ``FSDPStrategy``.
 
     Raises:
         UserError: At build time, for an ``auto_wrap_policy`` or for
             ``clip_grad``, which would see a shard's norm.
-
-    Example::
-
-        runner_type = 'FlexibleRunner'
-        strategy = dict(type='sbam_mm.FSDPStrategy')
     """
 
     def __init__(self,
@@ -94,7 +86,6 @@ class FSDPStrategy(Base):
                             optim_wrapper: Any,
                             model: nn.Module | None = None
                             ) -> BaseOptimWrapper:
-        """See mmengine; stops if gradients are to be clipped."""
         if isinstance(optim_wrapper, dict) and optim_wrapper.get('clip_grad'):
             raise UserError(
                 'optim_wrapper.clip_grad would clip each shard by its own '
@@ -109,19 +100,17 @@ class FSDPStrategy(Base):
                 self.model, self.optim_wrapper.optimizer, state_dict))
 
 
+def unwrapped(model: nn.Module) -> Any:
+    """The model inside a wrapper such as DDP, or the model itself."""
+    return model.module if is_model_wrapper(model) else model
+
+
 @contextmanager
 def whole_parameters(model: nn.Module) -> Iterator[None]:
     """All parameters in full for a while, where they are sharded.
 
     For what looks at parts of a model outside a training step; changes are
     lost. A collective call: all processes have to make it.
-
-    Args:
-        model (nn.Module): Sharded or not.
-
-    Example:
-        >>> with whole_parameters(nn.Linear(2, 2)):
-        ...     pass
     """
     if not isinstance(model, FullyShardedDataParallel):
         yield

@@ -21,7 +21,7 @@ from sbam_mm.registry import MODELS
 
 from .config_checks import check_training
 from .launch import load_config
-from .replace_masker import masker_place
+from .replace_masker import masker_owner
 from .schedule import set_epochs
 from .trial_build import check_buildable
 
@@ -42,12 +42,7 @@ class Cell:
 
     @property
     def folder(self) -> str:
-        """Where the run lies in the grid's folder.
-
-        Example:
-            >>> Cell('sbam', 0.75, 0).folder
-            'sbam/ratio0.75/seed0'
-        """
+        """Where the run lies, such as 'sbam/ratio0.75/seed0'."""
         return f'{self.masker}/ratio{self.ratio:g}/seed{self.seed}'
 
 
@@ -61,11 +56,8 @@ class Grid:
             :mod:`sbam_mm.masking.named_maskers`. The config's own
             masker keeps its options.
         ratios (list[float]): Base masking ratios in (0, 1).
-        seeds (list[int]): Of the trainings, not negative.
         epochs (int, optional): Train this long, schedules scaled. Defaults to
             None: as the config says.
-        cfg_options (dict): Values that replace those of the config, by dotted
-            key.
         data_root (str, optional): For configs that read ``DATA_ROOT``.
         rounding (str, optional): Of the visible tokens, "floor" or "ceil", one
             for all maskers of one ratio: by their own, random masking of MAE's
@@ -75,12 +67,6 @@ class Grid:
     Raises:
         UserError: If anything in it cannot be run, e.g. an unknown masker, a
             ratio that a masker cannot have, or a config without masker.
-
-    Example::
-
-        grid = Grid('configs/small/mae_small.py', ['random', 'sbam'],
-                    [0.6, 0.75, 0.9], [0, 1, 2])
-        cfg = grid.run_config(grid.cells[0])
     """
     config: str
     maskers: list[str]
@@ -121,7 +107,7 @@ class Grid:
         check_training(self._base)
         if self.epochs is not None:
             set_epochs(self._base, self.epochs)
-        own = masker_place(self._base)['masker']
+        own = masker_owner(self._base)['masker']
         self._configs = dict(
             zip(self.maskers, choose_maskers(self.maskers, own)))
         for masker in self.maskers:
@@ -129,7 +115,7 @@ class Grid:
                 self._check(masker, ratio)
 
     def _check(self, masker: str, ratio: float) -> None:
-        """Some maskers have one ratio only, or want what is not there."""
+        """Some maskers support one ratio only, or need what is not there."""
         try:
             MODELS.build(
                 at_ratio(self._configs[masker], ratio, self.rounding))
@@ -154,25 +140,23 @@ class Grid:
     def run_config(self, cell: Cell) -> Config:
         """The config of one run, without work_dir."""
         cfg = copy.deepcopy(self._base)
-        masker_place(cfg)['masker'] = at_ratio(
+        masker_owner(cfg)['masker'] = at_ratio(
             self._configs[cell.masker], cell.ratio, self.rounding)
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=cell.seed)
         return cfg
 
     def base_hash(self) -> str:
-        """Of all that the runs of the grid share."""
+        """Hash of all that the runs of the grid share."""
         cfg = copy.deepcopy(self._base)
-        masker_place(cfg)['masker'] = None
+        masker_owner(cfg)['masker'] = None
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=None)
         return config_hash(cfg)
 
 
 def config_hash(cfg: Config) -> str:
-    """Twelve digits that change when a run would.
+    """Twelve hex digits of what a run computes.
 
-    Args:
-        cfg (Config): Where it is run (``work_dir``) and whether it was
-            resumed do not count.
+    Where it is run (``work_dir``) and whether it was resumed do not count.
 
     Example:
         >>> one = Config(dict(lr=1e-3, work_dir='here'))
@@ -186,21 +170,12 @@ def config_hash(cfg: Config) -> str:
 
 
 def read_grid_file(path: str | Path) -> dict[str, Any]:
-    """A grid file: Python with the names of :class:`Grid`'s arguments.
+    """Arguments of :class:`Grid` from a grid file, which is Python.
 
-    Args:
-        path (str or Path): ``config`` in it is relative to the file, as
-            ``_base_`` is in a config.
-
-    Returns:
-        dict: Arguments of :class:`Grid` that the file sets.
+    ``config`` in it is relative to the file, as ``_base_`` is in a config.
 
     Raises:
         UserError: If the file is missing or is no grid.
-
-    Example::
-
-        grid = Grid(**read_grid_file('configs/grids/pimr_small.py'))
     """
     path = Path(path)
     with redirect_stdout(StringIO()):  # mmengine tells of DATA_ROOT
@@ -216,17 +191,7 @@ def read_grid_file(path: str | Path) -> dict[str, Any]:
 
 
 def shard(cells: list[Cell], part: int, parts: int) -> list[Cell]:
-    """Every ``parts``-th run, for one machine of several.
-
-    Args:
-        part (int): Which machine, from 1.
-        parts (int): How many.
-
-    Returns:
-        list[Cell]: All machines together have each run once.
-
-    Raises:
-        UserError: If ``part`` is not in 1 ... ``parts``.
+    """Every ``parts``-th run, for machine ``part`` (from 1) of ``parts``.
 
     Example:
         >>> cells = [Cell('sbam', 0.75, seed) for seed in range(3)]
@@ -240,11 +205,7 @@ def shard(cells: list[Cell], part: int, parts: int) -> list[Cell]:
 
 
 def read_result(path: Path) -> dict[str, Any]:
-    """What is known of one run.
-
-    Raises:
-        UserError: If the file is damaged.
-    """
+    """The record of one run."""
     return read_json(
         path,
         masker=str,
@@ -255,11 +216,7 @@ def read_result(path: Path) -> dict[str, Any]:
 
 
 def read_results(folder: str | Path) -> Iterator[Mapping[str, Any]]:
-    """What is known of all runs that lie in a grid's folder.
-
-    Yields:
-        dict: Of a run, in the order of masker, ratio and seed.
-    """
+    """Records of all runs in a grid's folder, by masker, ratio and seed."""
     found = []
     for path in Path(folder).glob(f'*/ratio*/seed*/{RESULT}'):
         found.append(read_result(path))

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""The newest checkpoint of a folder that is whole, whatever a pointer says.
+"""The newest complete checkpoint of a folder.
 
 mmengine trusts the file ``last_checkpoint``, which a process that dies while
 saving leaves empty, or naming half a file.
@@ -21,12 +21,7 @@ class AllDamaged(UserError):
 
 @dataclass(frozen=True)
 class LastCheckpoint:
-    """Where a run goes on.
-
-    Args:
-        path (str, optional): None if the folder has no checkpoint.
-        note (str): For the log, if newer files are damaged; else "".
-    """
+    """The checkpoint to resume from, if any, and a note on damaged ones."""
     path: str | None
     note: str = ''
 
@@ -34,11 +29,8 @@ class LastCheckpoint:
 def last_checkpoint(folder: str | Path) -> LastCheckpoint:
     """Look for the newest checkpoint that can be read from start to end.
 
-    "Newest" goes by the time in the checkpoint, which copying a folder leaves
-    as it is.
-
-    Args:
-        folder (str or Path): Of a run; may not exist.
+    "Newest" goes by the time in the checkpoint, which copying does not
+    change. The folder need not exist.
 
     Raises:
         AllDamaged: If there are checkpoints and none can be read.

@@ -1,8 +1,8 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What ``tools/train.py`` and ``tools/test.py`` do before a Runner exists.
 
-The functions are generic: they serve any OpenMMLab config, and they let the
-recipes written for GPUs start on a machine that has none.
+The functions serve any OpenMMLab config, and let recipes written for GPUs
+start on a machine that has none.
 """
 import argparse
 import gc
@@ -36,7 +36,7 @@ from .schedule import whole_steps
 
 
 def protect_run(cfg: Config, search: bool = False) -> list[str]:
-    """Let nothing of a training be lost, or go on as another one.
+    """Protect a training against data loss and against mixing up runs.
 
     Checkpoints are written as :class:`sbam_mm.CheckpointHook` does, a run is
     compared with its checkpoint when it resumes, and ``resume`` without a
@@ -46,14 +46,11 @@ def protect_run(cfg: Config, search: bool = False) -> list[str]:
     Args:
         cfg (Config): Of any OpenMMLab project, with ``work_dir``; changed in
             place.
-        search (bool): Resume from ``work_dir`` if it has a checkpoint, also
-            with a ``load_from``, which then is where a new run begins.
+        search (bool): Resume from ``work_dir`` if it has a checkpoint, even
+            with a ``load_from``, which then only initialises a new run.
 
     Returns:
         list[str]: What was decided, a sentence each, for the log.
-
-    Raises:
-        UserError: If no checkpoint of ``work_dir`` can be read.
     """
     hooks = cfg.setdefault('default_hooks', {})
     saver = hooks.setdefault('checkpoint', dict(type='CheckpointHook'))
@@ -77,13 +74,7 @@ def protect_run(cfg: Config, search: bool = False) -> list[str]:
 
 @contextmanager
 def only_run(folder: str) -> Iterator[None]:
-    """Keep other runs out of a folder while this one lasts.
-
-    Of several processes the first one holds the lock for all.
-
-    Raises:
-        RunIsTaken: If another one is in that folder.
-    """
+    """Lock a folder against other runs; the first process holds the lock."""
     if launched_rank() != 0:
         yield
         return
@@ -94,7 +85,7 @@ def only_run(folder: str) -> Iterator[None]:
 
 
 def launched_rank() -> int:
-    """The number of this process, as its launcher says it."""
+    """The rank of this process, as its launcher tells it."""
     for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
         if name in os.environ:
             return int(os.environ[name])
@@ -113,7 +104,7 @@ def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
 def load_config(path: str,
                 data_root: str | None = None,
                 cfg_options: dict | None = None) -> Config:
-    """Reads a config, with the data root and the options of a command line.
+    """Read a config, with the data root and the options of a command line.
 
     The folder of the data set reaches the config through the environment
     variable ``DATA_ROOT``, which must be set before the config is parsed.
@@ -140,7 +131,7 @@ def load_config(path: str,
 
 
 def merge_options(cfg: Config, cfg_options: dict, path: str) -> None:
-    """Let the options of a command line overrule the config of a file."""
+    """Let the options of a command line override the config of a file."""
     check_names(cfg, cfg_options)
     try:
         cfg.merge_from_dict(cfg_options)
@@ -158,7 +149,7 @@ OTHER_NAMES = ('auto_scale_lr', 'runner_type', 'strategy', 'compile',
 
 
 def check_names(cfg: Config, options: dict) -> None:
-    """Stop at an option, by dotted name, that nothing would ever read."""
+    """Reject options, by dotted name, that nothing would ever read."""
     known = [*cfg, *inspect.signature(Runner.__init__).parameters,
              *OTHER_NAMES]
     for option in options:
@@ -175,11 +166,7 @@ def check_names(cfg: Config, options: dict) -> None:
 
 
 def default_work_dir(config: str, masker: Sequence[str] = ()) -> str:
-    """``work_dirs/<config name>``, as everywhere in OpenMMLab.
-
-    Args:
-        config (str): Its path.
-        masker (Sequence[str]): Words of ``--masker``. Defaults to none.
+    """``work_dirs/<config name>``, followed by the words of ``--masker``.
 
     Example:
         >>> default_work_dir('configs/mae.py', ['sbam', 'noise=0.4'])
@@ -191,7 +178,7 @@ def default_work_dir(config: str, masker: Sequence[str] = ()) -> str:
 
 
 def require_file(path: str, what: str) -> str:
-    """Returns ``path`` if it is there; URLs are left to mmengine."""
+    """Return ``path`` if it exists; URLs are left to mmengine."""
     if '://' not in path and not osp.isfile(path):
         raise UserError(f"The {what} '{path}' does not exist; check the "
                           'path, which is relative to the current directory.')
@@ -199,17 +186,11 @@ def require_file(path: str, what: str) -> str:
 
 
 def prepare_launch(cfg: Config, launcher: str) -> list[str]:
-    """Sets up what the launcher needs, also on a machine without GPUs.
+    """Set up what the launcher needs, also on a machine without GPUs.
 
     mmengine starts its processes for CUDA. Without it, the process group is
     opened here with gloo; the Runner finds it open and leaves it as it is.
-
-    Args:
-        cfg (Config): Changed in place.
-        launcher (str): 'none', 'pytorch', 'slurm' or 'mpi'.
-
-    Returns:
-        list[str]: What was changed, a sentence each, for the log.
+    Returns what was changed in ``cfg``, a sentence each, for the log.
     """
     cfg.launcher = launcher
     if launcher == 'pytorch':
@@ -239,15 +220,10 @@ def prepare_launch(cfg: Config, launcher: str) -> list[str]:
 
 
 def open_group(launcher: str, patience: timedelta) -> None:
-    """Opens the process group of a tool that is more than one Runner.
+    """Open the process group of a tool that is more than one Runner.
 
-    Args:
-        launcher (str): 'none' (there is no group then), 'pytorch', 'slurm'
-            or 'mpi'.
-        patience (timedelta): How long a process waits for another one.
-
-    Raises:
-        UserError: Wrong launcher, or more processes than GPUs.
+    ``patience`` is how long a process waits for another; the launcher 'none'
+    has no group.
     """
     if launcher == 'none':
         if 'TORCHELASTIC_RUN_ID' in os.environ and (
@@ -270,7 +246,7 @@ def open_group(launcher: str, patience: timedelta) -> None:
 
 
 def open_cpu_group(launcher: str, patience: timedelta | None = None) -> None:
-    """Opens the gloo process group that torchrun described."""
+    """Open the gloo process group that torchrun described."""
     if launcher != 'pytorch':
         raise UserError(
             f'--launcher {launcher} needs GPUs and none was found; CPU '
@@ -281,7 +257,7 @@ def open_cpu_group(launcher: str, patience: timedelta | None = None) -> None:
 
 
 def check_torchrun() -> None:
-    """The pytorch launcher is torchrun, which numbers its processes."""
+    """Stop if torchrun, the pytorch launcher, has not started this process."""
     if 'RANK' not in os.environ:
         raise UserError(
             '--launcher pytorch expects to be started by torchrun; use '
@@ -289,7 +265,10 @@ def check_torchrun() -> None:
 
 
 def check_gpu_count() -> None:
-    """More processes than GPUs fail much later, in NCCL, without a reason."""
+    """Stop if there are more processes than GPUs.
+
+    They would fail much later, in NCCL, without a reason.
+    """
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
     gpus = torch.cuda.device_count()
     if gpus and processes > gpus:
@@ -299,7 +278,7 @@ def check_gpu_count() -> None:
 
 
 def replace_amp(cfg: Config) -> bool:
-    """Makes an AmpOptimWrapper an OptimWrapper; tells whether it was one.
+    """Make an AmpOptimWrapper an OptimWrapper; returns whether it was one.
 
     mmengine's AmpOptimWrapper asserts CUDA even for bfloat16.
     """
@@ -313,7 +292,7 @@ def replace_amp(cfg: Config) -> bool:
 
 
 def build_runner(cfg: Config, notes: list[str]) -> Runner:
-    """Builds the Runner and writes ``notes`` to its log."""
+    """Build the Runner and write ``notes`` to its log."""
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)
     else:
@@ -326,7 +305,7 @@ def build_runner(cfg: Config, notes: list[str]) -> Runner:
 
 
 def leave_test_metrics_to_main(runner: Runner) -> None:
-    """Keeps this process from writing the metrics of a test.
+    """Keep this process from writing the metrics of a test.
 
     Every process of mmengine's writes them into the same file at the same
     time, which may leave the end of a longer text behind a shorter one.
@@ -337,7 +316,7 @@ def leave_test_metrics_to_main(runner: Runner) -> None:
 
 
 def close_group() -> None:
-    """Closes the process group, once nothing in use belongs to it.
+    """Close the process group, once nothing in use belongs to it.
 
     A Runner is part of reference cycles and holds the group through its
     DistributedDataParallel. Were both still there when the interpreter ends,

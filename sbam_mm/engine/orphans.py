@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Processes of a run end with the launcher that has started them."""
+"""Processes of a run end with their launcher."""
 import os
 import sys
 import threading
@@ -9,11 +9,11 @@ _watching = threading.Event()
 
 
 def end_with_launcher() -> None:
-    """End this process soon after its parent has ended, however that was.
+    """End this process soon after its parent has ended, for whatever reason.
 
-    torchrun ends its processes when it is told to end. When it is killed they
-    would train on, invisible to whoever starts the run again. Call it once;
-    further calls do nothing.
+    torchrun ends its processes when it is terminated. When it is killed they
+    would train on, invisible to whoever starts the run again. Further calls
+    do nothing.
     """
     if _watching.is_set():
         return

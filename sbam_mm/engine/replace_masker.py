@@ -35,27 +35,21 @@ def replace_masker(cfg: Config,
 
     It hides as much as the config's own masker: at its ratio, in its cells,
     on as many of the views. A teacher, stored maps or a model that predicts
-    losses come along where the masker asks for them.
+    losses are added where the masker needs them.
 
     Args:
-        cfg (Config): Changed in place.
         name (str): See :func:`sbam_mm.masking.named_maskers.masker_names`.
-        options (Mapping, optional): Of the masker, by dotted name. Defaults
-            to none.
+        options (Mapping, optional): Of the masker, by dotted name.
         teacher (str, optional): Checkpoint of an encoder like the model's,
-            which is asked in place of a moving average. Defaults to None.
-
-    Raises:
-        UserError: If the name is unknown, the config has no masker, or the
-            masker needs what only the user can give.
+            used in place of a moving average.
 
     Example::
 
         cfg = Config.fromfile('configs/small/mae_small.py')
         replace_masker(cfg, 'amt', dict(throw=0.3))
     """
-    place = masker_place(cfg)
-    masker = in_place_of(place['masker'], masker_config(name))
+    owner = masker_owner(cfg)
+    masker = match_own_masker(owner['masker'], masker_config(name))
     changed = Config(dict(masker=masker))
     inner = 'masker.masker' if 'masker' in masker else 'masker'
     changed.merge_from_dict(
@@ -65,7 +59,7 @@ def replace_masker(cfg: Config,
         model = build_without_weights(cfg)
         needs = MODELS.build(changed.masker.to_dict()).needs
     given: frozenset[str] = getattr(model, 'provides', frozenset())
-    place['masker'] = changed.masker
+    owner['masker'] = changed.masker
     for key in sorted(needs & STORED_MAPS.keys() & given):
         load_maps(cfg, key, tuple(model.backbone.patch_resolution))
     if teacher and 'teacher_attention' not in needs:
@@ -89,7 +83,7 @@ def replace_masker(cfg: Config,
         cfg.model.type = 'sbam_mm.HPM'
 
 
-def masker_place(cfg: Config) -> Any:
+def masker_owner(cfg: Config) -> Any:
     """The part of a config that holds the masker."""
     model = cfg.get('model') or {}
     for part in (model, model.get('backbone') or {}):
@@ -101,12 +95,12 @@ def masker_place(cfg: Config) -> Any:
                     'whose masker is a part of it.')
 
 
-def in_place_of(own: Mapping, named: dict) -> dict:
+def match_own_masker(own: Mapping, named: dict) -> dict:
     """A named masker that hides as much as a config's own.
 
     Example:
-        >>> in_place_of(dict(type='sbam_mm.RandomMasker', ratio=.6, cell=2),
-        ...             dict(type='sbam_mm.SBM'))
+        >>> own = dict(type='sbam_mm.RandomMasker', ratio=.6, cell=2)
+        >>> match_own_masker(own, dict(type='sbam_mm.SBM'))
         {'type': 'sbam_mm.SBM', 'ratio': 0.6, 'cell': 2}
     """
     before, kind = MODELS.get(own['type']), MODELS.get(named['type'])
@@ -134,7 +128,7 @@ def in_place_of(own: Mapping, named: dict) -> dict:
 
 
 def load_maps(cfg: Config, key: str, grid: tuple[int, int]) -> None:
-    """Let the training's pipeline bring a map with every image."""
+    """Make the training's pipeline load a map with every image."""
     # In a list, mmengine takes a dict as it is.
     loader = ConfigDict(type=f'sbam_mm.{STORED_MAPS[key]}', grid=grid)
     if key == 'attention_map':

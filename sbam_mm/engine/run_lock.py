@@ -20,7 +20,7 @@ BEAT, PATIENCE = 10., 45.
 
 
 class RunIsTaken(UserError):
-    """Another process has the run; the message is a sentence for the user."""
+    """Another process has the run."""
 
 
 class RunLock:
@@ -30,20 +30,17 @@ class RunLock:
     last process that has it open has ended, however it ended. Children that
     are started with ``pass_fds=(lock.fileno(), )`` hold it, too: a training
     whose parent was killed keeps its run. On a shared folder a lock of another
-    machine may be invisible, or locks unknown; the holder therefore touches
-    the file every ten seconds, and who finds a name in it watches for that.
-
-    Args:
-        path (str or Path): The file; its folder is made. It stays, empty,
-            when the lock is given back.
+    machine may be invisible, or locks unsupported; the holder therefore
+    touches the file every ten seconds, and whoever finds a name in it watches
+    for that. The file stays, empty, when the lock is released.
 
     Attributes:
         note (str): After ``with``: a sentence if the last holder ended
-            without giving the lock back, or "".
+            without releasing the lock, or "".
 
     Raises:
         RunIsTaken: On entering, if a process of this machine holds it, or one
-            of another machine has not given it back.
+            of another machine has not released it.
 
     Example::
 
@@ -102,7 +99,7 @@ class RunLock:
             'until it has ended, or choose another folder.')
 
     def _beat(self) -> None:
-        """Signs of life, until the lock is given back."""
+        """Show signs of life until the lock is released."""
         while not self._ended.wait(BEAT):
             try:
                 os.utime(self.path)

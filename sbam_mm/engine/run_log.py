@@ -10,18 +10,10 @@ Records = list[dict[str, float]]
 
 
 def read_scalars(work_dir: str | Path) -> Records:
-    """All log lines of a run, its resumed parts included.
+    """All log lines of a run, from ``<time stamp>/vis_data/scalars.json``.
 
-    Args:
-        work_dir (str or Path): Has ``<time stamp>/vis_data/scalars.json``.
-
-    Returns:
-        list[dict[str, float]]: In the order written. Where a stopped run was
-        resumed from an older checkpoint, what the later part logged again
-        replaces the earlier lines.
-
-    Raises:
-        UserError: If nothing was logged there.
+    Where a stopped run was resumed from an older checkpoint, what the later
+    part logged again replaces the earlier lines.
     """
     records: Records = []
     for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
@@ -49,14 +41,7 @@ def read_scalars(work_dir: str | Path) -> Records:
 def series(records: Records,
            key: str,
            x: str = 'step') -> tuple[list[float], list[float]]:
-    """One quantity over another.
-
-    Args:
-        key (str): Such as "loss", "knn_top1", "mask_ratio".
-        x (str): "step" (iterations) or "epoch".
-
-    Returns:
-        tuple[list, list]: x and y; empty if the run did not log them.
+    """One quantity over "step" (iterations) or "epoch"; empty if not logged.
 
     Example:
         >>> series([dict(step=1, loss=2.), dict(step=2, knn_top1=30.)],
@@ -69,16 +54,11 @@ def series(records: Records,
 
 def training_summary(records: Records,
                      batch_size: int) -> dict[str, float | None]:
-    """What a finished training came to.
+    """Summarise a training whose steps take ``batch_size`` images in all.
 
-    Args:
-        batch_size (int): Images of one step, all processes together.
-
-    Returns:
-        dict[str, float or None]: images_per_second (median step); loss,
-        visible_tokens and mask_ratio, means of what the last epoch logged;
-        knn_top1 as logged last, in per cent. None where nothing was
-        logged.
+    images_per_second is that of the median step; loss, visible_tokens and
+    mask_ratio are means of what the last epoch logged; knn_top1, in per cent,
+    was logged last. None stands for what was not logged.
 
     Example:
         >>> training_summary([dict(epoch=1, step=9, loss=.5, time=.2),

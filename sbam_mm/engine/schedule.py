@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""A config's training made longer or shorter, its schedule with it."""
+"""Change the length of a config's training, and its schedule with it."""
 import copy
 import math
 from typing import Any
@@ -24,14 +24,9 @@ def set_epochs(cfg: Config,
 
     Args:
         cfg (Config): Of a training by epochs; changed in place.
-        epochs (int): At least 1.
-        iterations (int, optional): Of an epoch. If given, a schedule's part
-            (a warm-up of a tenth of an epoch) is made one iteration long at
-            least; mmengine refuses empty ones. Defaults to None.
-
-    Raises:
-        UserError: If the config does not count in epochs, or ``epochs`` is
-            below 1.
+        iterations (int, optional): Of an epoch. If given, a part of the
+            schedule (a warm-up of a tenth of an epoch) is made at least one
+            iteration long; mmengine refuses empty ones.
 
     Example:
         >>> cfg = Config(dict(
@@ -71,17 +66,10 @@ def set_epochs(cfg: Config,
 
 
 def whole_steps(cfg: Config) -> list[str]:
-    """Let every epoch end with a step of the optimizer.
+    """Make every epoch of an accumulating config end with an optimizer step.
 
     See :class:`sbam_mm.datasets.WholeSteps`. A batch sampler of another kind
-    stays.
-
-    Args:
-        cfg (Config): Changed in place, if it trains by epochs and accumulates
-            gradients.
-
-    Returns:
-        list[str]: What was changed, for the log.
+    stays. Returns what was changed, for the log.
     """
     counts = (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
     by_epoch = (cfg.get('train_cfg') or {}).get('max_epochs')
@@ -102,7 +90,7 @@ def whole_steps(cfg: Config) -> list[str]:
 
 
 def fit_schedule(schedulers: Any, iterations: int) -> tuple[Any, list[str]]:
-    """Take out parts that are too short for a small data set.
+    """Drop parts that are too short for a small data set.
 
     mmengine rounds the ends of parts down to iterations and refuses an empty
     one. A warm-up of a single iteration is as bad: it would leave the rate at
@@ -111,13 +99,10 @@ def fit_schedule(schedulers: Any, iterations: int) -> tuple[Any, list[str]]:
     Args:
         schedulers (list[dict] or dict): mmengine's ``param_scheduler``. Parts
             without ``convert_to_iter_based`` stay as they are.
-        iterations (int): Of an epoch.
+        iterations (int): Of an epoch; at least 1.
 
     Returns:
         tuple: The schedulers, and a sentence for each that was left out.
-
-    Raises:
-        UserError: If there are no iterations.
 
     Example:
         >>> fitted, notes = fit_schedule([
@@ -169,7 +154,7 @@ def fit_schedule(schedulers: Any, iterations: int) -> tuple[Any, list[str]]:
 
 
 def move_begin(part: dict, begin: float) -> None:
-    """Let a part of a schedule begin elsewhere, a cosine over all of it."""
+    """Move the begin of a schedule's part; a full cosine stays a full one."""
     before, end = part.get('begin', 0), part.get('end')
     if end is not None and 'T_max' in part and math.isclose(
             part['T_max'], end - before):
@@ -178,7 +163,7 @@ def move_begin(part: dict, begin: float) -> None:
 
 
 def _fitting(runner: Runner, scheduler: Any) -> Any:
-    """mmengine's ``Runner.build_param_scheduler``, of what fits."""
+    """mmengine's ``Runner.build_param_scheduler`` after ``fit_schedule``."""
     loader = runner.train_dataloader
     if hasattr(type(loader.dataset), '__len__'):
         scheduler, notes = fit_schedule(scheduler, len(loader))
@@ -189,7 +174,7 @@ def _fitting(runner: Runner, scheduler: Any) -> Any:
 
 def _fitting_of_strategy(strategy: BaseStrategy, scheduler: Any, *args: Any,
                          **kwargs: Any) -> Any:
-    """Likewise of the strategies of ``FlexibleRunner``."""
+    """The same for the strategies of ``FlexibleRunner``."""
     scheduler, notes = fit_schedule(scheduler,
                                     strategy.dispatch_kwargs['epoch_length'])
     for note in notes:

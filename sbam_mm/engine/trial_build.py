@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Whether a training can be built, found out before it is started."""
+"""Find out whether a training can be built, before it is started."""
 import logging
 import warnings
 from collections.abc import Iterator
@@ -19,22 +19,15 @@ from sbam_mm.registry import MODELS
 
 
 def check_buildable(cfg: Config) -> None:
-    """Build model and pipeline of a training once, and let them go.
+    """Build model and pipeline of a pre-training once, and discard them.
 
     The model is built without memory for its weights where its classes allow
-    it, so that the largest takes no more than a moment. No image is read.
-
-    Args:
-        cfg (Config): Of a pre-training.
+    it, so that even the largest takes only a moment. No image is read. Errors
+    of the parts pass as they are.
 
     Raises:
-        UserError: If a part cannot be built, or the masker or the encoder
-            wants a map of every image that the pipeline does not make. The
-            errors of the parts pass as they are.
-
-    Example::
-
-        check_buildable(Config.fromfile('configs/small/mae_small.py'))
+        UserError: If the masker or the encoder wants a map of every image
+            that the pipeline does not make.
     """
     scope = cfg.get('default_scope', 'mmengine')
     pipeline = pipeline_of(cfg.train_dataloader.get('dataset') or {})
@@ -60,7 +53,7 @@ def build_without_weights(cfg: Config) -> nn.Module:
 
 
 def check_maps(model: nn.Module, pipeline: list[dict]) -> None:
-    """Stop if a map of every image is wanted that the pipeline lacks."""
+    """Stop if the model needs a map of every image that the pipeline lacks."""
     backbone = getattr(model, 'backbone', None)
     masker = getattr(model, 'masker', None) or getattr(backbone, 'masker',
                                                        None)
@@ -69,7 +62,7 @@ def check_maps(model: nn.Module, pipeline: list[dict]) -> None:
     guide = getattr(backbone, 'guide', None)
     if guide is not None and getattr(model, 'follows_guides', False):
         wanted[guide.needs] = guide.who
-    made = set(handed_on(pipeline))
+    made = set(packed_keys(pipeline))
     for name, who in wanted.items():
         if name in STORED_MAPS and name not in made:
             raise UserError(
@@ -78,14 +71,14 @@ def check_maps(model: nn.Module, pipeline: list[dict]) -> None:
                 f"PackInputs and {name!r} to PackInputs' algorithm_keys.")
 
 
-def handed_on(pipeline: list[dict]) -> Iterator[str]:
+def packed_keys(pipeline: list[dict]) -> Iterator[str]:
     """What ``PackInputs`` gives to the model beside images and labels."""
     for step in pipeline:
         yield from step.get('algorithm_keys') or ()
 
 
 def pipeline_of(dataset: dict) -> list[dict]:
-    """Of a data set, or of the first that wrappers hold."""
+    """The pipeline of a data set, or of the first that wrappers hold."""
     while 'pipeline' not in dataset:
         inner = dataset.get('dataset') or dataset.get('datasets')
         if not inner:
@@ -96,7 +89,7 @@ def pipeline_of(dataset: dict) -> list[dict]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the lines of a training that begins."""
+    """Suppress what a training logs when it begins."""
     logger = MMLogger.get_current_instance()
     level: Any = logger.level
     logger.setLevel(logging.ERROR)

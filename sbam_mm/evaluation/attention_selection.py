@@ -2,11 +2,10 @@
 """Few-shot attention selection: which head of a teacher looks at objects.
 
 Source: Xi et al., *Global Patch-wise Attention is Masterful Facilitator for
-Masked Image Modeling* (GPA), ACM MM 2024, section 3.4 and Figure 4: on a
-handful of images with annotated patches every head of every block is judged
-by the recall of the annotated patches among the patches it would mask, and
-the best one guides the masks. The paper found block 9, head 11 of MAE's
-ViT-B with 10 and with 50 images (Table 5).
+Masked Image Modeling* (GPA), ACM MM 2024, section 3.4 and Figure 4: every
+head of every block is judged by the recall of annotated patches among those
+it would mask. The paper found block 9, head 11 of MAE's ViT-B with 10 and
+with 50 images (Table 5).
 """
 from collections.abc import Sequence
 from math import sqrt
@@ -23,16 +22,14 @@ from sbam_mm.models.backbones.vit_attention import (
     patch_attention,
 )
 
+from .object_masks import covered_patches
+
 
 class HeadRecall(NamedTuple):
-    """How well one head, or all of a block together, finds the objects.
+    """The recall (mean over images, in [0, 1]) of one head from 0, or "sum".
 
-    Attributes:
-        block (int): From 0.
-        head (int or str): From 0; "sum" is the sum over heads, which ranks
-            patches as their mean does.
-        recall (float): Mean over images, in [0, 1].
-        error (float): Its standard error; not a number for one image.
+    The sum over heads ranks patches as their mean does. The standard ``error``
+    is NaN for one image.
     """
     block: int
     head: int | str
@@ -40,10 +37,7 @@ class HeadRecall(NamedTuple):
     error: float
 
     def config_lines(self, source: str = 'teacher') -> list[str]:
-        """What to write into a config to mask by this attention.
-
-        Returns:
-            list[str]: The salience for a composed masker, and GPA.
+        """What to write into a config: a masker's salience, and GPA.
 
         Example:
             >>> print(HeadRecall(9, 11, .8, .02).config_lines()[1])
@@ -62,28 +56,16 @@ class HeadRecall(NamedTuple):
 def annotated_patches(coverage: Tensor,
                       threshold: float = 0.5,
                       names: Sequence[str] | None = None) -> Tensor:
-    """The patches that count as annotated.
+    """The patches that count as annotated, boolean (B, L).
 
     Args:
         coverage (Tensor): Share of every patch that is object, (B, L) in
-            [0, 1]; see :func:`~sbam_mm.evaluation.object_masks.
-            token_coverage`.
-        threshold (float): Covered share from which on a patch counts.
-
-    Returns:
-        Tensor: Boolean (B, L).
+            [0, 1].
 
     Raises:
         UserError: If an image has no annotated patch, or nothing else.
-
-    Example:
-        >>> annotated_patches(torch.tensor([[0., .4, .5, 1.]])).tolist()
-        [[False, False, True, True]]
     """
-    if not 0 < threshold <= 1:
-        raise UserError('threshold is a share of a patch in (0, 1], got '
-                        f'{threshold:g}; half is 0.5.')
-    annotated = coverage >= threshold
+    annotated = covered_patches(coverage, threshold)
     for i, count in enumerate(annotated.sum(dim=1).tolist()):
         name = f'image {i}' if names is None else names[i]
         if not count:
@@ -105,20 +87,13 @@ def patch_recall(scores: Tensor,
 
     .. math:: m = |\mathrm{top}_k(S) \cap M_h| / |M_h|
 
-    Equal scores are taken in grid order.
+    of scores (..., B, L), equal ones in grid order: float32 (..., B).
 
     Args:
-        scores (Tensor): (..., B, L).
         annotated (Tensor): M_h, boolean (B, L), at least one per image.
         num_masked (int, optional): k, as many as a masker would mask.
             Defaults to None: as many as are annotated in the image, so that
             1 is the best and the annotated share what chance has.
-
-    Returns:
-        Tensor: float32 (..., B) in [0, 1].
-
-    Raises:
-        UserError: If k is not between 1 and L.
 
     Example:
         >>> S = torch.tensor([[.9, .8, .1, .2]])
@@ -146,18 +121,16 @@ def head_scores(vit: VisionTransformer,
                 block: int,
                 own_query: bool = False,
                 queries: str = 'patches') -> Tensor:
-    """GPA scores of all heads of a block, and of their sum.
+    """GPA scores of a block's heads, and their sum last: (heads + 1, B, L).
+
+    Each image's are scaled to [0, 1].
 
     Args:
         inputs (Tensor): Normalised images, (B, C, H, W).
-        own_query (bool): Whether a patch's own query counts. Defaults to
-            False, as in the paper; see :class:`sbam_mm.masking.GPA`.
+        own_query (bool): Whether a patch's own query counts, which in the
+            paper it does not; see :class:`sbam_mm.masking.GPA`.
         queries (str): "patches", as in the paper, or "all" with the class
             token's.
-
-    Returns:
-        Tensor: float32 (heads + 1, B, L), each image's scaled to [0, 1], the
-        sum last.
     """
     received = patch_attention(vit, input_tokens(vit, inputs), block,
                                queries, False, own_query)
@@ -171,15 +144,10 @@ def recall_of_heads(vit: VisionTransformer,
                     num_masked: int | None = None,
                     own_query: bool = False,
                     queries: str = 'patches') -> Tensor:
-    """Recall of every head of every block, image by image.
+    """Recall of every head of every block and of their sum, image by image.
 
-    Args:
-        inputs (Tensor): Normalised images, (B, C, H, W).
-        annotated (Tensor): Boolean (B, L); see :func:`annotated_patches`.
-        own_query, queries: See :func:`head_scores`.
-
-    Returns:
-        Tensor: float32 (blocks, heads + 1, B), the sum over heads last.
+    Of shape (blocks, heads + 1, B); the arguments are those of
+    :func:`head_scores` and :func:`patch_recall`.
 
     Example:
         >>> vit = VisionTransformer('deit-tiny', img_size=32, patch_size=8)
@@ -195,14 +163,7 @@ def recall_of_heads(vit: VisionTransformer,
 
 
 def rank_heads(recall: Tensor) -> list[HeadRecall]:
-    """Heads by mean recall, the best first.
-
-    Args:
-        recall (Tensor): (blocks, heads + 1, B), from
-            :func:`recall_of_heads`.
-
-    Returns:
-        list[HeadRecall]: All of them; equal ones by block and head.
+    """Heads by mean recall (blocks, heads + 1, B), the best first.
 
     Example:
         >>> best = rank_heads(torch.tensor([[[.2], [.1]], [[.9], [.4]]]))[0]

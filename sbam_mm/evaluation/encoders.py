@@ -2,6 +2,7 @@
 """The encoder of a checkpoint, whoever made it, without its masking."""
 import hashlib
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,15 +33,9 @@ PLAIN = {
 class EncoderRecipe:
     """How to build an encoder and normalise its images.
 
-    Args:
-        backbone (dict): For ``MODELS.build``, without masking.
-        normalise (dict): ``mean``, ``std`` and ``to_rgb``.
-        decoding (dict): ``channels`` and ``value_range`` of
-            :class:`sbam_mm.datasets.ImageFolder`, as far as they are not the
-            usual ones.
-
-    Attributes:
-        size (int): Side of the images in pixels.
+    ``decoding`` has the ``channels`` and ``value_range`` of
+    :class:`sbam_mm.datasets.ImageFolder`, where not the usual ones; ``size``
+    is the side of the images in pixels.
     """
     backbone: dict[str, Any]
     normalise: dict[str, Any]
@@ -77,7 +72,7 @@ class EncoderRecipe:
             dict(type='sbam_mm.SelfSupDataPreprocessor', **self.normalise))
 
 
-def recipe_of(config: str | Path | Config | None = None,
+def encoder_recipe(config: str | Path | Config | None = None,
               arch: str | dict = 'base',
               patch: int = 16,
               size: int | None = None,
@@ -91,17 +86,13 @@ def recipe_of(config: str | Path | Config | None = None,
     Args:
         config (str, Path or Config, optional): With ``model.backbone``.
             Defaults to None, a ViT as the next three say.
-        arch (str or dict): "tiny", "small", "base", "large", "huge" or as
-            mmpretrain writes it.
+        arch (str or dict): As mmpretrain writes it.
         size (int, optional): Pixels of an image's side. Defaults to None:
             the config's, or 224.
-
-    Raises:
-        UserError: If the config is missing or has no backbone, or no
-            segment bias to guide.
+        guided (bool): Keep the segment bias.
 
     Example:
-        >>> recipe_of(arch='tiny', size=96).backbone['type']
+        >>> encoder_recipe(arch='tiny', size=96).backbone['type']
         'mmpretrain.VisionTransformer'
     """
     decoding: dict[str, Any] = {}
@@ -125,7 +116,7 @@ def recipe_of(config: str | Path | Config | None = None,
             model.get('data_preprocessor') or {}))
         normalise = dict(IMAGENET, **{
             key: found[key] for key in IMAGENET if key in found})
-        decoding = decoding_in(cfg)
+        decoding = config_decoding(cfg)
         channels = decoding.get('channels', 3)
         if len(normalise['mean']) not in (1, channels):
             raise UserError(
@@ -140,18 +131,11 @@ def recipe_of(config: str | Path | Config | None = None,
         (_guided if guided else _plain)(backbone), normalise, decoding)
 
 
-def decoding_in(cfg: Config) -> dict[str, Any]:
-    """How the images of a pre-training config are decoded.
-
-    Args:
-        cfg (Config): With ``model.backbone.in_channels`` if it is not 3, and
-            maybe ``value_range`` of the training's data set.
-
-    Returns:
-        dict: ``channels`` and ``value_range``, if not the usual ones.
+def config_decoding(cfg: Mapping) -> dict[str, Any]:
+    """``channels`` and ``value_range`` of a config's images, if not usual.
 
     Example:
-        >>> decoding_in(Config(dict(model=dict(backbone=dict(in_channels=4)))))
+        >>> config_decoding(dict(model=dict(backbone=dict(in_channels=4))))
         {'channels': 4}
     """
     found: dict[str, Any] = {}
@@ -209,11 +193,7 @@ def _plain(backbone: dict[str, Any]) -> dict[str, Any]:
 
 
 def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file.
-
-    Raises:
-        UserError: If it does not exist.
-    """
+    """SHA-256 of a file."""
     if not Path(path).is_file():
         raise UserError(f'the checkpoint {path} does not exist; check the '
                         'path.')

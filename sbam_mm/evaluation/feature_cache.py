@@ -16,7 +16,12 @@ from sbam_mm.errors import UserError
 from sbam_mm.files import new_array, read_array, replacing
 
 from .features import FrozenEncoder
-from .processes import from_main, gathered, own_pieces, pieces
+from .processes import (
+    broadcast_from_main,
+    chunks,
+    gather_results,
+    local_chunks,
+)
 
 # Beside the features, under a name that none of them has.
 LABELS = 'labels'
@@ -33,21 +38,17 @@ def cached_features(folder: str | Path, key: str, encoder: FrozenEncoder,
     this, and to see the folder.
 
     Args:
-        folder (str or Path): Of the cache; files are complete or not there.
         key (str): Differs for every checkpoint, data set and setting.
 
     Returns:
         tuple[dict, Tensor]: By name (N, D) float16, mapped from the file, and
         labels (N,). A class token of ViT-B takes 2 GB for ImageNet-1K.
-
-    Raises:
-        UserError: If a feature is not finite in half precision.
     """
     paths = {name: Path(folder) / f'{key}.{name}.npy'
              for name in (*names, LABELS)}
-    lacking = from_main(
+    lacking = broadcast_from_main(
         lambda: [name for name in names if not paths[name].is_file()])
-    if from_main(lambda: not paths[LABELS].is_file()):
+    if broadcast_from_main(lambda: not paths[LABELS].is_file()):
         lacking = list(names)
     if lacking:
         rounds = _rounds(encoder, dataset, lacking)
@@ -68,8 +69,8 @@ def _rounds(encoder: FrozenEncoder, dataset: Dataset,
     """Batch by batch, as many at a time as there are processes."""
     rank, world = get_dist_info()
     total: int = len(dataset)  # type: ignore[arg-type]
-    count = len(pieces(total, encoder.batch_size))
-    own = [list(piece) for piece in own_pieces(total, encoder.batch_size)]
+    count = len(chunks(total, encoder.batch_size))
+    own = [list(chunk) for chunk in local_chunks(total, encoder.batch_size)]
     batches = encoder.features(encoder.loader(dataset, own), names)
     with closing(batches) as stream:
 
@@ -86,7 +87,7 @@ def _rounds(encoder: FrozenEncoder, dataset: Dataset,
 
         for first in range(0, count, world):
             work = encode if first + rank < count else list
-            yield [batch for part in gathered(work) for batch in part]
+            yield [batch for part in gather_results(work) for batch in part]
 
 
 def _write(paths: dict[str, Path], total: int, rounds: Iterator[list[Batch]],

@@ -27,11 +27,8 @@ Features = dict[str, Tensor]
 class Tokens:
     """What an encoder makes of images.
 
-    Args:
-        patches (Tensor): (B, L, D), of the last block.
-        cls (list[Tensor]): Class tokens (B, D) of the last blocks, each
-            through the final norm, the last block's last; none where the
-            encoder has no class token.
+    The ``patches`` (B, L, D) are of the last block; class tokens (B, D), if
+    any, of the last blocks, each through the final norm, the last one last.
     """
     patches: Tensor
     cls: list[Tensor]
@@ -58,15 +55,7 @@ POOLINGS = ('cls', 'avg', 'cls+avg', '4cls', '4cls+avg')
 
 
 def features_for(poolings: Iterable[str]) -> list[str]:
-    """Names of the features that some poolings are made of.
-
-    Raises:
-        UserError: For an unknown pooling.
-
-    Example:
-        >>> features_for(['cls+avg', 'cls'])
-        ['cls', 'avg']
-    """
+    """Names of the features that some poolings are made of."""
     names = list(dict.fromkeys(
         name for pooling in poolings for name in pooling.split('+')))
     unknown = [name for name in names if name not in FEATURES]
@@ -77,12 +66,7 @@ def features_for(poolings: Iterable[str]) -> list[str]:
 
 
 def pool(features: Mapping[str, Tensor], pooling: str) -> Tensor:
-    """Features (B, D) joined to one vector (B, n D) per image.
-
-    Example:
-        >>> pool(dict(cls=torch.ones(1, 2), avg=torch.zeros(1, 2)), 'cls+avg')
-        tensor([[1., 1., 0., 0.]])
-    """
+    """Features (B, D) joined to one vector (B, n D) per image."""
     return torch.cat([features[name] for name in pooling.split('+')], 1)
 
 
@@ -96,17 +80,13 @@ def encode(encoder: nn.Module,
            images: Tensor,
            blocks: int = 1,
            kernels: Sequence[Attend] | None = None) -> Tokens:
-    """The tokens of whole images.
+    """The tokens of whole, normalised images (B, C, H, W).
 
     Args:
-        encoder (nn.Module): (B, C, H, W) -> a tuple whose last item is
-            (B, E + L, D), extra tokens first, or a map (B, D, h, w).
-        images (Tensor): (B, C, H, W), normalised.
+        encoder (nn.Module): Gives a tuple whose last item is (B, E + L, D),
+            extra tokens first, or a map (B, D, h, w).
         kernels (Sequence[Callable], optional): How each layer attends, see
             :mod:`sbam_mm.models.guidance`. Defaults to None: plainly.
-
-    Raises:
-        UserError: If there are fewer blocks, or no tokens come out.
 
     Example:
         >>> from mmpretrain.models import VisionTransformer
@@ -174,11 +154,8 @@ def _encode_guided(vit: Any, images: Tensor,
 class FrozenEncoder:
     """An encoder with its preprocessor, and how images are put through it.
 
-    Args:
-        encoder (nn.Module): Moved to ``device``.
-        device (str or torch.device, optional): Defaults to "cpu"; with None
-            nothing is moved.
-        guided (bool): The samples have what the encoder's guide wants.
+    The samples of a ``guided`` one have what its guide wants; without a
+    ``device`` nothing is moved.
     """
     encoder: nn.Module
     preprocessor: nn.Module
@@ -195,7 +172,6 @@ class FrozenEncoder:
 
     @property
     def embed_dims(self) -> int:
-        """Width of the tokens."""
         return int(self.encoder.embed_dims)  # type: ignore[arg-type]
 
     def loader(self, dataset: Dataset,
@@ -216,12 +192,7 @@ class FrozenEncoder:
     @torch.no_grad()
     def features(self, batches: Iterable[Any], names: Sequence[str]
                  ) -> Generator[tuple[Features, Tensor], None, None]:
-        """Features (b, D) float32 by name and labels (b,), batch by batch.
-
-        Args:
-            batches (Iterable): Samples as ``PackInputs`` makes them, as
-                mmengine's ``default_collate`` joins them.
-        """
+        """Features (b, D) float32 by name and labels (b,), batch by batch."""
         with evaluating(self.encoder):
             for batch in batches:
                 samples = batch['data_samples']
@@ -280,10 +251,6 @@ def extract_features(model: nn.Module,
         tuple[Tensor, Tensor]: Features (N, D) float32 and labels (N,) int64,
         on the CPU.
 
-    Raises:
-        UserError: Unknown ``feature``, samples without labels, no data
-            preprocessor, or a backbone that returns something else.
-
     Example::
 
         features, labels = extract_features(mae, dataset, 'cls')
@@ -315,6 +282,14 @@ def extract_features(model: nn.Module,
                  names)]
     features, labels = zip(*found)
     return torch.cat(features), torch.cat(labels)
+
+
+def check_finite(*features: Tensor) -> None:
+    """An error if a model has diverged."""
+    if not all(values.isfinite().all() for values in features):
+        raise UserError(
+            'The features contain NaN or infinity, so the model has diverged: '
+            'evaluate an earlier checkpoint.')
 
 
 def _label(sample: Any) -> int:

@@ -20,18 +20,9 @@ from .image_sets import ImageSet
 
 
 def few_shot_list(images: ImageSet, share: float, seed: int = 0) -> list[str]:
-    """A share of the training images of every class, at least one.
+    """``<class>/<file>`` of a share of every class, at least one, sorted.
 
-    Args:
-        share (float): In (0, 1]; a class of n images gives share * n of
-            them, rounded half up. 0.01 and 0.1 are usual.
-
-    Returns:
-        list[str]: Paths below the training folder, ``<class>/<file>``,
-        sorted.
-
-    Raises:
-        UserError: If the share is outside (0, 1].
+    Of n images of a class share * n are taken, rounded half up.
 
     Example:
         >>> images = ImageSet('toy', '/', ('cat', 'dog'), tuple(
@@ -59,11 +50,7 @@ def few_shot_list(images: ImageSet, share: float, seed: int = 0) -> list[str]:
 
 def write_few_shot_list(images: ImageSet, share: float, seed: int,
                         folder: str | Path) -> Path:
-    """Write :func:`few_shot_list` to a text file, one path a line.
-
-    Returns:
-        Path: ``<name>_<share>percent_seed<seed>.txt`` in the folder.
-    """
+    """Write ``<name>_<share>percent_seed<seed>.txt``, one path a line."""
     paths = few_shot_list(images, share, seed)
     file = Path(folder) / (
         f'{images.name}_{100 * share:g}percent_seed{seed}.txt')
@@ -73,22 +60,7 @@ def write_few_shot_list(images: ImageSet, share: float, seed: int,
 
 
 def read_few_shot_list(path: str | Path) -> list[str]:
-    """Paths from a text file, one a line.
-
-    Args:
-        path (str or Path): Blank lines, and blanks around a line, are
-            skipped; the last line may lack its end.
-
-    Raises:
-        UserError: If there is no such file.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / 'list.txt'
-        >>> _ = path.write_text(' cat/1.png')
-        >>> read_few_shot_list(path)
-        ['cat/1.png']
-    """
+    """Paths from a text file, one a line; blanks around them are skipped."""
     if not Path(path).is_file():
         raise UserError(f'the few-shot list {path} does not exist; correct '
                         'fewshot.lists.')
@@ -96,16 +68,11 @@ def read_few_shot_list(path: str | Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def few_of(images: ImageSet, paths: Sequence[str]) -> ImageSet:
+def few_shot_subset(images: ImageSet, paths: Sequence[str]) -> ImageSet:
     """An image set with only the listed training images.
 
-    Args:
-        paths (Sequence[str]): From :func:`few_shot_list`, or from a list
-            published elsewhere: file names alone, as SimCLR's lists of
-            ImageNet have them, are enough where they are unique.
-
-    Raises:
-        UserError: If a listed image is missing, or a class has none.
+    In lists published elsewhere, as SimCLR's of ImageNet, file names alone are
+    enough where they are unique.
     """
     known: dict[str, tuple[str, int]] = {}
     twice = set()

@@ -20,7 +20,7 @@ from sbam_mm.models.stored_config import stored_options, stored_value
 
 from .encoders import EncoderRecipe
 from .image_sets import LARGE, ImageSet, eval_pipeline
-from .processes import from_main
+from .processes import broadcast_from_main
 
 # The recipe that a method was published with, by type and width of the
 # encoder. Maskers are compared under one recipe, that of the method.
@@ -38,22 +38,14 @@ CONFIGS = {
 SMALL = 'finetune/small.py'
 
 
-def recipe_for(embed_dims: int, size: int,
+def finetune_recipe(embed_dims: int, size: int,
                method: str | None = None) -> str:
     """The fine-tuning config that an encoder was published with.
 
-    Args:
-        size (int): Side of its images in pixels; below 96 it is that of
-            small images, whatever the method.
-        method (str, optional): How it was pre-trained, see
-            :func:`trained_by`. Defaults to None: not known.
-
-    Raises:
-        UserError: If there is none for the method and the width, or the
-            method is not known.
+    Images below 96 pixels have one of their own, whatever the method.
 
     Example:
-        >>> recipe_for(768, 224, 'iBOT'), recipe_for(96, 32)
+        >>> finetune_recipe(768, 224, 'iBOT'), finetune_recipe(96, 32)
         ('finetune/ibot_vitb_100e.py', 'finetune/small.py')
     """
     if size < LARGE:
@@ -78,18 +70,11 @@ def recipe_for(embed_dims: int, size: int,
         f'{reason}; choose one with --set finetune.config=FILE{named}.')
 
 
-def trained_by(checkpoint: str | Path,
+def pretraining_method(checkpoint: str | Path,
                config: str | Path | None = None) -> str | None:
-    """The method that a checkpoint was pre-trained with.
+    """Type of the model that a checkpoint was pre-trained with, as "iBOT".
 
-    Args:
-        checkpoint (str or Path): The config in it is read as data.
-        config (str or Path, optional): Of the pre-training, where the
-            checkpoint has none.
-
-    Returns:
-        str: Type of the model, without its scope, such as "iBOT"; None where
-        neither says it.
+    From the checkpoint's own config, read as data, or else from ``config``.
     """
     stored = stored_options(read_checkpoint(str(checkpoint)), 'model')
     found = stored_value(stored, 'type')
@@ -120,18 +105,10 @@ def finetune_config(recipe: EncoderRecipe,
     from the ``auto_scale_lr.base_batch_size`` it was tuned for.
 
     Args:
-        checkpoint (str): Every parameter of the encoder is loaded from it.
-        work_dir (str or Path): Checkpoints and logs; a run that was stopped
-            goes on from there.
-        config (str or Path): A file like ``configs/finetune/vitb_100e.py``.
+        work_dir (str or Path): A run that was stopped goes on from there.
         batch_size (int, optional): Of one process.
         options (Mapping, optional): Values of the config to replace, by dotted
             names.
-        launcher (str): Who started the processes, as mmengine names it.
-            Defaults to "none", one process.
-
-    Raises:
-        UserError: If the file is missing or no fine-tuning config.
     """
     cfg = read_config(config, 'fine-tuning config')
     hooks = [hook for hook in cfg.get('custom_hooks', [])
@@ -223,17 +200,13 @@ def _stretch(cfg: Config, epochs: int, steps: int) -> None:
 def finetune(cfg: Config) -> list[dict[str, float]]:
     """Run, or go on with, a fine-tuning; in all processes, if several.
 
-    Returns:
-        list[dict]: Of each epoch: epoch, mean training loss, top-1 and top-5
-        on the test images in per cent.
-
-    Raises:
-        UserError: If the checkpoint does not fit the encoder.
+    Of each epoch: epoch, mean training loss, top-1 and top-5 on the test
+    images in per cent.
     """
     runner = Runner.from_cfg(cfg)
     MMLogger.get_current_instance().setLevel(logging.INFO)
     runner.train()
-    return from_main(lambda: _curve(cfg.work_dir))
+    return broadcast_from_main(lambda: _curve(cfg.work_dir))
 
 
 def _curve(work_dir: str) -> list[dict[str, float]]:

@@ -38,13 +38,8 @@ Samples = tuple[tuple[str, int], ...]
 class ImageSet:
     """Training and test images with labels.
 
-    Args:
-        name (str): For titles and file names.
-        train (tuple[tuple[str, int], ...]): Path and label of every image;
-            each begins with ``train_folder``.
-        test (tuple[tuple[str, int], ...]): The same for the test images.
-        source (str, optional): torchvision's name, for images in its
-            format. Defaults to None, image files.
+    Training paths begin with ``train_folder``; ``source`` is torchvision's
+    name for images in its format.
     """
     name: str
     root: str
@@ -62,20 +57,17 @@ class ImageSet:
             digest.update(path_bytes(f'{path} {label}\n'))
         return digest.hexdigest()
 
-    def dataset(self, half: str, pipeline: list[dict],
+    def dataset(self, split: str, pipeline: list[dict],
                 folder: str | Path, **decoding: Any) -> dict:
         """The config of a data set; the list of its images is written.
 
-        Args:
-            folder (str or Path): Where the list goes; its name tells the
-                images, so nobody else's is overwritten.
-            **decoding: ``channels`` and ``value_range`` of ``ImageFolder``.
+        The list is named by its content, so nobody else's is overwritten.
         """
-        samples = self.train if half == 'train' else self.test
+        samples = self.train if split == 'train' else self.test
         text = path_bytes(''.join(
             f'{path} {label}\n' for path, label in samples))
         mark = hashlib.sha256(text).hexdigest()[:12]
-        path = Path(folder).resolve() / f'{half}-{mark}.txt'
+        path = Path(folder).resolve() / f'{split}-{mark}.txt'
         if not path.is_file():
             write_atomically(path, text)
         options = dict(
@@ -83,15 +75,11 @@ class ImageSet:
             metainfo=dict(classes=self.classes), **decoding)
         if self.source:
             return dict(type='sbam_mm.TorchvisionImages', name=self.source,
-                        half=half, **options)
+                        half=split, **options)
         return dict(type='sbam_mm.ImageFolder', with_label=True, **options)
 
     def restrict(self, classes: Sequence[str]) -> 'ImageSet':
-        """Some of the classes, numbered anew in the order of all classes.
-
-        Raises:
-            UserError: Of a class that there is not.
-        """
+        """Some of the classes, numbered anew in the order of all classes."""
         unknown = [name for name in classes if name not in self.classes]
         if unknown:
             raise UserError(
@@ -117,7 +105,6 @@ def eval_pipeline(size: int) -> list[dict]:
     """How images are judged: the shorter side 256 / 224 of the size, centre.
 
     Images for encoders of less than 96 pixels are resized as a whole.
-    Transforms after decoding, as in :func:`probe_pipeline`.
     """
     if size < LARGE:
         return [
@@ -162,17 +149,7 @@ def read_image_set(root: str | Path,
         classes (str or Path, optional): "imagenet100" or another key of
             :data:`sbam_mm.datasets.class_lists.CLASS_LISTS`, or a file that
             names the classes to use, one a line (what follows the first
-            blank is ignored where the whole line is no class). Defaults to
-            None, all.
-        endings (Sequence[str]): Of image files in class folders. Defaults to
-            those of the usual formats.
-
-    Returns:
-        ImageSet: Every class has training images, and there are test images.
-
-    Raises:
-        UserError: No such layout, a class without images, an empty half,
-            or halves of different classes.
+            blank is ignored where the whole line is no class).
 
     Example::
 
@@ -200,11 +177,11 @@ def _torchvision(folder: Path) -> ImageSet | None:
         root = folder.parent if folder.name == inside else folder
         if not (root / inside).is_dir():
             continue
-        train, test = (open_source(name, str(root), half) for half in HALVES)
+        train, test = (open_source(name, str(root), split) for split in HALVES)
         named = [
-            tuple((f'{half}/{path}', label)
+            tuple((f'{split}/{path}', label)
                   for path, label in named_images(source))
-            for half, source in zip(HALVES, (train, test))
+            for split, source in zip(HALVES, (train, test))
         ]
         return ImageSet(name, str(root), tuple(train.classes), named[0],
                         named[1], source=name)
@@ -232,31 +209,31 @@ def _tiny_imagenet(folder: Path) -> ImageSet:
 
 def _class_folders(folder: Path, endings: Sequence[str]) -> ImageSet:
     # Where both exist, test may be without labels, as ImageNet's is.
-    halves = ['train', 'test' if class_folders(folder / 'test') else 'val']
-    names, others = (class_folders(folder / half) for half in halves)
-    for half, found in zip(halves, (names, others)):
+    splits = ['train', 'test' if class_folders(folder / 'test') else 'val']
+    names, others = (class_folders(folder / split) for split in splits)
+    for split, found in zip(splits, (names, others)):
         if not found:
             raise UserError(
-                f'{folder / half} is not a folder of class folders; arrange '
+                f'{folder / split} is not a folder of class folders; arrange '
                 f'the images as {folder}/train/<class>/ and '
                 f'{folder}/test/<class>/ (or val).')
     if names != others:
         odd = sorted(set(names) ^ set(others))
         raise UserError(
-            f'{len(names)} classes are in {folder / halves[0]} and '
-            f'{len(others)} in {folder / halves[1]}, e.g. {odd[0]!r} only in '
+            f'{len(names)} classes are in {folder / splits[0]} and '
+            f'{len(others)} in {folder / splits[1]}, e.g. {odd[0]!r} only in '
             'one of them; give both the same classes.')
-    train, test = (_labelled(folder, half, names, endings)
-                   for half in halves)
+    train, test = (_labelled(folder, split, names, endings)
+                   for split in splits)
     return ImageSet(folder.name, str(folder), tuple(names), train, test)
 
 
-def _labelled(folder: Path, half: str, names: Iterable[str],
+def _labelled(folder: Path, split: str, names: Iterable[str],
               endings: Sequence[str] = ENDINGS) -> Samples:
     return tuple(
         (path.relative_to(folder).as_posix(), label)
         for label, name in enumerate(names)
-        for path in image_files(folder / half / name, endings))
+        for path in image_files(folder / split / name, endings))
 
 
 def _check(images: ImageSet) -> None:

@@ -8,6 +8,8 @@ from torch.nn.functional import normalize
 
 from sbam_mm.errors import UserError
 
+from .features import check_finite
+
 KS = (10, 20, 100, 200)
 
 
@@ -29,9 +31,6 @@ def knn_predict(bank: Tensor,
         queries (Tensor): Features to classify (M, D).
         chunk (int): Queries compared at a time; memory is chunk * N floats.
 
-    Raises:
-        UserError: k outside 1 to N, or features that are not finite.
-
     Examples:
         >>> bank = torch.tensor([[1., 0.], [0., 1.]])
         >>> knn_predict(bank, torch.tensor([0, 1]), bank, k=[1])
@@ -42,10 +41,7 @@ def knn_predict(bank: Tensor,
         raise UserError(
             f'k={k} does not fit a bank of {len(bank)} features: give numbers '
             f'from 1 to {len(bank)}, or a larger bank.')
-    if not (bank.isfinite().all() and queries.isfinite().all()):
-        raise UserError(
-            'The features contain NaN or infinity, so the model has diverged: '
-            'evaluate an earlier checkpoint.')
+    check_finite(bank, queries)
     bank, queries = normalize(bank.float()), normalize(queries.float())
     classes = int(bank_labels.max()) + 1
     found: dict[int, list[Tensor]] = {n: [] for n in k}
@@ -67,10 +63,7 @@ def knn_top1(bank: Tensor,
              query_labels: Tensor,
              k: Sequence[int] = KS,
              temperature: float = .07) -> dict[int, float]:
-    """Top-1 accuracy of :func:`knn_predict`.
-
-    Raises:
-        UserError: As :func:`knn_predict`.
+    """Top-1 accuracy of :func:`knn_predict` in per cent, by k.
 
     Example::
 

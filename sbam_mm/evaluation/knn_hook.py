@@ -41,13 +41,10 @@ class KNNHook(Hook):
     ``channels`` and ``value_range`` are those of the training images, where
     bank and query say nothing.
 
-    In a distributed run each rank extracts every n-th image and all ranks
-    gather the features, so no rank waits for another and none is alone in a
-    collective call.
-
     Args:
         bank (dict): Config of the labelled data set whose images vote, with
             a pipeline that does not augment.
+        query (dict): The same of the images to classify.
         k (int, optional): Neighbours. Defaults to None: 20, or all bank
             images where they are fewer.
         feature (str): 'avg' or 'cls', see ``extract_features``.
@@ -59,23 +56,19 @@ class KNNHook(Hook):
             Defaults to None, all.
         num_test (int, optional): Query images, likewise.
 
-    Raises:
-        UserError: ``interval`` or ``k`` below 1, or ``k`` above the number of
-            bank images, queries without labels or of a class that the bank
-            lacks (at the start of the training).
+    Example::
 
-    Examples:
-        >>> images = dict(
-        ...     type='sbam_mm.ImageFolder',
-        ...     data_root='data/cifar10',
-        ...     pipeline=[dict(type='PackInputs')])
-        >>> custom_hooks = [
-        ...     dict(
-        ...         type='sbam_mm.KNNHook',
-        ...         bank=dict(images, data_prefix='train'),
-        ...         query=dict(images, data_prefix='test'),
-        ...         interval=10)
-        ... ]
+        images = dict(
+            type='sbam_mm.ImageFolder',
+            data_root='data/cifar10',
+            pipeline=[dict(type='PackInputs')])
+        custom_hooks = [
+            dict(
+                type='sbam_mm.KNNHook',
+                bank=dict(images, data_prefix='train'),
+                query=dict(images, data_prefix='test'),
+                interval=10)
+        ]
     """
 
     def __init__(self,
@@ -110,9 +103,8 @@ class KNNHook(Hook):
         self._off = False
 
     def before_train(self, runner: Runner) -> None:
-        """Build the data sets, and evaluate the untrained model if asked."""
         self._off = False
-        decoding = decoding_of(runner.train_dataloader.dataset)
+        decoding = dataset_decoding(runner.train_dataloader.dataset)
         with unchanged_random_state():
             self._bank = self._build({**decoding, **self.bank},
                                      self.num_train)
@@ -141,7 +133,6 @@ class KNNHook(Hook):
             self._evaluate(runner, epoch=0)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Evaluate if it is time."""
         if self._off or counts_iterations(runner):
             return
         epoch = runner.epoch + 1
@@ -153,7 +144,7 @@ class KNNHook(Hook):
                          batch_idx: int,
                          data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        """Likewise in a loop that counts iterations only."""
+        """The same in a loop that counts iterations only."""
         if self._off or not counts_iterations(runner):
             return
         done = runner.iter + 1
@@ -214,7 +205,7 @@ class KNNHook(Hook):
                 torch.cat([t for _, t in found])[place])
 
 
-def decoding_of(dataset: Any) -> dict[str, Any]:
+def dataset_decoding(dataset: Any) -> dict[str, Any]:
     """``channels`` and ``value_range`` of a data set, if not usual."""
     part = parts_of(dataset)[0]
     return {

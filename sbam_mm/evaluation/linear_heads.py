@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sbam_mm.errors import UserError
 
 from .features import Features, pool
-from .processes import own_pieces, own_steps
+from .processes import local_batches, local_chunks
 
 Batches = Iterator[tuple[Features, Tensor]]
 # Features (b, D) by name and labels (b,) of an epoch, shuffled; of several
@@ -25,12 +25,9 @@ Stream = Callable[[int], Batches]
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """One linear classifier.
+    """One linear classifier, by "sgd", or "lars" without adapting the bias.
 
-    Args:
-        pooling (str): A key of :data:`sbam_mm.evaluation.features.POOLINGS`.
-        optimizer (str): "sgd", or "lars" without adaptation of the bias.
-        batch_norm (bool): Normalise features first, without affine parameters.
+    With ``batch_norm`` features are normalised first, not affinely.
     """
     lr: float
     pooling: str = 'cls'
@@ -40,11 +37,10 @@ class HeadSpec:
 
 @dataclass
 class HeadResult:
-    """What became of one classifier.
+    """The ``curve`` of one classifier.
 
-    Args:
-        curve (list[dict]): Of each epoch: epoch, mean training loss, top-1
-            and top-5 on the test images in per cent.
+    Of each epoch: epoch, mean training loss, top-1 and top-5 on the test
+    images in per cent.
     """
     spec: HeadSpec
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -76,16 +72,10 @@ def train_heads(specs: Sequence[HeadSpec],
 
     Args:
         train (Callable): Epoch number -> batches of features (b, D) by name
-            and labels (b,), of any size, from which steps of ``batch`` images
-            are made (of several processes: of this one's share of them);
-            what is left over is dropped.
-        test (tuple): Features (M, D) by name, arrays that may be mapped from
-            disk, and labels (M,).
-        batch (int): Images of a step, of all processes together.
+            and labels (b,), of any size, which are cut and joined to this
+            process's share of steps of ``batch`` images.
+        test (tuple): Features (M, D) by name, and labels (M,).
         warm_up (float): In epochs.
-
-    Returns:
-        list[HeadResult]: In the order of the specs.
 
     Raises:
         UserError: If the stream has other than ``steps`` steps, or a step
@@ -144,16 +134,10 @@ def train_heads(specs: Sequence[HeadSpec],
 
 def cached_stream(features: Mapping[str, np.ndarray], labels: Tensor,
                   batch: int, seed: int = 0) -> Stream:
-    """Steps of stored features, in another order every epoch.
-
-    Args:
-        features (Mapping): By name (N, D), may be mapped from disk.
-        batch (int): Images of a step; each process gets its share of them,
-            and an incomplete last step is dropped.
-    """
+    """Steps of stored features (N, D), in another order every epoch."""
 
     def epoch_batches(epoch: int) -> Batches:
-        for chosen in own_steps(len(labels), batch, seed, epoch):
+        for chosen in local_batches(len(labels), batch, seed, epoch):
             yield ({name: torch.from_numpy(rows[chosen]).float()
                     for name, rows in features.items()},
                    labels[torch.from_numpy(chosen)])
@@ -165,17 +149,13 @@ def cached_stream(features: Mapping[str, np.ndarray], labels: Tensor,
 def accuracies(specs: Sequence[HeadSpec], heads: Sequence[nn.Module],
                test: tuple[Mapping[str, np.ndarray], Tensor],
                device: str = 'cpu') -> list[tuple[float, float]]:
-    """Top-1 and top-5 of each head in per cent; processes share the images.
-
-    Args:
-        test (tuple): Features (M, D) by name, and labels (M,).
-    """
+    """Top-1 and top-5 of each head in per cent; processes share the images."""
     features, labels = test
     right = torch.zeros(len(heads), 2, dtype=torch.int64)
     for head in heads:
         head.eval()
-    for piece in own_pieces(len(labels), 1024):
-        chosen = slice(piece.start, piece.stop)
+    for chunk in local_chunks(len(labels), 1024):
+        chosen = slice(chunk.start, chunk.stop)
         found = {name: torch.from_numpy(np.array(rows[chosen])).float().to(
             device) for name, rows in features.items()}
         truth = labels[chosen].to(device)
@@ -195,11 +175,6 @@ class SharedBatchNorm(nn.BatchNorm1d):
 
     ``nn.SyncBatchNorm`` needs GPUs. This works everywhere, but passes no
     gradient on through the statistics: what is normalised is not trained.
-
-    Example:
-        >>> norm = SharedBatchNorm(3, affine=False)
-        >>> norm(torch.randn(5, 3)).shape
-        torch.Size([5, 3])
     """
 
     def forward(self, rows: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from sbam_mm.errors import UserError
 
+from .features import check_finite
+
 PROTOCOL = ('Linear probe: frozen features of the un-augmented images, '
             'standardised by the training set, multinomial logistic '
             'regression (scikit-learn, L-BFGS, L2 with C={c:g}), top-1 on '
@@ -20,7 +22,7 @@ def linear_probe(train: Tensor,
                  test_labels: Tensor,
                  c: float = .1,
                  max_iter: int = 500) -> float:
-    """Top-1 accuracy of a linear classifier on frozen features.
+    """Top-1 accuracy in per cent of a linear classifier on frozen features.
 
     The protocol is stated in ``PROTOCOL``. It is not MAE's linear probing
     (90 epochs of LARS with augmentation, ``configs/``), whose numbers are not
@@ -28,17 +30,8 @@ def linear_probe(train: Tensor,
 
     Args:
         train (Tensor): Features (N, D).
-        train_labels (Tensor): Classes (N,).
         test (Tensor): Features (M, D).
-        test_labels (Tensor): Classes (M,).
-        max_iter (int): L-BFGS steps; reaching them is logged, and the accuracy
-            is then that of the last step.
-
-    Returns:
-        float: Accuracy in per cent.
-
-    Raises:
-        UserError: Fewer than two classes, or features that are not finite.
+        max_iter (int): L-BFGS steps; reaching them is logged.
 
     Example::
 
@@ -49,10 +42,7 @@ def linear_probe(train: Tensor,
         raise UserError(
             'A linear probe needs at least two classes: give training images '
             'of more than one class folder.')
-    if not (train.isfinite().all() and test.isfinite().all()):
-        raise UserError(
-            'The features contain NaN or infinity, so the model has diverged: '
-            'evaluate an earlier checkpoint.')
+    check_finite(train, test)
     # A second of every start, of which a training needs nothing.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression

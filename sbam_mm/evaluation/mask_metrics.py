@@ -23,6 +23,8 @@ from torch import Tensor
 from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
 
+from .object_masks import covered_patches
+
 # A patch that objects cover to less than this is outside, to more than the
 # rest inside: resampled outlines bleed a few pixels.
 MARGIN = 0.05
@@ -44,18 +46,7 @@ def _ratio(above: Tensor, below: Tensor) -> Tensor:
 
 
 def boundary_tokens(coverage: Tensor) -> Tensor:
-    """Tokens on object boundaries: b of this module's head.
-
-    Args:
-        coverage (Tensor): (B, L) in [0, 1].
-
-    Returns:
-        Tensor: float32 (B, L), 1 or 0.
-
-    Example:
-        >>> boundary_tokens(torch.tensor([[0., .01, .5, 1.]])).tolist()
-        [[0.0, 0.0, 1.0, 0.0]]
-    """
+    """Tokens on object boundaries: b of this module's head, float32 (B, L)."""
     return ((coverage > MARGIN) & (coverage < 1 - MARGIN)).float()
 
 
@@ -66,7 +57,6 @@ def mask_metrics(token_mask: TokenMask,
     r"""Compare masks and scores with objects, image by image.
 
     Args:
-        token_mask (TokenMask): Masks of B images with L tokens.
         coverage (Tensor): Share of every patch that is object, (B, L) in
             [0, 1].
         threshold (float, optional): A token is object from this coverage on.
@@ -75,19 +65,17 @@ def mask_metrics(token_mask: TokenMask,
         delta (float): A token with S > delta is salient (Eq. 7).
 
     Returns:
-        dict[str, Tensor]: Each float32 (B,), not a number where it has no
-        meaning (no object, no boundary, no scores).
+        dict[str, Tensor]: Each float32 (B,), NaN where it has no meaning (no
+        object, no boundary, no scores).
 
         * ``hidden``: :math:`\sum_l h_l / L`.
         * ``object_hidden``: :math:`\sum_l h_l o_l / \sum_l o_l`.
         * ``background_hidden``:
           :math:`\sum_l h_l (1 - o_l) / \sum_l (1 - o_l)`.
-        * ``object_to_background``: the first of these two by the second; 1
-          is what random masks have on average, above it objects are hidden
-          first.
+        * ``object_to_background``: the ratio of these two; 1 is what random
+          masks have on average, above it objects are hidden first.
         * ``pointing``: :math:`o_{l^*}` at :math:`l^* = \arg\max_l S_l`, the
-          pointing game; the mean over all maxima where there are several, so
-          that equal scores have what a random point has.
+          pointing game; the mean over all maxima where there are several.
         * ``boundary_hidden``: :math:`\sum_l h_l b_l / \sum_l h_l`, share of
           the hidden tokens that lie on boundaries.
         * ``boundary_salient``:
@@ -96,10 +84,6 @@ def mask_metrics(token_mask: TokenMask,
         * ``boundary_minus_inside``:
           :math:`\sum_l S_l b_l / \sum_l b_l - \sum_l S_l i_l / \sum_l i_l`,
           above 0 where salience is higher at boundaries.
-
-    Raises:
-        UserError: If the sizes differ, or a coverage or threshold is
-            outside [0, 1].
 
     Example:
         >>> mask = TokenMask(torch.tensor([[True, True, False, False]]))
@@ -119,13 +103,12 @@ def mask_metrics(token_mask: TokenMask,
     if coverage.min() < 0 or coverage.max() > 1:
         raise UserError('coverage is a share of a patch in [0, 1], got '
                         f'{coverage.min():g} to {coverage.max():g}.')
-    if threshold is not None and not 0 < threshold <= 1:
-        raise UserError('threshold is a share of a patch in (0, 1], got '
-                        f'{threshold:g}; half is 0.5.')
     cover = coverage.float().to(masked.device)
     boundary = boundary_tokens(cover)
     inside = (cover >= 1 - MARGIN).float()
-    objects = cover if threshold is None else (cover >= threshold).float()
+    objects = cover
+    if threshold is not None:
+        objects = covered_patches(cover, threshold).float()
     hidden = (~token_mask.visible).float()
     scores = torch.zeros_like(cover)
     if token_mask.scores is not None:
@@ -153,13 +136,7 @@ def mask_metrics(token_mask: TokenMask,
 
 
 class Estimate(NamedTuple):
-    """A mean over images, and how sure it is.
-
-    Attributes:
-        mean (float): Not a number without images.
-        error (float): Standard error over images; not a number for one.
-        images (int): How many have a value.
-    """
+    """A mean over images, its standard error (NaN for one), their number."""
     mean: float
     error: float
     images: int
@@ -171,10 +148,7 @@ def over_images(values: Tensor) -> Estimate:
     Several draws of one image are averaged first: they are no new images.
 
     Args:
-        values (Tensor): (B,), or (seeds, B); not a number where undefined.
-
-    Returns:
-        Estimate: Over the images that have a value.
+        values (Tensor): (B,), or (seeds, B); NaN where undefined.
 
     Example:
         >>> nan = float('nan')

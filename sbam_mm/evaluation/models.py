@@ -18,6 +18,12 @@ from sbam_mm.registry import MODELS
 
 IMAGENET = dict(
     mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+# A ViT-B/16 without decoder for images of 224 pixels.
+VIT_BASE = Config(dict(model=dict(
+    type='sbam_mm.MAE',
+    data_preprocessor=dict(IMAGENET, type='sbam_mm.SelfSupDataPreprocessor'),
+    backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
+    masker=dict(type='sbam_mm.SBAM'))))
 
 
 @contextmanager
@@ -38,14 +44,7 @@ def model_from_config(
     checkpoint: str | None = None,
     seed: int = 0,
 ) -> tuple[MaskedImageModel, LoadReport | None]:
-    """Build the model of a config, and load a checkpoint that must fit.
-
-    Args:
-        config (str, Path or Config): With ``model=dict(type='sbam_mm.X')``.
-
-    Raises:
-        UserError: If anything is missing or does not fit.
-    """
+    """Build the model of a config, and load a checkpoint that must fit."""
     if not isinstance(config, Config):
         config = read_model_config(config)
     options = config.model.copy()
@@ -64,19 +63,3 @@ def model_from_config(
         model.init_weights()
     model.eval()
     return model, load_weights(model, checkpoint) if checkpoint else None
-
-
-def vit_base(checkpoint: str | None = None,
-             seed: int = 0) -> tuple[MaskedImageModel, LoadReport | None]:
-    """A ViT-B/16 without decoder for images of 224 pixels.
-
-    See :func:`model_from_config`; random weights are as at the first
-    training step.
-    """
-    return model_from_config(
-        Config(dict(model=dict(
-            type='sbam_mm.MAE',
-            data_preprocessor=dict(
-                IMAGENET, type='sbam_mm.SelfSupDataPreprocessor'),
-            backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
-            masker=dict(type='sbam_mm.SBAM')))), checkpoint, seed)

@@ -21,11 +21,7 @@ class ObjectMasks(Protocol):
     """Anything that knows the objects of an image by its file name."""
 
     def __call__(self, image: str | Path, size: Size) -> np.ndarray:
-        """Boolean (H, W), True on any object.
-
-        Raises:
-            UserError: If nothing is known of it, or for another size.
-        """
+        """Boolean (H, W), True on any object; an error if it is not known."""
 
 
 def decode_counts(text: str) -> list[int]:
@@ -34,12 +30,6 @@ def decode_counts(text: str) -> list[int]:
     Six bits per letter, from "0" on: five of a number, the lowest first, and
     one that says whether more follow. From the fourth run on the difference
     to the run two before is written.
-
-    Args:
-        text (str): ``segmentation['counts']``.
-
-    Returns:
-        list[int]: Runs of background and object in turn.
 
     Example:
         >>> decode_counts('52203')
@@ -61,17 +51,10 @@ def decode_counts(text: str) -> list[int]:
 
 
 def rle_mask(rle: Mapping[str, Any]) -> np.ndarray:
-    """Decode COCO's run-length encoding.
+    """Decode COCO's run-length encoding to a boolean (H, W).
 
-    Args:
-        rle (Mapping): ``size`` (height, width), and ``counts``: a list, or
-            the letters of :func:`decode_counts`. Runs go down the columns.
-
-    Returns:
-        np.ndarray: Boolean (H, W).
-
-    Raises:
-        UserError: If the runs do not fill the size.
+    Counts are a list, or the letters of :func:`decode_counts`; runs go down
+    the columns.
 
     Example:
         >>> rle_mask(dict(size=[2, 3], counts=[1, 3, 2])).astype(int).tolist()
@@ -92,14 +75,7 @@ def rle_mask(rle: Mapping[str, Any]) -> np.ndarray:
 
 def polygon_mask(polygons: Sequence[Sequence[float]],
                  size: Size) -> np.ndarray:
-    """Fill polygons.
-
-    Args:
-        polygons (Sequence[Sequence[float]]): Each x, y, x, y ... in pixels.
-
-    Returns:
-        np.ndarray: Boolean (H, W), the outline's pixels included.
-    """
+    """Fill polygons, each x, y, x, y ... in pixels: boolean (H, W)."""
     canvas = Image.new('1', (size[1], size[0]))
     draw = ImageDraw.Draw(canvas)
     for polygon in polygons:
@@ -111,13 +87,7 @@ def polygon_mask(polygons: Sequence[Sequence[float]],
 
 
 def box_mask(box: Sequence[float], size: Size) -> np.ndarray:
-    """Fill a box.
-
-    Args:
-        box (Sequence[float]): x, y, width, height in pixels.
-
-    Returns:
-        np.ndarray: Boolean (H, W).
+    """Fill a box (x, y, width, height) in pixels: boolean (H, W).
 
     Example:
         >>> box_mask([1, 0, 2, 1], (2, 4)).astype(int).tolist()
@@ -157,14 +127,6 @@ class CocoMasks:
             (polygons, run lengths in either form, or boxes alone), or simply
             ``{"photo.jpg": [[x, y, width, height], ...]}``. All objects of
             an image, crowds included, make one mask.
-
-    Raises:
-        UserError: If the file is missing, or something else.
-
-    Example::
-
-        masks = CocoMasks('annotations/instances_val2017.json')
-        mask = masks('val2017/000000000139.jpg', (426, 640))
     """
 
     def __init__(self, path: str | Path):
@@ -222,15 +184,9 @@ class CocoMasks:
 class PngMasks:
     """Objects drawn as PNG files: what is not zero (black) is object.
 
-    Args:
-        path (str or Path): Folder with ``<stem of the image>.png``. 8- and
-            16-bit grey, palette (the indices count, not the colours) and
-            colour files are read; alpha is ignored.
-
-    Example::
-
-        masks = PngMasks('photos/masks')
-        mask = masks('photos/cat.jpg', (480, 640))
+    The folder has ``<stem of the image>.png``. 8- and 16-bit grey, palette
+    (the indices count, not the colours) and colour files are read; alpha is
+    ignored.
     """
 
     def __init__(self, path: str | Path):
@@ -256,32 +212,16 @@ class PngMasks:
 
 
 def read_object_masks(path: str | Path) -> ObjectMasks:
-    """Annotations of either kind.
-
-    Args:
-        path (str or Path): A folder of PNG masks, or a JSON file.
-
-    Raises:
-        UserError: If the file is missing or something else.
-    """
+    """Annotations in a folder of PNG masks, or in a JSON file."""
     return PngMasks(path) if Path(path).is_dir() else CocoMasks(path)
 
 
 def find_images(paths: Sequence[str | Path],
                 **decoding: Any) -> list[Path]:
-    """Image files, and those in folders.
+    """Image files, and those in folders (by name, not searched deeper).
 
-    Args:
-        paths (Sequence[str or Path]): Files, and folders that are not
-            searched deeper.
-        **decoding: ``channels`` and ``value_range`` of the images, with which
-            ``.npy`` files count.
-
-    Returns:
-        list[Path]: Those of a folder in the order of their names.
-
-    Raises:
-        UserError: If a path does not exist, or nothing is found.
+    Where ``decoding`` has ``channels`` or ``value_range``, ``.npy`` files
+    count.
     """
     files: list[Path] = []
     for path in map(Path, paths):
@@ -301,18 +241,10 @@ def find_images(paths: Sequence[str | Path],
 
 def token_coverage(masks: Sequence[np.ndarray], size: Size,
                    patch_size: int) -> Tensor:
-    """How much of every token's patch is object.
+    """How much of every token's patch is object: float32 (B, L) in [0, 1].
 
-    The masks are cut and resized like pictures: the largest centred crop of
-    the wanted shape. The patches' pixels are averaged.
-
-    Args:
-        masks (Sequence[np.ndarray]): Boolean (H, W), of any sizes.
-        size (tuple[int, int]): Height and width that the model sees.
-        patch_size (int): Pixels per side; divides the size.
-
-    Returns:
-        Tensor: float32 (B, L) in [0, 1].
+    The masks (H, W) are cut and resized like pictures: the largest centred
+    crop of the ``size`` that the model sees. The patches' pixels are averaged.
 
     Example:
         >>> mask = np.zeros((4, 4), bool)
@@ -330,3 +262,11 @@ def token_coverage(masks: Sequence[np.ndarray], size: Size,
                                            width // patch_size, patch_size)
         covers.append(torch.from_numpy(cells.mean(axis=(1, 3))).flatten())
     return torch.stack(covers).clamp(0, 1)
+
+
+def covered_patches(coverage: Tensor, threshold: float) -> Tensor:
+    """Patches that are covered to at least a share in (0, 1], boolean."""
+    if not 0 < threshold <= 1:
+        raise UserError('threshold is a share of a patch in (0, 1], got '
+                        f'{threshold:g}; half is 0.5.')
+    return coverage >= threshold

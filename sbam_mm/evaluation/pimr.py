@@ -30,13 +30,7 @@ NAN = float('nan')
 
 
 class Run(NamedTuple):
-    """One pre-trained model and how well it did.
-
-    Args:
-        masker (str): Method, e.g. "sbam".
-        performance (float): P(M), higher is better, e.g. accuracy in per
-            cent.
-    """
+    """One pre-trained model and how well it did: P(M), higher is better."""
     masker: str
     ratio: float
     seed: int
@@ -46,15 +40,9 @@ class Run(NamedTuple):
 class Point(NamedTuple):
     """A method at one ratio, over its seeds.
 
-    Spreads are standard deviations over seeds (divisor n - 1), "not a number"
-    with a single seed; those of PIMR are in units of its range, which is
-    taken as given.
-
-    Args:
-        values (dict[int, float]): Performance by seed.
-        pimr (float): Eq. 5 of the mean performance; "not a number" where the
-            method does equally well at all ratios.
-        global_pimr (float): Eq. 6 of the mean performance.
+    Standard deviations are over seeds (divisor n - 1), NaN with a single
+    seed; those of PIMR are in units of its range, which is taken as given.
+    PIMR, of the mean, is NaN where the method does equally well at all ratios.
     """
     ratio: float
     values: dict[int, float]
@@ -67,11 +55,7 @@ class Point(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """A method over the masking ratio.
-
-    Args:
-        points (list[Point]): From the lowest ratio to the highest.
-    """
+    """A method over the masking ratio, points in ascending order."""
     points: list[Point]
 
     @property
@@ -81,20 +65,11 @@ class Curve(NamedTuple):
         return max(means) - min(means)
 
 
-def relative(performance: Mapping[float, float],
+def min_max_scaled(performance: Mapping[float, float],
              observed: Iterable[float]) -> dict[float, float]:
-    """Performances as a share of the way from the lowest to the highest.
+    """Performances as shares in [0, 1] of the range of all ``observed``.
 
-    Args:
-        observed (Iterable[float]): What the range is taken over.
-
-    Returns:
-        dict[float, float]: In [0, 1] by ratio; "not a number" where the range
-        is empty.
-
-    Example:
-        >>> relative({0.6: 80., 0.75: 83.}, [79., 84.])
-        {0.6: 0.2, 0.75: 0.8}
+    NaN where the range is empty.
     """
     values = list(observed)
     low, high = min(values), max(values)
@@ -107,32 +82,20 @@ def relative(performance: Mapping[float, float],
 def pimr(performance: Mapping[float, float]) -> dict[float, float]:
     """Performance Improvement over Masking Ratio of one method, Eq. 5.
 
-    Args:
-        performance (Mapping[float, float]): P(M) by masking ratio M, higher
-            is better.
-
-    Returns:
-        dict[float, float]: PIMR(M) in [0, 1] by ratio; "not a number" where
-        all performances are equal.
+    Maps the masking ratio M to PIMR(M) in [0, 1]; NaN where all performances
+    P(M) are equal.
 
     Example:
         >>> pimr({0.45: 80., 0.6: 83., 0.75: 84., 0.9: 81.})
         {0.45: 0.0, 0.6: 0.75, 0.75: 1.0, 0.9: 0.25}
     """
-    return relative(performance, performance.values())
+    return min_max_scaled(performance, performance.values())
 
 
 def global_pimr(
     performance: Mapping[str, Mapping[float, float]]
 ) -> dict[str, dict[float, float]]:
-    """PIMR with the range over all methods under comparison, Eq. 6.
-
-    Args:
-        performance (Mapping[str, Mapping[float, float]]): P(M) by method and
-            by masking ratio M.
-
-    Returns:
-        dict[str, dict[float, float]]: Global PIMR(M) in [0, 1].
+    """PIMR in [0, 1] with the range over all methods under comparison, Eq. 6.
 
     Example:
         >>> global_pimr({'mae': {0.6: 80., 0.75: 83.},
@@ -141,7 +104,7 @@ def global_pimr(
     """
     everything = [v for curve in performance.values() for v in curve.values()]
     return {
-        method: relative(curve, everything)
+        method: min_max_scaled(curve, everything)
         for method, curve in performance.items()
     }
 
@@ -152,16 +115,6 @@ def curves(runs: Sequence[Run]) -> dict[str, Curve]:
     Seeds are averaged first: Eq. 5 and 6 are those of the mean performance,
     so that a method's worst ratio has a PIMR of exactly 0 and its best of
     exactly 1.
-
-    Args:
-        runs (Sequence[Run]): In any order; ratios and seeds may be missing.
-
-    Returns:
-        dict[str, Curve]: By method, in the order of their first runs.
-
-    Raises:
-        UserError: If there is no run, or two of the same method, ratio and
-            seed.
 
     Example:
         >>> found = curves([Run('sbm', 0.6, 0, 80.), Run('sbm', 0.6, 1, 82.),
@@ -209,18 +162,15 @@ def _scaled(std: float, observed: Iterable[float]) -> float:
     return std / width if width else NAN
 
 
-def gaps(found: Mapping[str, Curve]) -> list[str]:
+def caveats(found: Mapping[str, Curve]) -> list[str]:
     """What a reader must know before comparing: a sentence each.
 
-    Args:
-        found (Mapping[str, Curve]): From :func:`curves`.
-
-    Returns:
-        list[str]: About ratios and seeds that one method has and another
-        lacks, single seeds, single ratios and equal performances.
+    About ratios and seeds that one method has and another lacks, single
+    seeds, single ratios and equal performances.
 
     Example:
-        >>> gaps(curves([Run('sbm', 0.6, 0, 80.), Run('sbm', 0.75, 0, 81.)]))
+        >>> runs = [Run('sbm', 0.6, 0, 80.), Run('sbm', 0.75, 0, 81.)]
+        >>> caveats(curves(runs))
         ['There is one seed: differences may be chance.']
     """
     sentences = []

@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What is fixed about an evaluation before it starts: its settings."""
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,6 @@ class Linear:
             all images, so that small sets have steps enough.
         base_lr (float): Times batch / 256.
         warm_up (float): Epochs, of ``epochs``.
-        pooling (str): As one of :class:`Sweep`.
         augment (bool): Crops and flips, so that the encoder runs every epoch;
             False trains on stored features.
     """
@@ -74,14 +73,10 @@ class Sweep:
     """DINO's and iBOT's linear probing, all learning rates in one pass.
 
     Args:
-        batch (int): Images of a step of all processes; at most a sixteenth of
-            all images, so that small sets have steps enough.
-        rates (tuple[float, ...]): Times batch / 256. Defaults to thirteen
-            from 1e-5 to 0.1.
+        batch, augment: As for :class:`Linear`.
+        rates (tuple[float, ...]): Times batch / 256.
         poolings (tuple[str, ...]): "cls", "4cls" (of the last four blocks,
-            for ViT-S), "cls+avg" (for ViT-B), "avg", "4cls+avg". Defaults to
-            the first three.
-        augment (bool): As for :class:`Linear`.
+            for ViT-S), "cls+avg" (for ViT-B), "avg", "4cls+avg".
     """
     epochs: int = 100
     batch: int = 1024
@@ -98,11 +93,8 @@ class Sweep:
 class Finetune:
     """All parameters, through a config of ``configs/finetune``.
 
-    Args:
-        config (str, optional): Its path. Defaults to None: that of the
-            method that the checkpoint was pre-trained with.
-        batch (int, optional): Of one process; the learning rate follows.
-            Defaults to None, the config's.
+    Without a ``config`` that of the method that the checkpoint was pre-trained
+    with; ``batch`` is of one process, and the learning rate follows.
     """
     config: str | None = None
     epochs: int | None = None
@@ -113,14 +105,9 @@ class Finetune:
 class FewShot:
     """Few labels: a classifier on frozen features, or fine-tuning.
 
-    Args:
-        shares (tuple[float, ...]): Of each class. Defaults to 1 % and 10 %.
-        lists (tuple[str, ...]): Files with lists made elsewhere, of different
-            names, in place of ``shares``.
-        pooling (str): "cls", "avg" or "cls+avg", of the frozen features.
-        c (float): Inverse strength of the L2 penalty.
-        finetune (bool): Also fine-tune, with the settings of the protocol
-            "finetune".
+    ``lists`` are files made elsewhere, of different names, in place of
+    ``shares`` of each class; ``c`` is the inverse strength of the L2 penalty;
+    ``finetune`` adds fine-tuning, with the settings of that protocol.
     """
     shares: tuple[float, ...] = (0.01, 0.1)
     lists: tuple[str, ...] = ()
@@ -156,21 +143,28 @@ PROTOCOLS: dict[str, Any] = {
 }
 
 
+def fine_tunes(settings: Any) -> bool:
+    return (isinstance(settings, Finetune)
+            or getattr(settings, 'finetune', False))
+
+
+def stored_settings(settings: Any, tuning: Finetune,
+                    amp: bool) -> dict[str, Any]:
+    """What a protocol's numbers depend on."""
+    found = asdict(settings)
+    # Fine-tuning takes its precision from its config.
+    if not isinstance(settings, Finetune):
+        found['amp'] = amp
+        if fine_tunes(settings):
+            found['tuning'] = asdict(tuning)
+    return found
+
+
 def settings_of(protocols: Sequence[str],
                 changes: Sequence[str] = ()) -> dict[str, Any]:
     """The settings of some protocols, with changes from a command line.
 
-    Args:
-        protocols (Sequence[str]): Keys of ``PROTOCOLS``.
-        changes (Sequence[str]): Such as "linear.epochs=2" or "knn.k=(10,20)".
-
-    Returns:
-        dict[str, Any]: The settings by protocol; those of "finetune" also
-        where they are changed for "fewshot".
-
-    Raises:
-        UserError: For a protocol, setting or value that is unknown or has
-            no meaning, or for a change of what is not asked for.
+    Those of "finetune" also where they are changed for "fewshot".
 
     Example:
         >>> settings_of(['knn'], ['knn.k=5'])
@@ -190,11 +184,12 @@ def settings_of(protocols: Sequence[str],
         known = chosen.get(protocol, PROTOCOLS[protocol])
         chosen[protocol] = replace(known, **{
             key: _value(known, key, text, change)})
-    tunes = 'fewshot' in protocols and chosen['fewshot'].finetune
+    used = {*protocols}
+    if any(fine_tunes(chosen[name]) for name in protocols):
+        used.add('finetune')
     for change in changes:
         protocol = change.partition('.')[0]
-        if protocol not in protocols and not (
-                tunes and protocol == 'finetune'):
+        if protocol not in used:
             raise UserError(f'--set {change} changes nothing without '
                             f'{protocol}; add it to --protocol, or leave '
                             'the setting out.')

@@ -20,24 +20,8 @@ ENTRY = dict(settings=dict, top1=dict, versions=dict, seconds=float)
 class ResultStore:
     """Results by protocol, in ``results.json`` and ``results.md``.
 
-    Args:
-        folder (str or Path): Where both files are; made when there is a
-            result.
-        facts (Mapping): ``checkpoint``, ``data``, ``encoder`` and ``seed``
-            of this evaluation, as JSON can hold them.
-
-    Raises:
-        UserError: If the folder has results of another checkpoint, other
-            data, another encoder or another seed, or a damaged file.
-
-    Example:
-        >>> import tempfile
-        >>> facts = dict(checkpoint='a', data='b', encoder='c', seed=0)
-        >>> folder = tempfile.mkdtemp()
-        >>> store = ResultStore(folder, facts)
-        >>> _ = store.add('knn', dict(k=5), dict(top1=dict(cls=40.)), {}, 1.5)
-        >>> ResultStore(folder, facts).has('knn', dict(k=5))
-        True
+    The ``facts`` are ``checkpoint``, ``data``, ``encoder`` and ``seed``, as
+    JSON can hold them; a folder with results of others is an error.
     """
 
     def __init__(self, folder: str | Path, facts: Mapping[str, Any]):
@@ -60,11 +44,7 @@ class ResultStore:
         self.content['protocols'] = known['protocols']
 
     def has(self, protocol: str, settings: Mapping[str, Any]) -> bool:
-        """Whether a protocol is finished.
-
-        Raises:
-            UserError: If it is finished with other settings.
-        """
+        """Whether a protocol is finished; an error with other settings."""
         known = self.content['protocols'].get(protocol)
         if known is None:
             return False
@@ -88,10 +68,9 @@ class ResultStore:
             seconds: float) -> list[Path]:
         """Put a finished protocol into both files.
 
-        Args:
-            found (Mapping): ``top1`` (per cent by name), a ``note`` for the
-                reader, and what else; ``batch``, ``epochs`` and ``config``
-                are what it was run with and written as settings.
+        What was ``found`` has ``top1`` (per cent by name), perhaps a ``note``
+        for the reader; its ``batch``, ``epochs`` and ``config`` are what it
+        was run with and written as settings.
         """
         used = {
             name: found.get(name, value) if name in USED else value
@@ -147,9 +126,6 @@ def markdown_table(header: Sequence[str],
                    rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown, columns aligned: the first left, the rest right.
 
-    Args:
-        rows (Iterable[Sequence[str]]): Texts, as many as in the header.
-
     Example:
         >>> print(markdown_table(['a', 'n'], [['x', '1']]), end='')
         | a | n |
@@ -186,12 +162,7 @@ def plus_minus(mean: float, error: float, digits: int = 3) -> str:
 
 
 def no_nan(value: Any) -> Any:
-    """Numbers as JSON has them: None in place of "not a number".
-
-    Example:
-        >>> no_nan({'a': [1., float('nan')]})
-        {'a': [1.0, None]}
-    """
+    """Numbers as JSON has them: None in place of NaN."""
     if isinstance(value, dict):
         return {key: no_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -204,10 +175,7 @@ def no_nan(value: Any) -> Any:
 def result_files(out: str | Path, *endings: str) -> list[Path]:
     """Names of result files that lie side by side.
 
-    Args:
-        out (str or Path): One of them, a picture beside them (.png), or
-            their common name.
-        *endings (str): E.g. ".json".
+    ``out`` is one of them, a picture beside them (.png), or their common name.
 
     Example:
         >>> [str(path) for path in result_files('a/b.md', '.json', '.md')]
@@ -221,12 +189,7 @@ def result_files(out: str | Path, *endings: str) -> list[Path]:
 
 def write_results(out: str | Path, results: dict,
                   page: str) -> list[Path]:
-    """Write ``results`` as JSON and ``page`` as Markdown.
-
-    Args:
-        out (str or Path): As for :func:`result_files`.
-        results (dict): What JSON can hold; "not a number" becomes null.
-    """
+    """Write ``results`` as JSON (NaN as null) and ``page`` as Markdown."""
     data, text = result_files(out, '.json', '.md')
     content = json.dumps(no_nan(results), indent=1, ensure_ascii=False)
     write_atomically(data, f'{content}\n'.encode())

@@ -22,39 +22,32 @@ from sbam_mm.registry import DATASETS
 from .encoders import EncoderRecipe
 from .feature_cache import cached_features
 from .features import FrozenEncoder, features_for, has_class_token, pool
-from .few_shot import few_of, read_few_shot_list, write_few_shot_list
+from .few_shot import few_shot_subset, read_few_shot_list, write_few_shot_list
 from .finetune import finetune, finetune_config
 from .image_sets import ImageSet, eval_pipeline, probe_pipeline
 from .knn import knn_predict
 from .linear_heads import HeadSpec, Stream, cached_stream, train_heads
 from .linear_probe import linear_probe
-from .processes import from_main, own_pieces, own_steps, pieces
+from .processes import broadcast_from_main, chunks, local_batches, local_chunks
 from .protocols import KNN, FewShot, Finetune, Linear, Sweep
 
 # What is written down: numbers in per cent by name, and curves by name.
-Found = dict[str, Any]
+Results = dict[str, Any]
 # Queries times bank images that are compared at once.
 SIMILARITIES = 2**27
 # Steps times rate of LARS; the published probe has 7020 * 6.4. On 10,000
 # images of CIFAR-10 a probe gained until 3,500 (docs/evaluation.md).
-SHORT_WAY = 3000.
+SHORT_TRAVEL = 3000.
 
 
 @dataclass
 class Evaluation:
     """What is evaluated, on what, and how.
 
-    Args:
-        out (Path): Folder for lists, features and runs.
-        restart (bool): Delete an earlier fine-tuning run instead of going on
-            with it.
-        launcher (str): Who started the processes that share the work, as
-            mmengine names it. Defaults to "none", one process.
-        segments (StoredSegments, optional): What a guide of the encoder wants
-            of the images: ``follow(half, pipeline)`` makes the pipeline bring
-            it, ``fingerprint`` names it.
-        tuning (Finetune): How few labels are fine-tuned on.
-        tuning_config (str): Path of the config that fine-tunes.
+    ``out`` holds lists, features and runs; ``restart`` deletes an earlier
+    fine-tuning run instead of going on with it; ``segments`` (StoredSegments)
+    is what a guide of the encoder wants of the images; few labels are
+    fine-tuned on by ``tuning``, with the config file ``tuning_config``.
     """
     recipe: EncoderRecipe
     encoder: FrozenEncoder
@@ -70,20 +63,20 @@ class Evaluation:
     tuning: Finetune = field(default_factory=Finetune)
     tuning_config: str = ''
 
-    def dataset(self, half: str, pipeline: list[dict]) -> BaseDataset:
+    def dataset(self, split: str, pipeline: list[dict]) -> BaseDataset:
         """A built data set; unreadable test images get a fixed stand-in."""
         if self.segments is not None:
-            pipeline = self.segments.follow(half, pipeline)
+            pipeline = self.segments.follow(split, pipeline)
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             return DATASETS.build(
                 dict(
-                    self.images.dataset(half, pipeline, self.out / 'lists',
+                    self.images.dataset(split, pipeline, self.out / 'lists',
                                         **self.recipe.decoding),
                     test_mode=True))
 
-    def features(self, half: str, poolings: Iterable[str]
+    def features(self, split: str, poolings: Iterable[str]
                  ) -> tuple[dict[str, np.ndarray], Tensor]:
-        """Stored features (N, D) of one half by name, and labels (N,)."""
+        """Stored features (N, D) of one split by name, and labels (N,)."""
         pipeline = eval_pipeline(self.recipe.size)
         key = settings_hash(
             dict(
@@ -94,27 +87,21 @@ class Evaluation:
                 images=self.images.fingerprint,
                 **self.recipe.decoding,
                 segments=self.segments and self.segments.fingerprint,
-                half=half,
+                half=split,
                 pipeline=pipeline,
                 amp=self.encoder.amp))
-        return cached_features(self.out / 'features', f'{half}-{key}',
-                               self.encoder, self.dataset(half, pipeline),
+        return cached_features(self.out / 'features', f'{split}-{key}',
+                               self.encoder, self.dataset(split, pipeline),
                                features_for(poolings))
 
 
 def settings_hash(values: Mapping[str, Any]) -> str:
-    """Sixteen characters that differ for different settings.
-
-    Example:
-        >>> one, same, other = map(settings_hash, [dict(a=1)] * 2 + [{}])
-        >>> one == same != other
-        True
-    """
+    """Sixteen characters that differ for different settings."""
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def run_knn(evaluation: Evaluation, settings: KNN) -> Found:
+def run_knn(evaluation: Evaluation, settings: KNN) -> Results:
     """Nearest neighbours with class token and mean patch token.
 
     Numbers of neighbours above the number of training images are left out.
@@ -132,8 +119,8 @@ def run_knn(evaluation: Evaluation, settings: KNN) -> Found:
     device = evaluation.encoder.device
     top1: dict[str, float] = {}
     chunk = max(1, min(1024, SIMILARITIES // len(bank_labels)))
-    own = np.array([i for piece in own_pieces(len(labels), chunk)
-                    for i in piece], np.int64)
+    own = np.array([i for part in local_chunks(len(labels), chunk)
+                    for i in part], np.int64)
     truth = labels[torch.from_numpy(own)]
     for pooling in poolings:
         found = knn_predict(
@@ -151,7 +138,7 @@ def run_knn(evaluation: Evaluation, settings: KNN) -> Found:
     return dict(top1=top1, left_out=[k for k in settings.k if k not in ks])
 
 
-def run_linear(evaluation: Evaluation, settings: Linear) -> Found:
+def run_linear(evaluation: Evaluation, settings: Linear) -> Results:
     """MAE's linear probing, one classifier."""
     images = evaluation.images
     batch = _batch(settings.batch, images)
@@ -164,16 +151,16 @@ def run_linear(evaluation: Evaluation, settings: Linear) -> Found:
         evaluation, [HeadSpec(rate, settings.pooling, 'lars', True)],
         settings.augment, batch, settings.epochs,
         min(settings.warm_up, settings.epochs))
-    way = rate * settings.epochs * (len(images.train) // batch)
-    if way < SHORT_WAY:
+    travel = rate * settings.epochs * (len(images.train) // batch)
+    if travel < SHORT_TRAVEL:
         found['note'] = (
-            f'steps times learning rate are {way:.0f} (ImageNet: 45,000), so '
-            'LARS has probably not arrived; raise linear.base_lr, or take '
+            f'steps times learning rate are {travel:.0f} (ImageNet: 45,000), '
+            'so LARS has probably not arrived; raise linear.base_lr, or take '
             'linear-sweep.')
     return found
 
 
-def run_sweep(evaluation: Evaluation, settings: Sweep) -> Found:
+def run_sweep(evaluation: Evaluation, settings: Sweep) -> Results:
     """DINO's and iBOT's: every rate and pooling, in one pass."""
     batch = _batch(settings.batch, evaluation.images)
     specs = [
@@ -185,7 +172,7 @@ def run_sweep(evaluation: Evaluation, settings: Sweep) -> Found:
 
 
 def run_finetune(evaluation: Evaluation, settings: Finetune,
-                 folder: str = 'finetune') -> Found:
+                 folder: str = 'finetune') -> Results:
     """All parameters, in a runner that goes on where it was stopped."""
     # A stopped run goes on only with the settings it was started with.
     # The learning rate follows the number of processes, too.
@@ -194,7 +181,8 @@ def run_finetune(evaluation: Evaluation, settings: Finetune,
         processes=get_world_size()))
     work_dir = evaluation.out / f'{folder}-{key}'
     if evaluation.restart:
-        from_main(lambda: shutil.rmtree(work_dir, ignore_errors=True))
+        broadcast_from_main(
+            lambda: shutil.rmtree(work_dir, ignore_errors=True))
     cfg = finetune_config(
         evaluation.recipe,
         evaluation.images,
@@ -222,19 +210,22 @@ def run_finetune(evaluation: Evaluation, settings: Finetune,
         epochs=cfg.train_cfg.max_epochs)
 
 
-def run_few_shot(evaluation: Evaluation, settings: FewShot) -> Found:
+def run_few_shot(evaluation: Evaluation, settings: FewShot) -> Results:
     """Few labels; the lists are written beside the results."""
     images = evaluation.images
-    lists = [Path(path) for path in settings.lists] or from_main(lambda: [
-        write_few_shot_list(images, share, settings.list_seed,
-                            evaluation.out / 'few_shot')
-        for share in settings.shares
-    ])
-    chosen = [few_of(images, read_few_shot_list(path)) for path in lists]
+    lists = [Path(path) for path in settings.lists]
+    if not lists:
+        lists = broadcast_from_main(lambda: [
+            write_few_shot_list(images, share, settings.list_seed,
+                                evaluation.out / 'few_shot')
+            for share in settings.shares
+        ])
+    chosen = [few_shot_subset(images, read_few_shot_list(path))
+              for path in lists]
     bank, labels = evaluation.features('train', [settings.pooling])
     queries, query_labels = evaluation.features('test', [settings.pooling])
     place = {path: i for i, (path, _) in enumerate(images.train)}
-    found: Found = dict(
+    found: Results = dict(
         top1={}, images={}, lists={}, curves={}, finetune_batch={})
 
     def vectors(features: Mapping[str, np.ndarray], rows: Any) -> Tensor:
@@ -245,7 +236,7 @@ def run_few_shot(evaluation: Evaluation, settings: FewShot) -> Found:
         rows = np.array([place[name] for name, _ in few.train])
         found['images'][path.stem] = len(rows)
         found['lists'][path.stem] = str(path)
-        found['top1'][f'{path.stem}, frozen'] = from_main(
+        found['top1'][f'{path.stem}, frozen'] = broadcast_from_main(
             lambda rows=rows: linear_probe(  # type: ignore[misc]
                 vectors(bank, rows), labels[rows],
                 vectors(queries, slice(None)), query_labels, settings.c))
@@ -260,7 +251,7 @@ def run_few_shot(evaluation: Evaluation, settings: FewShot) -> Found:
 
 
 def _probe(evaluation: Evaluation, specs: list[HeadSpec], augment: bool,
-           batch: int, epochs: int, warm_up: float) -> Found:
+           batch: int, epochs: int, warm_up: float) -> Results:
     images, seed = evaluation.images, evaluation.seed
     poolings = [spec.pooling for spec in specs]
     test = evaluation.features('test', poolings)
@@ -292,21 +283,11 @@ def _batch(wanted: int, images: ImageSet) -> int:
     return max(1, min(wanted, len(images.train) // 16))
 
 
-class DrawnPerImage(Dataset):
+class SeededPerImage(Dataset):
     """A data set whose augmentation depends on seed, epoch and image alone.
 
-    So it is the same however many processes and workers share the images.
-
-    Args:
-        dataset (Dataset): Its transforms draw from NumPy's generator.
-
-    Example:
-        >>> class Drawn(Dataset):
-        ...     def __getitem__(self, index):
-        ...         return np.random.rand()
-        >>> images = DrawnPerImage(Drawn(), seed=0, epoch=3)
-        >>> images[5] == images[5] != images[6]
-        True
+    So it is the same however many processes and workers share the images. Its
+    transforms draw from NumPy's generator.
     """
 
     def __init__(self, dataset: Dataset, seed: int, epoch: int):
@@ -327,17 +308,17 @@ def _augmented_stream(evaluation: Evaluation, poolings: list[str],
 
     def epoch_batches(epoch: int):
         order = np.concatenate(
-            list(own_steps(len(dataset), batch, seed, epoch)))
+            list(local_batches(len(dataset), batch, seed, epoch)))
         loader = encoder.loader(
-            DrawnPerImage(dataset, seed, epoch),
-            [order[piece.start:piece.stop].tolist()
-             for piece in pieces(len(order), encoder.batch_size)])
+            SeededPerImage(dataset, seed, epoch),
+            [order[chunk.start:chunk.stop].tolist()
+             for chunk in chunks(len(order), encoder.batch_size)])
         return encoder.features(loader, names)
 
     return epoch_batches
 
 
-RUN: dict[str, Callable[[Evaluation, Any], Found]] = {
+RUN: dict[str, Callable[[Evaluation, Any], Results]] = {
     'knn': run_knn,
     'linear': run_linear,
     'linear-sweep': run_sweep,

@@ -22,15 +22,9 @@ COLUMNS = (
 
 def write_run_table(path: str | Path,
                     rows: Iterable[Mapping]) -> None:
-    """Write the CSV, complete or not at all.
+    """Write the CSV of ``COLUMNS``, complete or not at all.
 
-    Args:
-        rows (Iterable[Mapping]): Values by column (``COLUMNS``); what is
-            missing or None becomes an empty cell.
-
-    Example::
-
-        write_run_table('runs.csv', [dict(masker='sbam', ratio=0.75, seed=0)])
+    What is missing or None becomes an empty cell.
     """
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, extrasaction='ignore',
@@ -46,9 +40,8 @@ def read_runs(paths: Sequence[str | Path],
               ) -> tuple[list[Run], list[str]]:
     """Finished runs of one or several tables.
 
-    A table needs the columns masker, ratio, seed and the metric; numbers
-    measured later (fine-tuning accuracy) can be added as columns. Where it
-    has ``status``, only finished runs count.
+    Numbers measured later can be added as columns; where a table has
+    ``status``, only finished runs count.
 
     Args:
         metric (str): Column with the performance, higher is better.
@@ -59,15 +52,6 @@ def read_runs(paths: Sequence[str | Path],
     Returns:
         tuple[list[Run], list[str]]: The runs, and a sentence about each that
         was left out or cannot be compared without a thought.
-
-    Raises:
-        UserError: If a file is missing or is not such a table, a number is
-            none, a run is there twice, or runs of one masker differ in more
-            than ratio and seed (``base_hash``).
-
-    Example::
-
-        runs, notes = read_runs(['work_dirs/pimr_small/runs.csv'])
     """
     runs: list[Run] = []
     notes: list[str] = []

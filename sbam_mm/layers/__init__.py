@@ -15,7 +15,7 @@ from .block import (
 )
 from .decomposed import decomposed_attention, relative_rows
 from .evaluation_mode import evaluation_mode
-from .init import truncated_normal, xavier_linear
+from .init import truncated_normal, xavier_linear, xavier_patches
 from .packing import PackedLayout
 from .position import sincos_position
 from .received_attention import received_attention
@@ -27,5 +27,6 @@ __all__ = [
     'PackedLayout', 'RecordedAttention', 'beit_layer_cfgs', 'blocks_of',
     'decomposed_attention', 'evaluation_mode', 'from_windows',
     'packed_attention', 'received_attention', 'relative_rows', 'run_blocks',
-    'sincos_position', 'to_windows', 'truncated_normal', 'xavier_linear'
+    'sincos_position', 'to_windows', 'truncated_normal', 'xavier_linear',
+    'xavier_patches'
 ]

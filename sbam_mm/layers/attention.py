@@ -26,10 +26,9 @@ Attend = Callable[[Tensor, Tensor, Tensor, PackedLayout, float], Tensor]
 
 
 def runs_varlen(q: Tensor) -> bool:
-    """Whether the variable-length kernel is there for these queries.
+    """Whether the variable-length flash kernel runs for these queries.
 
-    It is flash attention, which wants an Ampere GPU or a newer one, and 8 to
-    256 channels per head in steps of 8.
+    It wants an Ampere GPU or newer and 8 to 256 channels in steps of 8.
     """
     return (varlen_attn is not None and q.is_cuda
             and q.dtype in (torch.float16, torch.bfloat16)
@@ -45,26 +44,21 @@ def packed_attention(q: Tensor,
                      dropout: float = 0.,
                      keys: PackedLayout | None = None,
                      bias: Tensor | None = None) -> Tensor:
-    """Attention of every query to the keys of its own image.
+    """Attention of queries to the keys of their own image; nothing is padded.
 
-    On CUDA in half precision one variable-length flash kernel does it;
+    On CUDA in half precision it is one variable-length flash kernel;
     elsewhere, and with dropout or a bias, images with equally many queries
-    and keys share one call of ``scaled_dot_product_attention``. Both are
-    exact: nothing is padded.
+    and keys share one call of ``scaled_dot_product_attention``.
 
     Args:
-        q (Tensor): (T, heads, head_dim).
+        q (Tensor): (T, heads, head_dim), as the result.
         k, v (Tensor): (S, heads, head_dim).
-        layout (PackedLayout): Where the queries' images begin and end.
-        dropout (float): Of the probabilities. Defaults to 0.
-        keys (PackedLayout, optional): Of the keys and values, in the image
-            order of ``layout`` unless one of the two keeps every token.
-            Defaults to None: that of the queries.
+        layout (PackedLayout): Of the queries.
+        keys (PackedLayout, optional): Of keys and values, in the image order
+            of ``layout`` unless one of the two keeps every token. Defaults
+            to None: that of the queries.
         bias (Tensor, optional): Added to the logits, (heads, N, N) over the
-            N places of ``layout``. Defaults to None.
-
-    Returns:
-        Tensor: (T, heads, head_dim).
+            N places of ``layout``.
 
     Raises:
         UserError: If the two layouts order the images differently.
@@ -130,14 +124,6 @@ def grouped_attention(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout,
 
 
 def bias_of_pairs(bias: Tensor, places: Tensor) -> Tensor:
-    """A bias between the tokens that an image kept.
-
-    Args:
-        bias (Tensor): (heads, N, N).
-        places (Tensor): Which of the N tokens, int64 (B, n).
-
-    Returns:
-        Tensor: (B, heads, n, n).
-    """
+    """Of (heads, N, N) that of kept tokens, int64 (B, n)."""
     pairs = bias[:, places[:, :, None], places[:, None, :]]
     return pairs.transpose(0, 1)

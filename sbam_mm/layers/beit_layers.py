@@ -7,17 +7,13 @@ def beit_layer_cfgs(layer_cfgs: Any = (), drop_rate: float = 0.) -> Any:
     """``layer_cfgs`` of a ``BEiTViT`` with which dropout is as in BEiT.
 
     mmpretrain hands ``attn_drop_rate`` and ``drop_rate`` to the attention
-    under names that it does not know, and they are lost; and it drops the
-    path of a feed-forward network inside and once more behind it, so that it
+    under names that it does not know, so they are lost; and it applies
+    stochastic depth to the feed-forward branch twice, so that the branch
     survives with the squared probability.
 
     Args:
         layer_cfgs (dict or Sequence[dict]): Of all layers, or of each.
-            Defaults to none.
-        drop_rate (float): Of the whole encoder. Defaults to 0.
-
-    Returns:
-        dict or list[dict]: For ``BEiTViT``.
+        drop_rate (float): Of the whole encoder.
 
     Example:
         >>> beit_layer_cfgs(dict(attn_drop_rate=.1))['attn_cfg']

@@ -1,11 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The transformer block of every encoder and decoder here.
 
-It has the parts of one of mmpretrain's layers, hence parameter names and
-initialisation are mmpretrain's, and runs them on dense batches and on packed
-sequences.
+It takes over the parts of one of mmpretrain's layers, with their names and
+initialisation, and runs them on dense batches and on packed sequences.
 """
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -23,10 +23,10 @@ from .packing import PackedLayout
 
 
 class Checkpointed(BaseModule):
-    """A block that can keep its input alone, a third more work for memory.
+    """A block that with :attr:`with_cp` keeps its input alone.
 
-    With :attr:`with_cp` the backward pass computes the rest again, random
-    numbers included (Chen et al., *Training Deep Nets with Sublinear Memory
+    The backward pass then computes the rest again, random numbers included: a
+    third more work (Chen et al., *Training Deep Nets with Sublinear Memory
     Cost*, 2016).
     """
     with_cp = False
@@ -40,12 +40,12 @@ class Checkpointed(BaseModule):
         raise NotImplementedError
 
 
-def take_parts(taker: nn.Module, giver: nn.Module) -> None:
+def share_parts(target: nn.Module, source: nn.Module) -> None:
     """Give a module all parameters and parts of another, in their order."""
-    taker._parameters.update(giver._parameters)
-    taker._buffers.update(giver._buffers)
-    taker._non_persistent_buffers_set |= giver._non_persistent_buffers_set
-    taker._modules.update(giver._modules)
+    target._parameters.update(source._parameters)
+    target._buffers.update(source._buffers)
+    target._non_persistent_buffers_set |= source._non_persistent_buffers_set
+    target._modules.update(source._modules)
 
 
 class Attention(BaseModule):
@@ -53,13 +53,13 @@ class Attention(BaseModule):
 
     Args:
         attn (nn.Module): mmpretrain's ``MultiheadAttention``,
-            ``BEiTAttention`` or ``CrossMultiheadAttention``, whose parts it
-            takes.
+            ``BEiTAttention`` or ``CrossMultiheadAttention``; its parts are
+            taken over.
     """
 
     def __init__(self, attn: nn.Module):
         super().__init__(attn.init_cfg)
-        take_parts(self, attn)
+        share_parts(self, attn)
         self._modules.pop('out_drop', None)  # stochastic depth, see Block
         if not hasattr(self, 'gamma1'):
             self.gamma1 = nn.Identity()
@@ -72,7 +72,6 @@ class Attention(BaseModule):
         self.scale = getattr(attn, 'scale', self.head_dims**-0.5)
 
     def init_weights(self) -> None:
-        """As mmpretrain's, whose tables of relative positions are drawn."""
         super().init_weights()
         table = getattr(self, 'relative_position_bias_table', None)
         if table is not None:
@@ -80,7 +79,7 @@ class Attention(BaseModule):
 
     @property
     def dropout(self) -> float:
-        """With which probability attention is dropped now."""
+        """Probability with which attention is dropped now."""
         drop = self.attn_drop
         if isinstance(drop, nn.Dropout):
             return drop.p if drop.training else 0.
@@ -153,7 +152,7 @@ class Attention(BaseModule):
         return self.gamma1(self.proj_drop(out))
 
     def with_own_positions(self, bias: Tensor | None) -> Tensor | None:
-        """A bias and the layer's own one, of BEiT's relative positions."""
+        """Add the layer's own bias, of BEiT's relative positions, if any."""
         table = getattr(self, 'relative_position_bias_table', None)
         if table is None:
             return bias
@@ -168,13 +167,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class CrossAttention(Attention):
-    """Attention to a memory that may be wider than the tokens.
-
-    Args:
-        dim (int): Width of the tokens.
-        memory_dim (int): Width of the memory.
-        num_heads (int): Divides ``dim``.
-    """
+    """Attention to a memory that may be wider than the tokens."""
 
     def __init__(self, dim: int, memory_dim: int, num_heads: int):
         BaseModule.__init__(self)
@@ -191,11 +184,9 @@ class CrossAttention(Attention):
 
 
 class Block(Checkpointed):
-    """Attention and a feed-forward network, with one of mmpretrain's layers.
+    """One of mmpretrain's ``TransformerEncoderLayer``s, or BEiT's, as a block.
 
-    Args:
-        layer (TransformerEncoderLayer): mmpretrain's, or BEiT's, whose parts
-            it takes. The layer itself still works.
+    It takes over the parts of the layer, which still works itself.
 
     Example:
         >>> from mmpretrain.models.backbones.vision_transformer import (
@@ -213,13 +204,12 @@ class Block(Checkpointed):
         super().__init__(layer.init_cfg)
         for name in ('gamma_1', 'gamma_2'):  # BEiT's layer scale
             self.register_parameter(name, None)
-        take_parts(self, layer)
+        share_parts(self, layer)
         self.attn = Attention(layer.attn)
         if not hasattr(self, 'drop_path'):
             self.drop_path = layer.attn.out_drop
 
     def init_weights(self) -> None:
-        """As mmpretrain's layers."""
         super().init_weights()
         for part in self.ffn.modules():
             if isinstance(part, nn.Linear):
@@ -233,23 +223,19 @@ class Block(Checkpointed):
             attend: Attend | None = None,
             memory: Tensor | None = None,
             keys: PackedLayout | None = None) -> Tensor:
-        """Let tokens attend to each other, or to a memory, then think.
+        """Attend to each other or to a memory, then feed forward.
 
         Args:
             x (Tensor): A dense batch, (B, n, D), or packed tokens, (T, D).
             bias (Tensor, optional): Of relative positions, added to the
-                logits, (heads, N, N) over all places. Defaults to None.
+                logits, (heads, N, N) over all places.
             layout (PackedLayout, optional): Where the tokens stand. Defaults
                 to None: a dense batch of whole images.
-            attend (Callable, optional): The attention kernel in place of
-                :func:`packed_attention`. Defaults to None.
+            attend (Callable, optional): The attention kernel. Defaults to
+                None: :func:`packed_attention`.
             memory (Tensor, optional): What the tokens attend to instead of
-                each other, packed, (S, D), normalised like them. Defaults
-                to None.
-            keys (PackedLayout, optional): Of the memory. Defaults to None.
-
-        Returns:
-            Tensor: Of the shape of ``x``.
+                each other, packed, (S, D); the block normalises it.
+            keys (PackedLayout, optional): Of the memory.
 
         Raises:
             UserError: If stochastic depth would drop tokens of a packed
@@ -276,19 +262,16 @@ class Block(Checkpointed):
         return x + self.drop_path(branch if gamma is None else gamma * branch)
 
     def at(self, x: Tensor, layout: PackedLayout) -> Tensor:
-        """The block's output at some places only.
+        """The block's output, packed (T, D), at some places only.
 
         All tokens are keys and values; those of the layout alone are queries
-        and go through the feed-forward network. The numbers are those of
-        the whole block.
+        and go through the feed-forward network. The numbers are those of the
+        whole block.
 
         Args:
             x (Tensor): Its input, (B, N, D).
             layout (PackedLayout): Whose output is wanted, over the last n <=
-                N columns (a class token in front need not be told).
-
-        Returns:
-            Tensor: (T, D), packed.
+                N columns (a class token in front may be left out).
 
         Example:
             >>> from mmpretrain.models.backbones.vision_transformer import (
@@ -339,8 +322,10 @@ def run_blocks(blocks: Iterable[nn.Module],
                packed: Tensor,
                layout: PackedLayout,
                bias: Tensor | None = None,
-               attend: Sequence[Attend] | None = None) -> Tensor:
-    """Run blocks on packed tokens, dense where they allow it.
+               attend: Sequence[Attend] | None = None,
+               memories: Iterable[Tensor] | None = None,
+               keys: PackedLayout | None = None) -> Tensor:
+    """Run blocks on packed tokens, (T, D), dense where they allow it.
 
     Images of equal length are a dense batch already: a view, no copy.
 
@@ -349,21 +334,27 @@ def run_blocks(blocks: Iterable[nn.Module],
         packed (Tensor): (T, D).
         layout (PackedLayout): Where the tokens stand.
         bias (Tensor, optional): As in :meth:`Block.run`, for all blocks.
-            Defaults to None.
         attend (Sequence[Callable], optional): The attention kernel of each
             block. Defaults to None: the plain ones.
-
-    Returns:
-        Tensor: (T, D).
+        memories (Iterable[Tensor], optional): What the tokens of each block
+            attend to instead of each other, packed, (S, D').
+        keys (PackedLayout, optional): Of every memory.
     """
     x = packed
     if layout.uniform:
         x = packed.view(layout.batch_size, -1, packed.shape[-1])
     # Whole images need no layout where nothing else asks for it.
-    plain = attend is None and layout.uniform and (bias is None or layout.full)
-    for number, block in enumerate(map(block_of, blocks)):
+    plain = (attend is None and layout.uniform
+             and (bias is None or layout.full)
+             and (keys is None or keys.uniform))
+    given: Iterable[Tensor | None] = memories or repeat(None)
+    for number, (block, memory) in enumerate(
+            zip(map(block_of, blocks), given)):
         # Calling a block may be compiled, for dense batches; lengths that
         # change from step to step are none.
         run = block if plain else block.forward
-        x = run(x, bias, None if plain else layout, attend and attend[number])
+        if plain and memory is not None:
+            memory = memory.view(layout.batch_size, -1, memory.shape[-1])
+        x = run(x, bias, None if plain else layout, attend and attend[number],
+                memory, None if plain else keys)
     return x.view(packed.shape)

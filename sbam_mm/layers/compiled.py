@@ -13,7 +13,7 @@ from .block import Block
 
 
 def compile_layers(model: nn.Module, **options) -> list[nn.Module]:
-    """Compile the transformer blocks of a model, in place.
+    """Compile the transformer blocks of a model, in place, and return them.
 
     A layer that gets a dense batch is compiled as a whole. On a packed
     sequence, whose length changes from step to step, attention runs as it is
@@ -24,9 +24,6 @@ def compile_layers(model: nn.Module, **options) -> list[nn.Module]:
     Args:
         model (nn.Module): With blocks, or mmpretrain's layers.
         **options: Of ``torch.compile``.
-
-    Returns:
-        list[nn.Module]: The layers.
 
     Example:
         >>> from sbam_mm.models import MaskedViT
@@ -52,10 +49,7 @@ def compile_layers(model: nn.Module, **options) -> list[nn.Module]:
 
 @contextmanager
 def plain_layers(model: nn.Module) -> Iterator[None]:
-    """Runs what is compiled in a model as it was written, for a while.
-
-    Args:
-        model (nn.Module): Any module.
+    """For a while, run the compiled modules of a model as they were written.
 
     Example:
         >>> layer = nn.Identity()

@@ -15,8 +15,7 @@ def relative_rows(table: Tensor, size: int) -> Tensor:
         size (int): Positions on the axis.
 
     Returns:
-        Tensor: (size, size, C): of query i and key j the row of offset
-        i - j.
+        Tensor: (size, size, C), at query i and key j the row of i - j.
 
     Example:
         >>> relative_rows(torch.tensor([[-1.], [0.], [1.]]), 2)[..., 0]
@@ -49,14 +48,11 @@ def decomposed_attention(q: Tensor,
     Vision Transformer Backbones for Object Detection*, ECCV 2022.
 
     Args:
-        q, k, v (Tensor): (B, heads, E + H * W, C), E tokens without a place
-            (a class token) first; these take no part in relative positions.
+        q, k, v (Tensor): (B, heads, E + H * W, C), as the result; E tokens
+            without a place (a class token) come first and take no part in
+            relative positions.
         table_h, table_w (Tensor): (2 * S - 1, C); see :func:`relative_rows`.
         grid (tuple[int, int]): Rows H and columns W of the tokens.
-        dropout (float): Of the probabilities. Defaults to 0.
-
-    Returns:
-        Tensor: (B, heads, E + H * W, C).
 
     Example:
         >>> q, k, v = torch.randn(3, 2, 4, 6, 8)

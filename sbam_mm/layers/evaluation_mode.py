@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""What is dropped in training, kept for a while."""
+"""Dropout and stochastic depth switched off for a while."""
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,16 +24,11 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     Only modules that would draw change their mode, so that nothing at all
     changes where there are none, compiled layers included.
 
-    Args:
-        model (nn.Module): Any module.
-
     Example:
         >>> layer = nn.Dropout(0.5)
         >>> with evaluation_mode(layer):
         ...     layer.training
         False
-        >>> layer.training
-        True
     """
     drawing = [
         module for module in model.modules()

@@ -41,13 +41,13 @@ class PackedLayout:
     Args:
         keep (Tensor): Boolean, (B, N). True = the token is kept.
         count (int, optional): Tokens kept per image when it is the same for
-            all and known on the host. The device is then never asked.
-            Defaults to None.
+            all and known on the host.
         counted (tuple, optional): ``lengths`` in the packed order, and this
-            ``order``, where they are known already. The device is then never
-            asked. Defaults to None.
+            ``order``, where they are known already. With this or ``count``
+            the device is never asked.
 
     Attributes:
+        keep (Tensor): As given.
         index (Tensor): int64 (T,), position of every packed token in the
             flattened (B * N) batch.
         order (Tensor or None): int64 (B,), which image stands where in the
@@ -73,6 +73,7 @@ class PackedLayout:
                  counted: tuple[list[int], Tensor | None] | None = None):
         batch_size, width = keep.shape
         self.shape = (batch_size, width)
+        self.keep = keep
         order: Tensor | None = None
         if count is not None:
             self.lengths: list[int] = [count] * batch_size
@@ -99,10 +100,7 @@ class PackedLayout:
               ) -> 'PackedLayout':
         """Layout of a dense batch, (B, N, ...), all of it kept.
 
-        Args:
-            batch (Tensor): (B, N, ...).
-            order (Tensor, optional): Which image stands where, int64 (B,).
-                Defaults to None: as they come.
+        ``order``, int64 (B,), says which image stands where.
         """
         rows, width = batch.shape[0], batch.shape[1]
         keep = batch.new_ones((rows, width), dtype=torch.bool)
@@ -113,11 +111,8 @@ class PackedLayout:
                lengths: list[int] | None = None) -> 'PackedLayout':
         """Layout of other tokens of the same images, in the same order.
 
-        Args:
-            keep (Tensor): Boolean (B, n).
-            lengths (list[int], optional): How many of each image, in this
-                layout's order, where they are known. Defaults to None: the
-                device is asked.
+        ``lengths``, how many of each, follow that order too; without them the
+        device is asked.
         """
         if lengths is None:
             counts = keep.sum(dim=1)
@@ -187,13 +182,7 @@ class PackedLayout:
         return flat if self.full else flat.index_select(0, self.index)
 
     def unpack(self, packed: Tensor, fill: Tensor) -> Tensor:
-        """Put tokens back in place: (T, D) -> (B, N, D).
-
-        Args:
-            packed (Tensor): (T, D).
-            fill (Tensor): What stands where no token was kept; broadcasts to
-                (B, N, D).
-        """
+        """Put (T, D) back in place, (B, N, D), and ``fill`` elsewhere."""
         batch_size, width = self.shape
         full = fill.to(packed.dtype).expand(batch_size, width,
                                             packed.shape[-1])

@@ -8,17 +8,11 @@ from sbam_mm.errors import UserError
 
 
 def sincos_position(grid: tuple[int, int], dim: int) -> Tensor:
-    """mmpretrain's 2D sine-cosine table with a row of zeros for the class.
+    """2D sine-cosine table, float32 (1, 1 + h * w, dim), row by row.
 
-    It equals the official MAE's after swapping the two channel halves, so
-    weights trained on one need their own ``pos_embed`` (checkpoints hold it).
-
-    Args:
-        grid (tuple[int, int]): Patches per column and per row (h, w).
-        dim (int): Channels, divisible by 4.
-
-    Returns:
-        Tensor: float32 (1, 1 + h * w, dim), row by row over the grid.
+    A row of zeros for the class token comes first. It equals the official
+    MAE's after swapping the two channel halves, so weights trained on one
+    need their own ``pos_embed`` (checkpoints hold it).
     """
     if dim % 4:
         raise UserError(

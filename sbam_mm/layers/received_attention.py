@@ -25,15 +25,12 @@ def received_attention(attn: nn.Module,
         attn (nn.Module): :class:`Attention`, or mmpretrain's layer.
         x (Tensor): Its normalised input, (B, N, D), class token first.
         queries (str): "cls", the class token's attention; "patches", summed
-            over the queries of the patches; or "all", summed over every
-            query. Defaults to "cls".
-        softmax (bool): Sum probabilities, or logits. Defaults to True.
-        own_query (bool): Whether a sum over queries has the token's own in
-            it. Defaults to True.
+            over the queries of the patches; or "all", summed over every query.
+        softmax (bool): Sum probabilities, or logits.
+        own_query (bool): Whether a sum over queries has the token's own in it.
         bias (Tensor, optional): Added to the logits, (heads, N, N), or where
-            it differs between images (B, heads, N, N). Defaults to None.
-        extra_tokens (int): Class and distillation tokens, which come before
-            the patches. Defaults to 1.
+            it differs between images (B, heads, N, N).
+        extra_tokens (int): Class and distillation tokens before the patches.
 
     Returns:
         Tensor: float32 (B, heads, N), without gradient.
@@ -63,5 +60,3 @@ def received_attention(attn: nn.Module,
         if own is not None:
             received[..., first:] -= own
         return received
-
-

@@ -18,21 +18,15 @@ class RecordedAttention:
     of 4 bytes per layer.
 
     Args:
-        biased: A kernel whose ``matrix(layout, rows, group)`` is added to
-            the logits before they are divided by the root of the channels,
-            (images, heads, n, n), as :class:`sbam_mm.segments.SegmentRelation`
-            has it. Defaults to None: no bias.
+        biased (optional): A kernel whose ``matrix(layout, rows, group)`` is
+            added to the logits before they are divided by the root of the
+            channels, (images, heads, n, n), as that of
+            :class:`sbam_mm.segments.SegmentRelation`.
 
     Attributes:
-        maps (list[Tensor]): Of the last call: float32 (images, heads, n, n)
-            for each group of equally long images, in the packed order.
-
-    Example:
-        >>> layout = PackedLayout(torch.tensor([[True, True], [False, True]]))
-        >>> attend = RecordedAttention()
-        >>> out = attend(*torch.randn(3, 3, 1, 4), layout)
-        >>> [tuple(each.shape) for each in attend.maps]
-        [(1, 1, 1, 1), (1, 1, 2, 2)]
+        maps (list[Tensor]): Of the last call, before dropout: float32
+            (images, heads, n, n) for each group of equally long images, in
+            the packed order.
     """
 
     def __init__(self, biased: Any = None):
@@ -45,10 +39,7 @@ class RecordedAttention:
                  v: Tensor,
                  layout: PackedLayout,
                  dropout: float = 0.) -> Tensor:
-        """Attend within images: three of (T, heads, d) -> (T, heads, d).
-
-        What is recorded is what there was before the dropout.
-        """
+        """Attend within images: three of (T, heads, d) -> (T, heads, d)."""
         self.maps, outs = [], []
         with torch.autocast(q.device.type, enabled=False):
             for rows, group in layout.slices():

@@ -6,15 +6,10 @@ from torch import Tensor
 
 
 def to_windows(x: Tensor, size: int) -> Tensor:
-    """Cut maps into squares, padded with zeros at the bottom and right.
+    """Cut maps into squares: (B, H, W, D) -> (B * windows, size, size, D).
 
-    Args:
-        x (Tensor): (B, H, W, D).
-        size (int): Side of a window.
-
-    Returns:
-        Tensor: (B * windows, size, size, D), row by row, with
-        ceil(H / size) * ceil(W / size) windows for each map.
+    Maps are padded with zeros at the bottom and right, which makes
+    ceil(H / size) * ceil(W / size) windows of each, row by row.
 
     Example:
         >>> import torch
@@ -32,15 +27,7 @@ def to_windows(x: Tensor, size: int) -> Tensor:
 
 
 def from_windows(windows: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Put windows together again and cut the padding off.
-
-    Args:
-        windows (Tensor): From :func:`to_windows`.
-        shape (tuple[int, int]): Height and width of the maps.
-
-    Returns:
-        Tensor: (B, H, W, D).
-    """
+    """Inverse of :func:`to_windows` for maps of ``shape`` (H, W)."""
     size = windows.shape[1]
     rows, columns = (-(-side // size) for side in shape)
     x = windows.unflatten(0, (-1, rows, columns)).transpose(2, 3)

@@ -34,9 +34,9 @@ class AMT(Masker):
             middle (Table 4's ablation).
         warm_up_ratio (float, optional): Of random masking until maps exist;
             0.75 in the official code. None is ``ratio``.
-        rounding (str): Of the tokens that are not masked. Defaults to
-            "ceil" (the official MAE code rounds the masked ones down); its
-            SimMIM code rounds them up: "floor".
+        rounding (str): Of the tokens that are not masked: "ceil" is the
+            official MAE code, which rounds the masked ones down; its SimMIM
+            code rounds them up: "floor".
         cell (int): See :class:`Masker`. SimMIM's variant is ``ratio=0.44,
             throw=0.26, warm_up_ratio=0.6, rounding='floor', cell=2``.
 
@@ -72,19 +72,7 @@ class RandomThrow(Masker):
 
     Source: Liu et al., AAAI 2023, Table 4.
 
-    Args:
-        ratio (float): Share of masked tokens.
-        throw (float): Share of thrown tokens.
-        rounding (str): Of the tokens that are not masked; see :class:`AMT`.
-        cell (int): See :class:`Masker`.
-
-    Example:
-        >>> import torch
-        >>> from sbam_mm.masking import MaskingContext
-        >>> context = MaskingContext(torch.zeros(2, 196, 4), grid=(14, 14))
-        >>> mask = RandomThrow()(context)
-        >>> mask.masked.sum(1).tolist(), mask.thrown.sum(1).tolist()
-        ([88, 88], [78, 78])
+    The options are those of :class:`AMT`.
     """
 
     def __init__(self,
@@ -101,11 +89,7 @@ class RandomThrow(Masker):
 
 
 class AM(AMT):
-    """Attention-driven masking: AMT without throwing.
-
-    Args:
-        **kwargs: Other options of :class:`AMT`.
-    """
+    """Attention-driven masking: AMT without throwing, with its options."""
 
     def __init__(self, ratio: float = 0.75, **kwargs):
         super().__init__(ratio=ratio, throw=0., **kwargs)

@@ -26,12 +26,12 @@ class AttentionSalience(Part):
         source (str): "self", the encoder that is being trained, or
             "teacher", the model's teacher: ``model.teacher``, or the one a
             method with a momentum teacher has anyway.
-        block (int): Which block, from 0; negative counts from the end.
-            Defaults to -1, the last (AttMask, AMT); GPA uses 9 of 12.
+        block (int): Which block, from 0; negative counts from the end. The
+            last in AttMask and AMT; GPA uses 9 of 12.
         head (int or str): One head, from 0, or "last", or "mean" or "sum"
-            over heads. Defaults to "mean" (AttMask); GPA uses head 11.
-            Negative numbers count from the end; say "last" instead of -1,
-            which is the sum of all heads in GPA's Table 5.
+            over heads. "mean" in AttMask; GPA uses head 11. Negative numbers
+            count from the end; say "last" instead of -1, which is the sum of
+            all heads in GPA's Table 5.
         queries (str): Whose attention: "cls", the class token's (AttMask,
             AMT); "patches", summed over the queries of the patches (GPA's
             paper); or "all", summed over every query, the class token's
@@ -103,7 +103,7 @@ class AttentionSalience(Part):
         return join_heads(self._received(context), self.head, self.normalize)
 
     def unscaled(self, context: MaskingContext) -> Tensor:
-        """The scores as they are, without scaling to [0, 1], (B, L)."""
+        """The scores (B, L) without scaling to [0, 1]."""
         return one_head(self._received(context), self.head)
 
     def _received(self, context: MaskingContext) -> Tensor:
@@ -114,16 +114,12 @@ class AttentionSalience(Part):
 def join_heads(received: Tensor,
                head: int | str = 'mean',
                normalize: str = 'mean') -> Tensor:
-    """One score per token from the attention in every head.
+    """One score per token (B, L) in [0, 1] from the attention in every head.
 
     Args:
         received (Tensor): (B, heads, L).
-        head (int or str): See :func:`one_head`.
         normalize (str): Scale to [0, 1] the joined scores ("mean"), or every
             head before joining ("head").
-
-    Returns:
-        Tensor: (B, L) in [0, 1].
 
     Example:
         >>> import torch
@@ -138,18 +134,7 @@ def join_heads(received: Tensor,
 
 
 def one_head(received: Tensor, head: int | str) -> Tensor:
-    """The attention of one head, or of all together.
-
-    Args:
-        received (Tensor): (B, heads, L).
-        head (int or str): One head, "last", or "mean" or "sum" over all.
-
-    Returns:
-        Tensor: (B, L).
-
-    Raises:
-        UserError: If there is no such head.
-    """
+    """Of (B, heads, L) one head, "last", or "mean" or "sum" over all."""
     if head == 'mean':
         return received.mean(dim=1)
     if head == 'sum':

@@ -41,7 +41,6 @@ class HintTopK(Part):
     revealed; here none is.
 
     Args:
-        mode (str): "high", "low" or "hint".
         probability (float): Of an image to be masked at all. AttMask trains
             with 0.5 in a framework that also learns from whole images.
         show (float or tuple[float, float]): Share of the top tokens that is
@@ -91,11 +90,9 @@ class HintTopK(Part):
                 noise: Tensor | None = None,
                 exponential: Tensor | None = None,
                 image_draws: Tensor | None = None) -> Choice:
-        """Choose.
+        """Choose; ``num_visible`` is of masked images, before hints.
 
         Args:
-            num_visible (int or Tensor): Tokens to leave visible in masked
-                images, before hints.
             noise (Tensor, optional): Decides among equal scores and draws
                 the hints.
             exponential (Tensor, optional): Draws from Exp(1), (B, L), that
@@ -119,7 +116,6 @@ class HintTopK(Part):
         return Choice(masked, num_visible=count)
 
     def _hints(self, rank: Tensor, exponential: Tensor) -> Tensor:
-        """The tokens to reveal, boolean (B, L)."""
         num_tokens = rank.shape[1]
         top = rank < int(F.share_count(num_tokens, self.show_max))
         low, high = self.show
@@ -148,8 +144,8 @@ class AttMask(Masker):
         source, block: See :class:`AttentionSalience`.
         mode, probability, show, show_max: See :class:`HintTopK`.
         cell (int): See :class:`Masker`; 2 in SimMIM.
-        rounding (str): Of the visible tokens. Defaults to "ceil": the
-            official code rounds the masked ones down.
+        rounding (str): Of the visible tokens; the official code rounds the
+            masked ones down.
 
     Example::
 

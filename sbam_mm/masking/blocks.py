@@ -66,11 +66,8 @@ def block_mask(grid: tuple[int, int],
 
     Args:
         grid (tuple[int, int]): Cells per column and per row (h, w).
-        target (float): Cells to cover.
-        draws (Draws): Random numbers.
-        min_area (float): Smallest area drawn for a rectangle, in cells; 16
-            is BEiT's.
-        max_area (float): Largest. Defaults to no limit but what remains.
+        min_area, max_area (float): Bounds of a rectangle's area, in cells; 16
+            is BEiT's smallest.
         min_aspect (float): Aspect ratios are log-uniform between this and
             its inverse.
         attempts (float): Failures in a row that end the search; ``inf``
@@ -108,7 +105,6 @@ def block_masks(context: MaskingContext, num_visible: int | Tensor,
     """Rectangles for every image of a batch, searched on the CPU.
 
     Args:
-        context (MaskingContext): For the grid and the batch size.
         num_visible (int or Tensor): Tokens to leave visible, one for all
             images or (B,).
         share (float): Of the other tokens, how many to cover.

@@ -30,10 +30,7 @@ def rolled_top(key: Tensor, num_visible: int | Tensor,
         key (Tensor): (B, L).
         num_visible (int or Tensor): One for all images or (B,).
         roll (int): Tokens from the top that stay visible; at most as many
-            as are visible. 0 is plain top-k.
-
-    Returns:
-        Tensor: Boolean (B, L), True = masked.
+            as are visible.
 
     Example:
         >>> rolled_top(torch.tensor([[4., 3., 2., 1.]]), 2, roll=1).tolist()
@@ -57,8 +54,7 @@ class BlocksAndTokens(Part):
         min_aspect (float): See :func:`block_mask`.
         roll (int): The official code leaves 0 to this many tokens inside
             rectangles visible, one number drawn for the batch, and hides as
-            many others: 3 there. Defaults to 0: the paper, which has none
-            of it.
+            many others: 3 there, none in the paper.
     """
     uniform = True
 
@@ -99,7 +95,6 @@ class BlocksAndTokens(Part):
 
     def rectangles(self, context: MaskingContext,
                    num_visible: int | Tensor) -> Tensor:
-        """The part under rectangles; see :func:`block_masks`."""
         return block_masks(
             context,
             num_visible,
@@ -117,14 +112,8 @@ class BootMAEMasker(Masker):
     Pretraining*, ECCV 2022; the counts are those of the official scripts.
 
     Args:
-        rounding (str): Of the visible tokens, "floor" or "ceil".
         **blocks: Options of :class:`BlocksAndTokens`; ``roll=3`` is the
             official code.
-
-    Example:
-        >>> context = MaskingContext(torch.zeros(2, 196, 4), grid=(14, 14))
-        >>> BootMAEMasker()(context).masked.sum(1).tolist()
-        [147, 147]
     """
 
     def __init__(self,

@@ -31,8 +31,7 @@ def affinity(tokens: Tensor,
     Args:
         tokens (Tensor): (B, L, D).
         scale (float, optional): Factor on the logits; none in the paper.
-        normalize (bool): L2-normalise the tokens first (cosine affinity),
-            which the paper does not.
+        normalize (bool): Cosine affinity; not in the paper.
 
     Returns:
         Tensor: float32 (B, L, L); row i holds the logits of query i.
@@ -53,9 +52,6 @@ def outgoing_weight(logits: Tensor) -> Tensor:
 
     Args:
         logits (Tensor): (B, L, L), or the rows of some queries, (B, n, L).
-
-    Returns:
-        Tensor: (B, L).
     """
     return logits.softmax(dim=2).sum(dim=1)
 
@@ -63,13 +59,8 @@ def outgoing_weight(logits: Tensor) -> Tensor:
 def incoming_weight(logits: Tensor) -> Tensor:
     """Row sums of the affinity, the supplement's section 1 (AMT's view).
 
-    The sum is taken before the softmax: after it every row sums to 1.
-
-    Args:
-        logits (Tensor): (B, L, L).
-
-    Returns:
-        Tensor: (B, L).
+    The logits (B, L, L) are summed before the softmax: after it every row
+    sums to 1.
     """
     return logits.sum(dim=2)
 
@@ -87,13 +78,11 @@ def chunked_outgoing_weight(tokens: Tensor,
 
     Args:
         tokens (Tensor): (B, L, D).
-        scale, normalize: See :func:`affinity`.
-        chunk (int, optional): Queries at a time. Defaults to L / 32, which
-            takes 1/32 of the memory.
+        chunk (int, optional): Queries at a time. Defaults to None: L / 32,
+            which takes 1/32 of the memory.
 
     Returns:
-        Tensor: float32 (B, L), without gradient; equal to the plain one to a
-        relative 1e-5.
+        Tensor: float32 (B, L); equal to the plain one to a relative 1e-5.
 
     Example:
         >>> x = torch.arange(96.).sin().view(2, 16, 3)
@@ -115,19 +104,13 @@ def chunked_outgoing_weight(tokens: Tensor,
 
 
 def min_max(scores: Tensor) -> Tensor:
-    """Scale every image's scores to [0, 1], N(.) of Eq. 4.
+    """Scale every image's scores (B, L) to [0, 1], N(.) of Eq. 4.
 
     Identical scores carry no preference and become 0 (0/0 in the paper), and
     so does an image with a score that is not finite: its mask is then random
     instead of NaN. "Identical" means up to float32's rounding: sums over
     equal columns may differ in the last digits, which must not be blown up
     to [0, 1].
-
-    Args:
-        scores (Tensor): (B, L).
-
-    Returns:
-        Tensor: (B, L).
     """
     low = scores.amin(dim=1, keepdim=True)
     high = scores.amax(dim=1, keepdim=True)
@@ -151,15 +134,10 @@ def exact_fraction(value: float) -> Fraction:
 def visible_count(num_tokens: int,
                   ratio: float | Fraction,
                   rounding: str = 'floor') -> int:
-    """Tokens that stay visible at a masking ratio, L (1 - r).
+    """Tokens that stay visible at a masking ratio, L (1 - r); at least 1.
 
     Args:
-        num_tokens (int): L.
-        ratio (float or Fraction): r.
         rounding (str): "floor" (MAE) or "ceil" (the SBAM paper).
-
-    Returns:
-        int: At least 1, so that no image is left without any token.
 
     Example:
         >>> visible_count(196, 0.75), visible_count(196, 0.6, 'ceil')
@@ -186,15 +164,15 @@ def order_to_rank(order: Tensor) -> Tensor:
 def hide_top(key: Tensor, num_visible: int | Tensor) -> Tensor:
     """Hide the tokens with the highest keys.
 
-    "Sort ascending and select the top K" of section 3: the K lowest stay.
+    "Sort ascending and select the top K" of section 3: the K lowest stay,
+    equal keys in grid order.
 
     Args:
         key (Tensor): (B, L).
         num_visible (int or Tensor): K, one for all images or (B,).
 
     Returns:
-        Tensor: Boolean (B, L), True = masked. Equal keys are taken in grid
-        order.
+        Tensor: Boolean (B, L), True = masked.
     """
     rank = order_to_rank(torch.argsort(key, dim=1, stable=True))
     if isinstance(num_visible, Tensor):
@@ -207,13 +185,6 @@ def share_count(count: int | Tensor, share: float) -> Tensor:
 
     A millionth is added first: 0.3 of 10 tokens are 3, not the 2 that a
     product of floats just below 3 would give.
-
-    Args:
-        count (int or Tensor): Tokens, a number or int64 of any shape.
-        share (float): In [0, 1].
-
-    Returns:
-        Tensor: int64, of the shape of ``count``.
 
     Example:
         >>> share_count(torch.tensor([10, 27]), 0.3).tolist()
@@ -258,14 +229,7 @@ def weighted_order(weight: Tensor, exponential: Tensor) -> Tensor:
 
 
 def top_rank(scores: Tensor, noise: Tensor) -> Tensor:
-    """Rank of every token, 0 = highest score, equal scores at random.
-
-    Args:
-        scores (Tensor): (B, L).
-        noise (Tensor): (B, L), decides among equal scores only.
-
-    Returns:
-        Tensor: int64 (B, L).
+    """Rank (B, L) of every token, 0 = highest score, equal ones by noise.
 
     Example:
         >>> top_rank(torch.tensor([[.5, 1., .5]]),
@@ -279,18 +243,9 @@ def top_rank(scores: Tensor, noise: Tensor) -> Tensor:
 
 
 def pool_cells(values: Tensor, grid: tuple[int, int], cell: int) -> Tensor:
-    """Average over squares of tokens.
+    """Average over squares of ``cell`` x ``cell`` tokens, row by row.
 
-    Args:
-        values (Tensor): (B, L, D), row by row over the grid.
-        grid (tuple[int, int]): h and w, h * w = L.
-        cell (int): Tokens per side of a square.
-
-    Returns:
-        Tensor: (B, L / cell^2, D), row by row over the squares.
-
-    Raises:
-        UserError: If squares do not tile the grid.
+    (B, L, D) on the ``grid`` (h, w) becomes (B, L / cell^2, D).
     """
     height, width = grid
     if height % cell or width % cell:
@@ -304,16 +259,7 @@ def pool_cells(values: Tensor, grid: tuple[int, int], cell: int) -> Tensor:
 
 
 def spread_cells(state: Tensor, grid: tuple[int, int], cell: int) -> Tensor:
-    """Give every token the value of its square.
-
-    Args:
-        state (Tensor): (B, number of squares).
-        grid (tuple[int, int]): Squares per column and row.
-        cell (int): Tokens per side of a square.
-
-    Returns:
-        Tensor: (B, L).
-    """
+    """Give every token (B, L) the value of its square on the ``grid``."""
     squares = state.unflatten(1, grid)
     tokens = squares.repeat_interleave(cell, 1).repeat_interleave(cell, 2)
     return tokens.flatten(1)

@@ -21,13 +21,12 @@ class GPA(Masker):
     (``own_query=True``) in it, and its README starts with ``soft=(0.3, 0)``.
 
     Args:
-        block (int): Of the teacher. Defaults to 9 (of 12), which the paper
-            found by few-shot selection (``tools/select_attention.py``).
+        block (int): Of the teacher; 9 (of 12) is what the paper found by
+            few-shot selection (``tools/select_attention.py``).
         head (int or str): One from 0, "last", or "sum" or "mean" over all.
             -1 is the paper's name of the sum (Table 5).
         hard, soft (tuple[float, float]): See :class:`SoftToHard`.
         own_query, source, queries: See :class:`AttentionSalience`.
-        rounding (str): Of the visible tokens, "floor" or "ceil".
 
     Example::
 

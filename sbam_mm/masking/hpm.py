@@ -13,10 +13,8 @@ class HPMMasker(Masker):
     CVPR 2023. The model ``sbam_mm.HPM`` predicts the losses.
 
     Args:
-        start (float): Share of the masked patches chosen by their predicted
-            loss at progress 0.
-        end (float): At progress 1.
-        rounding (str): Of the visible tokens, "floor" or "ceil".
+        start, end (float): Share of the masked patches chosen by their
+            predicted loss at progress 0 and 1.
     """
 
     def __init__(self,

@@ -24,6 +24,8 @@ from .varied_ratio import RandomRatio
 class Masker(Part):
     """Decide which patch tokens to hide.
 
+    In all presets ``rounding``, "floor" or "ceil", is of the visible tokens.
+
     Args:
         salience (dict or nn.Module): Where scores come from.
         ratio (dict or nn.Module): How many tokens to hide.
@@ -98,12 +100,8 @@ class Masker(Part):
         """Mask a batch.
 
         Args:
-            context (MaskingContext): What the model knows of the batch.
             noise (Tensor, optional): Draws from U[0, 1), (B, L), that
                 replace torch's generator; one per cell.
-
-        Returns:
-            TokenMask: ``masked`` (B, L) and what it was made from.
         """
         if self.warm_up is not None and self.warming_up(context):
             return self.warm_up(context, noise)
@@ -144,7 +142,6 @@ class RandomMasker(Masker):
     CVPR 2022. Bit-equal to the official code for the same draws.
 
     Args:
-        rounding (str): Of the visible tokens, "floor" or "ceil".
         cell (int): See :class:`Masker`; SimMIM hides 0.6 of squares of 2.
 
     Example:
@@ -168,7 +165,6 @@ class BlockMasker(Masker):
 
     Args:
         ratio (float): Share of hidden tokens; 0.4 is BEiT's.
-        rounding (str): Of the visible tokens, "floor" or "ceil".
         **blocks: Options of :class:`BlockSelection`.
     """
 
@@ -189,11 +185,6 @@ class UniformMasker(Masker):
 
     Args:
         ratio (float): 0.75, for tools that set one ratio on all maskers.
-
-    Example:
-        >>> context = MaskingContext(torch.randn(2, 16, 8), grid=(4, 4))
-        >>> UniformMasker()(context).num_visible
-        4
     """
 
     def __init__(self, ratio: float = 0.75):
@@ -208,8 +199,8 @@ class GridMasker(Masker):
     """Every k-th token along both axes is visible, at a random phase.
 
     Args:
-        stride (int): k; 1 - 1/k^2 of the tokens are hidden. Defaults to 2:
-            three quarters. See :class:`GridSelection`.
+        stride (int): k; 1 - 1/k^2 of the tokens are hidden. See
+            :class:`GridSelection`.
         ratio (float, optional): That of the stride, for tools that set one
             ratio on all maskers.
 
@@ -240,17 +231,8 @@ class RandomRatioMasker(Masker):
     where the shares of salient tokens do.
 
     Args:
-        ratio (float): Base ratio r.
         delta_r (float): The ratio is drawn from r +- delta_r.
         scope (str): "sample", a ratio per image, or "batch".
-        rounding (str): Of the visible tokens, "floor" or "ceil".
-        cell (int): See :class:`Masker`.
-
-    Example:
-        >>> context = MaskingContext(torch.randn(2, 100, 8), grid=(10, 10))
-        >>> counts = RandomRatioMasker()(context).visible_counts
-        >>> bool((counts >= 10).all() & (counts <= 40).all())
-        True
     """
 
     def __init__(self,
@@ -271,7 +253,6 @@ class SBM(Masker):
     """Saliency-Based Masking (section 3): salient tokens are hidden first.
 
     Args:
-        ratio (float): Masking ratio r, one for all images.
         noise (float): Upper end of the uniform noise.
         rounding (str): Of the visible tokens: "ceil" (the paper) or "floor"
             (the code).
@@ -309,14 +290,6 @@ class SBAM(Masker):
         scope, rounding, min_visible, max_visible: See
             :class:`AdaptiveRatio`.
         noise, start_epoch, salience, cell: See :class:`SBM`.
-
-    Example:
-        >>> masker = SBAM()
-        >>> context = MaskingContext(torch.randn(8, 64, 8), grid=(8, 8))
-        >>> mask = masker(context)
-        >>> bool((mask.visible_counts >= 7).all()
-        ...      & (mask.visible_counts <= 26).all())
-        True
     """
 
     def __init__(self,
@@ -341,11 +314,7 @@ class SBAM(Masker):
 
 
 class IncomingMasker(SBM):
-    """SBM from incoming weights, the supplement's section 1 comparison.
-
-    Args:
-        **kwargs: Options of :class:`SBM`.
-    """
+    """SBM from incoming weights, the supplement's section 1 comparison."""
 
     def __init__(self, salience: dict | None = None, **kwargs):
         super().__init__(

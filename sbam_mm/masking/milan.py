@@ -16,9 +16,7 @@ class MILANMasker(Masker):
     and whose targets are its features. Here it is the masker alone, with any
     teacher.
 
-    Args:
-        source, block: See :class:`AttentionSalience`.
-        rounding (str): Of the visible tokens, "floor" or "ceil".
+    The options are those of :class:`AttentionSalience`.
     """
 
     def __init__(self,

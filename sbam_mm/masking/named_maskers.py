@@ -36,7 +36,6 @@ AMT_VISIBLE = 0.15
 
 
 def _key(name: str) -> str:
-    """What a name is looked up by."""
     for mark in '-_ ':
         name = name.replace(mark, '')
     return name.lower().removesuffix('masker')
@@ -67,17 +66,10 @@ def masker_names() -> dict[str, dict]:
 
 
 def masker_name(name: str) -> str:
-    """A key of :func:`masker_names`, as all tables have it.
-
-    Args:
-        name (str): In any case, with or without "Masker", hyphens and
-            underscores.
-
-    Raises:
-        UserError: If there is none of this name.
+    """The key of :func:`masker_names` in any case, with or without "Masker".
 
     Example:
-        >>> masker_name('SBAM'), masker_name('RandomMasker')
+        >>> masker_name('SBAM'), masker_name('Random_Masker')
         ('sbam', 'random')
     """
     names = masker_names()
@@ -89,12 +81,7 @@ def masker_name(name: str) -> str:
 
 
 def masker_config(name: str) -> dict:
-    """Config of a masker by its short name, see :func:`masker_name`.
-
-    Example:
-        >>> masker_config('SBAM'), masker_config('random')
-        ({'type': 'sbam_mm.SBAM'}, {'type': 'sbam_mm.RandomMasker'})
-    """
+    """Config of a masker by its short name, see :func:`masker_name`."""
     return masker_names()[masker_name(name)]
 
 
@@ -118,12 +105,9 @@ def choose_maskers(names: Sequence[str],
                    configured: Mapping | None = None) -> list[dict]:
     """Configs of maskers asked for by name, beside one of a config file.
 
-    Args:
-        names (Sequence[str]): Short names. If there are none: the config's
-            masker, or SBAM.
-        configured (Mapping, optional): The config's masker. A name that
-            means it (type and mode; ratios are the config's to choose) gets
-            its options.
+    Without names: the config's masker, or SBAM. A name that means the
+    configured one (type and mode; ratios are the config's to choose) gets its
+    options.
 
     Example:
         >>> own = dict(type='sbam_mm.SBAM', noise=0.25)
@@ -154,18 +138,10 @@ def at_ratio(config: Mapping,
     same proportion of masked to visible tokens.
 
     Args:
-        config (Mapping): Of a registered masker.
-        ratio (float): Base ratio in [0, 1).
         rounding (str, optional): Of the visible tokens, "floor" or "ceil",
             the same for all maskers that are compared. Ratios that vary from
             image to image (SBAM) have no common number and keep their own.
             Defaults to None: the masker's own.
-
-    Returns:
-        dict: A config of its own.
-
-    Raises:
-        UserError: If the ratio is outside [0, 1).
 
     Example:
         >>> at_ratio(masker_config('sbam'), 0.9)
@@ -200,7 +176,7 @@ def at_ratio(config: Mapping,
 
 
 def default_of(kind: type, option: str) -> Any:
-    """Of an option, also where a type hands it to its parent; or None."""
+    """Of an option, also where a type hands it to its parent, or None."""
     for one in kind.__mro__:
         known = inspect.signature(one).parameters
         if option in known:

@@ -63,7 +63,6 @@ class FixedRatio(Part):
     """The same masking ratio for every image.
 
     Args:
-        ratio (float): Share of tokens to hide, in [0, 1).
         rounding (str): "floor" (MAE's code) or "ceil" (the SBAM paper) of
             the number of visible tokens.
 
@@ -181,12 +180,7 @@ class AdaptiveRatio(Part):
         """Visible tokens per image, L (1 - R) rounded and kept in bounds.
 
         Args:
-            num_salient (int): Salient tokens, summed over the images.
-            num_tokens (int): Tokens per image, L.
-            batch_size (int): Images that were counted.
-
-        Returns:
-            int: From ``min_visible`` to ``max_visible``.
+            num_salient (int): Summed over the images of the batch.
         """
         if self.rounding == 'float32':
             count = torch.tensor(float(num_salient)) / batch_size

@@ -46,9 +46,9 @@ class AffinitySalience(Part):
         scale (float or "sqrt_d", optional): Factor on the logits;
             "sqrt_d" is 1/sqrt(D). Paper and code have none.
         normalize (bool): L2-normalise tokens first.
-        position (bool): Whether the position embedding takes part. Defaults
-            to True as in the released code; supplement section 5 says
-            "immediately after computing the patch embeddings".
+        position (bool): Whether the position embedding takes part, as in the
+            released code; supplement section 5 says "immediately after
+            computing the patch embeddings".
 
     Returns:
         Tensor: float32 (B, L) in [0, 1]. An image whose tokens are all alike,

@@ -63,8 +63,7 @@ class SoftToHard(Part):
         """Choose.
 
         Args:
-            noise (Tensor, optional): The highest draws are hidden where
-                scores do not decide.
+            noise (Tensor, optional): Where scores do not decide.
             exponential (Tensor, optional): Draws from Exp(1), (B, L), of the
                 soft part.
         """
@@ -98,14 +97,7 @@ class EasyToHard(SoftToHard):
     progress of the training. Bit-equal for the same progress and draws.
 
     Args:
-        start (float): Share of the masked tokens at progress 0.
-        end (float): At progress 1.
-
-    Example:
-        >>> S = torch.tensor([[0., .1, .2, 1.]])
-        >>> end = MaskingContext(torch.zeros(1, 4, 2), (2, 2), progress=1.)
-        >>> EasyToHard()(S, 2, end).masked[0, 3].item()
-        True
+        start, end (float): Share of the masked tokens at progress 0 and 1.
     """
 
     def __init__(self, start: float = 0., end: float = 0.5):

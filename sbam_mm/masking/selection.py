@@ -93,7 +93,7 @@ class NoisyTopK(Part):
     Args:
         noise (float): N is uniform on [0, noise), fresh for every token and
             step. 0 makes the choice deterministic; large values approach
-            random masking. Defaults to 0.5, as in the paper.
+            random masking. The paper has 0.5.
 
     Example:
         >>> S = torch.tensor([[0., 1., .2, .1]])
@@ -132,7 +132,7 @@ class WeightedOrder(Part):
 
     Args:
         keep (bool): Keep the tokens drawn first visible and mask the last
-            (MILAN). Defaults to False: mask the first (AM, AMT).
+            (MILAN); False masks the first (AM, AMT).
         throw (float): Share of all tokens that is thrown, taken from those
             the ratio leaves visible; AMT pairs 0.4 with a ratio of 0.45.
             Rounded to the nearest token, and at least one token stays
@@ -171,10 +171,8 @@ class WeightedOrder(Part):
                 exponential: Tensor | None = None) -> Choice:
         """Choose; tokens with a score of 0 are drawn after all others.
 
-        Args:
-            num_visible (int or Tensor): Tokens that are not masked.
-            exponential (Tensor, optional): Draws from Exp(1), (B, L), used
-                instead of those made from ``noise``.
+        ``exponential``, draws from Exp(1), (B, L), replaces those made from
+        ``noise``.
         """
         if exponential is None:
             exponential = F.exponential_draws(token_noise(scores, noise))

@@ -26,9 +26,8 @@ def whole_parts(sizes: Tensor, num_masked: Tensor, draws: Tensor) -> Tensor:
         draws (Tensor): (B, P); parts come in ascending order of them.
 
     Returns:
-        Tensor: Hidden tokens of each part, int64 (B, P): all of the first
-        parts, some of the next, none of the others; the sum is
-        ``num_masked``.
+        Tensor: Hidden tokens of each part, int64 (B, P), that sum up to
+        ``num_masked``: all of the first parts, some of the next, none else.
 
     Example:
         >>> whole_parts(torch.tensor([[4, 3, 5]]), torch.tensor([[6]]),
@@ -54,7 +53,6 @@ def part_counts(sizes: Tensor, num_masked: Tensor, num_tokens: int,
     Args:
         sizes (Tensor): Tokens of each part, int64 (B, P).
         num_masked (Tensor): Tokens to hide, int64 (B, 1).
-        num_tokens (int): Tokens of an image.
         share (float): :math:`\lambda`, in [0, 1].
         draws (Tensor): The order of the parts, (B, P).
 
@@ -94,9 +92,6 @@ class PartwiseSelection(Part):
     Args:
         power (float): Of t.
 
-    Raises:
-        UserError: If there is no part map, or one of another grid or type.
-
     Example:
         >>> parts = torch.tensor([[0, 0, 0, 0, 1, 1, 1, 1]]).byte()
         >>> context = MaskingContext(
@@ -127,12 +122,7 @@ class PartwiseSelection(Part):
                 context: MaskingContext,
                 noise: Tensor | None = None,
                 part_draws: Tensor | None = None) -> Choice:
-        """Choose.
-
-        Args:
-            part_draws (Tensor, optional): Draws from U[0, 1), (B, 256), for
-                the order of the parts.
-        """
+        """Choose; ``part_draws``, U[0, 1) (B, 256), order the parts."""
         parts = self._parts(scores, context)
         noise = token_noise(scores, noise)
         if part_draws is None:
@@ -184,17 +174,8 @@ class SemMAEMasker(Masker):
     Source: Li et al., *SemMAE: Semantic-Guided Masking for Learning Masked
     Autoencoders*, NeurIPS 2022; see :class:`PartwiseSelection`.
 
-    Args:
-        power (float): See :class:`PartwiseSelection`.
-        rounding (str): Of the visible tokens, "floor" or "ceil".
-
-    Example:
-        >>> parts = torch.randint(0, 7, (2, 16)).byte()
-        >>> context = MaskingContext(
-        ...     torch.zeros(2, 16, 4), (4, 4), progress=0.5,
-        ...     providers=dict(part_map=lambda: parts))
-        >>> SemMAEMasker()(context).masked.sum(1).tolist()
-        [12, 12]
+    The options are those of :class:`PartwiseSelection` and
+    :class:`FixedRatio`.
     """
 
     def __init__(self,

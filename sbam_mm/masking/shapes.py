@@ -37,9 +37,9 @@ class BlockSelection(Part):
     single tokens fill up, as BootMAE does; a rectangle never overshoots.
 
     Args:
-        min_area (int, optional): Smallest rectangle in tokens. Defaults to
-            16; taken smaller on grids that small. None is iBOT's: the square
-            of a third of the grid's shorter side, 16 of 14 x 14 tokens.
+        min_area (int, optional): Smallest rectangle in tokens; taken smaller
+            on grids that small. None is iBOT's: the square of a third of the
+            grid's shorter side, 16 of 14 x 14 tokens.
         max_area (int, optional): Largest.
         min_aspect, attempts: See :func:`block_mask`.
         complete (bool): Fill up to the exact count. False leaves images
@@ -99,12 +99,6 @@ class UniformSelection(Part):
     code's, which is followed. The second step, *secondary masking*, replaces
     a quarter of the visible tokens by a learned one: that happens inside the
     encoder and is a matter of the model.
-
-    Example:
-        >>> context = MaskingContext(torch.randn(1, 15, 8), grid=(3, 5))
-        >>> choice = UniformSelection()(torch.zeros(1, 15), 3, context)
-        >>> choice.num_visible
-        6
     """
     uniform = True
 

@@ -20,9 +20,8 @@ class MaskSomeViews(Part):
 
     Args:
         masker (dict or nn.Module): Masks the other images.
-        probability (float): Of an image to be masked, in (0, 1], drawn for
-            every image (of iBOT: every global view). Defaults to 0.5, that
-            of iBOT and AttMask.
+        probability (float): Of an image (of iBOT: every global view) to be
+            masked, in (0, 1].
 
     Example:
         >>> masker = MaskSomeViews(dict(type='sbam_mm.SBAM', ratio=0.3))
@@ -44,7 +43,6 @@ class MaskSomeViews(Part):
 
     @property
     def uniform(self) -> bool:
-        """Whether all images of a batch keep the same number of tokens."""
         return self.probability == 1 and self.masker.uniform
 
     @property
@@ -57,17 +55,12 @@ class MaskSomeViews(Part):
                 context: MaskingContext,
                 noise: Tensor | None = None,
                 image_draws: Tensor | None = None) -> TokenMask:
-        """Mask a batch.
+        """Mask a batch; whole images have the ratio 0.
 
         Args:
-            context (MaskingContext): What the model knows of the batch.
             noise (Tensor, optional): For the inner masker.
-            image_draws (Tensor, optional): Draws from U[0, 1), (B,), that
-                replace torch's generator; images above ``probability`` are
-                left whole.
-
-        Returns:
-            TokenMask: Whole images have the ratio 0.
+            image_draws (Tensor, optional): Draws from U[0, 1), (B,); images
+                above ``probability`` are left whole.
         """
         mask: TokenMask = self.masker(context, noise)
         if self.probability == 1:
@@ -99,12 +92,6 @@ class IBOTMasker(MaskSomeViews):
     Args:
         ratio (tuple[float, float]): Bounds of the ratio.
         probability (float): Of a view to be masked.
-
-    Example:
-        >>> context = MaskingContext(torch.randn(8, 196, 4), grid=(14, 14))
-        >>> mask = IBOTMasker()(context)
-        >>> bool((mask.masked.sum(1) <= 98).all())
-        True
     """
 
     def __init__(self,

@@ -91,16 +91,11 @@ class TokenMask:
         return torch.argsort((~self.visible).byte(), dim=1, stable=True)
 
     def statistics(self) -> dict[str, Tensor]:
-        """Scalars for the log, under names that mmengine does not sum up.
+        """Scalars for the log.
 
-        Returns:
-            dict: ``mask_ratio``, ``mask_ratio_min``, ``mask_ratio_max`` (the
-            share of an image's tokens that is masked: whole tokens, so at a
-            ratio of 0.9 it is 57 / 64 or 58 / 64), ``visible_tokens`` (mean
-            per image), where tokens are thrown, ``thrown_tokens`` and, where a
-            threshold was used, ``salient_fraction`` (mean share of tokens
-            with S > delta). No name contains "loss", so mmengine logs them
-            and leaves them out of the sum that is minimised.
+        ``mask_ratio`` is the share of an image's tokens that is masked: whole
+        tokens, so at a ratio of 0.9 it is 57 / 64 or 58 / 64. No name contains
+        "loss", so mmengine leaves them out of the sum that is minimised.
         """
         ratio = self.masked.float().mean(dim=1)
         stats = dict(
@@ -128,11 +123,6 @@ class MaskingContext:
         epoch (int): Epochs done so far.
         providers (Mapping[str, Callable]): What is computed only if a masker
             asks for it, by name; see :meth:`ask`.
-
-    Example:
-        >>> context = MaskingContext(torch.randn(2, 16, 8), grid=(4, 4))
-        >>> context.num_tokens
-        16
     """
     tokens: Tensor
     grid: tuple[int, int]
@@ -160,11 +150,7 @@ class MaskingContext:
         return self.tokens.shape[1]
 
     def ask(self, name: str, *args) -> Any:
-        """Compute the provided quantity ``name``, once for the same ``args``.
-
-        Raises:
-            KeyError: If the model that made the context does not provide it.
-        """
+        """What is provided as ``name``, computed once per ``args``."""
         if name not in self.providers:
             raise KeyError(
                 f'the masker asks for {name!r}, which this model does not '
@@ -183,14 +169,9 @@ def check_needs(masker,
     """Stop at build time when a model cannot give a masker what it needs.
 
     Args:
-        masker: Anything with an attribute ``needs``, a set of names.
-        provides (frozenset[str]): What the model can give.
         model (str): The model's name, for the message.
         remedies (Mapping[str, str], optional): What to do, by what is
             missing.
-
-    Raises:
-        UserError: With the missing names and what can be done about it.
     """
     missing = sorted(set(getattr(masker, 'needs', ())) - set(provides))
     if missing:

@@ -20,8 +20,7 @@ class RandomRatio(Part):
     are the range of SBAM's AMR, 0.75 +- 0.15.
 
     Args:
-        low (float): Lowest ratio, in [0, 1).
-        high (float): Highest.
+        low, high (float): Bounds of the ratio, in [0, 1).
         scope (str): "sample" draws for every image, "batch" once for all of
             the local batch.
         rounding (str): "floor" or "ceil" of the visible tokens.
@@ -88,8 +87,7 @@ class ScheduledRatio(Part):
     """A masking ratio that moves on a straight line over the training.
 
     Args:
-        start (float): Ratio at progress 0, in [0, 1).
-        end (float): At progress 1.
+        start, end (float): Ratio in [0, 1) at progress 0 and 1.
         rounding (str): "floor" or "ceil" of the visible tokens.
 
     Example:
@@ -111,7 +109,6 @@ class ScheduledRatio(Part):
 
     @property
     def ratio(self) -> float:
-        """The ratio at the start."""
         return self.start
 
     def forward(self, scores: Tensor, context: MaskingContext) -> Share:

@@ -17,6 +17,7 @@ from .heads import (
 from .losses import masked_mean
 from .necks import (
     ContextRegressor,
+    CrossDecoder,
     Decoder,
     LinearDecoder,
     MAEDecoder,
@@ -45,9 +46,9 @@ from .teachers import CLIPTeacher, FrozenTeacher, MomentumTeacher
 
 __all__ = [
     'BEiT', 'BootMAE', 'CAE', 'CLIPTeacher', 'CMAE', 'ChannelPixelHead',
-    'ContextRegressor', 'ConvMAE', 'ConvViT', 'DINO', 'DINOHead', 'DalleHead',
-    'Decoder', 'FrozenTeacher', 'GPAFeature', 'HPM', 'Head', 'InfoNCEHead',
-    'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder',
+    'ContextRegressor', 'ConvMAE', 'ConvViT', 'CrossDecoder', 'DINO',
+    'DINOHead', 'DalleHead', 'Decoder', 'FrozenTeacher', 'GPAFeature', 'HPM',
+    'Head', 'InfoNCEHead', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder',
     'MAEViT', 'MFFViT', 'MILAN', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT',
     'MomentumTeacher', 'PixelHead', 'PromptDecoder', 'Reconstruction',
     'Regressor', 'SelfDistillation', 'SelfSupDataPreprocessor', 'SimMIM',

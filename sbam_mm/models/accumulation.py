@@ -25,14 +25,6 @@ def check_accumulation(runner: Any) -> None:
     """Stop where a resumed run would lose a part of a step.
 
     Checkpoints hold no gradients, so all of them must lie between two steps.
-
-    Args:
-        runner (Runner): Before its first iteration.
-
-    Raises:
-        UserError: If the iterations of an epoch, those between two
-            checkpoints or those of the resumed checkpoint make no whole
-            number of steps.
     """
     counts = accumulation_of(runner.optim_wrapper)
     if counts == 1:
@@ -69,10 +61,6 @@ class FirstRates:
     be made at the rate of its last one, further on than the same batch in one
     piece. Whatever is scheduled is exchanged for the step alone: schedules go
     on from their own last value.
-
-    Args:
-        runner (Runner): Its optimizer is watched if gradients are
-            accumulated.
     """
 
     def __init__(self, runner: Any):
@@ -98,7 +86,6 @@ class FirstRates:
             self.noted = self._values()
 
     def remove(self) -> None:
-        """Leave the optimizer alone."""
         for handle in self.handles:
             handle.remove()
 
@@ -125,14 +112,8 @@ def scale_rates(optim_wrapper: OptimWrapper, auto_scale_lr: dict | None,
                 batch_size: int, processes: int, logger: Any) -> None:
     """Scale learning rates by the real over the intended batch of a step.
 
-    Args:
-        optim_wrapper (OptimWrapper): Changed in place, before schedulers are
-            built.
-        auto_scale_lr (dict, optional): mmengine's ``enable`` and
-            ``base_batch_size``.
-        batch_size (int): Of one process and iteration.
-        processes (int): How many train together.
-        logger (Logger): Told the factors and the rates.
+    In place, before schedulers are built; ``batch_size`` is that of one
+    process and iteration.
     """
     if not (auto_scale_lr or {}).get('enable'):
         return

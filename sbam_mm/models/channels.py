@@ -21,20 +21,9 @@ class SelfSupDataPreprocessor(_Preprocessor):
             all. Defaults to None: images are not normalised.
         std (Sequence[float], optional): Likewise.
         to_rgb (bool): Exchange the first and last of three channels, which
-            data sets give as BGR. Images of any other number of channels
-            keep their order. Defaults to False.
+            data sets give as BGR. Images of any other number of channels keep
+            their order.
         **kwargs: Of mmpretrain's class.
-
-    Raises:
-        UserError: If mean and std are of different lengths, or a deviation
-            is not positive.
-
-    Example:
-        >>> prepare = SelfSupDataPreprocessor(mean=[10.] * 4, std=[2.] * 4)
-        >>> images = torch.full((1, 4, 2, 2), 12, dtype=torch.uint8)
-        >>> prepare(dict(inputs=images, data_samples=None))[
-        ...     'inputs'].unique().tolist()
-        [1.0]
     """
 
     def __init__(self,
@@ -58,7 +47,6 @@ class SelfSupDataPreprocessor(_Preprocessor):
             self.std = torch.tensor(std, dtype=torch.float).view(-1, 1, 1)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """As mmpretrain's."""
         swap: bool = self._channel_conversion  # type: ignore[has-type]
         self._channel_conversion = swap and _channels(data) == 3
         try:
@@ -75,18 +63,7 @@ def _channels(data: dict) -> int:
 
 
 def image_channels(encoder: nn.Module | None) -> int | None:
-    """How many channels of an image an encoder takes.
-
-    Args:
-        encoder (nn.Module, optional): Its first convolution cuts patches.
-
-    Returns:
-        int or None: None where there is no convolution.
-
-    Example:
-        >>> image_channels(nn.Conv2d(4, 8, 2))
-        4
-    """
+    """Channels that an encoder takes, by its first convolution."""
     for part in encoder.modules() if encoder is not None else ():
         if isinstance(part, nn.Conv2d):
             return part.in_channels
@@ -95,10 +72,6 @@ def image_channels(encoder: nn.Module | None) -> int | None:
 
 def check_channels(model: nn.Module) -> None:
     """Compare the channels of a model's parts, and of every batch later.
-
-    Args:
-        model (nn.Module): With ``backbone`` and ``data_preprocessor``, and
-            maybe a ``teacher``.
 
     Raises:
         UserError: If encoder, preprocessor and teacher expect images of
@@ -142,11 +115,9 @@ def _check_batch(channels: int, _: nn.Module, arguments: tuple) -> None:
 
 
 def for_any_channels(preprocessor: Any) -> Any:
-    """The same preprocessor's config, of the class above.
+    """A config of mmpretrain's preprocessor becomes one of ours.
 
-    Args:
-        preprocessor (Any): A config of mmpretrain's class becomes one of
-            ours, which computes the same; others are left as they are.
+    It computes the same; other preprocessors are left as they are.
 
     Example:
         >>> for_any_channels(dict(type='SelfSupDataPreprocessor'))

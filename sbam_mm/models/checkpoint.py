@@ -43,18 +43,11 @@ OPTIONS = {
 
 @dataclass
 class LoadReport:
-    """How a checkpoint fits a model.
+    """How a checkpoint fits a model: lists of keys.
 
-    Args:
-        matched (list[str]): Keys of both, with equal shapes.
-        missing (list[str]): Keys of the model that the file lacks.
-        unexpected (list[str]): Keys of the file that the model lacks.
-        misshapen (list[str]): Keys of both with different shapes, each with
-            the two shapes.
-
-    Example:
-        >>> str(LoadReport(['a'], ['b'], [], []))
-        '1 of 2 keys of the model loaded, 0 of the file not used'
+    ``matched`` are those of both with equal shapes, ``missing`` the model's
+    that the file lacks, ``unexpected`` the file's that the model lacks,
+    ``misshapen`` those of both with the two different shapes.
     """
     matched: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -78,18 +71,14 @@ def state_dict_of(checkpoint: Mapping[str, Any],
                   branch: str = 'teacher') -> dict[str, Tensor]:
     """The weights in a checkpoint, under the names they were saved with.
 
+    The prefix of a model wrapper ("module.") or of a compiled model
+    ("_orig_mod.") is taken off.
+
     Args:
         checkpoint (Mapping): Weights, or a dict with weights under
             "state_dict" (mmengine), "model" (MAE, timm), or "teacher" and
             "student" (DINO, iBOT).
         branch (str): "teacher" or "student", where a file has both.
-
-    Returns:
-        dict[str, Tensor]: Without the prefix of a model wrapper ("module.")
-        or of a compiled model ("_orig_mod.").
-
-    Raises:
-        UserError: If there are no weights, or the branch is unknown.
 
     Example:
         >>> list(state_dict_of(dict(model=dict(a=torch.ones(1)), epoch=3)))
@@ -122,14 +111,7 @@ def state_dict_of(checkpoint: Mapping[str, Any],
 
 def check_values(weights: Mapping[str, Tensor],
                  name: str = 'the checkpoint') -> None:
-    """Refuse weights that are no real, finite numbers.
-
-    Args:
-        weights (Mapping[str, Tensor]): In whatever names.
-
-    Raises:
-        UserError: With the names of the parameters.
-    """
+    """Refuse weights that are no real, finite numbers, by name."""
     wrong = [
         f'{key} ({str(value.dtype).rpartition(".")[2]})'
         for key, value in weights.items() if value.is_complex() or
@@ -217,13 +199,9 @@ def check_keys(model: nn.Module,
     """Refuse weights that do not fit the model.
 
     Args:
-        min_share (float): Share of the model's keys that must match.
-            Defaults to 0.5, so that an encoder without its decoder passes;
-            at least one key must match in any case.
-
-    Raises:
-        UserError: If too few keys match, or shapes or the number of blocks
-            differ, with both lists of keys.
+        min_share (float): Share of the model's keys that must match; by
+            default an encoder without its decoder passes. At least one key
+            must match in any case.
     """
     report = compare_keys(model, state)
     if report.misshapen:
@@ -269,10 +247,6 @@ def write_weights(path: str, weights: Mapping[str, Any]) -> None:
     Args:
         path (str): Ending in ".pth", ".pt", ".bin" (all as torch saves), or
             ".safetensors".
-        weights (Mapping): Weights, or for torch's files a dict with weights.
-
-    Raises:
-        UserError: If the name ends otherwise.
     """
     if not path.endswith(SUFFIXES):
         raise UserError(f'{path} does not end in {", ".join(SUFFIXES)}; '
@@ -294,15 +268,14 @@ def weights_for(model: nn.Module,
                 name: str = 'the checkpoint') -> dict[str, Tensor]:
     """The weights in a checkpoint under the names a model gives them.
 
+    They are not compared with the model yet.
+
     Args:
         model (nn.Module): One with a ``backbone``, or the backbone itself.
         checkpoint (Mapping): As read from a file: ours, mmpretrain's, or any
             of :data:`sbam_mm.models.checkpoint_formats.FORMATS`.
         min_share (float): Weights that match this share of the model's keys,
             or half of them if that is more, are left as they are.
-
-    Returns:
-        dict[str, Tensor]: Not yet compared with the model.
 
     Raises:
         UserError: If there are no weights, some are of no plain ViT, or
@@ -348,17 +321,10 @@ def load_weights(model: nn.Module,
     ``norm_cfg=dict(type='LN', eps=1e-12)`` for the same digits.
 
     Args:
-        model (nn.Module): Changed in place, only if the checkpoint fits.
         path (str): A checkpoint file, ".safetensors" included, or a URL.
-        min_share (float): Share of the model's keys that must match.
-        trust_pickle (bool): See :func:`sbam_mm.safe_loading.read_checkpoint`.
         grid (tuple[int, int], optional): Rows and columns of patches of the
             file's position tables, where the file does not say it and they are
             no square.
-
-    Raises:
-        UserError: If the file is missing or unreadable, or its keys or
-            shapes do not fit; one sentence with both lists of keys.
 
     Example::
 

@@ -49,7 +49,7 @@ class Format:
         encoder (tuple): Pairs of our name and theirs.
         decoder (tuple): The same for MAE's decoder.
         heads (str): Pattern of keys that have no place in our models and are
-            dropped. Defaults to nothing.
+            dropped; nothing by default.
         spellings (tuple): Pairs of a pattern and the name used in the tables,
             for what versions and wrappers call differently.
     """
@@ -188,10 +188,7 @@ class Conversion:
 
 
 def without_prefix(state: State) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Beginnings that all keys share, and the weights without them.
-
-    Yields:
-        tuple[str, dict]: The shortest first.
+    """Beginnings that all keys share, shortest first, and weights without.
 
     Example:
         >>> state = {'model.encoder.a.x': torch.ones(1),
@@ -221,12 +218,7 @@ def say_prefix(prefix: str, name: str) -> None:
 
 
 def recognise(state: State) -> str | None:
-    """The format of weights, a key of ``FORMATS``, or None.
-
-    Example:
-        >>> recognise({'blocks.0.norm1.weight': torch.ones(2)})
-        'timm'
-    """
+    """The format of weights, a key of ``FORMATS``, or None."""
     for name, layout in FORMATS.items():
         if any(re.match(layout.sign, key) for key in state):
             return name
@@ -255,14 +247,9 @@ def _as_tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:
 def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
     """Weights of any known format, in our key names.
 
-    Args:
-        state (Mapping[str, Tensor]): Weights, not wrapped; see
-            :func:`sbam_mm.models.checkpoint.state_dict_of`.
-
-    Returns:
-        Conversion: Weights of an unknown format are returned as they are,
-        with ``format=None``. A prefix that all keys share, such as
-        "encoder.", is taken off where that makes the format a known one.
+    A prefix that all keys share, such as "encoder.", is taken off where that
+    makes the format a known one. Weights of an unknown format are returned as
+    they are, with ``format=None``.
 
     Raises:
         UserError: If the format is known but some keys are not, or of
@@ -343,10 +330,6 @@ def from_ours(state: State,
         Conversion: With the target as ``format``; dropped is what belongs to
         our training alone, e.g. a teacher or a segment bias, and the decoder
         where it is left out.
-
-    Raises:
-        UserError: If an option is unknown, there is no encoder, or a
-            parameter of the encoder or decoder has no name in that format.
 
     Example:
         >>> ours = {'backbone.layers.0.attn.qkv.bias': torch.arange(6.)}

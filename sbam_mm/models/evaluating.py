@@ -18,11 +18,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     ``model.train()`` would not do: it also switches on what was frozen.
     Compiled layers run as they were written meanwhile, or each size of an
     evaluation's batches would be one more to compile for.
-
-    Example::
-
-        with evaluating(model):
-            model(images)
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -36,13 +31,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def unchanged_random_state() -> Iterator[None]:
-    """Put Python's, NumPy's and torch's generators back afterwards.
-
-    Example::
-
-        with unchanged_random_state():
-            torch.rand(3)
-    """
+    """Put Python's, NumPy's and torch's generators back afterwards."""
     python, array = random.getstate(), np.random.get_state()
     gpu = [torch.cuda.current_device()] if torch.cuda.is_available() else []
     with torch.random.fork_rng(gpu):

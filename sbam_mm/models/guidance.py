@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""How a guest changes what an encoder's layers attend to.
+"""How a guide changes what an encoder's layers attend to.
 
 An encoder may have a *guide*: a module that knows, from what the pipeline
 brings along with the images, how each layer is to attend, such as
@@ -15,12 +15,7 @@ from sbam_mm.layers import Attend
 
 
 class Guide(Protocol):
-    """What an encoder's ``guide`` can do.
-
-    Attributes:
-        needs (str): The stored map that it wants, a key of ``STORED_MAPS``.
-        who (str): What to call it in a message.
-    """
+    """An encoder's ``guide``: the stored map it wants, and its name."""
     needs: str
     who: str
 
@@ -29,25 +24,15 @@ class Guide(Protocol):
                 views: Sequence[int] | None) -> Sequence[Attend] | None:
         """How each layer attends to these images; None for plainly.
 
-        Args:
-            grid (tuple[int, int]): Patches per column and row.
-            inputs (Tensor): The images, (B, C, H, W).
-            data_samples (list): From the pipeline.
-            views (Sequence[int], optional): Which views of every image the
-                inputs are, view after view. None: there is one.
+        ``views`` says which views of every image the inputs are, view after
+        view; None: there is one.
         """
 
 
 @contextmanager
 def attending(encoder: nn.Module,
               kernels: Sequence[Attend] | None) -> Iterator[None]:
-    """For a while, the layers of an encoder attend as they are told.
-
-    Args:
-        encoder (nn.Module): E.g. ``MaskedViT``.
-        kernels (Sequence[Callable], optional): One per layer, see
-            :data:`sbam_mm.layers.Attend`. None: they attend plainly.
-    """
+    """For a while, each layer of an encoder attends as it is told."""
     before = getattr(encoder, 'attend', None)
     encoder.attend = kernels  # type: ignore[assignment]
     try:
@@ -72,11 +57,6 @@ def guided(encoder: nn.Module,
            inputs: Tensor,
            data_samples: list | None = None,
            views: Sequence[int] | None = None) -> Iterator[None]:
-    """For a while, an encoder attends as its guide says, if it has one.
-
-    Args:
-        encoder (nn.Module): With an attribute ``guide`` or without.
-        inputs, data_samples, views: See :meth:`Guide.kernels`.
-    """
+    """For a while, an encoder attends as its guide says, if it has one."""
     with attending(encoder, kernels_for(encoder, inputs, data_samples, views)):
         yield

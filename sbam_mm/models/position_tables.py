@@ -26,13 +26,10 @@ KEY = 'grid'
 
 
 class Table(NamedTuple):
-    """A table of positions in a model.
+    """A table of positions in a model, by its key in the state dict.
 
-    Attributes:
-        key (str): In the state dict.
-        grid (tuple[int, int]): Patches per column and per row.
-        extra (int): Rows in front of the patches'.
-        mode (str): How it is interpolated.
+    ``grid`` is (patches per column, per row), ``extra`` the number of rows in
+    front of the patches', and ``mode`` how it is interpolated.
     """
     key: str
     grid: Grid
@@ -49,7 +46,6 @@ def grid_of(module: nn.Module) -> Grid | None:
 
 
 def table_of(module: nn.Module, prefix: str = '') -> Table | None:
-    """The absolute positions of an encoder or a decoder."""
     grid = grid_of(module)
     for name in ('pos_embed', 'decoder_pos_embed'):
         table = getattr(module, name, None)
@@ -61,16 +57,9 @@ def table_of(module: nn.Module, prefix: str = '') -> Table | None:
 
 
 def check_count(count: int, table: Tensor, extra: int = 0) -> None:
-    """Stop if there are not as many tokens as positions.
+    """Stop unless ``count`` tokens have a position in a table (1, M, D).
 
-    Args:
-        count (int): Tokens per image.
-        table (Tensor): (1, M, D).
-        extra (int): Positions at the front that need not be asked for.
-            Defaults to 0.
-
-    Raises:
-        UserError: If there are more or fewer.
+    The first ``extra`` positions need not be asked for.
     """
     if not table.shape[1] - extra <= count <= table.shape[1]:
         raise UserError(
@@ -83,11 +72,8 @@ def remember_grid(module: nn.Module) -> None:
     """Let a module's state dicts say for which grid its tables are made.
 
     Where such a state dict is loaded into a module of another grid, tables
-    of absolute positions are resized.
-
-    Args:
-        module (nn.Module): With a table, and its grid in ``patch_resolution``
-            or ``grid``.
+    of absolute positions are resized. The module has its grid in
+    ``patch_resolution`` or ``grid``.
     """
     module._register_state_dict_hook(_store)
     handle = module._register_load_state_dict_pre_hook(
@@ -105,11 +91,7 @@ def _store(module: nn.Module, state: Any, prefix: str,
 
 def resize_own(module: nn.Module, state: dict[str, Any], prefix: str,
                metadata: Mapping[str, Any], *args: Any) -> None:
-    """Before loading: bring a module's table to the module's grid.
-
-    Raises:
-        UserError: If the table has relative positions.
-    """
+    """Before loading: bring a module's table to the module's grid."""
     stored = metadata.get(KEY)
     if not stored or tuple(stored) == grid_of(module):
         return
@@ -125,13 +107,7 @@ def resize_own(module: nn.Module, state: dict[str, Any], prefix: str,
 
 
 def stored_grids(checkpoint: Any) -> frozenset[Grid]:
-    """The grids that a checkpoint says its tables are made for.
-
-    Args:
-        checkpoint: As read from a file, or a model's state dict.
-
-    Returns:
-        frozenset: Empty where nothing is said.
+    """The grids that a checkpoint, or a state dict, says its tables have.
 
     Example:
         >>> from sbam_mm.models import MaskedViT
@@ -179,30 +155,13 @@ def fit_tables(model: nn.Module,
                state: Mapping[str, Tensor],
                grids: Collection[Grid] = (),
                name: str = 'the checkpoint') -> dict[str, Tensor]:
-    """Weights whose position tables are those of a model's grid.
+    """Weights, by a model's names, whose tables are resized to its grid.
 
-    Args:
-        model (nn.Module): Where the weights will go.
-        state (Mapping[str, Tensor]): In the model's names.
-        grids (Collection): Of :func:`stored_grids`, or what the user says.
-            Defaults to none.
-        name (str): What to call the weights in a message.
-
-    Returns:
-        dict[str, Tensor]: Tables are resized from their true grid.
+    ``grids`` are those of :func:`stored_grids`, or what the user says.
 
     Raises:
         UserError: If a table's grid is not known, or its positions are
             relative and of another grid.
-
-    Example:
-        >>> from sbam_mm.models import MaskedViT
-        >>> tall = MaskedViT('tiny', img_size=(32, 16), patch_size=8)
-        >>> square = MaskedViT('tiny', img_size=32, patch_size=8)
-        >>> state = tall.state_dict()
-        >>> fitted = fit_tables(square, state, stored_grids(state))
-        >>> fitted['pos_embed'].shape
-        torch.Size([1, 17, 192])
     """
     fitted = dict(state)
     for path, module in model.named_modules():
@@ -248,17 +207,10 @@ def _true_grid(count: int, table: Table, grids: Collection[Grid],
 
 def check_relative(module: nn.Module, state: Mapping[str, Tensor],
                    prefix: str, grids: Collection[Grid], name: str) -> None:
-    """Stop if relative positions are those of another grid.
+    """Stop if relative positions are, or may be, those of another grid.
 
-    Args:
-        module (nn.Module): Any part of a model; only BEiT's encoders with
-            one table for all blocks are looked at.
-        state (Mapping[str, Tensor]): Where the table is, under ``prefix``.
-        grids (Collection): Known for the file.
-        name (str): What to call the weights in a message.
-
-    Raises:
-        UserError: If they are, or if it cannot be known.
+    Of all modules only BEiT's encoders with one table for all blocks are
+    looked at; ``grids`` are those known for the file.
     """
     grid = grid_of(module)
     key = f'{prefix}rel_pos_bias.relative_position_bias_table'

@@ -47,18 +47,9 @@ def encoder_weights(checkpoint: Mapping[str, Any],
     """The encoder in a checkpoint, in mmpretrain's names without a prefix.
 
     Args:
-        checkpoint (Mapping): As read from a file.
-        name (str): What to call it in a message.
         branch (str): "teacher" or "student", where a file has both.
-            Defaults to "teacher".
         backbone (nn.Module, optional): Tells the names of an encoder that is
-            in no known format. Defaults to None.
-
-    Returns:
-        dict[str, Tensor]: For example "layers.0.ln1.weight".
-
-    Raises:
-        UserError: If there is no encoder, or the branch is unknown.
+            in no known format.
 
     Example:
         >>> import torch
@@ -98,21 +89,15 @@ def load_encoder(backbone: nn.Module,
     Args:
         backbone (nn.Module): One with mmpretrain's key names, changed in
             place, only if the file fits.
-        path (str): A checkpoint file or URL.
         begins_anew (Sequence[str]): Patterns of the keys that need not be in
             the file, e.g. tables of relative positions that a detector adds.
-            Defaults to none.
-        branch (str): See :func:`encoder_weights`. Defaults to "teacher".
+        branch (str): See :func:`encoder_weights`.
 
     Returns:
         LoadReport: ``missing`` holds nothing but keys that begin anew.
 
     Raises:
         UserError: If anything is missing, left over or of another shape.
-
-    Example::
-
-        report = load_encoder(DenseViT('base'), 'work_dirs/sbam/epoch_400.pth')
     """
     name = f'the checkpoint {path}'
     checkpoint = read_checkpoint(str(path))

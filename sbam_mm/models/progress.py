@@ -30,13 +30,12 @@ class Clock:
     micro-batches of one step share its progress and its epoch.
 
     Args:
-        iteration (int): Number of this iteration, from 0. Defaults to 0.
-        max_iters (int): Of the training; 0 outside a runner. Defaults to 0.
-        accumulation (int): Iterations of a step. Defaults to 1.
-        loop_epoch (int): What a loop that counts epochs says. Defaults to 0.
-        loop_epochs (int): Likewise, of the training. Defaults to 0.
+        iteration (int): Number of this iteration, from 0.
+        max_iters (int): Of the training; 0 outside a runner.
+        accumulation (int): Iterations of a step.
+        loop_epoch, loop_epochs (int): What a loop that counts epochs says.
         epoch_iters (int, optional): Iterations of an epoch, in a loop that
-            counts none. Defaults to None: the loop counts them.
+            counts none.
 
     Example:
         >>> clock = Clock(iteration=9, max_iters=40, accumulation=2,
@@ -119,12 +118,7 @@ def clock() -> Clock:
 
 
 def training_progress() -> tuple[float, int]:
-    """Progress and epoch of the current run.
-
-    Returns:
-        tuple[float, int]: Share of all iterations done, in [0, 1], and epochs
-        done; (0., 0) outside a runner.
-    """
+    """:attr:`Clock.progress` and :attr:`Clock.epoch` of the current run."""
     now = clock()
     return now.progress, now.epoch
 
@@ -142,17 +136,7 @@ def epoch_of(runner: Any) -> int:
 
 
 def iterations_per_epoch(loader: DataLoader) -> int:
-    """In how many iterations a process has seen its share of the images once.
-
-    Args:
-        loader (DataLoader): Of the training, endless or not.
-
-    Returns:
-        int: At least 1.
-
-    Raises:
-        UserError: If the data set has no length.
-    """
+    """Iterations, 1 or more, for a process to see its share of the images."""
     dataset: Any = loader.dataset
     batches = loader.batch_sampler
     sampler = getattr(batches, 'sampler', loader.sampler)
@@ -172,11 +156,7 @@ def iterations_per_epoch(loader: DataLoader) -> int:
 
 
 def tell_models(runner: Any) -> None:
-    """Write what mmengine leaves out into the message hub.
-
-    Args:
-        runner (Runner): Before its first iteration.
-    """
+    """Write what mmengine leaves out into the message hub."""
     epoch_iters = None
     if counts_iterations(runner):
         epoch_iters = iterations_per_epoch(runner.train_dataloader)

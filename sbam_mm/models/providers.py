@@ -23,16 +23,11 @@ STORED_MAPS = {
 class Batch(NamedTuple):
     """What a provider may look at.
 
-    Attributes:
-        tokens (Tensor): Patch tokens with positions, (B, L, D).
-        images (Tensor): The images they come from, (B, C, H, W).
-        grid (tuple[int, int]): Patches per column and row.
-        data_samples (list, optional): With the pipeline's maps.
-        teaching: A teacher's pass over these images that the model has made
-            anyway, with a method ``attention``; None without one.
+    ``teaching`` is a teacher's pass over these images that the model has made
+    anyway, with a method ``attention``.
     """
-    tokens: Tensor
-    images: Tensor
+    tokens: Tensor  # with positions, (B, L, D)
+    images: Tensor  # (B, C, H, W)
     grid: tuple[int, int]
     data_samples: list | None = None
     teaching: Any = None

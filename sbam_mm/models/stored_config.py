@@ -10,19 +10,10 @@ from typing import Any
 
 
 def stored_options(checkpoint: Any, *path: str) -> dict[str, Any] | None:
-    """What the config of a checkpoint gives a part of it.
+    """Syntax of the options that a checkpoint's config gives a part.
 
-    Args:
-        *path (str): To the part, such as "model", "backbone".
-
-    Returns:
-        dict[str, ast.AST]: Syntax by name, for :func:`stored_value`; None
-        where there is no config, or no such part in it.
-
-    Example:
-        >>> meta = dict(cfg="model = dict(type='MAE', head=dict(norm=True))")
-        >>> sorted(stored_options(dict(meta=meta), 'model'))
-        ['head', 'type']
+    ``path`` leads to the part, such as "model", "backbone"; None where there
+    is no config, or no such part in it.
     """
     meta = checkpoint.get('meta') if isinstance(
         checkpoint, Mapping) else None

@@ -17,25 +17,20 @@ def stored_map(data_samples: Sequence | None,
                who: str = 'the masker',
                view: int | None = None,
                highest: int | None = None) -> Tensor | None:
-    """Gather a map of every image of a batch.
+    """Gather a map of every image of a batch: (B, L) in the arrays' type.
 
     Args:
         data_samples (Sequence[DataSample], optional): With NumPy arrays
             (h, w) under ``key``; empty arrays where none is stored yet.
-        key (str): E.g. "attention_map".
         grid (tuple[int, int]): Patches per column and per row.
-        device (torch.device): Where to put the result.
-        transform (str): Name of the transform that makes the map, for
-            messages.
-        who (str): Who asks, for messages. Defaults to "the masker".
+        transform, who (str): The transform that makes the map, and who
+            asks for it, for messages.
         view (int, optional): Which one of a list, where every view of an
-            image has a map. Defaults to None: there is one map.
-        highest (int, optional): The largest number allowed. Defaults to None:
-            any.
+            image has a map.
+        highest (int, optional): The largest number allowed.
 
     Returns:
-        Tensor or None: (B, L) in the arrays' type; None as long as the
-        pipeline has no maps.
+        Tensor or None: None as long as the pipeline has no maps.
 
     Raises:
         UserError: If the pipeline does not make maps, or for another grid.

@@ -1,12 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Segments that guide attention: a guest of the encoders.
+"""Segments that guide attention.
 
 The bias (:mod:`.bias`) is an encoder's guide, see
 :mod:`sbam_mm.models.guidance`; the second phase distils what was learnt with
 it into an encoder without. :mod:`.maps` cuts images into segments, stores
 them and brings them along with the images; :mod:`.figures` shows what they
 did.
-
 
 Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
 Self-supervised Learning*, BMVC 2024.

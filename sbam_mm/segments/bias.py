@@ -1,8 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Mask relation encoding: attention that knows which tokens share a segment.
 
-Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
-Self-supervised Learning*, BMVC 2024, section 3.2.
+Source: Taguchi et al., *SAM Helps SSL*, BMVC 2024, section 3.2.
 """
 from collections.abc import Mapping, Sequence
 from inspect import signature
@@ -90,7 +89,6 @@ class SegmentRelation:
     ``scaled_dot_product_attention`` only its unfused path.)
 
     Args:
-        segments (Segments): Of the batch.
         u_pos, u_neg (Tensor): (heads,).
         flex (bool): Run FlexAttention with b as modification of the scores
             instead.
@@ -139,10 +137,9 @@ class SegmentRelation:
                group: tuple[int, int] = (0, 0)) -> Tensor:
         """Eq. 4, not divided by anything: float32 (B, heads, n, n).
 
-        Args:
-            layout (PackedLayout, optional): Of packed tokens. Defaults to
-                None: all tokens, class token first.
-            rows, group: Which of them, see :meth:`PackedLayout.slices`.
+        ``rows`` and ``group`` say which of the packed tokens, see
+        :meth:`PackedLayout.slices`; without a layout it is of all tokens,
+        class token first.
         """
         ids = self.segments.ids if layout is None else self.segments.packed(
             layout)[rows].view(group)
@@ -156,30 +153,22 @@ class SegmentRelation:
 class SegmentBias(nn.Module):
     """The parameters u_pos and u_neg of all layers and heads.
 
-    The guide of an encoder, see :mod:`sbam_mm.models.guidance`.
-
-    How they start is not said in the paper. At 0, the default, the first step
-    is that of a model without them.
+    The guide of an encoder, see :mod:`sbam_mm.models.guidance`. How they
+    start is not said in the paper. At 0, the default, the first step is that
+    of a model without them.
 
     Args:
-        num_layers (int): Of the encoder.
-        num_heads (int): Per layer.
         sharing (str): Table 5: "fixed" (+1 and -1, no parameters), "shared"
             (one pair), "head" (a pair per head, the same in all layers) or
-            "head_and_layer". Defaults to "head_and_layer".
+            "head_and_layer".
         relations (Sequence[str]): Table 4: which pairs of tokens get a bias,
             "positive" (same segment), "negative" (different segments).
-            Defaults to both.
-        init (tuple[float, float]): u_pos and u_neg at the start; "fixed"
-            stays at (1, -1). Defaults to (0, 0).
-        max_segments (int): The highest segment id, the paper's c. Defaults
-            to 5.
+        init (tuple[float, float]): u_pos and u_neg at the start; "fixed" stays
+            at (1, -1).
+        max_segments (int): The highest segment id, the paper's c.
         kernel (str): "sdpa", the fused kernels of
             ``scaled_dot_product_attention``, on any device; "flex",
-            FlexAttention, on CUDA only. Defaults to "sdpa".
-
-    Raises:
-        UserError: If an option is unknown or has no such value.
+            FlexAttention, on CUDA only.
 
     Example:
         >>> bias = SegmentBias(num_layers=12, num_heads=3, init=(.5, -.5))
@@ -245,16 +234,7 @@ class SegmentBias(nn.Module):
 
     @classmethod
     def of(cls, vit: nn.Module, options: Mapping[str, Any]) -> 'SegmentBias':
-        """From the ``segment_bias`` of an encoder's config.
-
-        Args:
-            vit (MaskedViT): The encoder.
-            options (Mapping[str, Any]): The other arguments.
-
-        Raises:
-            UserError: If there is no such argument, or the encoder drops
-                attention, which the kernel cannot.
-        """
+        """From the ``segment_bias`` options of an encoder's config."""
         known = list(signature(cls).parameters)[2:]
         if not isinstance(options, Mapping) or set(options) - set(known):
             raise UserError(
@@ -275,15 +255,7 @@ class SegmentBias(nn.Module):
                 data_samples: list | None,
                 views: Sequence[int] | None = None
                 ) -> list['SegmentRelation'] | None:
-        """How each layer attends to these images; see ``Guide``.
-
-        Returns:
-            list[SegmentRelation] or None: One per layer; None as long as the
-            pipeline has no segments.
-
-        Raises:
-            UserError: If the pipeline makes no segments, or none that fit.
-        """
+        """As ``Guide`` says; None as long as the pipeline has no segments."""
         found = [
             stored_map(
                 data_samples,
@@ -300,15 +272,7 @@ class SegmentBias(nn.Module):
         return self(torch.cat(maps)) if maps else None
 
     def forward(self, ids: Tensor) -> list[SegmentRelation]:
-        """How each layer attends to tokens of these segments.
-
-        Args:
-            ids (Tensor): uint8 or int64 (B, L); those above ``max_segments``
-                are unknown.
-
-        Returns:
-            list[SegmentRelation]: One per layer.
-        """
+        """How each layer attends to tokens of segments (B, L)."""
         segments = Segments(ids, self.max_segments)
         shape = (self.num_layers, self.num_heads)
         return [
@@ -324,15 +288,7 @@ def _is_pair(init: Any) -> bool:
 
 
 def relations_to(vit: nn.Module, segments: Tensor) -> list[SegmentRelation]:
-    """How each layer of an encoder attends to these segments.
-
-    Args:
-        vit (MaskedViT): With segment bias.
-        segments (Tensor): Ids of all patches, (B, L), 0 = unknown.
-
-    Raises:
-        UserError: If the encoder has no segment bias.
-    """
+    """How each layer of an encoder attends to segments (B, L), 0 = unknown."""
     bias = getattr(vit, 'segment_bias', None)
     if bias is None:
         raise UserError(

@@ -1,8 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The second phase of DINO: a plain ViT learns to say what a guided one says.
 
-Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
-Self-supervised Learning*, BMVC 2024, section 3.3, Eq. 8.
+Source: Taguchi et al., *SAM Helps SSL*, BMVC 2024, section 3.3, Eq. 8.
 """
 from itertools import groupby
 
@@ -19,8 +18,7 @@ from sbam_mm.models.checkpoint import (
     state_dict_of,
 )
 from sbam_mm.models.guidance import guided
-from sbam_mm.models.position_tables import fit_tables, stored_grids
-from sbam_mm.models.teachers import Teacher, check_guides
+from sbam_mm.models.teachers import Teacher
 from sbam_mm.registry import MODELS, build_part
 
 from .distil_mae import check_pair, check_start
@@ -38,19 +36,6 @@ class FrozenDINO(Teacher):
         head (dict or nn.Module): ``DINOHead`` as in the first phase.
         checkpoint (str): Of the first phase. Of its two branches the momentum
             teacher's is taken, which is the one that is evaluated.
-
-    Raises:
-        UserError: If the checkpoint is missing or does not fit.
-
-    Example::
-
-        teacher = dict(
-            type='sbam_mm.FrozenDINO',
-            backbone=dict(
-                type='sbam_mm.MaskedViT', arch='small',
-                learned_position=True, segment_bias=dict()),
-            head=dict(type='sbam_mm.DINOHead', in_dim=384, out_dim=65536),
-            checkpoint='work_dirs/phase_one/epoch_300.pth')
     """
 
     def __init__(self, backbone: dict | nn.Module, head: dict | nn.Module,
@@ -65,19 +50,7 @@ class FrozenDINO(Teacher):
                 key.removeprefix(MOMENTUM): value
                 for key, value in state.items() if key.startswith(MOMENTUM)
             }
-        check_guides(self, state, checkpoint)
-        state = fit_tables(self, state, stored_grids(read), checkpoint)
-        check_keys(self, state, min_share=1., name=checkpoint)
-        self.load_state_dict(state, strict=False)
-        self.requires_grad_(False)
-        self.eval()
-
-    @property
-    def vit(self) -> nn.Module:
-        return self.backbone
-
-    def init_weights(self) -> None:
-        """Keeps what was loaded."""
+        self.freeze(state, read, 1., checkpoint)
 
 
 @MODELS.register_module()
@@ -97,31 +70,9 @@ class DistilDINO(BaseSelfSupervisor):
         backbone (dict or nn.Module): ``MaskedViT`` without segment bias.
         head (dict or nn.Module): ``DINOHead``, as wide as the teacher's.
         teacher (dict or nn.Module): :class:`FrozenDINO`.
-        temperature (float): Of both. Defaults to 0.1, DINO's student's.
-        start (str): "teacher" or "scratch". Defaults to "teacher".
-        data_preprocessor (dict or nn.Module, optional): As in
-            ``MaskedImageModel``. Defaults to None.
-        **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
-
-    Raises:
-        UserError: If student and teacher have different layers, heads or
-            patches, the student a segment bias or the teacher none, or a
-            number is out of range.
-
-    Example::
-
-        encoder = dict(
-            type='sbam_mm.MaskedViT', arch='small', learned_position=True)
-        head = dict(type='sbam_mm.DINOHead', in_dim=384, out_dim=65536)
-        model = dict(
-            type='sbam_mm.DistilDINO',
-            backbone=encoder,
-            head=head,
-            teacher=dict(
-                type='sbam_mm.FrozenDINO',
-                backbone=dict(**encoder, segment_bias=dict()),
-                head=head,
-                checkpoint='work_dirs/phase_one/epoch_300.pth'))
+        temperature (float): Of both; DINO's student's.
+        start (str): "teacher" or "scratch".
+        data_preprocessor, **kwargs: As in :class:`MaskedImageModel`.
     """
 
     def __init__(self,
@@ -175,16 +126,9 @@ class DistilDINO(BaseSelfSupervisor):
     def loss(self,
              inputs: list[Tensor],
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
+        """``loss_cls``, and ``divergence``: without the teacher's entropy.
 
-        Args:
-            inputs (list[Tensor]): Views, (B, C, h, w) each.
-            data_samples (list): With ``segment_map`` for the teacher, a list
-                with one map per view.
-
-        Returns:
-            dict[str, Tensor]: ``loss_cls``, the mean over all crops, and
-            ``divergence``, what of it is above the teacher's entropy.
+        Each view has a map of its own for the teacher.
         """
         views = [inputs] if isinstance(inputs, Tensor) else inputs
         student, teacher, first = [], [], 0

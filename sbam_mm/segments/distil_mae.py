@@ -4,8 +4,7 @@
 A frozen teacher is told the segments of the image; the student, a plain ViT,
 sees the same image and learns to be like the teacher without them.
 
-Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
-Self-supervised Learning*, BMVC 2024, section 3.3, Eqs. 9 and 10.
+Source: Taguchi et al., *SAM Helps SSL*, BMVC 2024, section 3.3, Eqs. 9, 10.
 """
 from collections.abc import Sequence
 
@@ -31,15 +30,7 @@ def attention_error(student: Sequence[RecordedAttention],
     """How far two encoders' attention is apart, query by query.
 
     The squared difference of the probabilities (Eq. 9), averaged over keys,
-    heads and layers.
-
-    Args:
-        student, teacher (Sequence[RecordedAttention]): Of every layer, after
-            a pass over the same tokens.
-        layout (PackedLayout): Of these tokens, N places per image.
-
-    Returns:
-        Tensor: float32 (B, N), 0 where there is no token.
+    heads and layers: float32 (B, N), 0 where there is no token.
     """
     errors = []
     for ours, theirs in zip(student, teacher):
@@ -79,34 +70,17 @@ class DistilMAE(MAE):
 
     **Memory.** The losses need the matrices themselves, so attention is not
     fused here: student and teacher each keep B * heads * n^2 float32 numbers
-    per layer, n the visible tokens (50 of 197 with three quarters hidden).
-    ViT-B at a ratio of 0.75: 12 * 12 * 50^2 * 4 bytes = 1.4 MB per image and
-    model; patches of 8 pixels have 16 times as much.
+    per layer, n the visible tokens. ViT-B at a ratio of 0.75: 12 * 12 * 50^2
+    * 4 bytes = 1.4 MB per image and model; patches of 8 pixels have 16 times
+    as much.
 
     Args:
-        backbone (dict): The student's, ``MaskedViT`` without
-            ``segment_bias``.
+        backbone (dict): The student's, without ``segment_bias``.
         teacher (dict): ``FrozenTeacher`` with the backbone and checkpoint of
             the first phase, ``segment_bias`` included.
-        weight (float): The paper's lambda. Defaults to 1.
-        start (str): "teacher" or "scratch". Defaults to "teacher".
+        weight (float): The paper's lambda.
+        start (str): "teacher" or "scratch".
         **kwargs: Of :class:`MAE`.
-
-    Raises:
-        UserError: If student and teacher have different layers, heads or
-            patches, the student a segment bias or the teacher none, or a
-            number is out of range.
-
-    Example::
-
-        encoder = dict(type='sbam_mm.MaskedViT', arch='base')
-        model = dict(
-            type='sbam_mm.DistilMAE',
-            backbone=encoder,
-            teacher=dict(
-                type='sbam_mm.FrozenTeacher',
-                backbone=dict(**encoder, segment_bias=dict()),
-                checkpoint='work_dirs/phase_one/epoch_1600.pth'))
     """
 
     teacher: FrozenTeacher
@@ -139,19 +113,11 @@ class DistilMAE(MAE):
                                          neck=self.neck))
             load_weights(learner, self.teacher.checkpoint)
 
-    def loss(self,
-             inputs: Tensor,
-             data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
-
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            data_samples (list): With ``segment_map`` for the teacher.
-
-        Returns:
-            dict[str, Tensor]: ``loss_pixel``, ``loss_attention`` with its
-            weight, ``attention_error`` without, and the mask's statistics.
-        """
+    def loss(  # type: ignore[override]
+            self,
+            inputs: Tensor,
+            data_samples: list | None = None) -> dict[str, Tensor]:
+        """``loss_pixel``, ``loss_attention``, and the latter unweighted."""
         tokens = self.embed(inputs)
         token_mask = self.mask(tokens, inputs, data_samples)
         learning = [RecordedAttention() for _ in self.backbone.layers]
@@ -169,13 +135,7 @@ class DistilMAE(MAE):
     def taught(self, inputs: Tensor, token_mask: TokenMask,
                data_samples: list | None
                ) -> tuple[list[RecordedAttention], PackedLayout]:
-        """The teacher's attention among the visible tokens, and their layout.
-
-        Args:
-            inputs (Tensor): (B, C, H, W).
-            token_mask (TokenMask): What is visible.
-            data_samples (list): With ``segment_map``.
-        """
+        """The teacher's attention among the visible tokens."""
         vit = self.teacher.vit
         relations = kernels_for(vit, inputs, data_samples)
         recorded = [
@@ -189,17 +149,7 @@ class DistilMAE(MAE):
     def attention_error(self, learning: Sequence[RecordedAttention],
                         inputs: Tensor, token_mask: TokenMask,
                         data_samples: list | None) -> Tensor:
-        """Eq. 9: the student's pass against the teacher's.
-
-        Args:
-            learning (Sequence[RecordedAttention]): After the student's pass.
-            inputs (Tensor): (B, C, H, W).
-            token_mask (TokenMask): What was visible.
-            data_samples (list): With ``segment_map``.
-
-        Returns:
-            Tensor: A scalar, exact over all processes.
-        """
+        """Eq. 9, against the teacher's pass; exact over all processes."""
         taught, layout = self.taught(inputs, token_mask, data_samples)
         error = attention_error(learning, taught, layout)
         kept = F.pad(token_mask.visible, (1, 0), value=True)

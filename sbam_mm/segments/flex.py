@@ -35,14 +35,10 @@ def _compiled(function: Callable) -> Callable:
 
 
 class SegmentBlocks:
-    """Packed tokens as FlexAttention takes them.
+    """Packed tokens, of ids int64 (T,), as FlexAttention takes them.
 
     Images of equal length are a batch; others one long sequence, of which
     blocks without two tokens of one image are skipped.
-
-    Args:
-        ids (Tensor): Segment ids, int64 (T,).
-        layout (PackedLayout): Where images begin and end.
     """
 
     def __init__(self, ids: Tensor, layout: PackedLayout):
@@ -76,18 +72,10 @@ class SegmentBlocks:
 
 def flex_segment_attention(q: Tensor, k: Tensor, v: Tensor, u_pos: Tensor,
                            u_neg: Tensor, blocks: SegmentBlocks) -> Tensor:
-    """Attention with the bias of Eqs. 4 and 5 in one compiled kernel.
+    """Attention of (T, heads, d) with the bias of Eqs. 4 and 5, compiled.
 
     Outside CUDA FlexAttention runs uncompiled, with gradients for u_pos and
-    u_neg alone, which serves to compare.
-
-    Args:
-        q, k, v (Tensor): (T, heads, d).
-        u_pos, u_neg (Tensor): (heads,).
-        blocks (SegmentBlocks): Segments and images of the tokens.
-
-    Returns:
-        Tensor: (T, heads, d).
+    u_neg, (heads,), alone, which serves to compare.
     """
     ids = blocks.ids
     # Scores come divided by sqrt(d) already.

@@ -12,8 +12,8 @@ import torch
 from mmengine.config import Config
 
 from sbam_mm.datasets import ImageFolder
-from sbam_mm.datasets.reading.stored_maps import DatasetMark
-from sbam_mm.datasets.transforms.follow import MapLoader
+from sbam_mm.datasets.reading.stored_maps import ImageList
+from sbam_mm.datasets.transforms.crop_maps import MapLoader
 from sbam_mm.errors import UserError
 
 from .maps import LoadSegments, SegmentMaps
@@ -52,7 +52,7 @@ class StoredSegments:
         fingerprints = []
         for number, name in enumerate(files):
             maps = SegmentMaps(name)
-            fingerprints.append(maps.info.mark.fingerprint)
+            fingerprints.append(maps.info.image_list.fingerprint)
             for row, path in enumerate(_images_of(maps, name, images)):
                 rows[path] = (number, row)
         self.fingerprint = ','.join(fingerprints)
@@ -89,8 +89,8 @@ def _images_of(maps: SegmentMaps, name: str, images: Any) -> list[str]:
             if classes and folder == folders[0]:
                 continue
             dataset = ImageFolder(str(folder), classes=classes)
-            if (DatasetMark.of(dataset).fingerprint ==
-                    maps.info.mark.fingerprint):
+            if (ImageList.of(dataset).fingerprint ==
+                    maps.info.image_list.fingerprint):
                 return [str(dataset.get_data_info(row)['img_path'])
                         for row in range(len(dataset))]
     raise UserError(
@@ -100,12 +100,7 @@ def _images_of(maps: SegmentMaps, name: str, images: Any) -> list[str]:
 
 
 class SegmentsOfSamples(MapLoader):
-    """``LoadSegments`` for samples that are numbered in another order.
-
-    Args:
-        loaders (Sequence[LoadSegments]): One for each file.
-        rows (Sequence[tuple[int, int]]): File and row of each sample.
-    """
+    """``LoadSegments`` for samples that are numbered in another order."""
 
     def __init__(self, loaders: Sequence[LoadSegments],
                  rows: Sequence[tuple[int, int]]):
@@ -122,14 +117,7 @@ class SegmentsOfSamples(MapLoader):
 
 
 def segment_options(config: Config | dict) -> dict[str, Any]:
-    """How the training of a config brought segments to its patches.
-
-    Args:
-        config (Config): Its pipeline may have a ``LoadSegments``.
-
-    Returns:
-        dict: ``mode`` and ``max_masks``, where it says them.
-    """
+    """``mode`` and ``max_masks`` of a config's ``LoadSegments``."""
     found: list[dict] = []
 
     def look(part: Any) -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Looking at masks, reconstructions, trainings. Every figure is a function."""
 from sbam_mm.engine.run_log import read_scalars, training_summary
-from sbam_mm.evaluation.models import model_from_config, vit_base
+from sbam_mm.evaluation.models import model_from_config
 from sbam_mm.masking.named_maskers import masker_config, masker_names
 
 from .curves import ratio_histogram, training_figure
@@ -33,6 +33,5 @@ __all__ = [
     'masker_config', 'masker_names', 'masking_context', 'model_from_config',
     'photograph', 'photographs', 'ratio_histogram', 'read_scalars',
     'readable_images', 'reconstruct_images', 'reconstruction_figure',
-    'save_figure', 'summarise', 'training_figure', 'training_summary',
-    'vit_base'
+    'save_figure', 'summarise', 'training_figure', 'training_summary'
 ]

@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from sbam_mm.engine.run_log import Records, read_scalars, series
 
-from .output import FAINT, colours_of, tidy
+from .output import FAINT, colours_of, style_axes
 
 
 def plot_curves(axes: Axes,
@@ -18,16 +18,13 @@ def plot_curves(axes: Axes,
                 key: str,
                 x: str = 'step',
                 floors: Mapping[str, float] | None = None) -> bool:
-    """Draw one quantity of several runs.
+    """Draw a quantity ``key`` of several runs; False if none has logged it.
+
+    Where ``key``_min and ``key``_max are logged, their range is shaded.
 
     Args:
-        key (str): Which quantity. With ``key``_min and ``key``_max in the
-            log, their range is shaded.
         floors (Mapping[str, float], optional): Levels to draw as dashed lines,
             by label.
-
-    Returns:
-        bool: Whether any run has logged it.
     """
     drawn = False
     for label, colour in colours_of(runs).items():
@@ -59,16 +56,12 @@ def training_figure(work_dirs: Mapping[str, str | Path],
     A quantity that no run has logged is left out.
 
     Args:
-        work_dirs (Mapping[str, str or Path]): Of the runs, by label.
         floors (Mapping[str, float], optional): kNN accuracies to compare with,
             in per cent, by label.
 
     Returns:
         Figure: One diagram per quantity. Mask ratios are the batch's mean
         and, shaded, its range over images.
-
-    Raises:
-        UserError: If a work directory has no log.
 
     Example::
 
@@ -91,7 +84,7 @@ def training_figure(work_dirs: Mapping[str, str | Path],
     for axes, (key, x, xlabel, ylabel, levels) in zip(
             figure.subplots(1, len(panels), squeeze=False)[0], panels):
         plot_curves(axes, runs, key, x, levels)
-        tidy(axes, xlabel, ylabel)
+        style_axes(axes, xlabel, ylabel)
         if x == 'epoch':
             axes.xaxis.get_major_locator().set_params(integer=True)
         if key == 'mask_ratio':
@@ -105,18 +98,7 @@ def training_figure(work_dirs: Mapping[str, str | Path],
 
 def ratio_histogram(ratios: Mapping[str, Sequence[float]],
                     bins: int = 30) -> Figure:
-    """How the mask ratios of single images are spread.
-
-    Args:
-        ratios (Mapping[str, Sequence[float]]): One ratio per image in
-            [0, 1], by label; a masker with one ratio for all images shows as
-            a single bar.
-
-    Example::
-
-        mask = mask_images(model, pictures)
-        figure = ratio_histogram({'SBAM': mask.ratio.tolist()})
-    """
+    """How the mask ratios of single images, in [0, 1], are spread."""
     figure = Figure(figsize=(6.4, 3.2), layout='constrained')
     axes = figure.subplots()
     values = {label: np.asarray(r, dtype=float) for label, r in ratios.items()}
@@ -131,7 +113,7 @@ def ratio_histogram(ratios: Mapping[str, Sequence[float]],
                   f'standard deviation {std:.1%}')
     axes.xaxis.set_major_formatter(PercentFormatter(1., 0))
     axes.yaxis.set_major_formatter(PercentFormatter(1., 0))
-    tidy(axes, 'mask ratio of an image', 'share of images')
+    style_axes(axes, 'mask ratio of an image', 'share of images')
     axes.legend(frameon=False, fontsize=9, loc='upper left',
                 bbox_to_anchor=(0., -.26), borderaxespad=0.)
     return figure

@@ -18,16 +18,6 @@ def build_masker(config: Mapping, ratio: float | None = None) -> nn.Module:
 
     The warm-up with random masks (``start_epoch``) is left out: a figure is
     to show the method.
-
-    Args:
-        config (Mapping): Of a registered masker.
-        ratio (float, optional): Base ratio, see :func:`at_ratio`. Defaults to
-            None: as configured.
-
-    Example:
-        >>> from sbam_mm.masking.named_maskers import masker_config
-        >>> build_masker(masker_config('amt'), 0.75).selection.throw
-        0.1
     """
     options = copy.deepcopy(dict(config))
     options.pop('start_epoch', None)
@@ -74,7 +64,6 @@ def fit_to_model(masker: nn.Module, model) -> list[str]:
 
     Args:
         masker (nn.Module): With ``salience``; changed in place.
-        model (MaskedImageModel): With ``provides``.
 
     Returns:
         list[str]: What was changed, in half sentences, e.g. "own attention
@@ -83,11 +72,6 @@ def fit_to_model(masker: nn.Module, model) -> list[str]:
     Raises:
         UserError: If the masker needs something that has no stand-in, e.g.
             a predicted loss.
-
-    Example::
-
-        masker = build_masker(masker_config('gpa'))
-        print(fit_to_model(masker, model))
     """
     notes = []
     if isinstance(masker.salience, StoredSalience) and (
@@ -134,17 +118,9 @@ def _clip(salience: AttentionSalience, model) -> list[str]:
 
 
 def fit_all(maskers: Mapping[str, nn.Module], model) -> str:
-    """Fit several maskers, and say for a caption what was changed.
+    """Fit several maskers in place, and say for a caption what was changed.
 
-    Args:
-        maskers (Mapping[str, nn.Module]): By label; changed in place.
-        model (MaskedImageModel): As for :func:`fit_to_model`.
-
-    Returns:
-        str: E.g. "GPA: own attention in place of a teacher's.", or "".
-
-    Raises:
-        UserError: With the label of the masker that asks for too much.
+    E.g. "GPA: own attention in place of a teacher's.", or "".
     """
     changes: dict[str, list[str]] = {}
     for label, masker in maskers.items():
@@ -162,13 +138,7 @@ def fit_all(maskers: Mapping[str, nn.Module], model) -> str:
 
 
 def changes_over_training(masker: nn.Module) -> bool:
-    """Whether a masker does not mask the same way at all progress.
-
-    Example:
-        >>> from sbam_mm.masking.named_maskers import masker_config
-        >>> changes_over_training(build_masker(masker_config('gpa')))
-        True
-    """
+    """Whether a masker does not mask the same way at all progress."""
     return isinstance(masker.selection,
                       (masking.SoftToHard, masking.EasyToHard)) or isinstance(
                           masker.ratio, masking.ScheduledRatio)

@@ -23,10 +23,8 @@ def heads_figure(recall: np.ndarray,
     Args:
         recall (np.ndarray): (blocks, heads + 1) in [0, 1], the sum over
             heads last.
-        chance (float): Recall of a random order, where colours begin.
         best (Sequence[int]): Block and column of the head that is marked.
-        images (Mapping[str, np.ndarray]): By name; RGB, uint8, (H, W, 3), of
-            equal sizes.
+        images (Mapping[str, np.ndarray]): RGB, uint8, (H, W, 3), equal sizes.
         annotated (np.ndarray): Boolean (B, h, w).
         scores (np.ndarray): Of the best head, (B, h, w) in [0, 1].
 

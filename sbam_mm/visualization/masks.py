@@ -31,9 +31,8 @@ def masking_context(model,
         progress (float, optional): How much of a training is done, in
             [0, 1]. Defaults to None: as the runner says, 0 without one.
 
-    Returns:
-        MaskingContext: Several maskers can be asked with it; what they all
-        need (attention) is computed once.
+    Several maskers can share it; what they all need (attention) is computed
+    once.
     """
     inputs = to_inputs(model, images)
     context = model.context(model.backbone.embed(inputs), inputs)
@@ -44,14 +43,7 @@ def masking_context(model,
 @torch.no_grad()
 def draw_mask(masker: nn.Module, context: MaskingContext,
               seed: int = 0) -> TokenMask:
-    """Mask with draws of their own; torch's generator is left as it was.
-
-    Args:
-        context (MaskingContext): From :func:`masking_context`.
-
-    Returns:
-        TokenMask: (B, L), with scores and ratios.
-    """
+    """Mask with draws of their own; torch's generator is left as it was."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return masker(context)
@@ -62,16 +54,9 @@ def mask_images(model,
                 masker: nn.Module | None = None,
                 seed: int = 0,
                 progress: float | None = None) -> TokenMask:
-    """Mask pictures.
+    """Mask pictures with the model's or another masker.
 
-    Args:
-        images (Sequence[np.ndarray]): RGB, uint8, (H, W, 3), equal sizes, or
-            of other channels as the model has them.
-        seed (int): Of the draws; torch's generator is left as it was.
-        progress (float, optional): See :func:`masking_context`.
-
-    Returns:
-        TokenMask: (B, L), with scores and ratios.
+    The arguments are those of :func:`masking_context`, :func:`draw_mask`.
     """
     return draw_mask(model.masker if masker is None else masker,
                      masking_context(model, images, progress), seed)
@@ -95,13 +80,7 @@ def mask_grids(model, mask: TokenMask,
 
 @dataclass(eq=False)
 class _Column:
-    """What one masker makes of all pictures.
-
-    Args:
-        masks (list): Per picture, what is drawn and the line below it.
-        maps (list): The same of the salience; empty without one.
-        scores (np.ndarray): (B, h, w).
-    """
+    """What one masker makes of all pictures; no ``maps`` without salience."""
     label: str
     masks: list[Cell]
     maps: list[Cell]
@@ -209,11 +188,6 @@ def mask_figure(model,
                 images: Mapping[str, np.ndarray],
                 ratios: Sequence[float] = (0.6, 0.75, 0.9),
                 **kwargs) -> Figure:
-    """One masker at several base ratios: image, salience, masks.
-
-    Args:
-        images (Mapping[str, np.ndarray]): As for :func:`mask_gallery`.
-        **kwargs: Seed, title and note of :func:`mask_gallery`.
-    """
+    """One masker at several base ratios; options as :func:`mask_gallery`."""
     return mask_gallery(model, labelled_maskers([config], ratios), images,
                         **kwargs)

@@ -44,11 +44,7 @@ def _take_names_as_they_are(figure: Figure) -> None:
 def save_figure(figure: Figure,
                 path: str | Path,
                 dpi: int = 150) -> None:
-    """Write a figure as PNG.
-
-    Args:
-        path (str or Path): Missing folders are made.
-    """
+    """Write a figure as PNG; missing folders are made."""
     write_atomically(path, figure_png(figure, dpi))
 
 
@@ -60,13 +56,8 @@ def picture_grid(rows: Iterable[Sequence[Cell]],
     """Pictures in rows and columns, each with a line below it.
 
     Args:
-        rows (Iterable[list]): Rows of (RGB uint8 picture, text below it),
-            all of the same length; None leaves a place empty.
         note (str, optional): Small, below all, in lines as wide as the figure.
         side (float): Inches of a picture.
-
-    Returns:
-        Figure: Not bound to a window, so nothing has to be closed.
     """
     rows = list(rows)
     lines = max(column.count('\n') + 1 for column in columns)
@@ -108,7 +99,7 @@ def picture_grid(rows: Iterable[Sequence[Cell]],
     return figure
 
 
-def tidy(axes: Axes, xlabel: str, ylabel: str) -> None:
+def style_axes(axes: Axes, xlabel: str, ylabel: str) -> None:
     """Give a diagram the look that all diagrams share."""
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis='y', color='#e4e7eb', linewidth=.8)

@@ -30,22 +30,7 @@ PHOTOGRAPHS = dict(
 
 
 def photograph(name: str) -> np.ndarray:
-    """One of scikit-image's photographs.
-
-    Args:
-        name (str): A key of ``PHOTOGRAPHS``.
-
-    Returns:
-        np.ndarray: RGB, uint8, (H, W, 3); grey ones have three equal
-        channels.
-
-    Raises:
-        UserError: If there is none of this name, or no scikit-image.
-
-    Example:
-        >>> photograph('astronaut').shape
-        (512, 512, 3)
-    """
+    """One of ``PHOTOGRAPHS`` as RGB, uint8, (H, W, 3), also a grey one."""
     if name not in PHOTOGRAPHS:
         raise UserError(f'there is no photograph {name!r}; choose one of '
                         f'{", ".join(PHOTOGRAPHS)}.')
@@ -65,15 +50,7 @@ def photograph(name: str) -> np.ndarray:
 
 def photographs(names: Iterable[str] = ('astronaut', 'cat', 'coffee',
                                         'rocket')) -> dict[str, np.ndarray]:
-    """Several of scikit-image's photographs by name.
-
-    Args:
-        names (Iterable[str]): Defaults to the four colour photographs with
-            one clear subject each.
-
-    Returns:
-        dict[str, np.ndarray]: RGB, uint8, (H, W, 3), of different sizes.
-    """
+    """Several of scikit-image's photographs by name, of different sizes."""
     return {name: photograph(name) for name in names}
 
 
@@ -85,15 +62,10 @@ def load_image(path: str | Path,
     It is decoded as for training: upright (EXIF), grey, palette, CMYK, RGBA
     and 16-bit pictures become RGB.
 
-    Args:
-        channels (int): See :func:`sbam_mm.datasets.decode_image`.
-        value_range (Sequence, optional): Likewise.
+    The options are those of :func:`sbam_mm.datasets.decode_image`.
 
     Returns:
         np.ndarray: uint8, (H, W, channels); RGB if they are three.
-
-    Raises:
-        UserError: If the file is missing or cannot be decoded.
     """
     path = Path(path)
     if not path.exists():
@@ -116,8 +88,7 @@ def readable_images(paths: Sequence[Path], **decoding: Any
                     ) -> Iterator[tuple[Path, np.ndarray]]:
     """Files with their images; what cannot be read is named and left out.
 
-    Raises:
-        UserError: If a single file is given and it cannot be read.
+    A single file that cannot be read is an error.
     """
     for path in paths:
         try:
@@ -132,19 +103,9 @@ def readable_images(paths: Sequence[Path], **decoding: Any
 
 def load_images(paths: Iterable[str | Path],
                 **decoding: Any) -> dict[str, np.ndarray]:
-    """Image files by what stands below their pictures.
+    """Image files by name, or by path where two have the same name.
 
     What is there and cannot be read is named on standard error and left out.
-
-    Args:
-        **decoding: Options of :func:`load_image`.
-
-    Returns:
-        dict[str, np.ndarray]: By file name, or by path where two have the
-        same.
-
-    Raises:
-        UserError: If a file is missing, or none can be read.
     """
     images: dict[str, np.ndarray] = {}
     problems = []
@@ -174,13 +135,6 @@ def center_crop(image: np.ndarray, size: int | tuple[int, int]
     Args:
         image (np.ndarray): uint8, (H, W, C).
         size (int or tuple): Pixels, one side or (height, width).
-
-    Returns:
-        np.ndarray: uint8, (height, width, C).
-
-    Example:
-        >>> center_crop(np.zeros((30, 50, 3), np.uint8), 16).shape
-        (16, 16, 3)
     """
     height, width = (size, size) if isinstance(size, int) else size
     # Pillow takes two or four channels for transparency.

@@ -17,7 +17,6 @@ def to_inputs(model, images: Sequence[np.ndarray]) -> Tensor:
     """Pictures as the model's data preprocessor would hand them over.
 
     Args:
-        model: With a ``data_preprocessor`` like mmpretrain's.
         images (Sequence[np.ndarray]): uint8, (H, W, C), equal sizes; RGB if
             C is 3.
 
@@ -34,15 +33,7 @@ def to_inputs(model, images: Sequence[np.ndarray]) -> Tensor:
 
 
 def to_pixels(model, inputs: Tensor) -> np.ndarray:
-    """Inverse of :func:`to_inputs`, clipped to what can be shown.
-
-    Args:
-        model: With a ``data_preprocessor`` like mmpretrain's.
-        inputs (Tensor): Normalised, (B, C, H, W).
-
-    Returns:
-        np.ndarray: uint8, (B, H, W, C); RGB if C is 3.
-    """
+    """Inverse of :func:`to_inputs`, clipped: uint8, (B, H, W, C)."""
     preprocessor = model.data_preprocessor
     pixels = inputs.float()
     if preprocessor._enable_normalize:
@@ -54,36 +45,16 @@ def to_pixels(model, inputs: Tensor) -> np.ndarray:
 
 
 def as_picture(image: np.ndarray) -> np.ndarray:
-    """Three channels to show: the first three, or the first one as grey.
-
-    Args:
-        image (np.ndarray): (H, W, C).
-
-    Returns:
-        np.ndarray: (H, W, 3).
-
-    Example:
-        >>> as_picture(np.zeros((2, 2, 13), np.uint8)).shape
-        (2, 2, 3)
-    """
+    """Three channels (H, W, 3): the first three, or the first one as grey."""
     if image.shape[2] < 3:
         return image[..., :1].repeat(3, axis=2)
     return image[..., :3]
 
 
-def spread(cells: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Repeat each cell of a patch grid over the pixels of its patch.
+def repeat_cells(cells: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Repeat each cell of a patch grid (h, w) over its patch's pixels.
 
-    Args:
-        cells (np.ndarray): (h, w).
-        shape (tuple[int, ...]): Of the picture, (H, W, ...), multiples.
-
-    Returns:
-        np.ndarray: (H, W).
-
-    Example:
-        >>> spread(np.array([[0, 1]]), (2, 4)).tolist()
-        [[0, 0, 1, 1], [0, 0, 1, 1]]
+    The ``shape`` (H, W, ...) of the picture is a multiple of the grid's.
     """
     height, width = shape[0] // cells.shape[0], shape[1] // cells.shape[1]
     return cells.repeat(height, axis=0).repeat(width, axis=1)
@@ -95,17 +66,13 @@ def hide_patches(image: np.ndarray,
     """The picture with its masked patches in ``GREY``.
 
     Args:
-        image (np.ndarray): RGB, uint8, (H, W, 3).
         hidden (np.ndarray): Boolean (h, w), True = not visible.
         thrown (np.ndarray, optional): Boolean (h, w), those of the hidden
             patches that are thrown: ``DARK`` with diagonals in ``HATCH``.
-
-    Returns:
-        np.ndarray: RGB, uint8, (H, W, 3).
     """
     image = as_picture(image)
     drawn = np.where(
-        spread(hidden, image.shape)[..., None], np.array(GREY, np.uint8),
+        repeat_cells(hidden, image.shape)[..., None], np.array(GREY, np.uint8),
         image)
     if thrown is None or not thrown.any():
         return drawn
@@ -115,23 +82,15 @@ def hide_patches(image: np.ndarray,
     line = (rows + columns) % period < max(1, period // 4)
     colour = np.where(line[..., None], np.array(HATCH, np.uint8),
                       np.array(DARK, np.uint8))
-    return np.where(spread(thrown, image.shape)[..., None], colour, drawn)
+    return np.where(
+        repeat_cells(thrown, image.shape)[..., None], colour, drawn)
 
 
 def paste_visible(image: np.ndarray, prediction: np.ndarray,
                   masked: np.ndarray) -> np.ndarray:
-    """Predicted patches where hidden, the true pixels everywhere else.
-
-    Args:
-        image (np.ndarray): RGB, uint8, (H, W, 3).
-        prediction (np.ndarray): The same for every patch.
-        masked (np.ndarray): Boolean (h, w), True = hidden.
-
-    Returns:
-        np.ndarray: RGB, uint8, (H, W, 3).
-    """
+    """Predicted patches where ``masked`` (h, w), the true pixels elsewhere."""
     return np.where(
-        spread(masked, image.shape)[..., None], prediction, image)
+        repeat_cells(masked, image.shape)[..., None], prediction, image)
 
 
 def heat_map(image: np.ndarray,
@@ -141,18 +100,13 @@ def heat_map(image: np.ndarray,
     """Scores of patches as colours over the grey picture.
 
     Args:
-        image (np.ndarray): RGB, uint8, (H, W, 3).
         scores (np.ndarray): (h, w) in [0, 1]; 0 is dark, 1 bright.
-        gamma (float): Scores are raised to this power first. A few tokens
-            hold most of the salience, and the threshold 0.1 is to be seen,
-            hence the default 0.5, the square root.
-
-    Returns:
-        np.ndarray: RGB, uint8, (H, W, 3).
+        gamma (float): Scores are raised to this power first: a few tokens
+            hold most of the salience, and the threshold 0.1 is to be seen.
     """
     image = as_picture(image)
     colours = colormaps['inferno'](
-        spread(scores, image.shape)**gamma)[..., :3]
+        repeat_cells(scores, image.shape)**gamma)[..., :3]
     grey = (image / 255).mean(axis=2, keepdims=True)
     mixed = opacity * colours + (1 - opacity) * grey
     return np.round(255 * mixed).astype(np.uint8)

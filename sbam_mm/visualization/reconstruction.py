@@ -31,8 +31,7 @@ class Pictures:
         image (np.ndarray): The target, RGB, uint8, (H, W, 3).
         masked (np.ndarray): Boolean (h, w), True = hidden.
         hidden (np.ndarray): The picture with hidden patches grey.
-        reconstruction (np.ndarray): Predictions where hidden, the true
-            pixels elsewhere.
+        reconstruction (np.ndarray): Predictions where hidden.
     """
     image: np.ndarray
     masked: np.ndarray
@@ -51,8 +50,8 @@ def reconstruct_images(model,
         model (MaskedImageModel): With ``reconstruct``, e.g. ``MAE``.
         images (Sequence[np.ndarray]): RGB, uint8, (H, W, 3), equal sizes; of
             other channels the first three are drawn, or the first as grey.
-        token_mask (TokenMask, optional): What to hide. Defaults to None: the
-            model's masker decides.
+        token_mask (TokenMask, optional): Defaults to None: the model's masker
+            decides.
     """
     training = model.training
     model.eval()
@@ -78,8 +77,6 @@ def reconstruction_figure(models: Mapping[str, torch.nn.Module],
     """Original, then masked and reconstruction by each model.
 
     Args:
-        models (Mapping[str, nn.Module]): By name; each masks with its own
-            masker.
         images (Mapping[str, np.ndarray]): By name; RGB, uint8, (H, W, 3), of
             equal sizes.
         note (str, optional): Below all. Defaults to None: what is not

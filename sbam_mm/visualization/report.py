@@ -113,7 +113,7 @@ class RunResult:
         name (str): Short, for files and look-ups, e.g. "sbam".
         label (str): For people, e.g. "SBAM, per-image ratio".
         metrics (dict[str, float or None]): Accuracies in per cent by column
-            header; higher is better; None where it was not measured.
+            header; None where it was not measured.
         config (str or Path, optional): Path of a config, or its text.
     """
     name: str
@@ -147,13 +147,8 @@ def _lower(label: str) -> str:
 def summarise(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> str:
     """Say in words what the numbers say, and no more.
 
-    Args:
-        floors (Sequence[RunResult]): What runs should be above, e.g. raw
-            pixels.
-
-    Returns:
-        str: A paragraph: per metric the best run and its lead, whether runs
-        are above the floors, cost, and how much it proves.
+    Per metric the best run and its lead, whether runs are above the floors
+    (what they should exceed, e.g. raw pixels), cost, and how much it proves.
 
     Example:
         >>> a, b = RunResult('a', 'A', {'kNN': 40.}), RunResult(
@@ -273,7 +268,6 @@ def write_page(path: str | Path,
     """Write a self-contained HTML page; all parts but the title may be empty.
 
     Args:
-        path (str or Path): Where to; missing folders are made.
         table (dict, optional): Header, rows, note.
         figures (Sequence): (title, caption, Figure), embedded as PNG.
         facts (Sequence): (name, value) pairs.
@@ -307,7 +301,6 @@ def build_report(out_path: str | Path,
     """Write the report of some runs as one HTML file.
 
     Args:
-        out_path (str or Path): The file; missing folders are made.
         floors (Sequence[RunResult]): What needs no training: raw pixels,
             features of random weights.
         figures (Sequence[tuple[str, str, Figure]]): Heading, caption and
@@ -320,16 +313,11 @@ def build_report(out_path: str | Path,
     Example::
 
         build_report(
-            'work_dirs/quickstart/report.html',
-            runs=[RunResult('random', 'Random masking', {'kNN top-1': 41.0},
-                            work_dir='work_dirs/quickstart/random'),
-                  RunResult('sbam', 'SBAM', {'kNN top-1': 41.9},
+            'report.html',
+            runs=[RunResult('sbam', 'SBAM', {'kNN top-1': 41.9},
                             work_dir='work_dirs/quickstart/sbam')],
             floors=[RunResult('pixels', 'Raw pixels', {'kNN top-1': 33.0})],
-            figures=[
-                ('Training', 'Loss, kNN accuracy and mask ratio.',
-                 training_figure({'Random masking': ..., 'SBAM': ...})),
-                ('Masks', 'The same photographs.', mask_gallery(...))],
+            figures=[('Masks', 'The same photographs.', mask_gallery(...))],
             provenance=dict(data='CIFAR-10', seed=0, command='make ...'))
     """
     given = dict(provenance or {})

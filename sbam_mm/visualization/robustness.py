@@ -7,16 +7,12 @@ from matplotlib.figure import Figure
 
 from sbam_mm.evaluation.pimr import Curve
 
-from .output import colours_of, tidy
+from .output import colours_of, style_axes
 
 
 def robustness_figure(curves: Mapping[str, Curve],
                       ylabel: str = 'kNN top-1 [%]') -> Figure:
     """Three diagrams over the masking ratio: performance, PIMR, Global PIMR.
-
-    Args:
-        curves (Mapping[str, Curve]): By label, from
-            :func:`sbam_mm.evaluation.pimr.curves`.
 
     Example::
 
@@ -38,7 +34,7 @@ def robustness_figure(curves: Mapping[str, Curve],
     ratios = sorted({p.ratio for c in curves.values() for p in c.points})
     for axes, name in zip(panels, (ylabel, 'PIMR (Eq. 5)',
                                    'Global PIMR (Eq. 6)')):
-        tidy(axes, 'masking ratio', name)
+        style_axes(axes, 'masking ratio', name)
         axes.set_xticks(ratios, [f'{ratio:g}' for ratio in ratios])
     for axes in panels[1:]:
         axes.set_ylim(-.05, 1.05)

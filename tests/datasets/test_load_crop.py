@@ -158,11 +158,11 @@ def test_pixels_are_those_of_the_crop(name):
 def test_large_crops_are_decoded_small():
     content = encoded(photo(1600, 1200))
     image = EncodedImage(content)
-    small, shrunk = image.down_to(1000, shrink=4)
+    small, shrunk = image.rows_above(1000, shrink=4)
     assert shrunk == 4 and small.width == 400 and 250 <= small.height < 300
     # Nothing but JPEGs can be.
     image = EncodedImage(encoded(photo(160, 120), 'png'))
-    assert image.down_to(100, shrink=4) == (image.whole(), 1)
+    assert image.rows_above(100, shrink=4) == (image.whole(), 1)
 
 
 @pytest.mark.parametrize('decode', ['exact', 'fast'])

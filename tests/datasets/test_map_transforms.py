@@ -9,8 +9,8 @@ from mmpretrain.datasets import RandomResizedCrop as TheirCrop
 from PIL import Image
 
 from sbam_mm.datasets import (
-    DatasetMark,
     ImageFolder,
+    ImageList,
     LoadAttentionMap,
     LoadPartMap,
     MapVersions,
@@ -35,7 +35,7 @@ def dataset(tmp_path):
 def attention_loader(folder, dataset, stored, grid=CELLS):
     """The transform, on the map (h, w) of one image."""
     versions = MapVersions(folder / 'maps')
-    info = MapInfo(stored.shape, DatasetMark.of(dataset), 'a test', 1)
+    info = MapInfo(stored.shape, ImageList.of(dataset), 'a test', 1)
     writer = MapWriter(versions.path(1), info)
     writer.create()
     writer.write(0, stored[None])

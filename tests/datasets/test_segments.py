@@ -11,7 +11,7 @@ from PIL import Image
 from sbam_mm.datasets import ImageFolder, RandomResizedCrop, save_maps
 from sbam_mm.datasets.transforms import (
     MultiView,
-    follow,
+    crop_maps,
     majority_crop,
 )
 from sbam_mm.segments.maps import (
@@ -196,7 +196,7 @@ def test_majority_counts_area():
         left, top = rng.uniform(0, .5, 2)
         right, bottom = left + rng.uniform(.2, .5), top + rng.uniform(.2, .5)
         box = (left, top, right, bottom)
-        points = follow.nearest_crop(labels, box, (3 * fine, 4 * fine))
+        points = crop_maps.nearest_crop(labels, box, (3 * fine, 4 * fine))
         cells = points.reshape(3, fine, 4, fine)
         votes = np.stack([(cells == k).mean(axis=(1, 3)) for k in range(4)])
         first, second = np.sort(votes, axis=0)[:-3:-1]

@@ -9,8 +9,8 @@ from mmengine.dataset import ConcatDataset, RepeatDataset
 from PIL import Image
 
 from sbam_mm.datasets import (
-    DatasetMark,
     ImageFolder,
+    ImageList,
     LoadAttentionMap,
     LoadPartMap,
     MapVersions,
@@ -40,7 +40,7 @@ def dataset(tmp_path):
 
 
 def publish(versions, epoch, dataset, maps=None):
-    info = MapInfo(GRID, DatasetMark.of(dataset), 'a test', epoch)
+    info = MapInfo(GRID, ImageList.of(dataset), 'a test', epoch)
     writer = MapWriter(versions.path(epoch), info)
     writer.create()
     writer.write(0, some_maps(len(dataset), epoch) if maps is None else maps)
@@ -51,7 +51,7 @@ def publish(versions, epoch, dataset, maps=None):
 def test_what_is_written_is_read(dataset, tmp_path, dtype):
     maps = (some_maps() * 100).astype(dtype)
     save_maps(tmp_path / 'maps.npy', maps, dataset, 'a test')
-    stored = StoredMaps(tmp_path / 'maps.npy', GRID, DatasetMark.of(dataset))
+    stored = StoredMaps(tmp_path / 'maps.npy', GRID, ImageList.of(dataset))
     for index in range(5):
         info = dataset.get_data_info(index)
         read = stored.read(index, info['img_path'])
@@ -62,7 +62,7 @@ def test_what_is_written_is_read(dataset, tmp_path, dtype):
 
 def test_pieces_in_any_order(dataset, tmp_path):
     maps = some_maps()
-    info = MapInfo(GRID, DatasetMark.of(dataset), 'a test')
+    info = MapInfo(GRID, ImageList.of(dataset), 'a test')
     first, second = (MapWriter(tmp_path / 'maps.npy', info) for _ in range(2))
     first.create()
     second.write(3, maps[3:])
@@ -95,7 +95,7 @@ def test_the_last_two_versions_are_kept(dataset, tmp_path):
 def test_a_write_that_was_cut_short_leaves_the_old_maps(dataset, tmp_path):
     versions = MapVersions(tmp_path / 'maps')
     publish(versions, 1, dataset)
-    info = MapInfo(GRID, DatasetMark.of(dataset), 'a test', 2)
+    info = MapInfo(GRID, ImageList.of(dataset), 'a test', 2)
     writer = MapWriter(versions.path(2), info)
     writer.create()
     writer.write(0, some_maps()[:2])
@@ -106,11 +106,11 @@ def test_a_write_that_was_cut_short_leaves_the_old_maps(dataset, tmp_path):
 
 def test_a_fingerprint_is_of_the_relative_paths(dataset, tmp_path):
     moved = folder(tmp_path / 'elsewhere')
-    assert DatasetMark.of(moved) == DatasetMark.of(dataset)
+    assert ImageList.of(moved) == ImageList.of(dataset)
     repeated = RepeatDataset(dataset, times=3)
-    assert DatasetMark.of(repeated) == DatasetMark.of(dataset)
+    assert ImageList.of(repeated) == ImageList.of(dataset)
     more = folder(tmp_path / 'more', names='abcdef')
-    assert DatasetMark.of(more).fingerprint != DatasetMark.of(
+    assert ImageList.of(more).fingerprint != ImageList.of(
         dataset).fingerprint
     with pytest.raises(ValueError, match='one folder or annotation file'):
         innermost(ConcatDataset([dataset, more]))
@@ -122,8 +122,8 @@ def test_changed_data_stop(dataset, tmp_path):
     renamed = folder(tmp_path / 'renamed', names='abcxe')
     stops = dict(match=r'data set changed .*maps\.npy.*delete the file')
     with pytest.raises(ValueError, **stops):
-        StoredMaps(path, mark=DatasetMark.of(renamed))
-    # Without the mark it is seen from the images that come by.
+        StoredMaps(path, image_list=ImageList.of(renamed))
+    # Without the list it is seen from the images that come by.
     stored = StoredMaps(path)
     with pytest.raises(ValueError, **stops):
         stored.read(3, renamed.get_data_info(3)['img_path'])
@@ -161,7 +161,7 @@ def sample(dataset, index=0):
 def test_a_running_reader_notices_new_maps(dataset, tmp_path):
     versions = MapVersions(tmp_path / 'maps')
     reader = LoadAttentionMap(GRID)
-    reader.bind(versions, DatasetMark.of(dataset))
+    reader.bind(versions, ImageList.of(dataset))
     # As a worker has it.
     reader = pickle.loads(pickle.dumps(reader))
     assert reader(sample(dataset))['attention_map'].size == 0

@@ -9,7 +9,7 @@ from torch import nn
 from two_processes import run_two
 
 from sbam_mm.command_line import run_or_explain
-from sbam_mm.evaluation.encoders import recipe_of
+from sbam_mm.evaluation.encoders import encoder_recipe
 from sbam_mm.evaluation.features import FrozenEncoder
 from sbam_mm.evaluation.image_sets import read_image_set
 from sbam_mm.evaluation.linear_heads import (
@@ -18,7 +18,7 @@ from sbam_mm.evaluation.linear_heads import (
     cached_stream,
     train_heads,
 )
-from sbam_mm.evaluation.processes import from_main, gathered
+from sbam_mm.evaluation.processes import broadcast_from_main, gather_results
 from sbam_mm.evaluation.protocols import KNN, FewShot, Linear, Sweep
 from sbam_mm.evaluation.run_protocols import (
     Evaluation,
@@ -50,7 +50,7 @@ def folder(tmp_path):
 
 def evaluation_of(folder, out):
     torch.manual_seed(0)
-    recipe = recipe_of(arch=ARCH, patch=8, size=16)
+    recipe = encoder_recipe(arch=ARCH, patch=8, size=16)
     # Batches of 7 do not fill the images, and leave a process without any in
     # the last round.
     encoder = FrozenEncoder(recipe.build(), recipe.preprocessor(),
@@ -156,11 +156,11 @@ def fail_alone(rank, folder):
     heads = ([HeadSpec(0.1)],
              cached_stream(features, torch.zeros(4), 1),
              (features, torch.zeros(4)), 2, 4, 1, 1)
-    return [sentence(gathered, lambda: work(1)),
-            sentence(from_main, lambda: work(0)),
+    return [sentence(gather_results, lambda: work(1)),
+            sentence(broadcast_from_main, lambda: work(0)),
             sentence(found.features, 'train', ['cls']),
             sentence(train_heads, *heads),
-            gathered(lambda: rank), from_main(lambda: rank)]
+            gather_results(lambda: rank), broadcast_from_main(lambda: rank)]
 
 
 def test_a_failure_of_one_is_a_sentence_in_all(folder):

@@ -17,7 +17,7 @@ from PIL import Image
 from small_runs import small
 
 from sbam_mm.datasets import ImageFolder, MapVersions, StoredMaps
-from sbam_mm.datasets.transforms.follow import WHOLE, area_crop
+from sbam_mm.datasets.transforms.crop_maps import WHOLE, area_crop
 from sbam_mm.masking import functional as F
 
 IMAGES, GRID = 24, (4, 4)

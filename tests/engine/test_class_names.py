@@ -116,9 +116,9 @@ def test_queries_without_labels_are_refused(tmp_path):
 def test_bank_and_query_are_decoded_like_the_training(tmp_path):
     root = tree(tmp_path)
     train = ImageFolder(root, data_prefix='train', channels=1)
-    from sbam_mm.evaluation.knn_hook import decoding_of
-    assert decoding_of(train) == dict(channels=1)
-    assert decoding_of(ImageFolder(root, data_prefix='train')) == {}
+    from sbam_mm.evaluation.knn_hook import dataset_decoding
+    assert dataset_decoding(train) == dict(channels=1)
+    assert dataset_decoding(ImageFolder(root, data_prefix='train')) == {}
     assert KNNHook(folder(root, 'train'), folder(root, 'test'))._off is False
 
 

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmpretrain.models import BEiTViT, VisionTransformer
 
 from sbam_mm.evaluation import extract_features
-from sbam_mm.evaluation.encoders import file_hash, recipe_of
+from sbam_mm.evaluation.encoders import encoder_recipe, file_hash
 from sbam_mm.evaluation.feature_cache import cached_features
 from sbam_mm.evaluation.features import (
     FEATURES,
@@ -71,7 +71,7 @@ def test_same_features_as_the_pre_training_encoder(kind, plain, options,
         tmp_path / 'a.pth')
     if kind.startswith('mmpretrain'):
         encoder.out_type = 'raw'
-    recipe = recipe_of(config(kind, **options))
+    recipe = encoder_recipe(config(kind, **options))
     assert recipe.normalise == dict(
         mean=[1., 2., 3.], std=[4., 5., 6.], to_rgb=True)
     found = built(recipe)
@@ -90,7 +90,7 @@ def test_official_files(name, tmp_path):
         name, part='encoder').state
     torch.save(dict(model=state) if name == 'mae' else state,
                tmp_path / 'a.pth')
-    found = built(recipe_of(arch=ARCH, patch=8, size=32))
+    found = built(encoder_recipe(arch=ARCH, patch=8, size=32))
     load_encoder(found, str(tmp_path / 'a.pth'))
     images = torch.randn(2, 3, 32, 32)
     torch.testing.assert_close(found(images)[0], encoder(images)[0],
@@ -112,7 +112,7 @@ def test_half_an_encoder_is_refused_and_nothing_changes(tmp_path):
     state = encoder.state_dict()
     del state['layers.4.attn.qkv.weight'], state['ln1.bias']
     torch.save(state, tmp_path / 'a.pth')
-    found = recipe_of(config()).build()
+    found = encoder_recipe(config()).build()
     before = {k: v.clone() for k, v in found.state_dict().items()}
     with pytest.raises(ValueError, match='lacks 2 of the .* parameters'):
         load_encoder(found, str(tmp_path / 'a.pth'))
@@ -130,7 +130,7 @@ def test_half_an_encoder_is_refused_and_nothing_changes(tmp_path):
 
 def test_class_tokens_of_the_last_blocks():
     """As a ViT cut after each block would give them."""
-    vit = built(recipe_of(config()))
+    vit = built(encoder_recipe(config()))
     images = torch.randn(2, 3, 32, 32)
     tokens = encode(vit, images, 4)
     assert len(tokens.cls) == 4 and tokens.patches.shape == (2, 16, 24)
@@ -199,7 +199,7 @@ class Images(torch.utils.data.Dataset):
 
 
 def test_cache_holds_the_features_and_is_read_once(tmp_path):
-    recipe, data = recipe_of(config()), Images()
+    recipe, data = encoder_recipe(config()), Images()
     backbone = recipe.build()
     encoder = FrozenEncoder(backbone, recipe.preprocessor(), batch_size=3)
     names = ['cls', 'avg']
@@ -221,7 +221,7 @@ def test_cache_holds_the_features_and_is_read_once(tmp_path):
 
 def test_a_cache_of_fewer_features_is_read_by_name(tmp_path, monkeypatch):
     """What is in it is not computed again, and takes nobody else's place."""
-    recipe, data = recipe_of(config()), Images()
+    recipe, data = encoder_recipe(config()), Images()
     encoder = FrozenEncoder(recipe.build(), recipe.preprocessor(),
                             batch_size=3)
     whole, _ = cached_features(
@@ -251,7 +251,7 @@ def test_a_cache_of_fewer_features_is_read_by_name(tmp_path, monkeypatch):
 
 def test_a_cache_in_rows_is_not_read(tmp_path):
     """Files of before, whose rows had no names, are left alone."""
-    recipe = recipe_of(config())
+    recipe = encoder_recipe(config())
     encoder = FrozenEncoder(recipe.build(), recipe.preprocessor())
     rows = np.zeros((7, 2, 24), np.float16)
     np.save(tmp_path / 'k.npy', rows)
@@ -262,7 +262,7 @@ def test_a_cache_in_rows_is_not_read(tmp_path):
 
 
 def test_a_diverged_encoder_leaves_no_file(tmp_path):
-    recipe = recipe_of(config())
+    recipe = encoder_recipe(config())
     backbone = recipe.build()
     backbone.ln1.bias.data[0] = 1e6
     encoder = FrozenEncoder(backbone, recipe.preprocessor(), batch_size=3)

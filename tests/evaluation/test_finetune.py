@@ -9,12 +9,12 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
-from sbam_mm.evaluation.encoders import recipe_of
+from sbam_mm.evaluation.encoders import encoder_recipe
 from sbam_mm.evaluation.finetune import CONFIGS as METHODS
 from sbam_mm.evaluation.finetune import (
     finetune_config,
-    recipe_for,
-    trained_by,
+    finetune_recipe,
+    pretraining_method,
 )
 from sbam_mm.evaluation.image_sets import ImageSet
 
@@ -28,7 +28,7 @@ IMAGES = ImageSet(
 
 
 def config(tmp_path, name='finetune/vitb_100e.py', **options):
-    recipe = recipe_of(arch='tiny', patch=8, size=64)
+    recipe = encoder_recipe(arch='tiny', patch=8, size=64)
     return finetune_config(recipe, IMAGES, 'a.pth', tmp_path, CONFIGS / name,
                            192, **options)
 
@@ -88,7 +88,7 @@ def test_a_recipe_says_what_stands_for_an_image(tmp_path):
 
 
 def test_recipe_by_method_width_and_size():
-    found = [recipe_for(*asked) for asked in (
+    found = [finetune_recipe(*asked) for asked in (
         (384, 224, 'iBOT'), (768, 224, 'iBOT'), (768, 96, 'MAE'),
         (1024, 224, 'MAE'), (768, 224, 'BootMAE'), (768, 224, 'CMAE'),
         (768, 224, 'SimMIM'), (1280, 64, None), (96, 32, 'iBOT'))]
@@ -100,7 +100,7 @@ def test_recipe_by_method_width_and_size():
     # Neither ViT-H nor ViT-Ti has one.
     for width in (1280, 192):
         with pytest.raises(ValueError, match=f'encoder {width} wide; choose'):
-            recipe_for(width, 224, 'MAE')
+            finetune_recipe(width, 224, 'MAE')
 
 
 @pytest.mark.parametrize('method, told', [
@@ -110,7 +110,7 @@ def test_recipe_by_method_width_and_size():
 ])
 def test_what_is_not_known_is_asked_for(method, told):
     with pytest.raises(ValueError, match=told) as caught:
-        recipe_for(384, 224, method)
+        finetune_recipe(384, 224, method)
     assert ('--set finetune.config=FILE (configs/finetune/'
             'convmae_small_100e.py, configs/finetune/ibot_vits_200e.py)'
             ) in str(caught.value)
@@ -125,20 +125,20 @@ def test_a_checkpoint_says_how_it_was_trained(tmp_path):
             ('broken', dict(cfg='model = (')),
             ('theirs', dict(cfg="model = {'type': 'mmpretrain.SimMIM'}"))):
         torch.save(dict(meta=meta, state_dict={}), tmp_path / f'{name}.pth')
-    found = {name: trained_by(tmp_path / f'{name}.pth') for name in (
+    found = {name: pretraining_method(tmp_path / f'{name}.pth') for name in (
         'ours', 'bare', 'strange', 'broken', 'theirs')}
     assert found == dict(ours='iBOT', bare=None, strange=None, broken=None,
                          theirs='SimMIM')
     # The config it was trained with is second to what it says itself.
     mae = ROOT / 'configs/sbam_mae_vitb_400e.py'
-    assert trained_by(tmp_path / 'bare.pth', mae) == 'MAE'
-    assert trained_by(tmp_path / 'ours.pth', mae) == 'iBOT'
+    assert pretraining_method(tmp_path / 'bare.pth', mae) == 'MAE'
+    assert pretraining_method(tmp_path / 'ours.pth', mae) == 'iBOT'
 
 
 def test_only_small_images_are_kept_in_memory(tmp_path):
     for size, cache in ((32, True), (224, False)):
         cfg = finetune_config(
-            recipe_of(arch='tiny', size=size), IMAGES, 'a.pth', tmp_path,
+            encoder_recipe(arch='tiny', size=size), IMAGES, 'a.pth', tmp_path,
             CONFIGS / 'finetune/small.py', 192)
         assert cfg.train_dataloader.dataset.cache is cache
 
@@ -156,7 +156,7 @@ def fine_tune(tmp_path):
         samples.append((path.name, i % 2))
     images = ImageSet('tiny', str(tmp_path / 'images'), ('a', 'b'),
                       tuple(samples), tuple(samples[:2]))
-    recipe = recipe_of(CONFIGS / 'small' / 'mae_small.py')
+    recipe = encoder_recipe(CONFIGS / 'small' / 'mae_small.py')
 
     def run(epochs):
         cfg = finetune_config(

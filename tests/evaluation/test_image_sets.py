@@ -9,12 +9,12 @@ from image_set_files import painted, write_image_set
 from PIL import Image
 
 from sbam_mm.datasets.class_lists import CLASS_LISTS
-from sbam_mm.datasets.reading.stored_maps import DatasetMark
+from sbam_mm.datasets.reading.stored_maps import ImageList
 from sbam_mm.datasets.torchvision_images import FOLDERS
-from sbam_mm.evaluation.encoders import recipe_of
+from sbam_mm.evaluation.encoders import encoder_recipe
 from sbam_mm.evaluation.few_shot import (
-    few_of,
     few_shot_list,
+    few_shot_subset,
     read_few_shot_list,
     write_few_shot_list,
 )
@@ -101,7 +101,7 @@ def test_imagenet100_of_imagenet(tmp_path):
     assert images.train == tuple(
         (f'train/{name}/0.jpg', label) for label, name in enumerate(wanted))
     cfg = finetune_config(
-        recipe_of(arch='tiny'), images, 'a.pth', tmp_path,
+        encoder_recipe(arch='tiny'), images, 'a.pth', tmp_path,
         CONFIGS / 'finetune/small.py', 192)
     assert cfg.model.head.num_classes == 100
     assert cfg.data_preprocessor.num_classes == 100
@@ -141,14 +141,14 @@ def test_torchvision_format(name, classes, side, tmp_path, monkeypatch):
             assert int(item['data_samples'].gt_label) == label
             found = item['inputs'].numpy().transpose(1, 2, 0)[..., ::-1]
             assert (found == wanted).all()
-        assert DatasetMark.of(data).images == len(labels)
+        assert ImageList.of(data).images == len(labels)
 
 
 def test_few_of_torchvision_format(tmp_path, monkeypatch):
     root = write_image_set('CIFAR10', tmp_path / 'data', monkeypatch,
                            list(range(10)) * 2, list(range(10)))
     images = read_image_set(root)
-    few = few_of(images, few_shot_list(images, 0.5))
+    few = few_shot_subset(images, few_shot_list(images, 0.5))
     found = reds(few, 'train', tmp_path)
     assert sorted(label for _, label in found) == list(range(10))
     (root / FOLDERS['CIFAR10'] / 'test_batch').write_bytes(b'')
@@ -203,12 +203,12 @@ def test_few_shot_lists_are_balanced_nested_and_ordered_by_nothing():
 
 def test_lists_of_others():
     images = numbered(classes=2, count=3)
-    few = few_of(images, ['0/0002.jpg', '1/0000.jpg'])
+    few = few_shot_subset(images, ['0/0002.jpg', '1/0000.jpg'])
     assert few.train == (('train/0/0002.jpg', 0), ('train/1/0000.jpg', 1))
     with pytest.raises(ValueError, match='leaves classes without any'):
-        few_of(images, ['0/0000.jpg'])
+        few_shot_subset(images, ['0/0000.jpg'])
     with pytest.raises(ValueError, match="e.g. '0/9999.jpg'"):
-        few_of(images, ['0/9999.jpg', '1/0000.jpg'])
+        few_shot_subset(images, ['0/9999.jpg', '1/0000.jpg'])
     with pytest.raises(ValueError, match='no share'):
         few_shot_list(images, 1.5)
 

@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from sbam_mm.evaluation.pimr import Run, curves, gaps, global_pimr, pimr
+from sbam_mm.evaluation.pimr import Run, caveats, curves, global_pimr, pimr
 from sbam_mm.evaluation.run_table import COLUMNS, read_runs, write_run_table
 from sbam_mm.visualization.robustness import robustness_figure
 
@@ -67,7 +67,7 @@ def test_means_and_spreads_over_seeds():
             assert point.std == 2.
             assert point.pimr_std == 2 / width
             assert point.global_pimr_std == .2
-    assert gaps(found) == []
+    assert caveats(found) == []
 
 
 def test_order_of_the_runs_does_not_matter():
@@ -85,7 +85,7 @@ def test_what_is_missing_is_said():
     runs = [run for run in table(seeds=(0, 1), spread=1.)
             if run[:3] not in {('sbm', .6, 1), ('random', .9, 0),
                                ('random', .9, 1)}]
-    assert gaps(curves(runs)) == [
+    assert caveats(curves(runs)) == [
         'random has no run at ratio 0.9.',
         'sbm at ratio 0.6 lacks seed 1: means are over different seeds.',
     ]
@@ -94,7 +94,7 @@ def test_what_is_missing_is_said():
 def test_single_seeds_ratios_and_equal_performances():
     found = curves([Run('flat', .6, 0, 50.), Run('flat', .75, 0, 50.),
                     Run('lone', .6, 0, 60.)])
-    assert gaps(found) == [
+    assert caveats(found) == [
         'lone has no run at ratio 0.75.',
         'There is one seed: differences may be chance.',
         'flat does equally well at all ratios: it has no PIMR.',

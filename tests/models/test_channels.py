@@ -13,7 +13,7 @@ from mmpretrain.models import SelfSupDataPreprocessor as Original
 from small_runs import small
 
 from sbam_mm.evaluation import extract_features
-from sbam_mm.evaluation.encoders import recipe_of
+from sbam_mm.evaluation.encoders import encoder_recipe
 from sbam_mm.evaluation.finetune import finetune_config
 from sbam_mm.evaluation.image_sets import read_image_set
 from sbam_mm.models import SelfSupDataPreprocessor
@@ -98,7 +98,7 @@ def test_every_framework_trains_on_four_channels(data, tmp_path, name):
 @pytest.mark.integration
 def test_a_file_goes_through_evaluation_and_pictures(data, tmp_path):
     cfg = config(data)
-    recipe = recipe_of(cfg)
+    recipe = encoder_recipe(cfg)
     assert recipe.decoding == dict(channels=4, value_range=[0, 10000])
     images = read_image_set(data, endings=('.tif', '.npy'))
     tuning = finetune_config(

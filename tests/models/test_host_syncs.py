@@ -6,6 +6,7 @@ a tensor to Python, and operations whose result has a size that only the data
 know.
 """
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,20 @@ def test_a_step_of_mae(tiny_mae, masker, most, plain):
         with Syncs() as names:
             model.loss(images)['loss'].backward()
     assert len(names) <= most, names
+
+
+@pytest.mark.parametrize('masker, most', [('RandomMasker', 0), ('SBAM', 1)])
+@pytest.mark.parametrize('prediction', [1 / 3, 1])
+@pytest.mark.parametrize('looks_at', [(), ('input', 0, 1)])
+def test_a_step_of_crossmae(tiny_mae, masker, most, prediction, looks_at):
+    """The share of patches to predict is chosen on the device."""
+    test_a_step_of_mae(
+        partial(
+            tiny_mae,
+            neck=dict(
+                type='sbam_mm.CrossDecoder',
+                looks_at=looks_at,
+                prediction=prediction)), masker, most, False)
 
 
 @pytest.mark.integration

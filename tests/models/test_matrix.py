@@ -11,6 +11,7 @@ from small_runs import small
 
 METHODS = {
     'MAE': 'mae_small',
+    'CrossMAE': 'crossmae_small',
     'SimMIM': 'simmim_small',
     'DINO': 'dino_small',
     'iBOT': 'ibot_small',
@@ -72,7 +73,8 @@ def build(method, masker, folder):
     options = MASKERS[masker]
     cfg.model.masker = ConfigDict(
         options, type=f'sbam_mm.{options["type"]}')
-    if masker in TEACHERS and method in ('MAE', 'SimMIM', 'CAE', 'HPM'):
+    if masker in TEACHERS and method in ('MAE', 'CrossMAE', 'SimMIM', 'CAE',
+                                         'HPM'):
         cfg.model.teacher = ConfigDict(type='sbam_mm.MomentumTeacher')
     if masker in TEACHERS and method == 'ConvMAE':
         # Its encoder is no ViT, whose moving average could be asked.

@@ -14,7 +14,7 @@ from image_set_files import write_image_set
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
-from sbam_mm.evaluation.encoders import recipe_of
+from sbam_mm.evaluation.encoders import encoder_recipe
 from sbam_mm.models.checkpoint_formats import from_ours
 
 pytestmark = pytest.mark.integration
@@ -68,9 +68,9 @@ def place(tmp_path_factory):
                     folder / 'data' / half / name / f'{i}.png')
     torch.manual_seed(0)
     state = {f'backbone.{k}': v for k, v in
-             recipe_of(SMALL).build().state_dict().items()}
+             encoder_recipe(SMALL).build().state_dict().items()}
     torch.save(dict(state_dict=state), folder / 'ours.pth')
-    official = recipe_of(arch='deit-tiny', patch=16, size=32).build()
+    official = encoder_recipe(arch='deit-tiny', patch=16, size=32).build()
     torch.save(dict(model=from_ours(
         {f'backbone.{k}': v for k, v in official.state_dict().items()},
         'mae', part='encoder').state), folder / 'official.pth')
@@ -173,7 +173,7 @@ def test_lists_made_elsewhere(place, run):
 
 
 def test_fine_tuning_of_an_unknown_width_stops_first(place, run, tmp_path):
-    wide = recipe_of(arch='deit-tiny', patch=16, size=96).build()
+    wide = encoder_recipe(arch='deit-tiny', patch=16, size=96).build()
     torch.save(dict(state_dict={
         f'backbone.{k}': v for k, v in wide.state_dict().items()}),
         tmp_path / 'wide.pth')
@@ -189,7 +189,7 @@ def test_fine_tuning_of_an_unknown_width_stops_first(place, run, tmp_path):
 
 def test_the_recipe_is_the_one_of_the_method(place, run, tmp_path):
     """A file that does not say how it was trained is asked about."""
-    encoder = recipe_of(arch=dict(
+    encoder = encoder_recipe(arch=dict(
         embed_dims=384, num_layers=1, num_heads=6, feedforward_channels=384),
         patch=32, size=96).build()
     state = {f'backbone.{k}': v for k, v in encoder.state_dict().items()}

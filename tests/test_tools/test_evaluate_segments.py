@@ -11,7 +11,7 @@ from started_tools import ROOT, call_tool
 
 from sbam_mm.datasets import ImageFolder
 from sbam_mm.datasets.transforms import nearest_crop
-from sbam_mm.evaluation.encoders import recipe_of
+from sbam_mm.evaluation.encoders import encoder_recipe
 from sbam_mm.evaluation.features import encode
 from sbam_mm.models.backbones.vit_attention import encode_whole
 from sbam_mm.models.guidance import attending
@@ -48,7 +48,7 @@ def place(tmp_path_factory):
                          'min_share=0.02')
         assert done.code == 0, done.err
     torch.manual_seed(0)
-    backbone = recipe_of(CONFIG, guided=True).build()
+    backbone = encoder_recipe(CONFIG, guided=True).build()
     for u in backbone.segment_bias.parameters():
         torch.nn.init.normal_(u, std=4.)
     torch.save(dict(state_dict={
@@ -79,7 +79,7 @@ def test_features_are_those_of_the_guided_encoder(place):
         named = ['--segments', *(place / name for name in files)]
         done = evaluate(place, out, *COMMON, *(named if files else []))
         assert done.code == 0, done.err
-    recipe = recipe_of(CONFIG, guided=True)
+    recipe = encoder_recipe(CONFIG, guided=True)
     vit = recipe.build()
     vit.eval()
     load_encoder(vit, str(place / 'phase_one.pth'))
@@ -115,11 +115,11 @@ def test_features_are_those_of_the_guided_encoder(place):
 
 
 def maps_mark(place, name):
-    return SegmentMaps(place / f'{name}.npy').info.mark.fingerprint
+    return SegmentMaps(place / f'{name}.npy').info.image_list.fingerprint
 
 
 def test_class_tokens_of_four_blocks(place):
-    vit = recipe_of(CONFIG, guided=True).build()
+    vit = encoder_recipe(CONFIG, guided=True).build()
     vit.eval()
     images, ids = torch.randn(2, 3, 32, 32), torch.randint(0, 4, (2, 64))
     with torch.no_grad():

@@ -47,3 +47,8 @@ def test_a_teacher_costs_its_blocks(tool):
     assert learnt['GPA, as teacher'] == learnt['MAE']
     assert counts['HPM']['forward'] > counts['GPA, as teacher']['forward']
     assert learnt['HPM'] > learnt['MAE']
+    # Two of three masked patches left out: in 12 blocks 512 wide, a query's
+    # projections, its attention to a class token and a patch, and its pixels.
+    query = 12 * (20 * 512**2 + 4 * 2 * 512) + 2 * 512 * 3 * 16 * 16
+    assert counts['CrossMAE']['forward'] - counts['CrossMAE, a third'][
+        'forward'] == 2 * 2 * query

@@ -35,7 +35,13 @@ from sbam_mm.visualization.fitted_maskers import (
     fit_all,
 )
 from sbam_mm.visualization.masks import mask_grids
-from sbam_mm.visualization.pixels import DARK, GREY, HATCH, spread, to_inputs
+from sbam_mm.visualization.pixels import (
+    DARK,
+    GREY,
+    HATCH,
+    repeat_cells,
+    to_inputs,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -236,7 +242,7 @@ def test_gallery_draws_the_masks(tiny_mae, images):
         hidden, _ = mask_grids(model, mask, pictures[0])
         for row in range(4):
             grey = (cells[4 * row + column] == GREY).all(-1)
-            assert (grey == spread(hidden[row], (32, 32))).all()
+            assert (grey == repeat_cells(hidden[row], (32, 32))).all()
             assert f'{hidden[row].mean():.0%} hidden' in shown
     assert {'T', 'N', 'Image', 'Salience', *maskers, *images} <= set(shown)
 
@@ -258,7 +264,7 @@ def test_wide_comparisons_get_two_rows_per_picture(tiny_mae, images):
             ((amt == GREY).all(-1), thrown.masked[row]),
             ((amt == DARK).all(-1) | (amt == HATCH).all(-1),
              thrown.thrown[row])):
-            assert (pixels == spread(tokens.view(4, 4).numpy(),
+            assert (pixels == repeat_cells(tokens.view(4, 4).numpy(),
                                      (32, 32))).all()
     shown = texts(figure)
     assert 'AMT\nr = 0.45, 0.4 thrown' in shown
@@ -305,7 +311,7 @@ def test_reconstruction(tiny_mae, images, norm_pix):
     results = reconstruct_images(model, pictures, TokenMask(masked))
     assert model.training
     for i, result in enumerate(results):
-        inside = spread(masked[i].view(4, 4).numpy(), (32, 32))
+        inside = repeat_cells(masked[i].view(4, 4).numpy(), (32, 32))
         assert (result.masked == masked[i].view(4, 4).numpy()).all()
         assert (result.reconstruction[~inside] == pictures[i][~inside]).all()
         assert (result.reconstruction[inside] != pictures[i][inside]).any()

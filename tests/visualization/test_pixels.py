@@ -14,7 +14,7 @@ from sbam_mm.visualization.pixels import (
     heat_map,
     hide_patches,
     paste_visible,
-    spread,
+    repeat_cells,
     to_inputs,
     to_pixels,
 )
@@ -44,7 +44,7 @@ def test_visible_pixels_are_pasted_unchanged():
     image, prediction = noise(16, 16, 3), noise(16, 16, 3, seed=1)
     masked = np.array([[True, False], [False, True]])
     drawn = paste_visible(image, prediction, masked)
-    inside = spread(masked, image.shape)
+    inside = repeat_cells(masked, image.shape)
     assert (drawn[~inside] == image[~inside]).all()
     assert (drawn[inside] == prediction[inside]).all()
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from step_options import step_parser
+from step_options import WIDTHS, step_parser
 
 from sbam_mm.command_line import parses_first
 
@@ -34,7 +34,6 @@ import torch
 from input_pipeline import photographs
 from mmengine.config import Config
 from mmengine.runner import Runner
-from pretrain_step import WIDTHS
 from steps import described, settings
 
 from sbam_mm.engine.hooks import AttentionMapHook
@@ -128,7 +127,6 @@ def measure(args: argparse.Namespace) -> dict:
 
 
 def table(result: dict) -> str:
-    """The result as a page."""
     ratio = paired.Ratio(*result['collection_over_epoch'])
     return '\n'.join([
         '# AMT collects its maps', '',
@@ -144,9 +142,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    args = parse_args()
-    result = measure(args)
-    paired.save(args.out, result, table(result))
+    paired.report(parse_args(), measure, table)
 
 
 if __name__ == '__main__':

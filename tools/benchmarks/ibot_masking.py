@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from step_options import step_parser
+from step_options import WIDTHS, step_parser
 
 from sbam_mm.command_line import parses_first
 
@@ -41,7 +41,6 @@ BASELINE = 'random'
 RATIOS, WHOLE = (0.1, 0.5), 0.5
 CONFIG = (Path(__file__).resolve().parents[2]
           / 'configs/_base_/models/ibot_vits.py')
-WIDTHS = dict(tiny=192, small=384, base=768, large=1024)
 
 
 def drawn_counts(views: int, tokens: int) -> torch.Tensor:
@@ -119,7 +118,6 @@ class IBOTStep(Step):
 
 
 def table(result: dict) -> str:
-    """The result as a page."""
     lines = [
         '# What AttMask adds to a training step of iBOT', '',
         'A step (forward of student and teacher, backward, AdamW) on 2 global '
@@ -136,9 +134,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    args = parse_args()
-    result = measure(args)
-    paired.save(args.out, result, table(result))
+    paired.report(parse_args(), measure, table)
 
 
 if __name__ == '__main__':

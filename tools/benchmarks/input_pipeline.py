@@ -178,7 +178,6 @@ def difference(files: list, size: int) -> dict:
 
 
 def table(result: dict) -> str:
-    """The result as a page."""
     where, data = result['environment'], result['data']
     lines = [
         '# Input pipeline', '',
@@ -267,11 +266,7 @@ def main() -> None:
                 f'{QUALITY}'
         args.source = args.source or Path(args.data).name
         result = measure(args, args.data or made)
-    page = table(result)
-    paired.write_json(f'{args.out}.json', result)
-    paired.write(f'{args.out}.md', page)
-    print(page)
-    print(f'Written: {args.out}.json, {args.out}.md')
+    paired.save(args.out, result, table(result))
 
 
 if __name__ == '__main__':

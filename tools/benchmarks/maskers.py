@@ -112,7 +112,6 @@ def stored(batch: torch.Tensor, grid: tuple) -> list:
 
 
 def table(result: dict) -> str:
-    """The result as a page."""
     lines = [
         '# Cost of every masker in MAE', '',
         'A training step (forward, backward, AdamW) over the same step with '
@@ -189,9 +188,7 @@ def measure(args: argparse.Namespace) -> dict:
 
 
 def main() -> None:
-    args = parse_args()
-    result = measure(args)
-    paired.save(args.out, result, table(result))
+    paired.report(parse_args(), measure, table)
 
 
 if __name__ == '__main__':

@@ -64,7 +64,6 @@ def measure(args: argparse.Namespace) -> dict:
 
 
 def table(result: dict) -> str:
-    """The result as a page."""
     visible = result['visible']
     lines = [
         '# What salience masking adds to a training step', '',
@@ -83,9 +82,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    args = parse_args()
-    result = measure(args)
-    paired.save(args.out, result, table(result))
+    paired.report(parse_args(), measure, table)
 
 
 if __name__ == '__main__':

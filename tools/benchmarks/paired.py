@@ -6,8 +6,8 @@ as of the code. Here every round times all candidates once, in an order drawn
 anew, and a candidate's ratio is that to the baseline *of the same round*;
 what is reported is the median over rounds with its quartiles.
 """
+import argparse
 import json
-import os
 import platform
 import random
 import statistics
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+
+from sbam_mm.files import write_atomically
 
 
 class Ratio(NamedTuple):
@@ -31,12 +33,6 @@ class Ratio(NamedTuple):
 
 
 def quartiles(values: Sequence[float]) -> Ratio:
-    """Median, lower and upper quartile.
-
-    Example:
-        >>> quartiles([1., 2., 3., 4., 5.])
-        Ratio(median=3.0, low=2.0, high=4.0)
-    """
     if len(values) == 1:
         return Ratio(values[0], values[0], values[0])
     low, median, high = statistics.quantiles(values, n=4, method='inclusive')
@@ -66,17 +62,9 @@ def paired(candidates: dict[str, Callable[[], object]],
            device: torch.device,
            warm_up: int = 2,
            seed: int = 0) -> dict[str, list[float]]:
-    """Time all candidates in turns.
+    """Seconds of all candidates, which take turns, round by round.
 
-    Args:
-        candidates (dict): What to call, by name.
-        rounds (int): How often.
-        device (torch.device): Where they run.
-        warm_up (int): Rounds that are not counted. Defaults to 2.
-        seed (int): Of the order within a round. Defaults to 0.
-
-    Returns:
-        dict[str, list[float]]: Seconds, round by round.
+    The ``warm_up`` rounds are not counted.
     """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     order = list(candidates)
@@ -145,10 +133,18 @@ def peak_memory(run: Callable[[], object], device: torch.device) -> int:
     return peak
 
 
+def report(args: argparse.Namespace, measure: Callable, table: Callable
+           ) -> None:
+    """Measure, and :func:`save` the result with its page."""
+    result = measure(args)
+    save(args.out, result, table(result))
+
+
 def save(out: str, result: dict, page: str) -> None:
     """Write OUT.json and OUT.md, and print the page."""
-    write_json(f'{out}.json', result)
-    write(f'{out}.md', page)
+    content = json.dumps(result, indent=1)
+    write_atomically(f'{out}.json', f'{content}\n'.encode())
+    write_atomically(f'{out}.md', page.encode())
     print(page)
     print(f'Written: {out}.json, {out}.md')
 
@@ -158,17 +154,3 @@ def _processor() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [li.split(':')[1].strip() for li in lines if 'model name' in li]
     return names[0] if names else platform.machine()
-
-
-def write(path: str, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + '.part')
-    part.write_text(text)
-    os.replace(part, target)
-
-
-def write_json(path: str, content: dict) -> None:
-    """Write a result with its environment."""
-    write(path, json.dumps(content, indent=1) + '\n')

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from step_options import step_parser
+from step_options import WIDTHS, step_parser
 
 from sbam_mm.command_line import parses_first
 
@@ -54,7 +54,6 @@ SHIPPED = (
 # mmpretrain calls the paper's ViT-S something else and knows no ViT-Ti.
 SHIPPED_ARCHS = dict(
     small='deit-small', tiny='deit-tiny', base='base', large='large')
-WIDTHS = dict(tiny=192, small=384, base=768, large=1024)
 DEPTHS = dict(tiny=12, small=12, base=12, large=24)
 BASELINE = 'mmpretrain as shipped'
 DECODER_WIDTH, DECODER_DEPTH = 512, 8
@@ -229,7 +228,6 @@ def measure(args: argparse.Namespace) -> dict:
 
 
 def table(result: dict) -> str:
-    """The result as a page."""
     top = result.get('ceiling')
     lines = [
         '# A pre-training step of MAE', '',
@@ -274,8 +272,7 @@ def main() -> None:
     args = parse_args()
     if args.compile:
         check_compiler()
-    result = measure(args)
-    paired.save(args.out, result, table(result))
+    paired.report(args, measure, table)
 
 
 if __name__ == '__main__':

@@ -63,7 +63,6 @@ def measure(args: argparse.Namespace) -> dict:
 
 
 def table(result: dict) -> str:
-    """The result as a page."""
     megabytes = {name: n / 2**20 for name, n in result['bytes'].items()}
     return '\n'.join([
         '# Salience of long sequences', '',
@@ -80,9 +79,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    args = parse_args()
-    result = measure(args)
-    paired.save(args.out, result, table(result))
+    paired.report(parse_args(), measure, table)
 
 
 if __name__ == '__main__':

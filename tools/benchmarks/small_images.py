@@ -103,7 +103,6 @@ def loaders(folder: str, args: argparse.Namespace,
 
 
 def table(result: dict) -> str:
-    """The result as a page."""
     where, target = result['environment'], 5
     ratio = paired.Ratio(*result['speed_up'])
     lines = [
@@ -174,11 +173,7 @@ def main() -> None:
             args.source = "pieces of scikit-image's photographs"
         args.source = args.source or Path(args.data).name
         result = measure(args, args.data or folder)
-    page = table(result)
-    paired.write_json(f'{args.out}.json', result)
-    paired.write(f'{args.out}.md', page)
-    print(page)
-    print(f'Written: {args.out}.json, {args.out}.md')
+    paired.save(args.out, result, table(result))
 
 
 if __name__ == '__main__':

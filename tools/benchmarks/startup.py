@@ -129,7 +129,6 @@ def measure(args: argparse.Namespace) -> dict:
 
 
 def table(result: dict) -> str:
-    """The result as a page."""
     lines = [
         '# Start-up', '',
         'CPU time of whole processes that take turns; median over '
@@ -146,9 +145,7 @@ def table(result: dict) -> str:
 
 
 def main() -> None:
-    args = parse_args()
-    result = measure(args)
-    paired.save(args.out, result, table(result))
+    paired.report(parse_args(), measure, table)
 
 
 if __name__ == '__main__':

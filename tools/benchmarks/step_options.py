@@ -4,13 +4,13 @@ import argparse
 
 from sbam_mm.command_line import ToolParser, device
 
-ARCHS = ('tiny', 'small', 'base', 'large')
+# Of a token, by architecture.
+WIDTHS = dict(tiny=192, small=384, base=768, large=1024)
 
 
 def step_parser(doc: str, out: str, **defaults) -> argparse.ArgumentParser:
-    """The options of every benchmark of a training step."""
     parser = ToolParser(doc)
-    parser.add_argument('--arch', choices=ARCHS, default='small')
+    parser.add_argument('--arch', choices=list(WIDTHS), default='small')
     parser.add_argument('--size', type=int, default=224, help='pixels')
     parser.add_argument('--patch', type=int, default=16, help='pixels')
     parser.add_argument('--batch', type=int, default=8)

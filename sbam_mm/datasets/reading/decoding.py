@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Image files to pixels: all of them, or those of a crop."""
+"""Image files to pixels, whole or only a crop."""
 import io
 from typing import Any, NamedTuple
 
@@ -42,17 +42,17 @@ def decode_image(content: bytes,
                  value_range: ValueRange | None = None) -> np.ndarray:
     """Decode an image file completely, or raise.
 
-    OpenCV returns a truncated JPEG as a half-grey picture and prints a
-    warning that nobody reads; Pillow raises. Pillow in turn clips what has
-    more than 8 bits to white or black, so such images become levels here, by
-    the rule of :mod:`sbam_mm.datasets.reading.levels`.
+    OpenCV returns a truncated JPEG as a half-grey picture with a warning that
+    nobody reads; Pillow raises. Pillow in turn clips more than 8 bits to
+    white or black, so such images become levels here, by the rule of
+    :mod:`sbam_mm.datasets.reading.levels`.
 
     Args:
-        content (bytes): The bytes of a file in any format Pillow reads, or a
-            TIFF or ``.npy`` file of any kind of numbers.
+        content (bytes): A file in any format Pillow reads, or a TIFF or
+            ``.npy`` file of any kind of numbers.
         channels (int): With 3, grey, palette, CMYK and RGBA images become
             colour; with 1, colour ones grey. Other files, and other numbers,
-            must have just so many channels.
+            must have exactly this many channels.
         value_range (Sequence, optional): (low, high), or one for each
             channel: which values become black and white in files of more
             than 8 bits. Defaults to None: not known.
@@ -161,12 +161,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def why_unreadable(error: Exception, path: str = '') -> str:
-    """What is said of a file that could not be read.
-
-    Args:
-        error (Exception): What reading or decoding raised.
-        path (str): Of the file, which the sentence names itself. Defaults
-            to ''.
+    """Why a file could not be read, in a few words without its path.
 
     Example:
         >>> why_unreadable(FileNotFoundError(2, 'No such file', 'a.jpg'))
@@ -186,17 +181,12 @@ class EncodedImage:
     A JPEG is stored from top to bottom: what lies below a crop need not be
     decoded, and a large crop can be decoded at a half, a quarter or an
     eighth of its size. Other formats are decoded as a whole; TIFF and NumPy
-    files, and images of other than three channels, at once.
-
-    Args:
-        content (bytes): The bytes of the file.
-        channels (int): See :func:`decode_image`. Defaults to 3.
-        value_range (Sequence, optional): See :func:`decode_image`. Defaults
-            to None.
+    files, and images of other than three channels, at once. Boxes are left,
+    top, right, bottom in pixels of the upright image. Arguments as of
+    :func:`decode_image`.
 
     Attributes:
         shape (tuple[int, int]): Height and width in pixels, upright.
-        channels (int): As given.
 
     Raises:
         Exception: Whatever Pillow raises if this is no image.
@@ -246,47 +236,22 @@ class EncodedImage:
         return self._whole
 
     def bands(self, box: tuple[int, int, int, int]) -> np.ndarray:
-        """A part of an image of other than three channels.
-
-        Args:
-            box (tuple[int, int, int, int]): Left, top, right, bottom in
-                pixels of the upright image.
-
-        Returns:
-            np.ndarray: (bottom - top, right - left, channels) uint8.
-        """
+        """A part of an image of other than three channels, (h, w, C) uint8."""
         left, top, right, bottom = box
         return self._pixels[top:bottom, left:right]
 
     def crop(self, box: tuple[int, int, int, int]) -> Image.Image:
-        """Decode a part.
+        """Decode a part, RGB, with the pixels of the whole image to the bit.
 
-        Args:
-            box (tuple[int, int, int, int]): Left, top, right, bottom in
-                pixels of the upright image.
-
-        Returns:
-            PIL.Image.Image: RGB; the same pixels, to the bit, as those of the
-            whole image.
-
-        Raises:
-            Exception: As :func:`decode_image`, also if the file is cut off
-                below the crop.
+        Raises as :func:`decode_image`, also if the file is cut off below.
         """
-        return self.down_to(box[3])[0].crop(box)
+        return self.rows_above(box[3])[0].crop(box)
 
     def pixels(self, box: tuple[int, int, int, int]) -> np.ndarray:
-        """As :meth:`crop`, decoded by simplejpeg where it is installed.
+        """As :meth:`crop`, (h, w, 3) uint8, by simplejpeg if installed.
 
         It is the same libjpeg-turbo, without Pillow's copies: a quarter less
         time.
-
-        Args:
-            box (tuple[int, int, int, int]): Left, top, right, bottom in
-                pixels of the upright image.
-
-        Returns:
-            np.ndarray: (bottom - top, right - left, 3) uint8, RGB.
         """
         frame = self._frame
         # It would fill up a file cut short with grey, and inverts CMYK.
@@ -298,18 +263,13 @@ class EncodedImage:
                 content, 'RGB', strict=False)[top:bottom, left:right]
         return np.array(self.crop(box))
 
-    def down_to(self,
+    def rows_above(self,
                 bottom: int,
                 shrink: int = 1) -> tuple[Image.Image, int]:
-        """Decode the image, or at least its rows above ``bottom``.
+        """The RGB image, or at least its rows above ``bottom``, and its scale.
 
-        Args:
-            bottom (int): In pixels of the upright image.
-            shrink (int): 1, 2, 4 or 8: at which fraction of its size a JPEG
-                is decoded. Defaults to 1.
-
-        Returns:
-            tuple: The RGB image, and at which fraction it is.
+        A JPEG is decoded at ``1 / shrink`` of its size, with 1, 2, 4 or 8;
+        ``bottom`` is in pixels of the upright image.
         """
         if self._frame is None or self._whole is not None:
             return self.whole(), 1
@@ -324,13 +284,8 @@ class EncodedImage:
 
 
 class Frame(NamedTuple):
-    """Where a baseline JPEG says how large it is.
-
-    Attributes:
-        shape (tuple[int, int]): Height and width.
-        colours (int): 1, 3 or 4.
-        offset (int): Of the height, two bytes, in the file.
-        complete (bool): Whether the file's end is there.
+    """Height and width in a JPEG's header, colours (1, 3 or 4), the offset of
+    the two-byte height in the file, and whether the file's end is there.
     """
     shape: tuple[int, int]
     colours: int
@@ -338,12 +293,7 @@ class Frame(NamedTuple):
     complete: bool
 
     def shortened(self, content: bytes, rows: int) -> bytes:
-        """The same file claiming to have fewer rows, if it is complete.
-
-        Args:
-            content (bytes): The file.
-            rows (int): As many at the most.
-        """
+        """The same file claiming at most ``rows`` rows, if it is complete."""
         # A file cut short is decoded to its end, to find that out.
         if rows >= self.shape[0] or not self.complete:
             return content
@@ -355,16 +305,8 @@ class Frame(NamedTuple):
 def find_frame(content: bytes) -> Frame | None:
     """Read the headers of a JPEG.
 
-    Args:
-        content (bytes): The file.
-
-    Returns:
-        Frame or None: None if it may have to be turned, and if it is not
-        baseline, such as a progressive one, which is stored coarse to fine.
-
-    Example:
-        >>> find_frame(b'no JPEG') is None
-        True
+    None if it may have to be turned, or is not baseline, such as a
+    progressive one, which is stored coarse to fine.
     """
     if content[:2] != b'\xff\xd8':
         return None

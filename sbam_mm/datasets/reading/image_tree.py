@@ -9,12 +9,7 @@ from .tree import class_folders, is_visible, relative_images
 
 
 class LocalTree:
-    """A folder on a disk.
-
-    Args:
-        folder (str): It exists.
-        endings (Sequence[str]): Of image files, in lower case.
-    """
+    """A folder on a disk; ``endings`` of image files are in lower case."""
 
     def __init__(self, folder: str, endings: Sequence[str]):
         self.folder = folder
@@ -24,7 +19,7 @@ class LocalTree:
         """Names of the folders that are classes, sorted."""
         return class_folders(self.folder)
 
-    def loose(self) -> list[str]:
+    def direct_images(self) -> list[str]:
         """Images that lie directly in the folder."""
         return relative_images(self.folder, self.endings, deep=False)
 
@@ -35,12 +30,7 @@ class LocalTree:
 
 
 class RemoteTree:
-    """A folder in a storage that one of mmengine's back-ends reads.
-
-    Args:
-        folder (str): Its address.
-        endings (Sequence[str]): Of image files, in lower case.
-    """
+    """A folder in a storage that one of mmengine's back-ends reads."""
 
     def __init__(self, folder: str, endings: Sequence[str]):
         self.folder = folder
@@ -49,16 +39,13 @@ class RemoteTree:
             folder, enable_singleton=True)
 
     def classes(self) -> list[str]:
-        """As :meth:`LocalTree.classes`."""
         return sorted(filter(is_visible, self.backend.list_dir_or_file(
             self.folder, list_dir=True, list_file=False, recursive=False)))
 
-    def loose(self) -> list[str]:
-        """As :meth:`LocalTree.loose`."""
+    def direct_images(self) -> list[str]:
         return self._files(self.folder, deep=False)
 
     def images(self, name: str = '') -> list[str]:
-        """As :meth:`LocalTree.images`."""
         return self._files(
             self.backend.join_path(self.folder, name) if name else self.folder,
             deep=True)

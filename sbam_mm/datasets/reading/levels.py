@@ -1,15 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Numbers of any kind and number of channels as 256 levels.
+"""Pixel values of any type and number of channels as 256 levels.
 
 TIFF and NumPy files hold what Pillow cannot show: more than 8 bits, floating
 point numbers, one, four or thirteen channels. They are read here by one rule:
 
 - 8-bit values are levels as they are;
-- unsigned 16-bit values are divided by 257, so that the type's range becomes
+- unsigned 16-bit values are divided by 257, which maps the type's range to
   that of the levels;
-- with a range (low, high) all values of more than 8 bits are levels along a
-  straight line from it: low and what is below is 0, high and what is above is
-  255;
+- with a range (low, high) all values of more than 8 bits are mapped linearly,
+  ``low`` and below to 0, ``high`` and above to 255;
 - other numbers without a range are refused.
 """
 import io
@@ -35,15 +34,9 @@ _told = multiprocessing.RawValue('b', 0)
 
 
 def check_decoding(channels: int, value_range: ValueRange | None) -> None:
-    """Refuse options that no image can be read with.
+    """Reject invalid ``channels`` or ``value_range`` up front.
 
-    Args:
-        channels (int): Of the images.
-        value_range (Sequence, optional): (low, high), or one for each
-            channel.
-
-    Raises:
-        UserError: If there is no channel, or a range is none.
+    A range is (low, high), or one such pair for each channel.
     """
     if type(channels) is not int or channels < 1:
         raise UserError(f'channels={channels!r} is no number of channels: '
@@ -74,7 +67,7 @@ def to_levels(values: np.ndarray,
             channel. Defaults to None: not known.
 
     Returns:
-        np.ndarray: uint8 (H, W, C), never falling where values rise.
+        np.ndarray: uint8 (H, W, C), monotonic in ``values``.
 
     Raises:
         UserError: If values are not finite, are complex, or have no known
@@ -121,7 +114,7 @@ def _warn_dark(values: np.ndarray) -> None:
 
 def channels_last(values: np.ndarray, channels: int,
                   axes: str = '') -> np.ndarray:
-    """Find the channels of an array.
+    """Arrange an array as (H, W, C).
 
     Args:
         values (np.ndarray): (H, W), (H, W, C) or (C, H, W); further axes of
@@ -129,14 +122,8 @@ def channels_last(values: np.ndarray, channels: int,
         channels (int): How many there should be. One is repeated where three
             are wanted.
         axes (str): A letter for each axis, as tifffile has them; "S" and "C"
-            are channels. Defaults to '', not known: the last axis if it is
+            are channels. Defaults to '': unknown, so the last axis if it is
             of the right length, else the first.
-
-    Returns:
-        np.ndarray: (H, W, C).
-
-    Raises:
-        UserError: If the array is no image of so many channels.
 
     Example:
         >>> channels_last(np.zeros((4, 30, 20)), 4).shape
@@ -171,18 +158,14 @@ def channels_last(values: np.ndarray, channels: int,
 
 
 def wrong_channels(found: str, channels: int) -> str:
-    """What is said of an image of other channels than it should have."""
+    """The message about an image with the wrong number of channels."""
     return (f'it has {found} instead of {channels} channel'
             f'{"s"[:channels > 1]}: set channels=... of the data set and '
             'in_channels=... of the model to those of the images')
 
 
 def read_numpy(content: bytes) -> np.ndarray | None:
-    """The array of a ``.npy`` file; None of any other file.
-
-    Raises:
-        UserError: If it is cut short, or holds objects.
-    """
+    """The array of a ``.npy`` file; None of any other file."""
     if content[:6] != _NUMPY:
         return None
     return np.load(io.BytesIO(content), allow_pickle=False)
@@ -192,16 +175,9 @@ def read_tiff(content: bytes,
               channels: int) -> tuple[np.ndarray, str, int]:
     """The first image of a TIFF file, with all pages of its shape.
 
-    Args:
-        content (bytes): The bytes of the file.
-        channels (int): How many are expected.
-
     Returns:
         tuple: The array, tifffile's letters for its axes, and the EXIF
         orientation, 1 if it is upright.
-
-    Raises:
-        Exception: Whatever tifffile raises for a broken file.
     """
     import tifffile
     with tifffile.TiffFile(io.BytesIO(content)) as file:
@@ -228,15 +204,7 @@ def read_tiff(content: bytes,
 
 
 def check_size(pixels: int) -> None:
-    """Refuse an image so large that it can only be meant to fill memory.
-
-    Args:
-        pixels (int): Height times width.
-
-    Raises:
-        PIL.Image.DecompressionBombError: Above twice Pillow's
-            ``MAX_IMAGE_PIXELS``, as Pillow does.
-    """
+    """Refuse decompression bombs at the same size as Pillow does."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and pixels > 2 * limit:
         raise Image.DecompressionBombError(
@@ -244,12 +212,7 @@ def check_size(pixels: int) -> None:
 
 
 def upright(values: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn an array (H, W, C) as an EXIF orientation says.
-
-    Example:
-        >>> upright(np.array([[[1], [2]]]), 6).ravel().tolist()
-        [1, 2]
-    """
+    """Turn an array (H, W, C) as an EXIF orientation says."""
     if orientation in (5, 6, 7, 8):
         values = values.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

@@ -25,23 +25,17 @@ class ReadCounter:
 
     Args:
         files (int): How many there are.
-        most (float): Share of the files tried that may be unreadable.
-        place (str): Where they are, for messages.
-
-    Example:
-        >>> counter = ReadCounter(4, most=.5, place='photos')
-        >>> counter.readable(0)
-        >>> counter.count
-        0
+        max_share (float): Share of the files tried that may be unreadable.
+        folder (str): Where they are, for messages.
     """
 
-    def __init__(self, files: int, most: float, place: str):
+    def __init__(self, files: int, max_share: float, folder: str):
         # One byte a file in shared memory: it survives fork, spawn and
         # persistent workers, and needs no lock, because two workers that read
         # the same file write the same byte.
         self._state = torch.zeros(files, dtype=torch.uint8).share_memory_()
-        self.most = most
-        self.place = place
+        self.max_share = max_share
+        self.folder = folder
         self._reason = ''
 
     @property
@@ -58,11 +52,7 @@ class ReadCounter:
         self._state[index] = _READABLE
 
     def unreadable(self, index: int, path: str, error: Exception) -> None:
-        """Note that a file could not be read, and why.
-
-        Raises:
-            UnreadableImagesError: If they are too many now.
-        """
+        """Note that a file could not be read, and stop if too many are."""
         if self._state[index] != _UNREADABLE:
             self._state[index] = _UNREADABLE
             reason = self._reason = why_unreadable(error, path)
@@ -73,21 +63,18 @@ class ReadCounter:
         self.check()
 
     def check(self) -> None:
-        """Stop if too many of the files tried are unreadable.
-
-        Raises:
-            UnreadableImagesError: With how many, and what to do.
-        """
+        """Stop if too many of the files tried are unreadable."""
         tried = self._tried
         if (tried >= min(_MIN_READS, len(self._state))
-                and self.count > self.most * tried):
-            raise UnreadableImagesError(self.sentence())
+                and self.count > self.max_share * tried):
+            raise UnreadableImagesError(self.message())
 
-    def sentence(self) -> str:
+    def message(self) -> str:
         """How many files are unreadable, and what to do."""
         # Another process may have found the others.
         last = f' (the last one: {self._reason})' if self._reason else ''
         return (f'{self.count} of the {self._tried} images tried in '
-                f'{self.place!r} cannot be read{last}, more than '
-                f'max_unreadable={self.most} allows: repair or remove the '
-                'files named in the warnings above, or raise max_unreadable.')
+                f'{self.folder!r} cannot be read{last}, more than '
+                f'max_unreadable={self.max_share} allows: repair or remove '
+                'the files named in the warnings above, or raise '
+                'max_unreadable.')

@@ -28,13 +28,7 @@ _SPOTS = 1000
 
 
 def innermost(dataset: Any) -> Any:
-    """The data set that numbers the images, inside any wrappers.
-
-    Args:
-        dataset (Dataset): Of mmengine, maybe repeated, balanced or a subset.
-
-    Returns:
-        BaseDataset: The one that gives every sample its ``sample_idx``.
+    """The data set inside any wrappers, which gives ``sample_idx``.
 
     Raises:
         UserError: If several data sets are joined, whose ``sample_idx``
@@ -60,8 +54,8 @@ def _relative_paths(dataset: Any) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class DatasetMark:
-    """What tells one list of images from another.
+class ImageList:
+    """Identifies a list of images.
 
     Args:
         images (int): How many.
@@ -74,12 +68,8 @@ class DatasetMark:
     spots: Mapping[str, str]
 
     @classmethod
-    def of(cls, dataset: Any) -> 'DatasetMark':
-        """Read the paths of a data set: some ten seconds for ImageNet.
-
-        Args:
-            dataset (Dataset): Of mmengine, maybe wrapped.
-        """
+    def of(cls, dataset: Any) -> 'ImageList':
+        """Read the paths of a data set: some ten seconds for ImageNet."""
         dataset = innermost(dataset)
         images = len(dataset)
         digest = hashlib.sha256()
@@ -94,37 +84,43 @@ class DatasetMark:
 
 @dataclass(frozen=True)
 class MapInfo:
-    """What stands beside a file of maps.
+    """The description beside a file of maps.
 
     Args:
         grid (tuple[int, int]): Rows and columns of a map.
-        mark (DatasetMark): The images they belong to.
+        image_list (ImageList): The images they belong to.
         made_by (str): What made them, for people.
-        epoch (int, optional): After which epoch. Defaults to None.
-        details (dict, optional): What made them, for programs. Defaults to
-            None.
+        details (dict, optional): What made them, for programs.
     """
     grid: tuple[int, ...]
-    mark: DatasetMark
+    image_list: ImageList
     made_by: str
     epoch: int | None = None
     details: Mapping[str, Any] | None = None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the array: number of images, rows and columns."""
+        return (self.image_list.images, *self.grid)
+
     def save(self, path: Path) -> None:
         """Write as JSON, atomically."""
-        _replace_text(path, json.dumps(asdict(self), indent=1))
+        content = asdict(self)
+        # The key of files written so far.
+        content['mark'] = content.pop('image_list')
+        _replace_text(path, json.dumps(content, indent=1))
 
     @classmethod
     def load(cls, path: Path) -> 'MapInfo':
         """Read what :meth:`save` wrote."""
         content = read_json(path, grid=list, mark=dict, made_by=str)
         try:
-            mark = DatasetMark(**content['mark'])
+            image_list = ImageList(**content['mark'])
         except TypeError as error:
             raise UserError(f'{path} is damaged (mark); delete it and its '
                             'maps, which are then made anew.') from error
         return cls(
-            tuple(content['grid']), mark, content['made_by'],
+            tuple(content['grid']), image_list, content['made_by'],
             content.get('epoch'), content.get('details'))
 
 
@@ -140,15 +136,9 @@ class MapWriter:
     One process calls :meth:`create`, each one :meth:`write` for its images,
     one :meth:`publish`. Until then nobody sees the file.
 
-    Args:
-        path (str or Path): Of the ``.npy`` file.
-        info (MapInfo): What the maps are.
-        dtype (type): ``np.float16`` for attention, ``np.uint8`` for parts.
-            Defaults to ``np.float16``.
-
     Example:
         >>> import tempfile
-        >>> info = MapInfo((2, 2), DatasetMark(3, '', {}), 'an example')
+        >>> info = MapInfo((2, 2), ImageList(3, '', {}), 'an example')
         >>> path = Path(tempfile.mkdtemp()) / 'maps.npy'
         >>> writer = MapWriter(path, info)
         >>> writer.create()
@@ -176,7 +166,7 @@ class MapWriter:
 
     def create_at(self, file: Path) -> None:
         """Make room for all maps in a file of another name."""
-        new_array(file, self.dtype, (self.info.mark.images, *self.info.grid))
+        new_array(file, self.dtype, self.info.shape)
 
     def write(self, start: int, maps: np.ndarray) -> None:
         """Put the maps (n, h, w) of images ``start`` to ``start + n``."""
@@ -210,23 +200,17 @@ def save_maps(path: str | Path,
         maps (np.ndarray): (N, h, w) in the order of the data set.
         dataset (Dataset): Of mmengine, whose images they belong to.
         made_by (str): What made them, for people who find the file.
-
-    Raises:
-        UserError: If there is not one map per image.
-
-    Example::
-
-        dataset = DATASETS.build(cfg.train_dataloader.dataset)
-        save_maps('parts.npy', parts.astype('uint8'), dataset, 'iBOT, k=6')
     """
-    mark = DatasetMark.of(dataset)
-    if maps.ndim != 3 or len(maps) != mark.images:
+    image_list = ImageList.of(dataset)
+    number = image_list.images
+    if maps.ndim != 3 or len(maps) != number:
         raise UserError(
-            f'{mark.images} images want maps of the shape ({mark.images}, h, '
-            f'w), got {maps.shape}; give one map per image, in the order of '
-            'the data set.')
+            f'{number} images want maps of the shape ({number}, h, w), got '
+            f'{maps.shape}; give one map per image, in the order of the data '
+            'set.')
     grid = (maps.shape[1], maps.shape[2])
-    writer = MapWriter(path, MapInfo(grid, mark, made_by), maps.dtype.type)
+    info = MapInfo(grid, image_list, made_by)
+    writer = MapWriter(path, info, maps.dtype.type)
     writer.create()
     writer.write(0, maps)
     writer.publish()
@@ -239,8 +223,8 @@ class StoredMaps:
         path (str or Path): Of the ``.npy`` file.
         grid (tuple[int, int], optional): What the maps must have. Defaults
             to None: any.
-        mark (DatasetMark, optional): The data set in use. Defaults to None:
-            only the images that come by are compared.
+        image_list (ImageList, optional): Of the data set in use. Defaults to
+            None: only the paths given to :meth:`read` are compared.
 
     Raises:
         UserError: If there is no such file, it is damaged, its maps have
@@ -250,7 +234,7 @@ class StoredMaps:
     def __init__(self,
                  path: str | Path,
                  grid: tuple[int, int] | None = None,
-                 mark: DatasetMark | None = None):
+                 image_list: ImageList | None = None):
         self.path = Path(path)
         described = self.path.with_suffix('.json')
         for file in (self.path, described):
@@ -266,11 +250,12 @@ class StoredMaps:
             raise UserError(
                 f'the map file {str(self.path)!r} is damaged; delete it and '
                 f'{described.name}, and make the maps again.') from error
-        if self.maps.shape != (self.info.mark.images, *self.info.grid):
+        known = self.info.image_list
+        if self.maps.shape != self.info.shape:
             raise UserError(
                 f'the map file {str(self.path)!r} has the shape '
                 f'{self.maps.shape}, but {described.name} describes '
-                f'{self.info.mark.images} maps of {self.info.grid}; delete '
+                f'{known.images} maps of {self.info.grid}; delete '
                 'both and make the maps again.')
         if grid is not None and self.info.grid != tuple(grid):
             raise UserError(
@@ -278,9 +263,9 @@ class StoredMaps:
                 f'{self.info.grid}, but {tuple(grid)} are asked for; delete '
                 'it to make new ones, or go back to the image and patch size '
                 'it was made with.')
-        if mark is not None and mark.fingerprint != self.info.mark.fingerprint:
-            raise self._changed(f'{self.info.mark.images} images then, '
-                                f'{mark.images} now')
+        if image_list and image_list.fingerprint != known.fingerprint:
+            raise self._changed(f'{known.images} images then, '
+                                f'{image_list.images} now')
 
     def _changed(self, how: str) -> UserError:
         return UserError(
@@ -289,16 +274,12 @@ class StoredMaps:
             'back the images it was made with.')
 
     def read(self, index: int, img_path: str | None = None) -> np.ndarray:
-        """The map of one image.
+        """The map (h, w) of one image, as stored, read-only.
 
         Args:
             index (int): Its ``sample_idx``.
-            img_path (str, optional): Its path, which is compared with the
-                one it had, for about a thousand of the images. Defaults to
-                None.
-
-        Returns:
-            np.ndarray: (h, w) as stored, read-only.
+            img_path (str, optional): Compared with its earlier path, which is
+                known for about a thousand of the images.
 
         Raises:
             UserError: If it is not the image that the map was made for.
@@ -307,7 +288,7 @@ class StoredMaps:
             raise self._changed(
                 f'there were {len(self.maps)} images, and sample {index} is '
                 'asked for')
-        known = self.info.mark.spots.get(str(index))
+        known = self.info.image_list.spots.get(str(index))
         if (known is not None and img_path is not None and not str(
                 img_path).replace(os.sep, '/').endswith(known)):
             raise self._changed(
@@ -321,9 +302,6 @@ class MapVersions:
     ``epoch_0040.npy``, its ``.json``, and ``current.json``, which is
     replaced atomically. The last two versions are kept: a run that is
     resumed from the checkpoint before last finds its maps.
-
-    Args:
-        folder (str or Path): Made when the first maps are.
 
     Example:
         >>> versions = MapVersions('work_dirs/amt/attention_maps')
@@ -373,22 +351,14 @@ class MapVersions:
             json.dumps(dict(epoch=epoch, file=self.path(epoch).name)))
 
     def publish(self, writer: MapWriter) -> None:
-        """Finish a file and put it to use.
-
-        Args:
-            writer (MapWriter): Of ``self.path(epoch)``.
-        """
+        """Finish the file of ``self.path(epoch)`` and point to it."""
         writer.publish()
         self.use(writer.info.epoch)
         for epoch in self.epochs()[:-self.KEEP]:
             self._remove(epoch)
 
     def remove_after(self, epoch: int) -> list[int]:
-        """Delete the maps made after more than ``epoch`` epochs.
-
-        Returns:
-            list[int]: The epochs whose maps were deleted.
-        """
+        """Delete the maps made after ``epoch``; returns their epochs."""
         newer = [known for known in self.epochs() if known > epoch]
         for known in newer:
             self._remove(known)

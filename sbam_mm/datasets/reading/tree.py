@@ -2,7 +2,7 @@
 """Which folders are classes and which files are images: one rule for all.
 
 Desktops, notebooks, version control and file servers leave folders and files
-of their own among the images. They are no classes and no images.
+of their own among the images, which are neither.
 """
 import logging
 import os
@@ -27,9 +27,6 @@ _SYSTEM = frozenset((
 def is_system_name(name: str) -> bool:
     """Whether a file or folder is hidden, or a system's own.
 
-    Args:
-        name (str): Its name, without the folders above.
-
     Example:
         >>> [is_system_name(n) for n in ('.git', '._x.jpg', '@eaDir', 'cat')]
         [True, True, True, False]
@@ -43,10 +40,7 @@ def is_visible(path: str) -> bool:
 
 
 def printable(path: str | Path) -> str:
-    r"""A path as it can be printed, whatever its bytes.
-
-    Args:
-        path (str or Path): Names that are no UTF-8 have surrogates in it.
+    r"""A path as it can be printed, also if it is not UTF-8.
 
     Example:
         >>> printable('caf\udce9.jpg')
@@ -66,11 +60,7 @@ def path_text(content: bytes) -> str:
 
 
 def class_folders(folder: str | Path) -> list[str]:
-    """Names of the folders in a folder that are classes, sorted.
-
-    Args:
-        folder (str or Path): May be missing; [] then.
-    """
+    """Sorted names of a folder's class folders; [] if it is missing."""
     if not os.path.isdir(folder):
         return []
     return sorted(
@@ -81,20 +71,15 @@ def class_folders(folder: str | Path) -> list[str]:
 def relative_images(folder: str | Path,
                     endings: Sequence[str] = ENDINGS,
                     deep: bool = True) -> list[str]:
-    """Images below a folder, as paths relative to it.
+    """Images below a folder, as sorted paths relative to it.
 
     Symbolic links are followed, but not to a folder that they lie in. What
     cannot be entered, and what has an image's name but is no file (a pipe, a
     socket), is logged once.
 
     Args:
-        folder (str or Path): Where to look.
-        endings (Sequence[str]): Of file names, in lower case. Defaults to
-            ``ENDINGS``.
-        deep (bool): Look into the folders below. Defaults to True.
-
-    Returns:
-        list[str]: Sorted.
+        endings (Sequence[str]): Of file names, in lower case.
+        deep (bool): Look into the folders below.
     """
     skipped: list[str] = []
     found = sorted(
@@ -120,11 +105,6 @@ def image_files(folder: str | Path,
 
 def read_regular_file(path: str, backend_args: dict | None = None) -> bytes:
     """The content of an image file; a pipe is refused, not waited for.
-
-    Args:
-        path (str): The file.
-        backend_args (dict, optional): Storage back-end, as everywhere in
-            mmengine. Defaults to None.
 
     Raises:
         OSError: It is missing, no regular file, or may not be read.

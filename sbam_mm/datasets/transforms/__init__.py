@@ -2,9 +2,9 @@
 from .alignment import check_alignment
 from .any_channels import Resize, ResizeEdge
 from .crop import CenterCrop, RandomResizedCrop
-from .follow import (
+from .crop_maps import (
     area_crop,
-    flip_along,
+    flip_map,
     majority_crop,
     nearest_crop,
     seen_box,
@@ -19,6 +19,6 @@ __all__ = [
     'CenterCrop', 'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
     'LoadRandomResizedCrop', 'MultiView', 'PixelShift', 'RandomResizedCrop',
     'Resize', 'ResizeEdge', 'area_crop',
-    'attention_loaders', 'check_alignment', 'flip_along', 'majority_crop',
+    'attention_loaders', 'check_alignment', 'flip_map', 'majority_crop',
     'nearest_crop', 'read_label_map', 'seen_box'
 ]

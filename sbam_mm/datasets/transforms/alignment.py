@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Find what would move an image away from its map, before the first one."""
+"""Check that stored maps can follow their image through a pipeline."""
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +8,7 @@ from mmengine.dataset import Compose
 
 from sbam_mm.errors import UserError
 
-from .follow import MapLoader
+from .crop_maps import MapLoader
 
 # Cut, turn, pad or bend the image and record nowhere how; of mmcv,
 # mmpretrain and torchvision.
@@ -31,7 +31,7 @@ def check_alignment(steps: Sequence[Any], complete: bool = True) -> None:
 
     Args:
         steps (Sequence): Transforms, views and choices among them included.
-        complete (bool): Whether nothing stands before them. Defaults to True.
+        complete (bool): Whether nothing stands before them.
 
     Raises:
         UserError: If another transform moves the image, two flips do, or one
@@ -40,7 +40,6 @@ def check_alignment(steps: Sequence[Any], complete: bool = True) -> None:
     Example:
         >>> from mmcv.transforms import CenterCrop
         >>> from sbam_mm.datasets import LoadAttentionMap
-        >>> check_alignment([CenterCrop(32)])
         >>> check_alignment([CenterCrop(32), LoadAttentionMap(2)])
         Traceback (most recent call last):
             ...
@@ -79,7 +78,7 @@ def _check(path: list, loader: str) -> None:
 
 
 def _name(step: Any) -> str:
-    """Of the class, also of what only stands for another."""
+    """Name of the class of a transform, of a wrapped one or of a config."""
     if isinstance(step, dict):
         # RandAugment builds its transforms image by image.
         kind = step.get('type')

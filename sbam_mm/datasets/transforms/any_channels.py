@@ -1,9 +1,9 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Transforms for images of one, four or more channels.
 
-Pillow would take two or four channels for grey or colour with transparency
-and weigh them by it, and OpenCV drops an axis of length 1. Here every channel
-is resized by itself.
+Pillow would treat two or four channels as grey or colour with
+transparency, and OpenCV drops an axis of length 1. Here every channel is
+resized by itself.
 """
 from collections.abc import Sequence
 from typing import Any
@@ -30,20 +30,15 @@ _COLOUR = frozenset((
 
 
 def is_colour_transform(step: Any) -> bool:
-    """Whether a transform's config is one that needs three colours."""
+    """Whether this is the config of a transform that needs three colours."""
     return isinstance(step, dict) and _name(step) in _COLOUR
 
 
 def for_any_channels(steps: Sequence, channels: int) -> list:
-    """A pipeline that works for so many channels.
+    """A pipeline for images of so many channels; 3 changes nothing.
 
-    Args:
-        steps (Sequence): Configs of transforms, or callables, which are left
-            as they are.
-        channels (int): Of the images; 3 changes nothing.
-
-    Returns:
-        list: Of the same draws.
+    Configs of transforms are adapted, callables are left as they are. The
+    random draws stay the same.
 
     Raises:
         UserError: If a transform is one of colour images.
@@ -79,15 +74,11 @@ def _adapted(part: Any, channels: int) -> Any:
 
 def resize(image: np.ndarray, size: tuple[int, int],
            **options: Any) -> np.ndarray:
-    """``mmcv.imresize`` for any number of channels.
+    """``mmcv.imresize`` of (H, W, C) for any number of channels.
 
     Args:
-        image (np.ndarray): (H, W, C).
         size (tuple[int, int]): Width and height.
         **options: Interpolation and backend of ``mmcv.imresize``.
-
-    Returns:
-        np.ndarray: (h, w, C).
 
     Example:
         >>> resize(np.zeros((4, 4, 13), np.uint8), (2, 3)).shape
@@ -120,17 +111,9 @@ class _AnyChannels:
 
 @TRANSFORMS.register_module()
 class Resize(_AnyChannels, _Resize):
-    """mmcv's ``Resize`` for images of any number of channels.
-
-    Args:
-        **kwargs: Of mmcv's class.
-    """
+    """mmcv's ``Resize`` for images of any number of channels."""
 
 
 @TRANSFORMS.register_module()
 class ResizeEdge(_AnyChannels, _ResizeEdge):
-    """mmpretrain's ``ResizeEdge`` for images of any number of channels.
-
-    Args:
-        **kwargs: Of mmpretrain's class.
-    """
+    """mmpretrain's ``ResizeEdge`` for images of any number of channels."""

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Crops that say where they were made."""
+"""Crops that record their box."""
 import numpy as np
 from mmcv.transforms import CenterCrop as _CenterCrop
 from mmpretrain.datasets import RandomResizedCrop as _RandomResizedCrop
@@ -7,15 +7,14 @@ from mmpretrain.datasets import RandomResizedCrop as _RandomResizedCrop
 from sbam_mm.registry import TRANSFORMS
 
 from .any_channels import resize
-from .follow import nested_box
+from .crop_maps import nested_box
 
 
 @TRANSFORMS.register_module()
 class RandomResizedCrop(_RandomResizedCrop):
-    """mmpretrain's ``RandomResizedCrop``, whose crop maps can follow.
+    """mmpretrain's ``RandomResizedCrop``, which records its box.
 
-    The same random draws and the same pixels, and images of any number of
-    channels. In addition
+    The same random draws and pixels, for images of any number of channels.
     ``results['crop_box']`` holds what is left of the original image,
     ``(left, top, right, bottom)`` as shares of its width and height, for
     ``LoadAttentionMap`` and ``LoadPartMap``. It may follow a resize of the
@@ -23,7 +22,6 @@ class RandomResizedCrop(_RandomResizedCrop):
 
     Args:
         scale (int or tuple[int, int]): Output height and width in pixels.
-        **kwargs: Of mmpretrain's class, with its defaults.
 
     Example:
         >>> image = np.zeros((40, 60, 3), np.uint8)
@@ -42,7 +40,6 @@ class RandomResizedCrop(_RandomResizedCrop):
         return self._params
 
     def transform(self, results: dict) -> dict:
-        """Crop, resize and record the box."""
         image = results['img']
         if image.ndim == 3 and image.shape[2] != 3:
             top, left, rows, columns = self.rand_crop_params(image)
@@ -55,14 +52,14 @@ class RandomResizedCrop(_RandomResizedCrop):
         return results
 
     def resized(self, crop: np.ndarray) -> np.ndarray:
-        """A crop of any channels at the size of the output."""
+        """Resize a crop of any channels to the output size."""
         return resize(
             crop, (self.scale[1], self.scale[0]),
             interpolation=self.interpolation,
             backend=self.backend)
 
     def record(self, results: dict, shape: tuple[int, ...]) -> None:
-        """Write down where the last crop was made in an image (H, W, ...)."""
+        """Record where the last crop was made in an image (H, W, ...)."""
         height, width = shape[:2]
         top, left, rows, columns = self._params
         box = (left / width, top / height, (left + columns) / width,
@@ -72,13 +69,10 @@ class RandomResizedCrop(_RandomResizedCrop):
 
 @TRANSFORMS.register_module()
 class CenterCrop(_CenterCrop):
-    """mmcv's ``CenterCrop``, whose crop maps can follow.
+    """mmcv's ``CenterCrop``, which records its box.
 
     The same pixels; ``results['crop_box']`` as in
     :class:`RandomResizedCrop`.
-
-    Args:
-        crop_size (int or tuple[int, int]): Width and height in pixels.
 
     Example:
         >>> image = np.zeros((40, 80, 3), np.uint8)

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Masks of semantic segmentation, read with an eye on what they are."""
+"""Masks of semantic segmentation, checked when they are read."""
 import io
 
 import mmengine.fileio as fileio
@@ -15,19 +15,14 @@ IGNORED = 255
 
 def read_label_map(path: str, backend_args: dict | None = None
                    ) -> np.ndarray:
-    """Read one class index for every pixel.
+    """Read one class index for every pixel, (H, W) uint8.
 
-    mmseg's reader makes 8 bits of any number and colours of any palette: 16
-    bits wrap around, and a picture fails far away in the loss.
+    mmseg's reader turns any number into 8 bits and any palette into colours:
+    16 bits wrap around, and a colour picture fails much later, in the loss.
 
     Args:
         path (str): A grey image of 8 or 16 bits, or one with a palette, whose
             indices are taken and whose colours mean nothing.
-        backend_args (dict, optional): Storage back-end of mmengine. Defaults
-            to None.
-
-    Returns:
-        np.ndarray: (H, W) uint8.
 
     Raises:
         UserError: If the file is missing, no image, has colours, or has
@@ -61,18 +56,14 @@ def read_label_map(path: str, backend_args: dict | None = None
 class LoadLabelMap(BaseTransform):
     """mmseg's ``LoadAnnotations`` that says what is wrong with a mask.
 
-    Takes the place of ``LoadAnnotations`` in mmseg's pipelines; 255 is
-    ignored.
-
-    Required keys: seg_map_path, seg_fields, and where mmseg's data set has
-    them reduce_zero_label and label_map. Added: gt_seg_map, (H, W) uint8.
+    255 is ignored. Required keys: seg_map_path, seg_fields, and where mmseg's
+    data set has them reduce_zero_label and label_map. Added: gt_seg_map,
+    (H, W) uint8.
 
     Args:
         num_classes (int, optional): Classes of the model; larger indices are
             an error here instead of in a CUDA kernel. Defaults to None: not
             checked.
-        backend_args (dict, optional): Storage back-end of mmengine. Defaults
-            to None.
 
     Raises:
         UserError: See :func:`read_label_map`; also for a class index that
@@ -92,14 +83,6 @@ class LoadLabelMap(BaseTransform):
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
-        """Read the mask of one sample.
-
-        Args:
-            results (dict): Of mmseg's data set.
-
-        Returns:
-            dict: With gt_seg_map.
-        """
         path = results['seg_map_path']
         labels = read_label_map(path, self.backend_args)
         if results.get('reduce_zero_label'):

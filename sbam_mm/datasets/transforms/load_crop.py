@@ -39,8 +39,7 @@ class LoadRandomResizedCrop(RandomResizedCrop):
     - ``decode='fast'``: the crop is resized by torch's vectorised version of
       Pillow's filter, and JPEGs are decoded at a half, quarter or eighth if
       two decoded pixels are left per pixel of the result, else by simplejpeg
-      where that is installed. How far the pixels are off is in
-      ``docs/data.md``.
+      where that is installed. ``docs/data.md`` gives the pixel error.
 
     A file that cannot be decoded raises, and leaves the random numbers as
     they were. Images in ``results['img']``, such as cached ones, are cropped
@@ -48,19 +47,10 @@ class LoadRandomResizedCrop(RandomResizedCrop):
 
     Args:
         scale (int or tuple[int, int]): Output height and width in pixels.
-        decode (str): "exact" or "fast", which ``tools/train.py --exact``
-            turns off. Defaults to "exact".
-        channels (int): Of the images, see :func:`decode_image`, where the
-            data set leaves the reading to this transform. ``ImageFolder``
-            decodes by its own. Defaults to 3.
-        value_range (Sequence, optional): Likewise. Defaults to None.
-        backend_args (dict, optional): Storage back-end, where the data set
-            leaves the reading to this transform. Defaults to None.
-        **kwargs: Of mmpretrain's ``RandomResizedCrop``, with its defaults.
-
-    Raises:
-        UserError: Unknown ``decode``, or "fast" with another resizing than
-            Pillow's bilinear or bicubic one.
+        decode (str): "exact" or "fast", which ``tools/train.py --exact`` turns
+            off.
+        channels, value_range, backend_args: As of ``ImageFolder``, which
+            passes its own; for other data sets.
 
     Example::
 
@@ -100,15 +90,6 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
-        """Draw the box, decode it, resize it and record it.
-
-        Args:
-            results (dict): With ``encoded``, ``img`` or ``img_path``.
-
-        Returns:
-            dict: With ``img`` (h, w, channels) uint8, BGR if they are three,
-            ``img_shape``, ``ori_shape`` and ``crop_box``.
-        """
         image = results.pop('encoded', None)
         if image is None:
             if 'img' in results:
@@ -139,7 +120,7 @@ class LoadRandomResizedCrop(RandomResizedCrop):
             if shrink == 1:
                 return _resized(
                     image.pixels(box), (height, width), self.interpolation)
-            picture, shrunk = image.down_to(box[3], shrink)
+            picture, shrunk = image.rows_above(box[3], shrink)
             # Its corners need not lie between two pixels of a shrunk image.
             corners = (box[0] / shrunk, box[1] / shrunk, box[2] / shrunk,
                        box[3] / shrunk)

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Bring an image's stored map into the pipeline, aligned with the image."""
+"""Load an image's stored map, aligned with its crop and flip."""
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,8 +8,8 @@ import numpy as np
 from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 
-from ..reading.stored_maps import DatasetMark, MapVersions, StoredMaps
-from .follow import MapLoader, area_crop, flip_along, nearest_crop
+from ..reading.stored_maps import ImageList, MapVersions, StoredMaps
+from .crop_maps import MapLoader, area_crop, flip_map, nearest_crop
 
 
 def sides(grid: int | tuple[int, int]) -> tuple[int, int]:
@@ -26,11 +26,12 @@ def sides(grid: int | tuple[int, int]) -> tuple[int, int]:
 class LoadAttentionMap(MapLoader):
     """The attention that each patch of the image received, for AM and AMT.
 
-    ``AttentionMapHook`` writes the maps and tells the transform where. It
-    stands after crop and flip and before ``PackInputs``, and cuts from the
-    map of the whole image what the crop left of it. (The official code
-    always takes the map's upper left corner.) New maps are noticed by
-    running workers.
+    ``AttentionMapHook`` writes the maps and tells the transform where; new
+    ones are noticed by running workers. The transform stands after crop and
+    flip and before ``PackInputs``, and cuts from the map of the whole image
+    what the crop left of it. (The official code always takes the map's upper
+    left corner.) The result is ``attention_map``, float32 of the grid's
+    shape, or (0, 0) as long as there are no maps.
 
     Source: Liu et al., *Good Helper Is around You: Attention-driven Masked
     Image Modeling*, AAAI 2023, section *Masking and Throwing*.
@@ -62,22 +63,17 @@ class LoadAttentionMap(MapLoader):
                  folder: str | None = None):
         self.grid = sides(grid)
         self.versions: MapVersions | None = None
-        self.mark: DatasetMark | None = None
+        self.image_list: ImageList | None = None
         self._awaited = False
         self._stamp: tuple[int, int] | None = None
         self._maps: StoredMaps | None = None
         if folder is not None:
             self.versions = MapVersions(folder)
 
-    def bind(self, versions: MapVersions, mark: DatasetMark) -> None:
-        """Read from this folder, which may still be empty.
-
-        Args:
-            versions (MapVersions): Where the maps will be.
-            mark (DatasetMark): The images they must belong to.
-        """
+    def bind(self, versions: MapVersions, image_list: ImageList) -> None:
+        """Read maps of these images from this folder, which may be empty."""
         self.versions = versions
-        self.mark = mark
+        self.image_list = image_list
         self._awaited = True
         self._stamp = None
         self._maps = None
@@ -103,27 +99,18 @@ class LoadAttentionMap(MapLoader):
             path = self.versions.current()
             self._maps = None
             if path is not None:
-                self._maps = StoredMaps(path, self.grid, self.mark)
+                self._maps = StoredMaps(path, self.grid, self.image_list)
             self._stamp = stamp
         return self._maps
 
     def transform(self, results: dict) -> dict:
-        """Add ``attention_map``.
-
-        Args:
-            results (dict): With ``sample_idx`` and the crop and flip.
-
-        Returns:
-            dict: Also with ``attention_map``, float32 of the grid's shape,
-            or (0, 0) as long as there are no maps.
-        """
         box = self.seen_box(results)
         maps = self.maps()
         if maps is None:
             results['attention_map'] = np.zeros((0, 0), np.float32)
             return results
         whole = maps.read(results['sample_idx'], results.get('img_path'))
-        results['attention_map'] = flip_along(
+        results['attention_map'] = flip_map(
             area_crop(whole, box, self.grid), results)
         return results
 
@@ -135,28 +122,17 @@ class LoadAttentionMap(MapLoader):
 class LoadPartMap(MapLoader):
     """Labels of the patches, such as parts of the object, for SemMAE.
 
-    Each patch takes the label at its centre, from maps as fine as they are.
+    Each patch takes the label at its centre, from maps of any resolution.
+    The result has the grid's shape and the file's type.
 
     Args:
         path (str): A file by :func:`sbam_mm.datasets.save_maps`, integer
             labels, most often uint8.
         grid (int or tuple[int, int]): Patches per column and per row.
-        key (str): Name in ``results``. Defaults to "part_map"; other names
-            are for other labels, such as segments.
+        key (str): Name in ``results``.
 
     Raises:
-        UserError: If there is no such file; with the first images, if a
-            transform cropped without recording where, or if the maps belong
-            to other images.
-
-    Example::
-
-        train_pipeline = [
-            dict(type='sbam_mm.RandomResizedCrop', scale=224),
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='sbam_mm.LoadPartMap', path='parts.npy', grid=14),
-            dict(type='PackInputs', algorithm_keys=['part_map']),
-        ]
+        UserError: As :class:`LoadAttentionMap`; without such a file at once.
     """
 
     def __init__(self,
@@ -173,13 +149,12 @@ class LoadPartMap(MapLoader):
         return {**self.__dict__, '_maps': None}
 
     def transform(self, results: dict) -> dict:
-        """Add the labels, of the grid's shape and the file's type."""
         box = self.seen_box(results)
         if self._maps is None:
             self._maps = StoredMaps(self.path)
         whole = self._maps.read(results['sample_idx'],
                                 results.get('img_path'))
-        results[self.key] = flip_along(
+        results[self.key] = flip_map(
             nearest_crop(whole, box, self.grid), results)
         return results
 
@@ -189,11 +164,7 @@ class LoadPartMap(MapLoader):
 
 
 def attention_loaders(part: Any) -> Iterator[LoadAttentionMap]:
-    """Find the transform in data sets and pipelines, however nested.
-
-    Args:
-        part (Any): A data set, a pipeline, a transform or a list of them.
-    """
+    """Find the transform in data sets and pipelines, however nested."""
     if isinstance(part, LoadAttentionMap):
         yield part
         return

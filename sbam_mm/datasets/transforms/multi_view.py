@@ -17,23 +17,13 @@ class MultiView(_MultiView):
     """mmpretrain's ``MultiView``, which also keeps other keys of each view.
 
     Args:
-        transforms (list[list]): The transforms of each kind of view.
-        num_views (int or list[int]): How many views of each kind.
         keys (Sequence[str]): What becomes a list beside ``img``, such as
-            "segment_map", one element per view. Defaults to none.
+            "segment_map", one element per view.
 
     Raises:
         UserError: If a view has a map and a transform that the map cannot
             follow, see ``check_alignment``; with the first image, if the
             transforms of a view do not make a key.
-
-    Example:
-        >>> import numpy as np
-        >>> image = np.arange(4).reshape(2, 2, 1).repeat(3, 2)
-        >>> views = MultiView([[lambda results: results]], 2, keys=['name'])
-        >>> out = views(dict(img=image, name='cat'))
-        >>> len(out['img']), out['name']
-        (2, ['cat', 'cat'])
     """
 
     def __init__(self,
@@ -46,7 +36,6 @@ class MultiView(_MultiView):
         check_alignment([self], complete=False)
 
     def transform(self, results: dict) -> dict:
-        """Make the views."""
         views = [view(copy.deepcopy(results)) for view in self.transforms]
         for key in self.keys:
             if not all(key in view for view in views):

@@ -9,7 +9,7 @@ from mmcv.transforms.utils import cache_randomness
 from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 
-from .follow import nested_box
+from .crop_maps import nested_box
 
 
 @TRANSFORMS.register_module()
@@ -18,22 +18,13 @@ class PixelShift(BaseTransform):
 
     ``img`` becomes a list: the online view, cut out at offset 0, and the
     target view, cut out at an offset drawn evenly for either axis and then
-    passed through transforms of its own. Maps that ``LoadAttentionMap`` or
-    ``LoadPartMap`` load after it are those of the online view.
+    passed through ``target``, its own transforms. Sizes are in pixels.
+    Maps that ``LoadAttentionMap`` or ``LoadPartMap`` load after it are those
+    of the online view.
 
     Source: Huang et al., *Contrastive Masked Autoencoders are Stronger
     Vision Learners*, 2022, section 3.3, which crops to 256 pixels, cuts out
     224 and shifts by 0 to 31.
-
-    Args:
-        size (int): Side of both views in pixels. Defaults to 224.
-        max_shift (int): Largest offset in pixels. Defaults to 31.
-        target (Sequence, optional): Transforms of the target view alone,
-            dicts or callables. Defaults to none.
-
-    Raises:
-        UserError: If the shift is negative, or the image smaller than the
-            view with its largest shift.
 
     Example:
         >>> shift = PixelShift(size=4, max_shift=2)
@@ -67,7 +58,6 @@ class PixelShift(BaseTransform):
         return int(row), int(column)
 
     def transform(self, results: dict) -> dict:
-        """Cut out both views."""
         image = results['img']
         if min(image.shape[:2]) < self.size + self.max_shift:
             raise UserError(

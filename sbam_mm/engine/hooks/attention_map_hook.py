@@ -17,7 +17,6 @@ from mmcv.transforms import (
 from mmengine.dataset import default_collate
 from mmengine.dist import barrier, get_dist_info
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.datasets import PackInputs
 from rich.progress import track
@@ -26,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sbam_mm.datasets.image_folder import ImageFolder
 from sbam_mm.datasets.reading.stored_maps import (
-    DatasetMark,
+    ImageList,
     MapInfo,
     MapVersions,
     MapWriter,
@@ -37,7 +36,7 @@ from sbam_mm.datasets.transforms import (
     LoadRandomResizedCrop,
     attention_loaders,
 )
-from sbam_mm.engine.fsdp import whole_parameters
+from sbam_mm.engine.fsdp import unwrapped, whole_parameters
 from sbam_mm.errors import UserError
 from sbam_mm.masking import functional as F
 from sbam_mm.models.evaluating import evaluating, unchanged_random_state
@@ -62,12 +61,12 @@ class AttentionMapHook(Hook):
 
     is the paper's map of H heads, with N(.) scaling it to [0, 1]; the
     official code takes the mean of the N(a_h). An image that cannot be read
-    gets a map of ones, and so does one whose map is constant.
+    or has a constant map gets a map of ones.
 
     A resumed run takes the maps that it had when its checkpoint was saved.
-    Where they are gone they are made anew, if the checkpoint is of the epoch
-    after which they were made, and else the run is refused; a fresh one
-    deletes those that an earlier run left in its ``work_dir``. In a
+    If they are missing they are made anew, provided the checkpoint is of the
+    epoch after which they were made; otherwise the run is refused. A fresh
+    run deletes those that an earlier one left in its ``work_dir``. In a
     distributed run every rank writes its own share of the one file, so
     ``work_dir`` must be on a file system that all of them see.
 
@@ -76,27 +75,18 @@ class AttentionMapHook(Hook):
 
     Args:
         interval (int): Epochs between two collections; the last epoch makes
-            none. Defaults to 40.
+            none.
         block (int): Which block, from 0; negative counts from the end.
-            Defaults to -1.
-        head (int or str): Which head, or "mean". Defaults to "mean".
+        head (int or str): Which head, or "mean".
         normalize (str): With ``head='mean'``, scale to [0, 1] after the mean
             ("mean", the paper) or each head before it ("head", the official
-            code). Defaults to "mean".
-        batch_size (int): Images of a rank at a time. Defaults to 256.
-        num_workers (int): Loader processes of a rank. Defaults to 0.
-        interpolation (str): Of the resize, with Pillow. Defaults to
-            "bicubic".
+            code).
 
     Raises:
         UserError: At the start of the training, if the pipeline has no
             ``LoadAttentionMap`` or one of another grid, the encoder has no
             such block, head or attention, the training does not count
             epochs, or stored maps do not fit.
-
-    Example::
-
-        custom_hooks = [dict(type='sbam_mm.AttentionMapHook', interval=40)]
     """
 
     def __init__(self,
@@ -127,11 +117,7 @@ class AttentionMapHook(Hook):
     # When
 
     def before_train(self, runner: Runner) -> None:
-        """Tell the pipeline where the maps are, before workers start.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Tell the pipeline where the maps are, before workers start."""
         if isinstance(runner.train_loop, IterBasedTrainLoop):
             raise UserError(
                 'AttentionMapHook renews the maps after epochs, which this '
@@ -152,15 +138,15 @@ class AttentionMapHook(Hook):
                     f'LoadAttentionMap has the grid {loader.grid}, but the '
                     f'encoder cuts the images into {self._grid} patches; set '
                     f'its grid={self._grid}.')
-        mark = DatasetMark.of(dataset)
+        image_list = ImageList.of(dataset)
         self._versions = MapVersions(
             osp.join(runner.work_dir, 'attention_maps'))
-        self._mark = mark
-        self._set_out(runner)
+        self._image_list = image_list
+        self._choose_maps(runner)
         for loader in loaders:
-            loader.bind(self._versions, mark)
+            loader.bind(self._versions, image_list)
 
-    def _set_out(self, runner: Runner) -> None:
+    def _choose_maps(self, runner: Runner) -> None:
         """Choose the maps to begin with, by the epochs already done."""
         epoch = runner.epoch
         # Those that the run had when it saved the checkpoint.
@@ -177,7 +163,7 @@ class AttentionMapHook(Hook):
         if get_dist_info()[0] == 0:
             if known:
                 StoredMaps(
-                    self._versions.path(wanted), self._grid, self._mark)
+                    self._versions.path(wanted), self._grid, self._image_list)
             removed = self._versions.remove_after(epoch)
             self._versions.use(wanted if known else None)
             if removed:
@@ -194,11 +180,6 @@ class AttentionMapHook(Hook):
             self._collect(runner, epoch)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Collect the maps if it is time.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
         epoch = runner.epoch + 1
         if epoch % self.interval == 0 and epoch != runner.max_epochs:
             self._collect(runner, epoch)
@@ -206,8 +187,7 @@ class AttentionMapHook(Hook):
     # What
 
     def _encoder(self, model: nn.Module) -> Any:
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrapped(model)
         encoder = getattr(model, 'backbone', model)
         if not hasattr(encoder, 'attention'):
             raise UserError(
@@ -247,11 +227,11 @@ class AttentionMapHook(Hook):
                    f'normalize {self.normalize}')
         writer = MapWriter(
             self._versions.path(epoch),
-            MapInfo(self._grid, self._mark, made_by, epoch))
+            MapInfo(self._grid, self._image_list, made_by, epoch))
         if rank == 0:
             writer.create()
         barrier()
-        images = self._mark.images
+        images = self._image_list.images
         mine = range(images * rank // world, images * (rank + 1) // world)
         with unchanged_random_state(), evaluating(
                 runner.model), whole_parameters(
@@ -270,8 +250,7 @@ class AttentionMapHook(Hook):
                      mine: range) -> None:
         encoder = self._encoder(runner.model)
         model = runner.model
-        preprocess = (model.module if is_model_wrapper(model) else
-                      model).data_preprocessor
+        preprocess = unwrapped(model).data_preprocessor
         loader = DataLoader(
             WholeImages(runner.train_dataloader.dataset, mine,
                         tuple(encoder.img_size), self.interpolation),
@@ -298,14 +277,7 @@ class AttentionMapHook(Hook):
 
 
 class WholeImages(Dataset):
-    """The images of a training set, resized instead of augmented.
-
-    Args:
-        dataset (Dataset): The training set, maybe wrapped.
-        indices (range): Which of its images.
-        size (tuple[int, int]): Height and width in pixels.
-        interpolation (str): Of the resize.
-    """
+    """The images of a training set, resized instead of augmented."""
 
     def __init__(self,
                  dataset: Any,

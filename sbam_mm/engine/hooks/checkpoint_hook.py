@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Checkpoints that are either complete or not there."""
+"""Checkpoints that are either complete or absent."""
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ UNFINISHED = '.unfinished'
 
 @HOOKS.register_module()
 class CheckpointHook(Base):
-    """mmengine's hook, and nothing is lost if the process dies while saving.
+    """mmengine's hook, safe against a process that dies while saving.
 
     mmengine deletes the oldest checkpoint first and then writes in place. Here
     the new one is written beside, flushed to the disk and renamed, and only
@@ -37,10 +37,6 @@ class CheckpointHook(Base):
             parts, each of which ends with one; a float of a sequence is a
             share of the training in (0, 1], an integer an epoch (an
             iteration, with ``by_epoch=False``). Defaults to None: none.
-        **kwargs: Of mmengine's ``CheckpointHook``.
-
-    Raises:
-        UserError: If a milestone is not within a training.
 
     Example::
 
@@ -60,7 +56,7 @@ class CheckpointHook(Base):
         self._steps: frozenset[int] = frozenset()
 
     def before_train(self, runner: Runner) -> None:
-        """Remove what a process left that died while saving."""
+        """Also removes what a process left that died while saving."""
         total = runner.max_epochs if self.by_epoch else runner.max_iters
         self._steps = frozenset(
             time if isinstance(time, int) else max(1, round(time * total))
@@ -72,7 +68,7 @@ class CheckpointHook(Base):
                 _remove(path)
 
     def _spare_surplus(self, runner: Runner) -> None:
-        """A resumed run that keeps fewer deletes no milestone either."""
+        """Keep milestones when a resumed run keeps fewer checkpoints."""
         info = runner.message_hub.runtime_info
         kept = list(info.get('keep_ckpt_ids') or [])
         surplus = max(0, len(kept) - self.max_keep_ckpts)
@@ -83,14 +79,12 @@ class CheckpointHook(Base):
             ]
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Also at milestones that the interval leaves out."""
         super().after_train_epoch(runner)
         if self.by_epoch:
             self._save_milestone(runner, runner.epoch + 1)
 
     def after_train_iter(self, runner: Runner, *args: Any,
                          **kwargs: Any) -> None:
-        """Also at milestones that the interval leaves out."""
         super().after_train_iter(runner, *args, **kwargs)
         if not self.by_epoch:
             self._save_milestone(runner, runner.iter + 1)
@@ -177,11 +171,7 @@ def _times(
 
 
 class DeleteLater(LocalBackend):
-    """The local file system, with deletions put off.
-
-    Attributes:
-        new (set[str]): Files that were written meanwhile and stay.
-    """
+    """The local file system, with deletions put off; ``new`` files stay."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -189,15 +179,13 @@ class DeleteLater(LocalBackend):
         self._old: list[str] = []
 
     def remove(self, filepath: Any) -> None:
-        """Remember the file."""
         self._old.append(str(filepath))
 
     def rmtree(self, dir_path: Any) -> None:
-        """Remember the folder."""
         self._old.append(str(dir_path))
 
     def delete(self) -> None:
-        """Delete what was remembered, unless it was written anew."""
+        """Delete the files and folders, unless they were written anew."""
         for path in self._old:
             if path not in self.new:
                 _remove(Path(path))

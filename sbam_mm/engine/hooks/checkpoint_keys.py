@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from sbam_mm.engine.fsdp import whole_parameters
+from sbam_mm.engine.fsdp import unwrapped, whole_parameters
 from sbam_mm.engine.last_checkpoint import last_checkpoint
 from sbam_mm.errors import UserError
 from sbam_mm.models.checkpoint import (
@@ -26,17 +25,10 @@ SCHEME = 'sbam_mm://'
 @CheckpointLoader.register_scheme(prefixes=SCHEME)
 def load_from_safe_file(filename: str,
                         map_location: str | None = None) -> Any:
-    """mmengine's loader for names that start with "sbam_mm://".
+    """mmengine's loader for "sbam_mm://" and a local path.
 
     mmengine's own reads no safetensors, and where a file holds more than
-    weights it unpickles all of it, code included.
-
-    Args:
-        filename (str): The scheme and a local path.
-        map_location (str, optional): Not used; weights stay on the CPU.
-
-    Returns:
-        See :func:`sbam_mm.models.checkpoint.read_checkpoint`.
+    weights it unpickles all of it, code included. Weights stay on the CPU.
     """
     return read_checkpoint(filename[len(SCHEME):])
 
@@ -53,25 +45,18 @@ def only_evaluates(runner: Runner) -> bool:
 class CheckpointKeysHook(Hook):
     """Refuse checkpoints whose keys do not match the model.
 
-    mmengine loads with ``strict=False``: a file of another model is
-    "loaded" without a word and the run goes on from random weights. This
-    hook looks at the keys before they are loaded.
+    mmengine loads with ``strict=False``: a file of another model is silently
+    "loaded" and the run goes on from random weights. This hook looks at the
+    keys before they are loaded.
 
     ``load_from`` may also be an official file of MAE, DINO, iBOT, timm or
     Hugging Face, safetensors included; see
     :func:`sbam_mm.models.checkpoint.load_weights`.
 
     Args:
-        min_share (float): Share of the model's keys that a checkpoint given
-            as ``load_from`` must have, in (0, 1]. Defaults to 0.5. A resumed
-            run wants all of them, and so does a test or a validation alone.
-
-    Raises:
-        UserError: When a checkpoint does not fit, with both lists of keys.
-
-    Example::
-
-        custom_hooks = [dict(type='sbam_mm.CheckpointKeysHook')]
+        min_share (float): Share of the model's keys that a checkpoint given as
+            ``load_from`` must have, in (0, 1]. A resumed run needs all of
+            them, and so does a test or a validation alone.
     """
 
     # Before EMAHook, which moves keys of the checkpoint.
@@ -95,17 +80,8 @@ class CheckpointKeysHook(Hook):
             runner._load_from = SCHEME + str(path)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check, and rename where needed, before mmengine loads.
-
-        Args:
-            runner (Runner): Has the model.
-            checkpoint (dict): As read from the file; weights of a run that
-                is not resumed are put under "state_dict" as the model names
-                them.
-        """
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        """Check the weights, and rename them as the model names them."""
+        model = unwrapped(runner.model)
         resumed = getattr(runner, '_resume', False)
         # None when the last checkpoint of work_dir is taken.
         path = str(getattr(runner, '_load_from', None) or '')

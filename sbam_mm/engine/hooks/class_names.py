@@ -3,7 +3,6 @@
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from sbam_mm.datasets.class_names import (
@@ -11,6 +10,7 @@ from sbam_mm.datasets.class_names import (
     classes_of,
     is_labelled,
 )
+from sbam_mm.engine.fsdp import unwrapped
 from sbam_mm.errors import UserError
 from sbam_mm.registry import HOOKS
 
@@ -19,18 +19,9 @@ from sbam_mm.registry import HOOKS
 class ClassNamesHook(Hook):
     """Compare the classes of a classifier's data sets by name.
 
-    Accuracy compares numbers: where the validation half lacks a class folder,
-    or has one more, all later classes would be wrong without a word. Data
-    sets without names (``metainfo['classes']``) cannot be compared.
-
-    Raises:
-        UserError: If a class has another number in the validation or test
-            images than in the training, or a classifier gets images without
-            labels.
-
-    Example::
-
-        custom_hooks = [dict(type='sbam_mm.ClassNamesHook')]
+    Accuracy compares numbers: if the validation half lacks a class folder, or
+    has one more, all later classes would silently be wrong. Data sets without
+    names (``metainfo['classes']``) cannot be compared.
     """
     priority = 'VERY_HIGH'
 
@@ -38,11 +29,7 @@ class ClassNamesHook(Hook):
         self._trained: tuple[str, ...] | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Compare the halves of a training.
-
-        Args:
-            runner (Runner): Has the loaders and the model.
-        """
+        """Compare the training and validation images."""
         if not _classifies(runner):
             return
         dataset = runner.train_dataloader.dataset
@@ -56,28 +43,17 @@ class ClassNamesHook(Hook):
             self._check(runner.val_loop.dataloader.dataset, 'validation')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Remember what the classes of a checkpoint are.
-
-        Args:
-            runner (Runner): Not used.
-            checkpoint (dict): With ``meta``, if mmengine has written it.
-        """
+        """Remember the classes of a checkpoint that mmengine has written."""
         meta: Any = checkpoint.get('meta')
         known = meta.get('dataset_meta') if isinstance(meta, dict) else None
         names = known.get('classes') if isinstance(known, dict) else None
         self._trained = tuple(names) if names else None
 
     def before_test(self, runner: Runner) -> None:
-        """Compare the test images with what was learnt.
-
-        Args:
-            runner (Runner): Has the loader and the model.
-        """
         if _classifies(runner):
             self._check(runner.test_loop.dataloader.dataset, 'test')
 
     def before_val(self, runner: Runner) -> None:
-        """As :meth:`before_test`."""
         if _classifies(runner):
             self._check(runner.val_loop.dataloader.dataset, 'validation')
 
@@ -91,8 +67,6 @@ class ClassNamesHook(Hook):
 
 
 def _classifies(runner: Runner) -> bool:
-    model = runner.model
-    if is_model_wrapper(model):
-        model = model.module
     # As mmpretrain's ImageClassifier has; pre-training heads have none.
-    return hasattr(getattr(model, 'head', None), 'num_classes')
+    head = getattr(unwrapped(runner.model), 'head', None)
+    return hasattr(head, 'num_classes')

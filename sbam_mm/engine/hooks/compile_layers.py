@@ -23,11 +23,10 @@ class CompileLayersHook(Hook):
     See :func:`sbam_mm.layers.compiled.compile_layers`: one graph per kind of
     layer, also for packed sequences, whose length changes in every step.
     (mmengine's own ``compile`` compiles the whole step, with what depends on
-    the masks.) Weights are loaded or resumed by then, and their names stay.
-    Works in one process and in DDP, with ``with_cp`` and with every encoder
-    made of mmpretrain's layers. Losses and gradients are the plain ones
-    within float32's rounding; ``tools/train.py --exact`` leaves the layers
-    as they are.
+    the masks.) Works in one process and in DDP, with ``with_cp`` and with
+    every encoder made of mmpretrain's layers; parameter names stay. Losses
+    and gradients are the plain ones within float32's rounding;
+    ``tools/train.py --exact`` leaves the layers as they are.
 
     Args:
         **options: Of ``torch.compile``, such as ``mode``. Defaults to none:
@@ -36,21 +35,12 @@ class CompileLayersHook(Hook):
     Raises:
         UserError: At the start of the training, with FSDP, without a
             compiler, or if the model has no such layers.
-
-    Example::
-
-        custom_hooks = [dict(type='sbam_mm.CompileLayersHook')]
     """
 
     def __init__(self, **options: Any) -> None:
         self.options = options
 
     def before_train(self, runner: Runner) -> None:
-        """Compile.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
         if isinstance(getattr(runner, 'strategy', None), FSDPStrategy):
             raise UserError(
                 'CompileLayersHook compiles layers that hold their '
@@ -76,11 +66,7 @@ class CompileLayersHook(Hook):
 
 
 def check_compiler() -> None:
-    """Stop where torch's default backend would fail in the first step.
-
-    Raises:
-        UserError: Without a compiler or the headers of Python.
-    """
+    """Stop where torch's default backend would fail in the first step."""
     # As torch and Triton look for them.
     named = [os.environ.get(name, '') for name in ('CXX', 'CC')]
     usual = ['g++', 'gcc', 'clang++', 'clang']

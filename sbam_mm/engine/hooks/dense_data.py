@@ -4,10 +4,10 @@ from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from sbam_mm.engine.fsdp import unwrapped
 from sbam_mm.errors import UserError
 from sbam_mm.registry import HOOKS
 
@@ -27,57 +27,33 @@ def head_classes(model: nn.Module) -> int | None:
 
 @HOOKS.register_module()
 class DenseDataHook(Hook):
-    """Look at the data of segmentation and detection before the first step.
+    """Check the data of segmentation and detection before the first step.
 
     With an empty split mmengine's endless sampler would wait for ever, and
     one class too many fails in a CUDA kernel.
-
-    Raises:
-        UserError: If a data set has no sample, or the number of its classes
-            is not the model's.
-
-    Example::
-
-        custom_hooks = [dict(type='sbam_mm.DenseDataHook')]
     """
     priority = 'VERY_HIGH'
 
     def before_train(self, runner: Runner) -> None:
-        """Check the training and validation split.
-
-        Args:
-            runner (Runner): Has the loaders and the model.
-        """
         self.check(runner, runner.train_dataloader.dataset, 'training')
         if runner.val_loop is not None:
             self.before_val(runner)
 
     def before_val(self, runner: Runner) -> None:
-        """Check the validation split."""
         self.check(runner, runner.val_loop.dataloader.dataset, 'validation')
 
     def before_test(self, runner: Runner) -> None:
-        """Check the test split."""
         self.check(runner, runner.test_loop.dataloader.dataset, 'test')
 
     @staticmethod
     def check(runner: Runner, dataset: BaseDataset, split: str) -> None:
-        """Stop if a data set is empty or of other classes.
-
-        Args:
-            runner (Runner): Has the model.
-            dataset (BaseDataset): Any with ``metainfo``.
-            split (str): What to call it in a message.
-        """
+        """Stop if a data set is empty or of other classes than the model."""
         if not len(dataset):
             raise UserError(
                 f'the {split} split has no sample: the folder or annotation '
                 'file is empty, or filter_cfg drops every image (images '
                 'without boxes); check data_root, data_prefix and ann_file.')
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
-        wanted = head_classes(model)
+        wanted = head_classes(unwrapped(runner.model))
         classes = getattr(dataset, 'metainfo', {}).get('classes')
         if wanted and classes and len(classes) != wanted:
             raise UserError(

@@ -24,27 +24,20 @@ class EpochSeedHook(Hook):
 
     A run that stops after an epoch and resumes then draws the same masks
     and crops, to the bit, as one that never stopped; mmengine's checkpoints
-    hold no random state. Ranks draw different numbers. Data workers take
-    their seed from the main process at the start of each epoch, so
-    augmentations differ from epoch to epoch; mmengine's own
-    ``worker_init_fn`` would give fresh workers the same seed every time.
+    hold no random state. Data workers take their seed from the main process
+    at the start of each epoch, so augmentations differ from epoch to epoch;
+    mmengine's own ``worker_init_fn`` would give fresh workers the same seed
+    every time. They must therefore be started afresh each epoch
+    (``persistent_workers=False``), which costs a second or two.
 
     In a loop over iterations an epoch is as many of them as show every image
     once, and with the same sampler the numbers are those of a loop over
     epochs. A checkpoint to resume from lies between two epochs.
 
-    Note:
-        Workers must be started afresh each epoch
-        (``persistent_workers=False``), which costs a second or two.
-
     Raises:
         UserError: At the start of the training, for persistent workers, a
             checkpoint from the middle of an epoch, or batches in a loop over
             iterations that cannot be divided into epochs.
-
-    Example::
-
-        custom_hooks = [dict(type='sbam_mm.EpochSeedHook')]
     """
     # Before any other hook that might draw.
     priority = 'VERY_HIGH'
@@ -101,8 +94,8 @@ class SeededEpochs:
         seed (Callable): Called with the epoch before its workers start.
 
     Raises:
-        UserError: If batches are made by something else than torch's
-            ``BatchSampler`` from an endless sampler.
+        UserError: If an endless sampler is not batched by torch's
+            ``BatchSampler``.
     """
 
     def __init__(self, loader: DataLoader, iterations: int,
@@ -122,7 +115,7 @@ class SeededEpochs:
                     "dict(by_epoch=True, max_epochs=...) and a "
                     'DefaultSampler, or remove the hook from custom_hooks.')
             images = iterations * batch_sampler.batch_size
-            batch_sampler.sampler = Parts(self.sampler, images)
+            batch_sampler.sampler = EpochIndices(self.sampler, images)
             self.parts = batch_sampler.sampler
 
     def __iter__(self) -> 'SeededEpochs':
@@ -152,13 +145,8 @@ class SeededEpochs:
         self.batches = iter(self.loader)
 
 
-class Parts:
-    """The indices of an endless sampler, as many at a time as an epoch has.
-
-    Args:
-        sampler (InfiniteSampler): Each part goes on where the last stopped.
-        images (int): How many.
-    """
+class EpochIndices:
+    """The indices of an endless sampler, ``images`` of them per epoch."""
 
     def __init__(self, sampler: InfiniteSampler, images: int):
         # One for all parts: the sampler ends with its first iterator.

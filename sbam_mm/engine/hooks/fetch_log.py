@@ -10,14 +10,10 @@ from sbam_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class FetchLogHook(Hook):
-    """Bring the logged values of a step to the host together.
+    """Bring the logged values of a step to the host in one transfer.
 
-    Left to itself mmengine's log reads them one by one, and each read waits
-    for the device. Before any other hook they become numbers here.
-
-    Example::
-
-        default_hooks = dict(fetch_log=dict(type='sbam_mm.FetchLogHook'))
+    mmengine's log reads them one by one, and each read waits for the device.
+    Here they become floats before any other hook.
     """
     priority = 'HIGHEST'
 
@@ -26,16 +22,7 @@ class FetchLogHook(Hook):
                          batch_idx: int,
                          data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        """Replace the tensors of one value in ``outputs`` by floats.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Number of the batch in the epoch.
-            data_batch (dict, optional): The batch as loaded. Defaults to
-                None.
-            outputs (dict, optional): What ``train_step`` returned. Defaults
-                to None.
-        """
+        """Replace the tensors of one value in ``outputs`` by floats."""
         values = {
             name: value.detach().float().reshape(())
             for name, value in (outputs or {}).items()

@@ -1,15 +1,15 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""What happens to gradients right before the optimizer uses them."""
+"""Changes to gradients right before the optimizer uses them."""
 from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
 from mmengine._strategy import FSDPStrategy
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.optim import Optimizer
 
+from sbam_mm.engine.fsdp import unwrapped
 from sbam_mm.errors import UserError
 from sbam_mm.models.heads import DINOHead
 from sbam_mm.models.progress import epoch_of
@@ -20,19 +20,11 @@ class GradientHook(Hook, ABC):
     """Called back in every step of the optimizer, whatever the wrapper.
 
     Gradients are complete then: accumulated, averaged over processes and,
-    with float16, unscaled. (Fused optimizers divide by the scale within their
-    step; it is done before.)
+    with float16, unscaled (also for fused optimizers, which would divide by
+    the scale within their step).
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Register with the optimizer.
-
-        Args:
-            runner (Runner): The runner of the training.
-
-        Raises:
-            UserError: If gradients are sharded.
-        """
         if isinstance(getattr(runner, 'strategy', None), FSDPStrategy):
             raise UserError(
                 f'{type(self).__name__} looks at whole gradients, and with '
@@ -44,7 +36,6 @@ class GradientHook(Hook, ABC):
             self._before_step)
 
     def after_train(self, runner: Runner) -> None:
-        """Leave the optimizer alone."""
         self._handle.remove()
 
     def _before_step(self, optimizer: Optimizer, args: Any,
@@ -58,11 +49,7 @@ class GradientHook(Hook, ABC):
 
 
 def unscale(optimizer: Optimizer) -> None:
-    """Divide gradients by what a ``GradScaler`` left for a fused step.
-
-    Args:
-        optimizer (Optimizer): About to step; ``grad_scale`` is taken off it.
-    """
+    """Divide gradients by what a ``GradScaler`` left for a fused step."""
     scale = getattr(optimizer, 'grad_scale', None)
     if scale is None:
         return
@@ -84,13 +71,7 @@ class ClipEachGradientHook(GradientHook):
     ``train/largest_grad_norm``.
 
     Args:
-        max_norm (float): Defaults to 3, that of DINO and iBOT.
-
-    Raises:
-        UserError: If ``max_norm`` is not positive.
-
-    Examples:
-        >>> custom_hooks = [dict(type='sbam_mm.ClipEachGradientHook')]
+        max_norm (float): Positive. Defaults to 3, that of DINO and iBOT.
     """
 
     def __init__(self, max_norm: float = 3.) -> None:
@@ -100,7 +81,6 @@ class ClipEachGradientHook(GradientHook):
         self.max_norm = max_norm
 
     def change(self, optimizer: Optimizer) -> None:
-        """Clip."""
         norms = [
             torch.nn.utils.clip_grad_norm_(parameter, self.max_norm)
             for group in optimizer.param_groups
@@ -115,7 +95,7 @@ class ClipEachGradientHook(GradientHook):
 
 @HOOKS.register_module()
 class FreezeLastLayerHook(GradientHook):
-    """Keep the prototypes of a ``DINOHead`` as they are in the first epochs.
+    """Freeze the prototypes of a ``DINOHead`` in the first epochs.
 
     They have no gradient then, so the optimizer leaves them alone: no step,
     no weight decay, and its moments begin with the first gradient. Source:
@@ -124,26 +104,13 @@ class FreezeLastLayerHook(GradientHook):
 
     Args:
         epochs (int): Defaults to 1; iBOT's ViT-B has 3.
-
-    Raises:
-        UserError: At the start of the training, if there is no such head.
-
-    Examples:
-        >>> custom_hooks = [dict(type='sbam_mm.FreezeLastLayerHook')]
     """
 
     def __init__(self, epochs: int = 1) -> None:
         self.epochs = epochs
 
     def before_train(self, runner: Runner) -> None:
-        """Find the student's prototypes.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        head = getattr(model, 'head', None)
+        head = getattr(unwrapped(runner.model), 'head', None)
         if not isinstance(head, DINOHead):
             raise UserError(
                 'FreezeLastLayerHook freezes the prototypes of a DINOHead, '
@@ -153,7 +120,6 @@ class FreezeLastLayerHook(GradientHook):
         super().before_train(runner)
 
     def change(self, optimizer: Optimizer) -> None:
-        """Take the gradients away."""
         if epoch_of(self.runner) < self.epochs:
             for parameter in self._parameters:
                 parameter.grad = None

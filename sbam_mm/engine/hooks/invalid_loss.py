@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Stop a diverged run at once, and say what is known."""
+"""Stop a diverged run at once, and say why."""
 import math
 
 import torch
@@ -20,15 +20,11 @@ class InvalidLossHook(Hook):
 
     Args:
         interval (int): Iterations between checks. 1 costs nothing, as mmengine
-            fetches the loss for its log every iteration. Defaults to 1.
+            fetches the loss for its log every iteration.
 
     Raises:
-        LossNotFinite: The loss is not finite; the sentence names the
-            iteration, whether images or parameters are affected, and what to
-            try.
-
-    Examples:
-        >>> custom_hooks = [dict(type='sbam_mm.InvalidLossHook')]
+        LossNotFinite: Names the iteration, whether images or parameters are
+            affected, and what to try.
     """
 
     def __init__(self, interval: int = 1) -> None:
@@ -43,16 +39,6 @@ class InvalidLossHook(Hook):
                          batch_idx: int,
                          data_batch: dict | None = None,
                          outputs: dict | None = None) -> None:
-        """Check the loss of this iteration.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Number of the batch in the epoch.
-            data_batch (dict, optional): The batch as loaded. Defaults to
-                None.
-            outputs (dict, optional): What ``train_step`` returned, ``loss``
-                among it. Defaults to None.
-        """
         if not self.every_n_train_iters(runner, self.interval):
             return
         loss = (outputs or {}).get('loss')

@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from sbam_mm.engine.fsdp import unwrapped
 from sbam_mm.models.pretrained_encoder import load_encoder
 from sbam_mm.registry import HOOKS
 
@@ -22,20 +22,12 @@ class LoadEncoderHook(Hook):
     A resumed run has its own weights and is left alone.
 
     Args:
-        checkpoint (str): The file.
-        branch (str): "teacher" or "student", where a file has both. Defaults
-            to "teacher".
+        branch (str): "teacher" or "student", where a file has both.
         new (Sequence[str]): Beginnings of the backbone's keys that start
             afresh. Defaults to ("ln2.", ), the norm after average pooling.
 
     Raises:
         UserError: At the start of the training, if anything is missing.
-
-    Example::
-
-        custom_hooks = [
-            dict(type='sbam_mm.LoadEncoderHook', checkpoint='epoch_400.pth')
-        ]
     """
 
     def __init__(self,
@@ -47,18 +39,10 @@ class LoadEncoderHook(Hook):
         self.new = tuple(new)
 
     def before_train(self, runner: Runner) -> None:
-        """Load, unless the run was resumed.
-
-        Args:
-            runner (Runner): Of the training; its weights are initialised.
-        """
         if runner.iter > 0:
             return
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
         report = load_encoder(
-            model.backbone, self.checkpoint,
+            unwrapped(runner.model).backbone, self.checkpoint,
             [f'^{re.escape(beginning)}' for beginning in self.new],
             self.branch)
         runner.logger.info(

@@ -20,19 +20,13 @@ from sbam_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
-    """Show how far a training has come.
+    """Show the progress of a training.
 
     On a terminal a bar; elsewhere (a log file, CI) a line every ``every``
     seconds. Nothing else of the run is changed.
 
     Args:
-        title (str): What is being trained. Defaults to "Pre-training".
         every (float): Seconds between lines where there is no terminal.
-            Defaults to 20.
-
-    Example::
-
-        custom_hooks = [dict(type='sbam_mm.ProgressBarHook', title='SBAM')]
     """
 
     def __init__(self, title: str = 'Pre-training', every: float = 20.):

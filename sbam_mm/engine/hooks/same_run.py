@@ -8,7 +8,7 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from sbam_mm.datasets.reading.stored_maps import DatasetMark
+from sbam_mm.datasets.reading.stored_maps import ImageList
 from sbam_mm.errors import UserError
 from sbam_mm.registry import HOOKS
 from sbam_mm.run_switches import RESUME_ANYWAY
@@ -32,18 +32,14 @@ SHOWN = 6
 class SameRunHook(Hook):
     """Compare a resumed run with the one that wrote its checkpoint.
 
-    Seed, list of images, masker and all other options of the config that
-    decide what is computed, and images per optimizer step must be equal; paths
+    Seed, list of images, masker, images per optimizer step and all other
+    options of the config that decide what is computed must be equal; paths
     may differ. Checkpoints without optimizer (mmengine's "best" ones) are not
     resumed from. ``tools/train.py`` adds the hook to every run; with
     ``--resume-anyway`` differences are written to the log instead.
 
     Raises:
-        UserError: At the start of a resumed training that is another one.
-
-    Example::
-
-        custom_hooks = [dict(type='sbam_mm.SameRunHook')]
+        UserError: At the start of a resumed training that differs.
     """
 
     # After CheckpointKeysHook has said whether the weights fit.
@@ -54,7 +50,7 @@ class SameRunHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner,
                                checkpoint: dict) -> None:
-        """Write down what run this is."""
+        """Record the identity of this run."""
         checkpoint['meta'][KEY] = self._now(runner)
 
     def _now(self, runner: Runner) -> dict[str, Any]:
@@ -63,7 +59,7 @@ class SameRunHook(Hook):
         return self._identity
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare, if this run is to go on from the checkpoint."""
+        """Compare, if this run continues from the checkpoint."""
         if not getattr(runner, '_resume', False):
             return
         found = list(differences(runner, checkpoint, self._now))
@@ -82,14 +78,10 @@ class SameRunHook(Hook):
 
 
 def identity(runner: Runner) -> dict[str, Any]:
-    """What must be equal for a run to be the same, as JSON can hold it.
-
-    Args:
-        runner (Runner): Its training loop is built.
-    """
+    """What must be equal for a run to be the same, as JSON can hold it."""
     dataset = runner.train_dataloader.dataset
     try:
-        image_list = DatasetMark.of(dataset).fingerprint
+        image_list = ImageList.of(dataset).fingerprint
     except (KeyError, AttributeError, TypeError, IndexError):
         image_list = None  # of a data set whose images are no files
     content = runner.cfg.to_dict()
@@ -110,13 +102,7 @@ def identity(runner: Runner) -> dict[str, Any]:
 def differences(
         runner: Runner, checkpoint: Mapping,
         identify: Callable[[Runner], dict] = identity) -> Iterator[str]:
-    """What is not as it was, a few words each.
-
-    Args:
-        runner (Runner): The run that is to go on.
-        checkpoint (Mapping): As read from its file.
-        identify (Callable): See :func:`identity`.
-    """
+    """How a run differs from its checkpoint, a few words each."""
     lacking = [key for key in ('optimizer', 'message_hub')
                if key not in checkpoint]
     if lacking:

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Learning rates that fall from the head of a ViT to its first block."""
+"""Learning rates that decay from the head of a ViT to its first block."""
 import re
 from typing import Any
 
@@ -20,17 +20,15 @@ STEM = re.compile(r'(cls_token|dist_token|mask_token|pos_embed|patch_embed|'
 
 
 def layer_depths(model: nn.Module) -> tuple[dict[str, int], int]:
-    """How deep every parameter of a model with a ViT is.
+    """Depth of every parameter of a model with a ViT, and the largest depth.
+
+    0 for patch and position embedding, i + 1 for block i, N + 1 for what
+    comes after N blocks, neck and head included.
 
     Args:
         model (nn.Module): One with a ``backbone`` that has a list of blocks
             called "layers" or "blocks" (mmpretrain's, mmseg's, mmdet's), or
             such a backbone itself.
-
-    Returns:
-        tuple[dict[str, int], int]: The depth of each parameter: 0 for
-        patch and position embedding, i + 1 for block i, N + 1 for what comes
-        after N blocks, neck and head included; and N + 1.
 
     Raises:
         UserError: If no parameter belongs to a numbered block.
@@ -74,27 +72,19 @@ class ViTLayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     Depths are those of :func:`layer_depths`, so head and last norm have the
     full rate and the embeddings :math:`r^{N+1}` of it. For the models of
-    mmpretrain, mmseg and mmdet alike: the number of blocks is the backbone's
-    and need not be told. Where no parameter matches, which the stack's own
-    constructors pass over, the run stops.
-
-    Parameters of equal settings share a group; frozen ones are in none.
+    mmpretrain, mmseg and mmdet alike; the number of blocks is read from the
+    backbone. If no parameter matches, which the stack's own constructors
+    ignore, the run stops. Parameters of equal settings share a group.
 
     Source: Clark et al., *ELECTRA*, ICLR 2020, and for ViTs Bao et al.,
     *BEiT*, ICLR 2022; He et al., *MAE*, CVPR 2022, appendix A.1.
 
     Args:
-        optim_wrapper_cfg (dict): With an ``optimizer``.
         paramwise_cfg (dict): ``layer_decay_rate`` in (0, 1], and any option
             of mmengine's ``DefaultOptimWrapperConstructor``, whose learning
             rates are multiplied. ``flat_decay_mult=0.`` exempts biases and
             norms from weight decay, as MAE does; ``custom_keys`` name
             what else is exempt.
-
-    Raises:
-        UserError: ``layer_decay_rate`` missing or outside (0, 1], options
-            of the stack's constructors that have no meaning here, or no
-            parameter that matches.
 
     Example::
 
@@ -123,14 +113,7 @@ class ViTLayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                    module: nn.Module,
                    prefix: str = '',
                    **kwargs: Any) -> None:
-        """Fill ``params`` with one group for each set of equal settings.
-
-        Args:
-            params (list[dict]): Empty; changed in place.
-            module (nn.Module): The model.
-            prefix (str): Defaults to ''.
-            **kwargs: Of mmengine's recursion.
-        """
+        """Fill ``params`` with one group for each set of equal settings."""
         if prefix:
             super().add_params(params, module, prefix, **kwargs)
             return

@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""What pre-training spares weight decay."""
+"""Which parameters pre-training exempts from weight decay."""
 from typing import Any
 
 from mmengine.logging import print_log
@@ -11,7 +11,7 @@ from sbam_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
 def spared_parameters(model: nn.Module) -> frozenset[str]:
-    """Parameters that are not pulled towards 0.
+    """Names of the parameters without weight decay.
 
     These are all vectors: norms, biases of any name, layer scale. Of the
     others, what a part of the model names in ``no_weight_decay``, as the
@@ -19,9 +19,6 @@ def spared_parameters(model: nn.Module) -> frozenset[str]:
 
     Args:
         model (nn.Module): With its parameters whole.
-
-    Returns:
-        frozenset[str]: Their names.
 
     Example:
         >>> from sbam_mm.models import MaskedBEiT
@@ -48,21 +45,9 @@ def spared_parameters(model: nn.Module) -> frozenset[str]:
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class WeightDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Weight decay for what is a weight, and for nothing else.
+    """Weight decay for weights only.
 
-    The rule is :func:`spared_parameters`'s. What ``custom_keys`` say of a
-    parameter goes before it.
-
-    Args:
-        optim_wrapper_cfg (dict): With an ``optimizer``.
-        paramwise_cfg (dict, optional): As for mmengine's
-            ``DefaultOptimWrapperConstructor``. Defaults to None.
-
-    Example::
-
-        optim_wrapper = dict(
-            optimizer=dict(type='AdamW', lr=2.4e-3, weight_decay=0.05),
-            constructor='sbam_mm.WeightDecayOptimWrapperConstructor')
+    The rule is :func:`spared_parameters`'s; ``custom_keys`` override it.
     """
 
     paramwise_cfg: dict[str, Any]
@@ -81,14 +66,7 @@ class WeightDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                    module: nn.Module,
                    prefix: str = '',
                    **kwargs: Any) -> None:
-        """Fill ``params`` with one group per parameter.
-
-        Args:
-            params (list[dict]): Empty; changed in place.
-            module (nn.Module): The model.
-            prefix (str): Defaults to ''.
-            **kwargs: Of mmengine's recursion.
-        """
+        """Fill ``params`` with one group per parameter."""
         super().add_params(params, module, prefix, **kwargs)
         if prefix or self.base_wd is None:
             return

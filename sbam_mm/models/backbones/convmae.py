@@ -9,10 +9,10 @@ from mmpretrain.models.backbones.base_backbone import BaseBackbone
 from mmpretrain.models.backbones.vision_transformer import (
     TransformerEncoderLayer,
 )
-from mmpretrain.models.utils import resize_pos_embed, to_2tuple
+from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 from sbam_mm.layers import (
     Checkpointed,
     PackedLayout,
@@ -21,22 +21,20 @@ from sbam_mm.layers import (
     run_blocks,
     sincos_position,
     xavier_linear,
+    xavier_patches,
 )
 from sbam_mm.masking import TokenMask
 from sbam_mm.registry import MODELS
 
 from ..position_tables import remember_grid
-from .hides_patches import Latent, check_tiles
+from .masked_encoder import Latent, PatchEncoder, check_tiles
 from .vit_attention import patch_attention
 
-LOOKS = ('stage3', 'stage1')
+MASKER_INPUTS = ('stage3', 'stage1')
 
 
 class PatchMerging(nn.Module):
-    """Squares of cells become one cell: strided convolution, norm, GELU.
-
-    (B, H, W, C) -> (B, H / size, W / size, D).
-    """
+    """Cells merged, (B, H, W, C) -> (B, H / size, W / size, D)."""
 
     def __init__(self, in_channels: int, embed_dims: int, size: int):
         super().__init__()
@@ -50,17 +48,10 @@ class PatchMerging(nn.Module):
 
 
 class MaskedConvBlock(Checkpointed):
-    """A transformer block with a 5 x 5 depthwise convolution as attention.
+    """A transformer block with a depthwise convolution as attention.
 
     Hidden cells are set to 0 right before the convolution, so that visible
     cells take nothing from them; everything else works cell by cell.
-
-    Args:
-        embed_dims (int): Channels.
-        mlp_ratio (float): Hidden width of the MLP over its width. Defaults
-            to 4.
-        drop_path_rate (float): Stochastic depth. Defaults to 0.
-        kernel_size (int): Defaults to 5.
     """
 
     def __init__(self,
@@ -87,13 +78,7 @@ class MaskedConvBlock(Checkpointed):
             dropout_layer=dict(type='DropPath', drop_prob=drop_path_rate))
 
     def run(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Mix neighbours, then channels.
-
-        Args:
-            x (Tensor): (B, H, W, C).
-            hidden (Tensor, optional): Boolean (B, H, W). Defaults to None:
-                everything is visible.
-        """
+        """Mix cells of (B, H, W, C); ``hidden`` is boolean (B, H, W)."""
         y = self.proj_in(self.ln1(x))
         if hidden is not None:
             y = y.masked_fill(hidden[..., None], 0.)
@@ -103,7 +88,7 @@ class MaskedConvBlock(Checkpointed):
 
 
 @MODELS.register_module()
-class ConvViT(BaseBackbone):
+class ConvViT(PatchEncoder, BaseBackbone):
     """Convolutions at two fine scales, then transformer blocks at a third.
 
     For images of 224 pixels: 56 x 56 and 28 x 28 cells with two convolution
@@ -121,28 +106,17 @@ class ConvViT(BaseBackbone):
 
     Args:
         arch (str or dict): "base" (256, 384 and 768 channels, 2, 2 and 11
-            blocks, 12 heads), "small" (128, 256 and 384 channels, 6 heads;
-            of FastConvMAE, the ConvMAE paper's code has none), or a dict with
-            ``embed_dims, depths, num_heads``. Defaults to "base".
-        img_size (int or tuple): Pixels. Defaults to 224.
+            blocks, 12 heads), "small" (128, 256 and 384 channels, 6 heads; of
+            FastConvMAE, the ConvMAE paper's code has none), or a dict with
+            ``embed_dims, depths, num_heads``.
+        img_size (int or tuple): Pixels.
         patch_sizes (tuple[int, int, int]): Side of the squares that each
-            stage merges. Defaults to (4, 2, 2): patches of 16 pixels.
-        in_channels (int): Defaults to 3.
-        mlp_ratio (float): Defaults to 4.
+            stage merges; by default patches of 16 pixels.
         drop_path_rate (float): Stochastic depth, rising over all blocks.
-            Defaults to 0.
         out_indices (tuple[int]): Stages that ``forward(images)`` returns.
-            Defaults to (0, 1, 2).
         look_at (str): What :meth:`embed` gives maskers to look at, see
-            :class:`sbam_mm.ConvMAE`: "stage3" or "stage1". Defaults to
-            "stage3".
-        with_cp (bool): Activation checkpointing of all blocks, as in
-            ``MaskedViT``. Defaults to False.
-        init_cfg (dict, optional): Defaults to None.
-
-    Raises:
-        UserError: If patches do not tile the image, or ``look_at`` or
-            ``arch`` is unknown.
+            :class:`sbam_mm.ConvMAE`: "stage3" or "stage1".
+        with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
 
     Example:
         >>> arch = dict(embed_dims=(8, 16, 24), depths=(1, 1, 2), num_heads=3)
@@ -163,6 +137,7 @@ class ConvViT(BaseBackbone):
     }
     cls_token = None
     num_extra_tokens = 0
+    interpolate_mode = 'bicubic'
 
     def __init__(self,
                  arch: str | dict = 'base',
@@ -180,24 +155,18 @@ class ConvViT(BaseBackbone):
             if arch not in self.arch_zoo:
                 raise UserError(f'arch must be one of {set(self.arch_zoo)} '
                                 f'or a dict, got {arch!r}.')
-            settings = self.arch_zoo[arch]
-        else:
-            settings = arch
-        if look_at not in LOOKS:
-            raise UserError(
-                f'look_at must be one of {LOOKS}, got {look_at!r}.')
+            arch = self.arch_zoo[arch]
+        check_choice('look_at', look_at, MASKER_INPUTS)
         self.patch_sizes = tuple(patch_sizes)
         self.patch_size = patch_sizes[0] * patch_sizes[1] * patch_sizes[2]
         self.img_size = to_2tuple(img_size)
-        check_tiles(self.img_size, self.patch_size)
-        self.patch_resolution = (self.img_size[0] // self.patch_size,
-                                 self.img_size[1] // self.patch_size)
+        self.patch_resolution = check_tiles(self.img_size, self.patch_size)
         self.drop_path_rate = drop_path_rate
         self.out_indices = tuple(out_indices)
         self.look_at = look_at
 
-        dims = tuple(settings['embed_dims'])
-        depths = tuple(settings['depths'])
+        dims = tuple(arch['embed_dims'])
+        depths = tuple(arch['depths'])
         self.embed_dims = dims[-1]
         self.merge = nn.ModuleList(
             PatchMerging(before, after, size) for before, after, size in zip(
@@ -211,7 +180,7 @@ class ConvViT(BaseBackbone):
         self.layers = blocks_of(
             (TransformerEncoderLayer(
                 self.embed_dims,
-                settings['num_heads'],
+                arch['num_heads'],
                 int(self.embed_dims * mlp_ratio),
                 drop_path_rate=rate,
                 norm_cfg=dict(type='LN', eps=1e-6)) for rate in rates),
@@ -238,37 +207,15 @@ class ConvViT(BaseBackbone):
             return
         xavier_linear(self.layers)
         xavier_linear(self.proj)
-        weight = self.merge[-1].proj.weight.data
-        nn.init.xavier_uniform_(weight.view(weight.shape[0], -1))
-
-    def grid(self, images: Tensor) -> tuple[int, int]:
-        """Patches per column and per row of a batch of images."""
-        height, width = images.shape[-2:]
-        if height % self.patch_size or width % self.patch_size:
-            raise UserError(
-                f'images of {height} x {width} pixels cannot be cut into '
-                f'patches of {self.patch_size}; resize or crop them to a '
-                'multiple.')
-        return height // self.patch_size, width // self.patch_size
-
-    def position(self, grid: tuple[int, int]) -> Tensor:
-        """Position embedding for a grid, (1, h * w, D): no class token."""
-        return resize_pos_embed(self.pos_embed, self.patch_resolution, grid,
-                                'bicubic', 0)
+        xavier_patches(self.merge[-1].proj)
 
     def stages(self,
                images: Tensor,
                hidden: Tensor | None = None) -> list[Tensor]:
         """The two convolution stages and the input of the third.
 
-        Args:
-            images (Tensor): (B, C, H, W).
-            hidden (Tensor, optional): Boolean (B, h, w) on the last grid.
-                Defaults to None: everything is visible.
-
-        Returns:
-            list[Tensor]: (B, 4h, 4w, C1), (B, 2h, 2w, C2), (B, h, w, D) for
-            the default patch sizes. Values of hidden cells mean nothing.
+        (B, 4h, 4w, C1), (B, 2h, 2w, C2), (B, h, w, D) for the default patch
+        sizes. ``hidden`` is boolean (B, h, w); values there mean nothing.
         """
         self.grid(images)
         x, maps = images.permute(0, 2, 3, 1), []
@@ -287,21 +234,16 @@ class ConvViT(BaseBackbone):
     def tokens(self,
                images: Tensor,
                hidden: Tensor | None = None) -> Tensor:
-        """What enters the transformer when nothing is hidden, (B, L, D)."""
+        """What enters the transformer, (B, L, D)."""
         return self._place(self.stages(images, hidden)[-1])
 
     def _place(self, cells: Tensor) -> Tensor:
-        """Cells of the last grid as tokens with positions."""
         grid = (cells.shape[1], cells.shape[2])
         return self.proj(cells).flatten(1, 2) + self.position(grid)
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
-        """What maskers look at: (B, C, H, W) -> (B, L, D), nothing hidden.
-
-        :meth:`tokens` with ``look_at='stage3'``, :meth:`patch_average` with
-        "stage1"; without gradient, and as in evaluation.
-        """
+        """What maskers look at, (B, L, D), no gradient; see ``look_at``."""
         if self.look_at == 'stage1':
             return self.patch_average(images)
         with evaluation_mode(self):
@@ -320,16 +262,10 @@ class ConvViT(BaseBackbone):
         return pooled.flatten(2).transpose(1, 2)
 
     def encode(self, images: Tensor, token_mask: TokenMask) -> Latent:
-        """Encode the visible patches only.
+        """Encode the visible patches only, from the images (B, C, H, W).
 
-        Args:
-            images (Tensor): (B, C, H, W). Pixels of hidden patches have no
-                influence on the result.
-            token_mask (TokenMask): Which patches are visible.
-
-        Returns:
-            Latent: The visible patches of every image, the fine stages added
-            (*multi-scale fusion*); its layout is (B, L), no class token.
+        The fine stages are added at the end (*multi-scale fusion*). The
+        layout of the result is (B, L): there is no class token.
         """
         visible = token_mask.visible
         layout = PackedLayout(visible, token_mask.num_visible)
@@ -345,14 +281,8 @@ class ConvViT(BaseBackbone):
         """A feature pyramid of whole images, for downstream tasks.
 
         As in the official fine-tuning the last level is the transformer's
-        output, normed, without the fused fine stages.
-
-        Args:
-            images (Tensor): (B, C, H, W).
-
-        Returns:
-            tuple[Tensor]: (B, C_i, h_i, w_i) for every stage i in
-            ``out_indices``, at 1/4, 1/8 and 1/16 of the image's side.
+        output, normed, without the fused fine stages: (B, C_i, h_i, w_i) for
+        every stage i in ``out_indices``, at 1/4, 1/8 and 1/16 of the side.
         """
         *fine, cells = self.stages(images)
         grid = (cells.shape[1], cells.shape[2])
@@ -365,19 +295,8 @@ class ConvViT(BaseBackbone):
 
     @torch.no_grad()
     def layer_tokens(self, tokens: Tensor, layer: int) -> Tensor:
-        """Tokens after the first ``layer`` transformer blocks, unmasked.
-
-        Args:
-            tokens (Tensor): From :meth:`tokens`, (B, L, D).
-            layer (int): How many blocks to run, from 1 to the depth.
-
-        Returns:
-            Tensor: (B, L, D), without gradient.
-        """
-        if layer > len(self.layers):
-            raise UserError(
-                f'salience is asked for after block {layer}, but the encoder '
-                f'has {len(self.layers)}; lower `salience.layer`.')
+        """:meth:`tokens` after the first ``layer`` blocks, no gradient."""
+        self.check_depth(layer)
         with evaluation_mode(self):
             for block in self.layers[:layer]:
                 tokens = block(tokens)
@@ -390,19 +309,6 @@ class ConvViT(BaseBackbone):
                   queries: str = 'all',
                   softmax: bool = True,
                   own_query: bool = True) -> Tensor:
-        """Attention that the patches receive in one transformer block.
-
-        Args:
-            tokens (Tensor): From :meth:`tokens`, (B, L, D).
-            block (int): Which block, from 0; negative counts from the end.
-            queries (str): "all" or "patches", which are the same: there is
-                no class token. Defaults to "all".
-            softmax (bool): Probabilities, or logits. Defaults to True.
-            own_query (bool): See :func:`received_attention`.
-                Defaults to True.
-
-        Returns:
-            Tensor: float32 (B, heads, L), without gradient.
-        """
+        """As :func:`patch_attention`; "all" and "patches" are the same."""
         return patch_attention(self, tokens, block, queries, softmax,
                                own_query)

@@ -18,12 +18,11 @@ class MAEViT(selfsup.MAEViT):
     Args:
         masker (dict or nn.Module, optional): A masker with one ratio per
             batch. Defaults to None: random masking at ``mask_ratio``.
-        mask_ratio (float): For the default masker. Defaults to 0.75.
+        mask_ratio (float): For the default masker.
         *args, **kwargs: Options of mmpretrain's ``MAEViT``.
 
     Raises:
-        UserError: If the masker gives every image its own ratio; the
-            message says which classes to use instead.
+        UserError: If the masker gives every image its own ratio.
 
     Example::
 
@@ -56,13 +55,8 @@ class MAEViT(selfsup.MAEViT):
                        ) -> tuple[Tensor, Tensor, Tensor]:
         """mmpretrain's hook for masking, answered by the masker.
 
-        Args:
-            x (Tensor): Patch tokens with positions, (B, L, D).
-            mask_ratio (float): Not used: the masker has its own.
-
-        Returns:
-            tuple[Tensor, Tensor, Tensor]: Visible tokens (B, K, D), mask
-            (B, L) with 1 = masked, and ids_restore (B, L).
+        Visible tokens (B, K, D), mask (B, L) with 1 = masked, and ids_restore
+        (B, L), of patch tokens with positions, (B, L, D).
         """
         progress, epoch = training_progress()
         token_mask = self.masker(
@@ -103,10 +97,4 @@ class MAEViT(selfsup.MAEViT):
 
 @MODELS.register_module()
 class MFFViT(MAEViT, selfsup.MFFViT):
-    """mmpretrain's ``MFFViT`` with any masker of equal counts.
-
-    Args:
-        masker (dict or nn.Module, optional): As for :class:`MAEViT`.
-        mask_ratio (float): As for :class:`MAEViT`.
-        *args, **kwargs: Options of mmpretrain's ``MFFViT``.
-    """
+    """mmpretrain's ``MFFViT`` with any masker, as :class:`MAEViT`."""

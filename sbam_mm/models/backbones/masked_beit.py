@@ -10,52 +10,34 @@ from sbam_mm.layers import beit_layer_cfgs, blocks_of, truncated_normal
 from sbam_mm.registry import MODELS
 
 from ..position_tables import remember_grid
-from .hides_patches import WIDTHS, HidesPatches, check_tiles
+from .masked_encoder import PAPER_ARCHS, MaskedEncoder, check_tiles
 
 
 @MODELS.register_module()
-class MaskedBEiT(HidesPatches, BEiTViT):
+class MaskedBEiT(MaskedEncoder, BEiTViT):
     """ViT with one table of relative positions for all blocks.
 
     SimMIM's published ViT: no absolute positions, a bias on the attention
-    logits that all blocks share, layer scale. ``embed``, ``encode`` and
-    ``encode_in_place`` are :class:`HidesPatches`'s. Parameter names are those
-    of mmpretrain's ``BEiTViT`` with ``use_shared_rel_pos_bias=True``, which
-    fine-tunes what was pre-trained here. Attention is fused, with the bias
-    added inside; images of one length run as one batch.
+    logits that all blocks share, layer scale. It hides patches as
+    :class:`MaskedEncoder`. Parameter names are those of mmpretrain's
+    ``BEiTViT`` with ``use_shared_rel_pos_bias=True``, which fine-tunes what
+    was pre-trained here. Attention is fused, with the bias added inside.
 
     Source: Bao et al., *BEiT*, ICLR 2022; Xie et al., *SimMIM*, CVPR 2022.
 
     Args:
-        arch (str or dict): As in ``MaskedViT``. Defaults to "base".
-        img_size (int or tuple): Pixels; fixed, as the table is. Defaults to
-            224.
-        patch_size (int): Pixels. Defaults to 16.
-        out_type (str): What ``forward(images)`` returns, as in mmpretrain.
-            Defaults to "raw": (B, 1 + L, D), class token first.
-        final_norm (bool): Normalise the output. Defaults to True.
-        layer_scale_init_value (float): Factor of every branch at the start;
-            0 for none. Defaults to 0.1.
-        with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
-            Defaults to False.
-        **kwargs: Other options of mmpretrain's ``BEiTViT``.
-
-    Raises:
-        UserError: If patches do not tile the image, or images of another
-            size than ``img_size`` come.
+        img_size (int or tuple): Pixels; fixed, as the table is.
+        layer_scale_init_value (float): Factor of every branch at the start; 0
+            for none.
+        **kwargs: Other options of mmpretrain's ``BEiTViT``; ``arch``,
+            ``patch_size``, ``out_type`` and ``with_cp`` as in ``MaskedViT``.
 
     Example:
         >>> vit = MaskedBEiT('tiny', img_size=32, patch_size=8)
-        >>> from sbam_mm.masking import TokenMask
-        >>> images = torch.randn(2, 3, 32, 32)
-        >>> mask = TokenMask(torch.rand(2, 16) < 0.6)
-        >>> latent = vit.encode_in_place(
-        ...     vit.embed(images), mask, torch.zeros(1, 1, 192),
-        ...     vit.grid(images))
-        >>> latent.to_dense().shape
-        torch.Size([2, 17, 192])
+        >>> vit.rel_pos_bias.relative_position_bias_table.shape  # 7 * 7 + 3
+        torch.Size([52, 3])
     """
-    arch_zoo = {**BEiTViT.arch_zoo, **WIDTHS}
+    arch_zoo = {**BEiTViT.arch_zoo, **PAPER_ARCHS}
     no_weight_decay = ('relative_position_bias_table', )
 
     def __init__(self,
@@ -91,10 +73,7 @@ class MaskedBEiT(HidesPatches, BEiTViT):
         self.layers = blocks_of(self.layers, with_cp)
 
     def init_weights(self) -> None:
-        """Truncated normals; the output of block l divided by sqrt(2 l).
-
-        As BEiT describes it in section 2.5.
-        """
+        """BEiT's, section 2.5: outputs of block l divided by sqrt(2 l)."""
         super().init_weights()
         if (self.init_cfg or {}).get('type') == 'Pretrained':
             return
@@ -106,7 +85,6 @@ class MaskedBEiT(HidesPatches, BEiTViT):
                     output.weight /= (2 * depth)**0.5
 
     def grid(self, images: Tensor) -> tuple[int, int]:
-        """Patches per column and per row of a batch of images."""
         grid = super().grid(images)
         if grid != tuple(self.patch_resolution):
             raise UserError(
@@ -117,6 +95,5 @@ class MaskedBEiT(HidesPatches, BEiTViT):
         return grid
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """As mmpretrain's, for images of ``img_size``."""
         self.grid(images)
         return super().forward(images)

@@ -9,49 +9,42 @@ from sbam_mm.layers import (
     sincos_position,
     truncated_normal,
     xavier_linear,
+    xavier_patches,
 )
 from sbam_mm.registry import MODELS
 
 from ..guidance import Guide
 from ..position_tables import remember_grid
-from .hides_patches import WIDTHS, HidesPatches, check_tiles
+from .masked_encoder import PAPER_ARCHS, MaskedEncoder, check_tiles
 
 
 @MODELS.register_module()
-class MaskedViT(HidesPatches, VisionTransformer):
-    """ViT encoder of masked image modelling, in two visible steps.
+class MaskedViT(MaskedEncoder, VisionTransformer):
+    """ViT encoder of masked image modelling; see :class:`MaskedEncoder`.
 
-    ``embed``, ``encode`` and ``encode_in_place`` are
-    :class:`HidesPatches`'s. Parameter names are those of mmpretrain's
-    ``VisionTransformer``, so a checkpoint drops into mmpretrain, mmseg and
-    mmdet unchanged.
+    Parameter names are those of mmpretrain's ``VisionTransformer``, so a
+    checkpoint drops into mmpretrain, mmseg and mmdet unchanged.
 
     Args:
         arch (str or dict): "tiny" (192 wide, 12 blocks, 3 heads), "small"
             (384 x 12, 6 heads; mmpretrain calls it "deit-small"), "base",
             "large", "huge", any other mmpretrain name, or a dict with
             ``embed_dims, num_layers, num_heads, feedforward_channels``.
-            Defaults to "base".
-        img_size (int or tuple): Pixels. Defaults to 224.
-        patch_size (int): Pixels. Defaults to 16.
+        img_size (int or tuple): Pixels.
+        patch_size (int): Pixels.
         out_type (str): What ``forward(images)`` returns without a mask, as in
-            mmpretrain: "raw", "cls_token", "featmap" or "avg_featmap".
-            Defaults to "raw": (B, 1 + L, D), class token first.
+            mmpretrain: "raw", (B, 1 + L, D) with the class token first,
+            "cls_token", "featmap" or "avg_featmap".
         learned_position (bool): Train the position table and start from
             truncated normals of 0.02, as SimMIM, DINO and iBOT do; else
             positions are MAE's fixed sine-cosine and the start is MAE's.
-            Defaults to False.
         segment_bias (dict, optional): Options of
             :class:`sbam_mm.segments.SegmentBias`, the encoder's guide.
-            Without segments the encoder is the plain one. Defaults to None:
-            none.
+            Without segments the encoder is the plain one.
         with_cp (bool): Activation checkpointing: blocks keep what enters
             them and compute the rest again in the backward pass, a third
-            more work. Defaults to False.
+            more work.
         **kwargs: Other options of mmpretrain's ``VisionTransformer``.
-
-    Raises:
-        UserError: If patches do not tile the image.
 
     Example:
         >>> from sbam_mm.masking import TokenMask
@@ -63,7 +56,7 @@ class MaskedViT(HidesPatches, VisionTransformer):
         >>> latent.packed.shape  # (1 + 4) + (1 + 16) tokens
         torch.Size([22, 192])
     """
-    arch_zoo = {**VisionTransformer.arch_zoo, **WIDTHS}
+    arch_zoo = {**VisionTransformer.arch_zoo, **PAPER_ARCHS}
 
     def __init__(self,
                  arch: str | dict = 'base',
@@ -94,7 +87,7 @@ class MaskedViT(HidesPatches, VisionTransformer):
 
     @property
     def guide(self) -> Guide | None:  # type: ignore[override]
-        """What says how the layers attend, from what comes with images."""
+        """How the layers attend, see :mod:`sbam_mm.models.guidance`."""
         return self.segment_bias
 
     def init_weights(self) -> None:
@@ -110,6 +103,5 @@ class MaskedViT(HidesPatches, VisionTransformer):
         xavier_linear(self.layers)
         self.pos_embed.data.copy_(
             sincos_position(self.patch_resolution, self.embed_dims))
-        weight = self.patch_embed.projection.weight.data
-        torch.nn.init.xavier_uniform_(weight.view(weight.shape[0], -1))
+        xavier_patches(self.patch_embed.projection)
         torch.nn.init.normal_(self.cls_token, std=.02)

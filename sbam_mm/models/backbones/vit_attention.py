@@ -16,15 +16,7 @@ from sbam_mm.layers import (
 
 
 def input_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
-    """What enters the first block, on all patches.
-
-    Args:
-        vit (VisionTransformer): mmpretrain's, or a subclass.
-        images (Tensor): Normalised, (B, C, H, W).
-
-    Returns:
-        Tensor: (B, E + L, D), the E extra tokens (class, distillation) first.
-    """
+    """What enters the first block, (B, E + L, D), E extra tokens first."""
     x, grid = vit.patch_embed(images)
     extra = [
         getattr(vit, name).expand(len(x), -1, -1)
@@ -58,15 +50,7 @@ def run_whole(vit: nn.Module,
 
 
 def encode_whole(vit: VisionTransformer, images: Tensor) -> Tensor:
-    """All tokens of whole images, normalised at the end.
-
-    Args:
-        vit (VisionTransformer): mmpretrain's, or a subclass.
-        images (Tensor): (B, C, H, W).
-
-    Returns:
-        Tensor: (B, E + L, D), the E extra tokens first.
-    """
+    """All tokens of whole images, normalised at the end: (B, E + L, D)."""
     x = run_whole(vit, input_tokens(vit, images), len(vit.layers))
     return vit.ln1(x) if vit.final_norm else x
 
@@ -87,9 +71,7 @@ def patch_attention(vit: VisionTransformer,
         vit (VisionTransformer): mmpretrain's, or a subclass.
         x (Tensor): From :func:`input_tokens`, (B, E + L, D).
         block (int): Which block, from 0; negative counts from the end.
-        queries (str): "cls", "patches" or "all". Defaults to "cls".
-        softmax (bool): Probabilities, or logits. Defaults to True.
-        own_query (bool): See :func:`received_attention`. Defaults to True.
+        queries, softmax, own_query: See :func:`received_attention`.
 
     Returns:
         Tensor: float32 (B, heads, L), without gradient.

@@ -16,16 +16,6 @@ class ChannelPixelHead(PixelHead):
     Where MAE normalises all values of a patch together (unbiased), BootMAE's
     official code takes each colour by itself: biased variance, 1e-5 inside
     the root.
-
-    Args:
-        **kwargs: Options of :class:`PixelHead`.
-
-    Example:
-        >>> head = ChannelPixelHead(patch_size=4)
-        >>> target = head.target(torch.randn(2, 3, 8, 8))
-        >>> red = target[..., ::3]
-        >>> bool(red.mean(-1).abs().max() < 1e-5)
-        True
     """
 
     def _patch_stats(self, patches: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.checkpoint import load_weights
 from sbam_mm.models.losses.masked_mean import REDUCTIONS, masked_mean
@@ -32,14 +32,7 @@ class DalleHead(Head):
         tokenizer (dict, optional): Options of mmpretrain's ``DALL-E``.
             Defaults to None: the published 8192 tokens.
         reduction (str): "token" or "sample", see
-            :func:`sbam_mm.models.losses.masked_mean`. Defaults to "token".
-
-    Raises:
-        UserError: If the checkpoint is missing or does not fit.
-
-    Example::
-
-        head = dict(type='sbam_mm.DalleHead', checkpoint='dalle_encoder.pth')
+            :func:`sbam_mm.models.losses.masked_mean`.
     """
 
     second_picture = True  # of another size and scale
@@ -49,9 +42,7 @@ class DalleHead(Head):
                  tokenizer: dict | None = None,
                  reduction: str = 'token'):
         super().__init__()
-        if reduction not in REDUCTIONS:
-            raise UserError(
-                f'reduction must be one of {REDUCTIONS}, got {reduction!r}.')
+        check_choice('reduction', reduction, REDUCTIONS)
         if '://' not in checkpoint and not Path(checkpoint).is_file():
             raise UserError(
                 f'the weights of DALL-E\'s tokenizer are not at {checkpoint}; '
@@ -70,14 +61,10 @@ class DalleHead(Head):
 
     @torch.no_grad()
     def target(self, images: Tensor) -> Tensor:
-        """The likeliest token of every patch.
+        """The likeliest token of every patch, int64 (B, h * w).
 
-        Args:
-            images (Tensor): Scaled as DALL-E wants, 0.1 + 0.8 * x for pixels
-                x in [0, 1], of 8 pixels per patch: (B, 3, 8h, 8w).
-
-        Returns:
-            Tensor: int64 (B, h * w).
+        Images, (B, 3, 8h, 8w), are scaled as DALL-E wants: 0.1 + 0.8 * x for
+        pixels x in [0, 1].
         """
         return self.tokenizer(images).argmax(dim=1).flatten(1)
 

@@ -14,10 +14,7 @@ from sbam_mm.registry import MODELS
 
 def prototypes(bottleneck_dim: int, out_dim: int,
                fixed_norm: bool) -> nn.Linear:
-    """A linear layer without bias whose rows have a norm of their own.
-
-    The norms start at 1 and stay there if ``fixed_norm``.
-    """
+    """Linear layer whose rows have norms of their own, 1 at the start."""
     layer = weight_norm(nn.Linear(bottleneck_dim, out_dim, bias=False))
     norm = layer.parametrizations.weight.original0
     norm.data.fill_(1.)
@@ -42,24 +39,13 @@ class DINOHead(BaseModule):
 
     Args:
         in_dim (int): Width of the encoder, D.
-        out_dim (int): Prototypes, K. Defaults to 8192, iBOT's; DINO's
-            recipes have 65536.
+        out_dim (int): Prototypes, K; 8192 is iBOT's, DINO's recipes have
+            65536.
         patch_out_dim (int, optional): Prototypes of patches, in a layer of
             their own. Defaults to None: shared with the class token.
-        hidden_dim (int): Width of the MLP. Defaults to 2048.
-        bottleneck_dim (int): Defaults to 256.
-        num_layers (int): Linear layers up to the bottleneck. Defaults to 3.
+        num_layers (int): Linear layers up to the bottleneck.
         norm_last_layer (bool): Keep the prototypes at unit length. The
-            recipes of ViT-S let their norms learn. Defaults to True.
-
-    Raises:
-        UserError: If there is no layer.
-
-    Example:
-        >>> head = DINOHead(16, out_dim=32, hidden_dim=24, bottleneck_dim=8)
-        >>> logits = head(torch.randn(4, 16))
-        >>> logits.shape, bool((logits.abs() <= 1 + 1e-6).all())
-        (torch.Size([4, 32]), True)
+            recipes of ViT-S let their norms learn.
     """
 
     def __init__(self,
@@ -87,7 +73,6 @@ class DINOHead(BaseModule):
             bottleneck_dim, patch_out_dim, norm_last_layer)
 
     def init_weights(self) -> None:
-        """Truncated normals; the prototypes keep torch's own start."""
         truncated_normal(self.mlp)
 
     def prototype_parameters(self) -> list[nn.Parameter]:
@@ -103,11 +88,7 @@ class DINOHead(BaseModule):
         return F.normalize(self.mlp(x).float(), dim=-1)
 
     def patch_logits(self, projected: Tensor) -> Tensor:
-        """Logits of projected patches: (..., bottleneck) -> (..., K).
-
-        Linear in ``projected``: the mean of the logits is the logits of the
-        mean.
-        """
+        """Of projected patches: (..., bottleneck) -> (..., K), linear."""
         return self._logits(self.patch_last_layer or self.last_layer,
                             projected)
 

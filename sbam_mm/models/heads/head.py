@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.models.backbones.masked_encoder import Latent
 
 
 class Head(BaseModule):
@@ -13,11 +13,11 @@ class Head(BaseModule):
 
     Attributes:
         takes_masked (bool): Whether :meth:`loss` takes predictions of the
-            masked patches alone, too. Defaults to False.
+            masked patches alone, too, or of some.
         predicts_pixels (bool): Whether it has ``to_images`` and
-            ``patch_loss``, as :class:`sbam_mm.PixelHead`. Defaults to False.
+            ``patch_loss``, as :class:`sbam_mm.PixelHead`.
         second_picture (bool): Whether the target is made of a second picture
-            of each image. Defaults to False.
+            of each image.
     """
     takes_masked: bool = False
     predicts_pixels: bool = False
@@ -25,16 +25,13 @@ class Head(BaseModule):
 
     def loss(self, prediction: Tensor | Latent, images: Tensor,
              token_mask: TokenMask) -> Tensor:
-        """Loss on masked tokens.
+        """Loss on masked tokens, a float32 scalar whatever the autocast.
 
         Args:
             prediction (Tensor or Latent): Of every patch, (B, L, P), or with
-                ``takes_masked`` of the masked ones alone, (T, P).
+                ``takes_masked`` of masked ones alone, (T, P), which count.
             images (Tensor): What the target is made of, (B, C, H, W).
-            token_mask (TokenMask): ``masked`` says which tokens count.
-
-        Returns:
-            Tensor: A scalar, in float32 whatever the autocast.
+            token_mask (TokenMask): ``masked`` says which of all count.
         """
         raise NotImplementedError
 
@@ -44,9 +41,8 @@ def pictures_for(head: nn.Module, inputs: Tensor | list[Tensor]
     """What a model sees of a batch, and what its head makes targets of.
 
     Args:
-        head (nn.Module): See ``Head.second_picture``.
         inputs (Tensor or list[Tensor]): Images (B, C, H, W), or these and
-            the second picture of each, which other heads do not look at.
+            the second picture of each, see ``Head.second_picture``.
 
     Raises:
         UserError: If the head wants a second picture and there is none.

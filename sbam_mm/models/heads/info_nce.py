@@ -26,18 +26,7 @@ class InfoNCEHead(BaseModule):
     Args:
         predictor (dict or nn.Module): mmpretrain's ``NonLinearNeck``, which
             turns an online projection into a query.
-        temperature (float): tau. Defaults to 0.07.
-
-    Raises:
-        UserError: If the temperature is not positive.
-
-    Example:
-        >>> head = InfoNCEHead(dict(
-        ...     type='NonLinearNeck', in_channels=4, hid_channels=8,
-        ...     out_channels=4, with_avg_pool=False))
-        >>> loss = head.loss(torch.randn(6, 4), torch.randn(6, 4))
-        >>> loss.shape
-        torch.Size([])
+        temperature (float): tau.
     """
 
     def __init__(self,
@@ -51,16 +40,7 @@ class InfoNCEHead(BaseModule):
         self.temperature = temperature
 
     def loss(self, projection: Tensor, target: Tensor) -> Tensor:
-        """Of this process's images.
-
-        Args:
-            projection (Tensor): Of the online views, (B, D).
-            target (Tensor): Of the same images' other views, (B, D); no
-                gradient flows into it.
-
-        Returns:
-            Tensor: A scalar, in float32 whatever the autocast.
-        """
+        """Contrast two views, (B, D) each; ``target`` gets no gradient."""
         query = F.normalize(self.predictor((projection, ))[0].float(), dim=1)
         keys = F.normalize(target.detach().float(), dim=1)
         with torch.autocast(query.device.type, enabled=False):

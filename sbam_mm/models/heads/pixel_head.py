@@ -4,9 +4,9 @@
 import torch
 from torch import Tensor
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.models.losses.masked_mean import REDUCTIONS, masked_mean
 from sbam_mm.registry import MODELS
 
@@ -38,14 +38,13 @@ class PixelHead(Head):
     """Error on the pixels of masked patches, Eq. 2 of the SBAM paper.
 
     Args:
-        patch_size (int): Pixels. Defaults to 16.
+        patch_size (int): Pixels.
         norm_pix (bool): Normalise every target patch by its own mean and
-            standard deviation (unbiased, 1e-6 inside the root). Defaults to
-            True.
+            standard deviation (unbiased, 1e-6 inside the root).
         criterion (str): "L2", the squared error (MAE), or "L1", the
-            absolute error (SimMIM, section 3.4). Defaults to "L2".
+            absolute error (SimMIM, section 3.4).
         reduction (str): "token" or "sample", see
-            :func:`sbam_mm.models.losses.masked_mean`. Defaults to "token".
+            :func:`sbam_mm.models.losses.masked_mean`.
     """
 
     takes_masked = True
@@ -57,12 +56,8 @@ class PixelHead(Head):
                  criterion: str = 'L2',
                  reduction: str = 'token'):
         super().__init__()
-        if reduction not in REDUCTIONS:
-            raise UserError(
-                f'reduction must be one of {REDUCTIONS}, got {reduction!r}.')
-        if criterion not in CRITERIA:
-            raise UserError(f'criterion must be one of {tuple(CRITERIA)}, '
-                            f'got {criterion!r}.')
+        check_choice('reduction', reduction, REDUCTIONS)
+        check_choice('criterion', criterion, CRITERIA)
         self.patch_size = patch_size
         self.criterion = criterion
         self.norm_pix = norm_pix
@@ -91,20 +86,12 @@ class PixelHead(Head):
             patches = layout.pack(patchify(images, self.patch_size))
             error = self._error(prediction.packed, self._standardised(patches))
             error = layout.unpack(error[:, None], error.new_zeros(()))[..., 0]
-        else:
-            error = self.patch_loss(prediction, images)
+            return masked_mean(error, layout.keep, self.reduction)
+        error = self.patch_loss(prediction, images)
         return masked_mean(error, token_mask.masked, self.reduction)
 
     def patch_loss(self, prediction: Tensor, images: Tensor) -> Tensor:
-        """Loss of every patch, masked or not.
-
-        Args:
-            prediction (Tensor): (B, L, P).
-            images (Tensor): (B, C, H, W).
-
-        Returns:
-            Tensor: float32 (B, L), the mean over the patch's values.
-        """
+        """Mean loss of every patch, masked or not, float32 (B, L)."""
         return self._error(prediction, self.target(images))
 
     def _error(self, prediction: Tensor, target: Tensor) -> Tensor:

@@ -21,18 +21,7 @@ class Centre(nn.Module):
     micro-batches, all of which are centred alike.
 
     Args:
-        dim (int): Prototypes, K.
-        momentum (float): Share of the old centre that stays at an update, in
-            [0, 1]. Defaults to 0.9.
-
-    Raises:
-        UserError: For another momentum.
-
-    Example:
-        >>> centre = Centre(2)
-        >>> centre.update(torch.tensor([10., 0.]))
-        >>> centre.value
-        tensor([1., 0.])
+        momentum (float): Share of the old centre that stays, in [0, 1].
     """
     value: Tensor
     pending: Tensor
@@ -80,12 +69,9 @@ class TeacherTemperature:
     epoch is at ``start``.
 
     Args:
-        start (float): In the first epoch. Defaults to 0.04.
-        end (float): From the last epoch of the warm-up on. Defaults to 0.07.
-        epochs (int): Of the warm-up. Defaults to 30.
-
-    Raises:
-        UserError: If a temperature is not positive.
+        start (float): In the first epoch.
+        end (float): From the last epoch of the warm-up on.
+        epochs (int): Of the warm-up.
 
     Example:
         >>> temperature = TeacherTemperature(0.04, 0.07, epochs=4)

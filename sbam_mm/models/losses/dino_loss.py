@@ -15,15 +15,9 @@ class PrototypeLoss(nn.Module):
 
     Args:
         dim (int): Prototypes, K.
-        weight (float): Of the loss. Defaults to 1.
-        student_temperature (float): Defaults to 0.1.
-        teacher_temperature (float): After the warm-up. Defaults to 0.07, that
-            of all recipes of iBOT; DINO's for ViT-S ends there as well.
-        warm_up_temperature (float): Of the teacher, at first.
-            Defaults to 0.04.
-        warm_up_epochs (int): Epochs from the one to the other.
-            Defaults to 30.
-        centre_momentum (float): See :class:`Centre`. Defaults to 0.9.
+        teacher_temperature (float): After the warm-up; that of all recipes of
+            iBOT, and DINO's for ViT-S ends there as well.
+        centre_momentum (float): See :class:`Centre`.
     """
 
     def __init__(self,
@@ -47,15 +41,7 @@ class PrototypeLoss(nn.Module):
 
     @torch.no_grad()
     def target(self, logits: Tensor, epoch: int = 0) -> Tensor:
-        """Centre and sharpen the teacher's logits.
-
-        Args:
-            logits (Tensor): (..., K).
-            epoch (int): For the temperature. Defaults to 0.
-
-        Returns:
-            Tensor: Probabilities, float32 (..., K), without gradient.
-        """
+        """Centre and sharpen: float32 probabilities (..., K), no gradient."""
         centred = logits.float() - self.centre.value
         return (centred / self.teacher_temperature(epoch)).softmax(dim=-1)
 
@@ -70,27 +56,12 @@ class DINOLoss(PrototypeLoss):
     Source: Caron et al., *Emerging Properties in Self-Supervised Vision
     Transformers*, ICCV 2021, Eq. 3; the mean over all pairs of a teacher's
     and a student's view that are not the same view.
-
-    Args:
-        dim, **options: Of :class:`PrototypeLoss`.
-
-    Example:
-        >>> loss = DINOLoss(8)
-        >>> teacher, student = torch.randn(2, 4, 8), torch.randn(6, 4, 8)
-        >>> value = loss(student, loss.target(teacher))
-        >>> loss.centre.update(teacher.mean(dim=(0, 1)))
     """
 
     def forward(self, student: Tensor, target: Tensor) -> Tensor:
         """The loss; update the centre afterwards.
 
-        Args:
-            student (Tensor): Logits of V views, (V, B, K), those the teacher
-                sees first.
-            target (Tensor): From :meth:`target`, Q views, (Q, B, K).
-
-        Returns:
-            Tensor: A scalar.
+        Logits are (V, B, K), the teacher's views first, targets (Q, B, K).
         """
         prediction = self.log_prediction(student)
         with torch.autocast(student.device.type, enabled=False):
@@ -112,29 +83,14 @@ class PatchLoss(PrototypeLoss):
 
     Source: Zhou et al., *iBOT: Image BERT Pre-Training with Online
     Tokenizer*, ICLR 2022, Eq. 2.
-
-    Args:
-        dim, **options: Of :class:`PrototypeLoss`.
-
-    Example:
-        >>> masked = torch.tensor([[True, True, False], [False] * 3])
-        >>> loss = PatchLoss(8)
-        >>> value = loss(torch.randn(2, 8), loss.target(torch.randn(2, 8)),
-        ...              masked)
     """
 
     def forward(self, student: Tensor, target: Tensor,
                 masked: Tensor) -> Tensor:
         """The loss; update the centre afterwards.
 
-        Args:
-            student (Tensor): Logits of the M masked patches, view after view
-                in grid order, (M, K).
-            target (Tensor): From :meth:`target`, (M, K).
-            masked (Tensor): Boolean, (B, L), M of them True.
-
-        Returns:
-            Tensor: A scalar; 0 if nothing is masked.
+        Logits and targets, (M, K), are those of the M tokens that are True in
+        ``masked``, (B, L): view after view in grid order.
         """
         entropy = -(target * self.log_prediction(student)).sum(dim=-1)
         counts = masked.sum(dim=1)

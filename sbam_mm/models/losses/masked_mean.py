@@ -19,18 +19,17 @@ def masked_mean(values: Tensor,
     the whole batch. The value on one rank is its share; the mean over the
     ranks is the loss.
 
-    It is not exact over the micro-batches of gradient accumulation: each is
+    Over the micro-batches of gradient accumulation it is not exact: each is
     divided by its own weight before the next one's is known, so that with
-    per-image ratios a micro-batch of few masked tokens weighs as much as one
-    of many. With the same number in every image, or ``reduction='sample'``,
-    the two agree.
+    per-image ratios and "token" a micro-batch of few masked tokens weighs as
+    much as one of many.
 
     Args:
         values (Tensor): Loss of each token, (B, L).
         masked (Tensor): Boolean (B, L), True = counts.
         reduction (str): "token" weighs all masked tokens of the batch alike
             (Eq. 2 of the SBAM paper; an image with more masked tokens weighs
-            more), "sample" all images that have any. Defaults to "token".
+            more), "sample" all images that have any.
 
     Returns:
         Tensor: A scalar; 0 if nothing is masked anywhere.

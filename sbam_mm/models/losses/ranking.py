@@ -27,19 +27,11 @@ def ranking_loss(predicted: Tensor,
         masked (Tensor): Boolean (B, L), True = takes part.
         reduction (str): "token" weighs all pairs of the batch alike, so that
             an image with twice the masked tokens weighs four times as much;
-            "sample" all images that have a pair. Defaults to "token".
+            "sample" all images that have a pair.
 
     Returns:
         Tensor: A scalar; 0 where there is no pair, and log 2 = 0.69 for a
         prediction that tells nothing.
-
-    Example:
-        >>> import torch
-        >>> values = torch.tensor([[1., 2., 9.]])
-        >>> masked = torch.tensor([[True, True, False]])
-        >>> loss = ranking_loss(torch.tensor([[0., 5., 0.]]), values, masked)
-        >>> round(loss.item(), 3)
-        0.007
     """
     pairs = masked[:, :, None] & masked[:, None, :]
     pairs = pairs & (values[:, :, None] > values[:, None, :])

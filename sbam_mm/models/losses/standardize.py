@@ -5,16 +5,13 @@ from torch import Tensor
 
 
 def standardize(values: Tensor, counted: Tensor) -> Tensor:
-    """Shift and scale each image's values to mean 0 and deviation 1.
+    """z-scores within each image, float32 (B, L).
 
     Args:
         values (Tensor): (B, L).
         counted (Tensor): Boolean (B, L): the tokens that mean and variance
-            (unbiased, 1e-6 inside the root) are taken of.
-
-    Returns:
-        Tensor: float32 (B, L), 0 where not counted and for an image with a
-        single counted token.
+            (unbiased, 1e-6 inside the root) are taken of. The score of others
+            is 0, and that of an image's only counted token.
 
     Example:
         >>> values = torch.tensor([[1., 3., 100.]])

@@ -16,6 +16,7 @@ from sbam_mm.layers import (
     PackedLayout,
     blocks_of,
     run_blocks,
+    truncated_normal,
     xavier_linear,
 )
 from sbam_mm.masking import TokenMask
@@ -24,15 +25,9 @@ from sbam_mm.registry import MODELS
 
 
 class Regression(NamedTuple):
-    """What CAE makes of the masked patches, both in a layout of (B, L).
-
-    Attributes:
-        latent (Latent): The encoder's output as the regressor predicts it,
-            (T, D), for the alignment.
-        prediction (Latent): What the decoder makes of it, (T, out_dims).
-    """
-    latent: Latent
-    prediction: Latent
+    """The regressor's and the decoder's output, in a layout of (B, L)."""
+    latent: Latent  # (T, D), for the alignment
+    prediction: Latent  # (T, out_dims)
 
 
 class RegressorBlock(CAETransformerRegressorLayer):
@@ -44,17 +39,9 @@ class RegressorBlock(CAETransformerRegressorLayer):
 
     def forward(self, x: Tensor, layout: PackedLayout, tokens: Tensor,
                 position: Tensor, keys: PackedLayout) -> Tensor:
-        """Let masked tokens look at all.
+        """Let masked tokens, (T, D), look at all, (B, L, D).
 
-        Args:
-            x (Tensor): Masked tokens, (T, D).
-            layout (PackedLayout): Where they stand in (B, L).
-            tokens (Tensor): All tokens in their places, (B, L, D).
-            position (Tensor): (1, L, D).
-            keys (PackedLayout): Which of all tokens are looked at.
-
-        Returns:
-            Tensor: (T, D).
+        ``layout`` says where they stand, ``keys`` which are looked at.
         """
         asked = self.norm1_q_cross(
             x + layout.pack(position.expand_as(tokens)))
@@ -72,28 +59,18 @@ class ContextRegressor(BaseModule):
     Mask queries attend to the visible latents and to themselves; visible
     latents are not changed, so that encoding is left to the encoder. The
     decoder sees predicted latents only. Both run on masked tokens, packed
-    where images hide different numbers of them; mmpretrain's ``CAENeck`` wants
-    one number, set beforehand. With equal weights and equal numbers both
-    compute the same.
+    where images hide different numbers of them; mmpretrain's ``CAENeck``,
+    which computes the same, wants one number, set beforehand.
 
     Source: Chen et al., *Context Autoencoder for Self-Supervised
     Representation Learning*, IJCV 2023, section 3.1.
 
     Args:
-        embed_dims (int): Width, that of the encoder. Defaults to 768.
-        num_heads (int): Defaults to 12.
-        regressor_depth (int): Defaults to 4.
-        decoder_depth (int): Defaults to 4.
+        embed_dims (int): Width, that of the encoder.
         out_dims (int): Values predicted per patch: 8192 logits of DALL-E's
-            vocabulary (the paper), or patch_size**2 * 3 pixels. Defaults to
-            8192.
-        mlp_ratio (int): Defaults to 4.
-        layer_scale_init_value (float): Defaults to 0.1 (ViT-S and ViT-B;
-            the official ViT-L has 1e-5).
-        init_cfg (dict, optional): Defaults to None.
-
-    Raises:
-        UserError: If heads do not divide the width.
+            vocabulary (the paper), or patch_size**2 * 3 pixels.
+        layer_scale_init_value (float): That of ViT-S and ViT-B; the official
+            ViT-L has 1e-5.
 
     Example:
         >>> neck = ContextRegressor(
@@ -138,26 +115,14 @@ class ContextRegressor(BaseModule):
         self.head = nn.Linear(embed_dims, out_dims)
 
     def init_weights(self) -> None:
-        """The official code's."""
         super().init_weights()
         xavier_linear(self)
         nn.init.trunc_normal_(self.mask_token, std=.02)
-        nn.init.trunc_normal_(self.head.weight, std=.02)
+        truncated_normal(self.head)
 
     def forward(self, latent: Latent, token_mask: TokenMask,
                 position: Tensor) -> Regression:
-        """Predict the masked patches.
-
-        Args:
-            latent (Latent): The encoder's, with class token, which is not
-                looked at.
-            token_mask (TokenMask): The mask it was encoded with; thrown
-                tokens are not looked at either.
-            position (Tensor): Of the patches, (1, L, D).
-
-        Returns:
-            Regression: Latents and predictions of masked patches.
-        """
+        """Predict masked patches, from neither class nor thrown tokens."""
         layout = PackedLayout(token_mask.masked, num_masked(token_mask))
         keys = PackedLayout.whole(token_mask.masked)
         if token_mask.thrown is not None:

@@ -4,7 +4,7 @@
 from torch import Tensor, nn
 
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.registry import MODELS
 
 from .decoder import Decoder
@@ -24,11 +24,10 @@ class LinearDecoder(Decoder):
     Source: Xie et al., *SimMIM*, CVPR 2022, section 3.3.
 
     Args:
-        embed_dim (int): Width of the encoder. Defaults to 768.
-        patch_size (int): Pixels. Defaults to 16.
-        in_channels (int): Channels of the image. Defaults to 3.
+        embed_dim (int): Width of the encoder.
+        patch_size (int): Pixels.
         out_dims (int, optional): Values to predict per patch where they are
-            no pixels, e.g. BEiT's 8192 visual tokens. Defaults to None.
+            no pixels, e.g. BEiT's 8192 visual tokens.
 
     Example:
         >>> LinearDecoder(192, patch_size=8).decoder

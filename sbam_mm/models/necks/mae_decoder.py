@@ -5,10 +5,8 @@ from typing import Any
 
 import torch
 from mmpretrain.models.necks import MAEPretrainDecoder
-from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     PackedLayout,
     blocks_of,
@@ -17,11 +15,11 @@ from sbam_mm.layers import (
     xavier_linear,
 )
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.models.position_tables import check_count, remember_grid
 from sbam_mm.registry import MODELS
 
-from .decoder import Decoder
+from .decoder import Decoder, patch_grid
 
 
 @MODELS.register_module()
@@ -31,20 +29,12 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
     Parameter names are those of mmpretrain's ``MAEPretrainDecoder``.
 
     Args:
-        img_size (int or tuple): Pixels. Defaults to 224.
-        patch_size (int): Pixels. Defaults to 16.
-        embed_dim (int): Width of the encoder. Defaults to 768.
-        decoder_embed_dim (int): Width of the decoder. Defaults to 512.
-        decoder_depth (int): Blocks. Defaults to 8.
-        decoder_num_heads (int): Defaults to 16.
+        img_size (int or tuple): Pixels.
+        patch_size (int): Pixels.
+        embed_dim (int): Width of the encoder.
+        decoder_embed_dim (int): Width of the decoder.
         with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
-            Defaults to False.
-        in_channels (int): Of the images. Defaults to 3.
         **kwargs: Other options of ``MAEPretrainDecoder``.
-
-    Raises:
-        UserError: If the image is not tiled by patches or heads do not
-            divide the width.
     """
 
     decoder_blocks: Any
@@ -60,17 +50,8 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
                  with_cp: bool = False,
                  in_channels: int = 3,
                  **kwargs):
-        height, width = to_2tuple(img_size)
-        if height % patch_size or width % patch_size:
-            raise UserError(
-                f'patches of {patch_size} pixels do not tile an image of '
-                f'{height} x {width}; give neck and backbone the same '
-                'img_size and patch_size.')
-        if decoder_embed_dim % decoder_num_heads:
-            raise UserError(
-                f'{decoder_num_heads} decoder heads do not divide the width '
-                f'{decoder_embed_dim}; change decoder_num_heads.')
-        self.grid = (height // patch_size, width // patch_size)
+        self.grid = patch_grid(img_size, patch_size, decoder_embed_dim,
+                               decoder_num_heads)
         super().__init__(
             num_patches=self.grid[0] * self.grid[1],
             patch_size=patch_size,
@@ -84,7 +65,6 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
         self.decoder_blocks = blocks_of(self.decoder_blocks, with_cp)
 
     def init_weights(self) -> None:
-        """The official MAE's initialisation, with fixed positions."""
         super(MAEPretrainDecoder, self).init_weights()
         xavier_linear(self)
         self.decoder_pos_embed.data.copy_(
@@ -127,15 +107,10 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
 
 def run_unthrown(blocks: nn.ModuleList, full: Tensor,
                  token_mask: TokenMask) -> Tensor:
-    """Run transformer layers on all tokens but the thrown ones.
+    """Run :class:`Block`s on all tokens but the thrown ones.
 
-    Args:
-        blocks (nn.ModuleList): :class:`Block`s.
-        full (Tensor): (B, 1 + L, D), class token first where there is one.
-        token_mask (TokenMask): Says which tokens are thrown.
-
-    Returns:
-        Tensor: (B, 1 + L, D), 0 where a token was thrown.
+    Tokens are (B, E + L, D), class token first where there is one; the result
+    is 0 where a token was thrown.
     """
     if token_mask.thrown is None:
         for block in blocks:

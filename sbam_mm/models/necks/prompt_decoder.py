@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from sbam_mm.masking import TokenMask
-from sbam_mm.models.backbones.hides_patches import Latent
+from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.registry import MODELS
 
 from .mae_decoder import MAEDecoder
@@ -14,18 +14,16 @@ from .mae_decoder import MAEDecoder
 class PromptDecoder(MAEDecoder):
     """A decoder in which visible tokens stay as the encoder made them.
 
-    In every block the masked tokens ask, and the visible tokens answer
-    besides the masked ones; what enters as keys and values of the visible is
-    not normalised and not changed. The same as mmpretrain's
-    ``MILANPretrainDecoder``, whose parameters differ in their names, and for
-    any number of visible tokens per image.
+    In every block only masked tokens have queries; keys and values are those
+    of all tokens, of the visible ones neither normalised nor changed. The
+    same as mmpretrain's ``MILANPretrainDecoder``, whose parameters differ in
+    their names, and for any number of visible tokens per image.
 
     Source: Hou et al., *MILAN: Masked Image Pretraining on Language Assisted
     Representation*, 2022, section 3.2.
 
     Args:
-        feature_dim (int): Width of what is predicted. Defaults to 512, that
-            of CLIP ViT-B/16.
+        feature_dim (int): Width of what is predicted; CLIP ViT-B/16's.
         **kwargs: Options of :class:`MAEDecoder`.
     """
 

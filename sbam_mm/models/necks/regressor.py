@@ -6,10 +6,8 @@ from mmengine.model import BaseModule
 from mmpretrain.models.backbones.vision_transformer import (
     TransformerEncoderLayer,
 )
-from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     Block,
     CrossAttention,
@@ -23,15 +21,13 @@ from sbam_mm.models.heads import patchify
 from sbam_mm.models.position_tables import check_count, remember_grid
 from sbam_mm.registry import MODELS
 
+from .decoder import patch_grid
+
 
 class RegressorBlock(Block):
-    """Attend to each other, to the encoder's tokens, then think.
+    """Attention to each other, to the encoder's tokens, feed-forward network.
 
-    Args:
-        dim (int): Width of the tokens.
-        memory_dim (int): Width of the encoder's tokens.
-        num_heads (int): Of both attentions.
-        mlp_ratio (float): Of the feed-forward layer. Defaults to 4.
+    ``dim`` is the width of the tokens, ``memory_dim`` of the encoder's.
     """
 
     def __init__(self,
@@ -52,17 +48,7 @@ class RegressorBlock(Block):
     def run(  # type: ignore[override]
             self, x: Tensor, layout: PackedLayout, memory: Tensor,
             keys: PackedLayout) -> Tensor:
-        """Run the block.
-
-        Args:
-            x (Tensor): (T, dim), packed.
-            layout (PackedLayout): Of these tokens.
-            memory (Tensor): (S, memory_dim), packed.
-            keys (PackedLayout): Of the memory.
-
-        Returns:
-            Tensor: (T, dim).
-        """
+        """Packed (T, dim), with a memory (S, memory_dim) -> (T, dim)."""
         x = self.add(x, self.attn(self.ln1(x), None, layout))
         x = x + self.cross(
             self.ln_cross(x), None, layout, None, self.ln_memory(memory), keys)
@@ -84,23 +70,14 @@ class Regressor(BaseModule):
     out of its attention; here heads divide the width.
 
     Args:
-        img_size (int or tuple): Pixels. Defaults to 224.
-        patch_size (int): Pixels. Defaults to 16.
-        embed_dim (int): Width of the encoder. Defaults to 768.
-        decoder_embed_dim (int): Width of the decoder. Defaults to 512, that
-            of the pixel regressor; the feature regressor is as wide as the
+        img_size (int or tuple): Pixels.
+        patch_size (int): Pixels.
+        embed_dim (int): Width of the encoder.
+        decoder_embed_dim (int): Width of the decoder: the default is that of
+            the pixel regressor; the feature regressor is as wide as the
             encoder.
-        decoder_depth (int): Blocks. Defaults to 2.
-        decoder_num_heads (int): Defaults to 16.
-        mlp_ratio (float): Defaults to 4.
         predict_feature_dim (int, optional): Predict features of this width.
             Defaults to None: pixels.
-        in_channels (int): Of the images whose pixels are predicted. Defaults
-            to 3.
-
-    Raises:
-        UserError: If the image is not tiled by patches or heads do not
-            divide the width.
     """
 
     def __init__(self,
@@ -114,17 +91,8 @@ class Regressor(BaseModule):
                  predict_feature_dim: int | None = None,
                  in_channels: int = 3):
         super().__init__()
-        height, width = to_2tuple(img_size)
-        if height % patch_size or width % patch_size:
-            raise UserError(
-                f'patches of {patch_size} pixels do not tile an image of '
-                f'{height} x {width}; give regressors and backbone the same '
-                'img_size and patch_size.')
-        if decoder_embed_dim % decoder_num_heads:
-            raise UserError(
-                f'{decoder_num_heads} decoder heads do not divide the width '
-                f'{decoder_embed_dim}; change decoder_num_heads.')
-        self.grid = (height // patch_size, width // patch_size)
+        self.grid = patch_grid(img_size, patch_size, decoder_embed_dim,
+                               decoder_num_heads)
         self.patch_size = patch_size
         dim = decoder_embed_dim
         self.decoder_embed = nn.Linear(embed_dim, dim)
@@ -144,7 +112,6 @@ class Regressor(BaseModule):
             self.decoder_pred = nn.Linear(dim, predict_feature_dim)
 
     def init_weights(self) -> None:
-        """MAE's initialisation."""
         super().init_weights()
         xavier_linear(self)
         nn.init.normal_(self.mask_token, std=.02)
@@ -154,11 +121,8 @@ class Regressor(BaseModule):
         """Predict every patch.
 
         Args:
-            latent (Latent): The encoder's output.
-            memory (Tensor): What one of its blocks gave, one of
-                ``latent.blocks``.
-            token_mask (TokenMask): The mask it was encoded with; thrown
-                tokens are not looked at.
+            memory (Tensor): One of ``latent.blocks``.
+            token_mask (TokenMask): Thrown tokens are not looked at.
 
         Returns:
             Tensor: (B, L, P): pixels of a patch over rows, columns and

@@ -23,23 +23,6 @@ class ScoreDecoder(BaseModule):
 
     Source: Wang et al., *Hard Patches Mining for Masked Image Modeling*,
     CVPR 2023; numerically equal to the official code.
-
-    Args:
-        decoder (Decoder): The first decoder, with :meth:`Decoder.arrange`;
-            nothing of it is changed.
-
-    Raises:
-        UserError: If the decoder has no entrance to share.
-
-    Example:
-        >>> import torch
-        >>> from sbam_mm.models import MAEDecoder
-        >>> decoder = MAEDecoder(
-        ...     img_size=32, patch_size=8, decoder_embed_dim=16,
-        ...     decoder_depth=1, decoder_num_heads=2)
-        >>> nothing = TokenMask(torch.zeros(2, 16, dtype=torch.bool))
-        >>> ScoreDecoder(decoder)(torch.randn(2, 17, 16), nothing).shape
-        torch.Size([2, 16])
     """
 
     def __init__(self, decoder: Any):
@@ -54,21 +37,10 @@ class ScoreDecoder(BaseModule):
         self.pred = deepcopy(decoder.decoder_pred)
 
     def init_weights(self) -> None:
-        """The official MAE's initialisation."""
         super().init_weights()
         xavier_linear(self)
 
     def forward(self, full: Tensor, token_mask: TokenMask) -> Tensor:
-        """Predict a score for every patch.
-
-        Args:
-            full (Tensor): From :meth:`Decoder.arrange`,
-                (B, 1 + L, decoder_embed_dim).
-            token_mask (TokenMask): Thrown tokens take no part.
-
-        Returns:
-            Tensor: float32 (B, L). The score of a thrown token means
-            nothing.
-        """
+        """Scores, float32 (B, L), from :meth:`Decoder.arrange`'s tokens."""
         full = run_unthrown(self.blocks, full, token_mask)
         return self.pred(self.norm(full))[:, 1:].float().mean(dim=-1)

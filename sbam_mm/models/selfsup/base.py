@@ -17,6 +17,7 @@ from sbam_mm.masking import (
     check_needs,
 )
 from sbam_mm.models.backbones import Latent
+from sbam_mm.models.backbones.masked_encoder import MaskedEncoder, blocks_run
 from sbam_mm.models.channels import check_channels, for_any_channels
 from sbam_mm.models.guidance import guided
 from sbam_mm.models.heads import Head
@@ -47,7 +48,7 @@ def has_fixed_table(encoder: nn.Module) -> bool:
             and not getattr(encoder, 'learned_position', False))
 
 
-def drops_paths(encoder: nn.Module) -> bool:
+def has_stochastic_depth(encoder: nn.Module) -> bool:
     """Whether an encoder trains with stochastic depth, however it is set."""
     return any(path.drop_prob > 0 for path in encoder.modules()
                if isinstance(path, DropPath))
@@ -55,14 +56,7 @@ def drops_paths(encoder: nn.Module) -> bool:
 
 def check_sizes(encoder: nn.Module, neck: nn.Module | None,
                 head: nn.Module | None) -> None:
-    """Stop unless width and patch size are one from encoder to loss.
-
-    Args:
-        encoder, neck, head (nn.Module): Built parts of a model.
-
-    Raises:
-        UserError: With the option to change.
-    """
+    """Stop unless width and patch size are one from encoder to loss."""
     rate = getattr(encoder, 'drop_path_rate', 0.)
     if not 0 <= rate < 1:
         raise UserError('backbone.drop_path_rate is a share in [0, 1), got '
@@ -72,7 +66,8 @@ def check_sizes(encoder: nn.Module, neck: nn.Module | None,
             f'backbone.img_size={encoder.img_size} has no room for a patch '
             f'of {encoder.patch_size} pixels; correct one of them.')
     width = getattr(encoder, 'embed_dims', None)
-    wanted = getattr(getattr(neck, 'decoder_embed', None), 'in_features', None)
+    wanted = getattr(neck, 'embed_dim', None) or getattr(
+        getattr(neck, 'decoder_embed', None), 'in_features', None)
     if isinstance(width, int) and wanted not in (None, width):
         raise UserError(f'neck.embed_dim={wanted} is not the width of the '
                         f'encoder, {width}; set neck.embed_dim={width}.')
@@ -90,9 +85,6 @@ def check_parts(model: BaseSelfSupervisor) -> None:
 
     A neck that is no :class:`Decoder`, or a head that is no :class:`Head`,
     such as one of another project, has none of their extras.
-
-    Args:
-        model (MaskedImageModel): With its parts built.
     """
     neck = model.neck if model.with_neck else None
     head = model.head if model.with_head else None
@@ -102,16 +94,45 @@ def check_parts(model: BaseSelfSupervisor) -> None:
                 if not hasattr(part, name):
                     setattr(part, name, getattr(kind, name))
     check_sizes(model.backbone, neck, head)
+    if neck is not None:
+        check_decoder(model, neck, head)
+
+
+def check_decoder(model: BaseSelfSupervisor, neck: nn.Module,
+                  head: nn.Module | None) -> None:
+    """Stop if a decoder asks for what encoder or head do not do.
+
+    Args:
+        model (MaskedImageModel): With its parts built.
+        neck (Decoder): Of the model.
+        head (Head, optional): Of the model.
+
+    Raises:
+        UserError: With the option to change.
+    """
+    if neck.independent and model.in_place:
+        raise UserError(
+            f'{type(neck).__name__} looks at visible tokens only, and '
+            f'{type(model).__name__} encodes mask tokens among them; take the '
+            "neck of its config, or model.type='sbam_mm.MAE'.")
+    if neck.prediction < 1 and not getattr(head, 'takes_masked', False):
+        raise UserError(
+            f'the loss of {type(model).__name__} wants all masked patches; '
+            'set neck.prediction=1.')
+    if neck.looks_at and isinstance(model.backbone, MaskedEncoder):
+        depth = len(model.backbone.layers)
+        there = {'input', *range(-depth, depth)}.issuperset(neck.looks_at)
+        ends = [blocks_run(block, depth) for block in neck.looks_at]
+        if not there or ends != sorted(set(ends)):
+            raise UserError(
+                f'neck.looks_at={list(neck.looks_at)} does not name blocks of '
+                f'an encoder of {depth} in their order; all of them are '
+                f"['input', *range({depth})].")
 
 
 class Reconstruction(NamedTuple):
-    """What a model makes of masked images.
-
-    Attributes:
-        images (Tensor): Predicted pixels of every patch, (B, C, H, W).
-        token_mask (TokenMask): What was hidden.
-    """
-    images: Tensor
+    """Predicted pixels of every patch, and what was hidden."""
+    images: Tensor  # (B, C, H, W)
     token_mask: TokenMask
 
 
@@ -119,12 +140,16 @@ class MaskedImageModel(BaseSelfSupervisor):
     """A self-supervised method with an exchangeable masker.
 
     A method writes :meth:`loss`, from the stages that it shares with the
-    others: :meth:`embed`, :meth:`mask`, :meth:`encode`, :meth:`decode`.
+    others: :meth:`embed`, :meth:`mask`, :meth:`encode`, :meth:`decode`. It
+    takes normalised images, (B, C, H, W), and the pipeline's data samples,
+    with stored maps where the masker or the encoder asks for them, and gives
+    losses and what else is to be logged.
 
     Args:
         backbone (dict or nn.Module): The encoder, e.g. ``MaskedViT``.
-        masker (dict or nn.Module): Decides which patches to hide. Defaults
-            to random masking at 0.75.
+        masker (dict or nn.Module, optional): Decides which patches to hide.
+            Defaults to None: random masking at 0.75, or what the method
+            says.
         neck (dict or nn.Module, optional): The decoder.
         head (dict or nn.Module, optional): Target and loss.
         teacher (dict or nn.Module, optional): ``FrozenTeacher`` or
@@ -183,7 +208,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         self.has_target = target is not None
         check_needs(masker, self.provides, type(self).__name__, REMEDIES)
         unequal = not masker.uniform and (not self.in_place or throws(masker))
-        if unequal and drops_paths(self.backbone):
+        if unequal and has_stochastic_depth(self.backbone):
             raise UserError(
                 f'{type(masker).__name__} gives every image its own ratio, '
                 'and stochastic depth would drop single tokens of the packed '
@@ -192,6 +217,10 @@ class MaskedImageModel(BaseSelfSupervisor):
         self.masker = masker
         check_channels(self)
         check_parts(self)
+        if (self.with_neck and not self.neck.reads_output
+                and getattr(self.backbone, 'final_norm', False)):
+            # DistributedDataParallel waits for what never gets a gradient.
+            self.backbone.ln1.requires_grad_(False)
         self.target: Any = None
         if target is not None:
             self.target = self.momentum_target(target)
@@ -219,10 +248,6 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     def guided(self, inputs: Tensor, data_samples: list | None
                ) -> AbstractContextManager[None]:
-        """While it lasts, the encoder attends as its guide says.
-
-        See :mod:`sbam_mm.models.guidance`.
-        """
         return guided(self.backbone, inputs, data_samples)
 
     def embed(self, inputs: Tensor) -> Tensor:
@@ -243,14 +268,7 @@ class MaskedImageModel(BaseSelfSupervisor):
                 inputs: Tensor,
                 data_samples: list | None = None,
                 teaching: Any = None) -> MaskingContext:
-        """What the masker may look at.
-
-        Args:
-            tokens (Tensor): Patch tokens with positions, (B, L, D).
-            inputs (Tensor): The images they come from, (B, C, H, W).
-            data_samples (list, optional): With the pipeline's maps.
-            teaching: See :class:`Batch`.
-        """
+        """What the masker may look at."""
         grid = self.grid(inputs)
         progress, epoch = training_progress()
         batch = Batch(tokens, inputs, grid, data_samples, teaching)
@@ -276,7 +294,6 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     @property
     def provides(self) -> frozenset[str]:
-        """The names of :meth:`providers`."""
         return frozenset(self.providers())
 
     def encode(self,
@@ -288,7 +305,9 @@ class MaskedImageModel(BaseSelfSupervisor):
         With :attr:`in_place`, of every patch that is not thrown, the mask
         token in the place of masked ones.
         """
-        asked = dict(blocks=self.neck.looks_at) if self.neck.looks_at else {}
+        asked = {}
+        if self.with_neck and self.neck.looks_at:
+            asked = dict(blocks=self.neck.looks_at)
         if not self.in_place:
             return self.backbone.encode(tokens, token_mask, **asked)
         return self.backbone.encode_in_place(
@@ -300,12 +319,14 @@ class MaskedImageModel(BaseSelfSupervisor):
         """What the decoder predicts: all patches, or all that a loss needs.
 
         Returns:
-            Tensor or Latent: (B, L, P), or of the masked patches alone,
-            (T, P): where the head takes that and no token is thrown.
+            Tensor or Latent: (B, L, P), or of masked patches alone, (T, P):
+            where the head takes that, and the decoder predicts each on its
+            own or no token is thrown.
         """
         if (self.with_head and self.head.takes_masked
-                and token_mask.thrown is None
-                and not latent.layout.full and not is_exact()):
+                and not latent.layout.full and (
+                    self.neck.independent
+                    or token_mask.thrown is None and not is_exact())):
             return self.neck.predict_masked(latent, token_mask)
         return self.neck(latent, token_mask)
 
@@ -320,13 +341,7 @@ class MaskedImageModel(BaseSelfSupervisor):
                     token_mask: TokenMask | None = None) -> Reconstruction:
         """Hide patches and predict them, for pictures.
 
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            token_mask (TokenMask, optional): What to hide. Defaults to None:
-                the masker decides.
-
-        Raises:
-            UserError: If the model predicts no pixels.
+        ``token_mask`` says what to hide; without it the masker decides.
         """
         head = self.head if self.with_head else None
         if not getattr(head, 'predicts_pixels', False):
@@ -348,15 +363,7 @@ class MaskedImageModel(BaseSelfSupervisor):
         return self.backbone
 
     def grid(self, inputs: Tensor) -> tuple[int, int]:
-        """Patches per column and row, which are to be those of all parts.
-
-        Args:
-            inputs (Tensor): The images, (B, C, H, W).
-
-        Raises:
-            UserError: If a decoder, or the encoder's fixed table, is built
-                for another grid.
-        """
+        """Patches per column and row, which are to be those of all parts."""
         grid = self.backbone.grid(inputs)
         built = {
             name: part.grid for name, part in self.named_children()

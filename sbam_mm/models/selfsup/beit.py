@@ -5,10 +5,10 @@ Source: Bao et al., *BEiT: BERT Pre-Training of Image Transformers*, ICLR
 2022, section 2.
 """
 
-from torch import Tensor, nn
+from torch import nn
 
+from sbam_mm.layers import truncated_normal
 from sbam_mm.masking import BlockMasker
-from sbam_mm.models.heads import pictures_for
 from sbam_mm.registry import MODELS
 
 from .mae import MAE
@@ -18,7 +18,7 @@ from .mae import MAE
 class BEiT(MAE):
     """BEiT with any masker.
 
-    As SimMIM, a mask token stands in the encoder where patches are hidden,
+    As in SimMIM a mask token stands in the encoder where patches are hidden,
     so images are equally long whatever their ratio. What is predicted are
     the visual tokens of DALL-E's tokenizer, from a second picture of half
     the size. The same loss as mmpretrain's ``BEiT`` with ``BEiTV1Head`` for
@@ -26,21 +26,11 @@ class BEiT(MAE):
 
     Args:
         backbone (dict): ``MaskedBEiT``, the published ViT.
-        masker (dict): Any masker. Defaults to 75 of 196 patches in blocks,
-            as the official code; the paper says 40 %.
+        masker (dict, optional): Defaults to None: 75 of 196 patches in
+            blocks, as the official code; the paper says 40 %.
         neck (dict): ``LinearDecoder`` with ``out_dims=8192``.
         head (dict): ``DalleHead``.
         **kwargs: Options of :class:`MAE`.
-
-    Example::
-
-        model = dict(
-            type='sbam_mm.BEiT',
-            backbone=dict(type='sbam_mm.MaskedBEiT', arch='base'),
-            masker=dict(type='sbam_mm.SBAM', ratio=0.4),
-            neck=dict(type='sbam_mm.LinearDecoder', out_dims=8192),
-            head=dict(
-                type='sbam_mm.DalleHead', checkpoint='dalle_encoder.pth'))
     """
     in_place = True
     no_weight_decay = ('cls_token', 'pos_embed')
@@ -49,39 +39,10 @@ class BEiT(MAE):
                  backbone: dict | nn.Module,
                  masker: dict | nn.Module | None = None,
                  **kwargs):
-        super().__init__(
-            backbone, BlockMasker(75 / 196) if masker is None else masker,
-            **kwargs)
+        super().__init__(backbone, masker or BlockMasker(75 / 196), **kwargs)
         nn.init.trunc_normal_(self.mask_token, std=.02)
 
     def init_weights(self) -> None:
         """A truncated normal for what reads the tokens."""
         super().init_weights()
-        for layer in self.neck.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.trunc_normal_(layer.weight, std=.02)
-                nn.init.zeros_(layer.bias)
-
-    def loss(self,
-             inputs: Tensor | list[Tensor],
-             data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
-
-        Args:
-            inputs (list[Tensor]): Normalised images (B, C, H, W) and the
-                second picture of each, see :func:`pictures_for`.
-            data_samples (list, optional): With stored maps, where the masker
-                or the encoder asks for them.
-
-        Returns:
-            dict[str, Tensor]: ``loss``, and the mask's statistics.
-        """
-        images, targets = pictures_for(self.head, inputs)
-        self.follow_student()
-        with self.guided(images, data_samples):
-            tokens = self.embed(images)
-            token_mask = self.mask(tokens, images, data_samples)
-            latent = self.encode(tokens, token_mask, images)
-            prediction = self.decode(latent, token_mask)
-            loss = self.head.loss(prediction, targets, token_mask)
-        return dict(loss=loss, **token_mask.statistics())
+        truncated_normal(self.neck)

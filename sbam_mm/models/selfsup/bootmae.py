@@ -25,14 +25,9 @@ DEFAULT_TARGET = dict(
 
 
 class Predictions(NamedTuple):
-    """What BootMAE makes of the visible patches.
-
-    Attributes:
-        pixels (Tensor): (B, L, P).
-        features (Tensor): (B, L, D).
-    """
-    pixels: Tensor
-    features: Tensor
+    """What BootMAE makes of the visible patches."""
+    pixels: Tensor  # (B, L, P)
+    features: Tensor  # (B, L, D)
 
 
 @MODELS.register_module()
@@ -56,36 +51,16 @@ class BootMAE(MaskedImageModel):
         head (dict): ``ChannelPixelHead``.
         feature_regressor (dict): ``Regressor`` with ``predict_feature_dim``
             the encoder's width.
-        target (dict): ``MomentumTeacher``. Defaults to the official
+        target (dict): ``MomentumTeacher``; the default has the official
             schedule of ViT-B.
         memory (tuple[int, int]): Encoder blocks, from 0, that the pixel and
-            the feature regressor look at. Defaults to (0, -1).
-        feature_weight (float): Factor on the feature loss. Defaults to 1.
-        ramp (float): Share of the epochs over which it grows linearly to
-            that. Defaults to 0.25.
-        weigh_inside (bool): Weigh masked tokens by 1 plus the share of
-            masked ones around them. Defaults to True.
+            the feature regressor look at.
+        ramp (float): Share of the epochs over which ``feature_weight``, the
+            factor on the feature loss, grows linearly to its value.
+        weigh_inside (bool): Weigh masked tokens by 1 plus the share of masked
+            ones around them.
         **kwargs: ``masker``, ``teacher`` and other options of
             :class:`MaskedImageModel`.
-
-    Raises:
-        UserError: If blocks are not in the encoder or not ascending.
-
-    Example:
-        >>> import torch
-        >>> size = dict(img_size=32, patch_size=8)
-        >>> regressor = dict(
-        ...     type='sbam_mm.Regressor', embed_dim=192,
-        ...     decoder_embed_dim=32, **size)
-        >>> model = BootMAE(
-        ...     backbone=dict(type='sbam_mm.MaskedViT', arch='tiny', **size),
-        ...     masker=dict(type='sbam_mm.SBAM'),
-        ...     neck=regressor,
-        ...     head=dict(type='sbam_mm.ChannelPixelHead', patch_size=8),
-        ...     feature_regressor=dict(regressor, predict_feature_dim=192))
-        >>> out = model.loss(torch.randn(4, 3, 32, 32))
-        >>> [name for name in sorted(out) if 'loss' in name]
-        ['loss_feature', 'loss_pixel']
     """
 
     no_weight_decay = ('cls_token', 'pos_embed')
@@ -117,17 +92,7 @@ class BootMAE(MaskedImageModel):
     def loss(self,
              inputs: Tensor,
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
-
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            data_samples (list, optional): With stored maps, where the masker
-                asks for them.
-
-        Returns:
-            dict[str, Tensor]: ``loss_pixel`` and ``loss_feature`` with their
-            weights, ``feature_weight``, and the mask's statistics.
-        """
+        """``loss_pixel`` and ``loss_feature`` with their weights."""
         self.follow_student()
         tokens = self.embed(inputs)
         token_mask = self.mask(tokens, inputs, data_samples)
@@ -184,10 +149,6 @@ def masked_around(token_mask: TokenMask, grid: tuple[int, int]) -> Tensor:
     """Share of the 3 x 3 tokens around each that is masked, (B, L).
 
     Nothing counts as masked outside the image.
-
-    Args:
-        token_mask (TokenMask): ``masked`` counts.
-        grid (tuple[int, int]): Patches per column and row.
 
     Example:
         >>> import torch

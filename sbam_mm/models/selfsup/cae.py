@@ -20,14 +20,7 @@ from .base import MaskedImageModel
 
 def check_pixels(encoder: nn.Module, neck: nn.Module,
                  head: nn.Module) -> None:
-    """Stop if pixels are the target and the neck makes another number.
-
-    Args:
-        encoder, neck, head (nn.Module): Parts of a CAE.
-
-    Raises:
-        UserError: With the ``out_dims`` that fits.
-    """
+    """Stop if pixels are the target and the neck makes another number."""
     patch = getattr(head, 'patch_size', None)
     made = getattr(getattr(neck, 'head', None), 'out_features', None)
     projection = getattr(encoder.patch_embed, 'projection', None)
@@ -57,39 +50,22 @@ class CAE(MaskedImageModel):
     so its target is one step old; its ``base_momentum`` is ``target=dict(
     type='sbam_mm.MomentumTeacher', momentum=...)`` here.
 
-    **Encoder.** ``MaskedViT`` with layer scale. mmpretrain's encoder
-    computes the same (a bias on the keys drops out of the softmax) but wants
-    equal numbers of visible patches; with stochastic depth it drops the
-    feed-forward branch twice.
+    **Encoder.** ``MaskedViT`` with ``layer_cfgs=dict(
+    layer_scale_init_value=0.1)``. mmpretrain's encoder computes the same (a
+    bias on the keys drops out of the softmax) but wants equal numbers of
+    visible patches; with stochastic depth it drops the feed-forward branch
+    twice.
 
     Args:
-        backbone (dict): ``MaskedViT``, with ``layer_cfgs=dict(
-            layer_scale_init_value=0.1)`` as in the paper.
-        masker (dict): Any masker. The paper hides 98 of 196 patches in
-            blocks: ``BlockMasker(ratio=0.5)``. Defaults to random masking at
+        masker (dict, optional): The paper hides 98 of 196 patches in blocks:
+            ``BlockMasker(ratio=0.5)``. Defaults to None: random masking at
             0.75.
         neck (dict): ``ContextRegressor``.
         head (dict): ``DalleHead`` (the paper) or ``PixelHead``.
-        align_weight (float): Weight of the alignment. Defaults to 2.
+        align_weight (float): Weight of the alignment.
         target (dict, optional): A ``MomentumTeacher`` that computes the
             alignment's target. Defaults to None: the encoder itself.
         **kwargs: Options of :class:`MaskedImageModel`.
-
-    Raises:
-        UserError: If ``target`` is no ``MomentumTeacher``, or pixels are to
-            be predicted with another number of values.
-
-    Example:
-        >>> model = CAE(
-        ...     backbone=dict(type='sbam_mm.MaskedViT', arch='tiny',
-        ...                   img_size=32, patch_size=8),
-        ...     masker=dict(type='sbam_mm.SBAM', ratio=0.5),
-        ...     neck=dict(type='sbam_mm.ContextRegressor', embed_dims=192,
-        ...               num_heads=3, out_dims=192),
-        ...     head=dict(type='sbam_mm.PixelHead', patch_size=8))
-        >>> out = model.loss(torch.randn(4, 3, 32, 32))
-        >>> sorted(out)[:3]
-        ['alignment', 'loss', 'mask_ratio']
     """
 
     no_weight_decay = ('cls_token', 'pos_embed')
@@ -106,19 +82,7 @@ class CAE(MaskedImageModel):
     def loss(self,
              inputs: Tensor | list[Tensor],
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
-
-        Args:
-            inputs (Tensor or list[Tensor]): Normalised images, (B, C, H, W),
-                or these and a second picture of each, see
-                :func:`pictures_for`.
-            data_samples (list, optional): With stored maps, where the masker
-                asks for them.
-
-        Returns:
-            dict[str, Tensor]: ``loss``; its parts ``reconstruction`` and
-            ``alignment`` (weighted), and the mask's statistics, for the log.
-        """
+        """``loss``, and its parts ``reconstruction`` and ``alignment``."""
         images, targets = pictures_for(self.head, inputs)
         self.follow_student()
         tokens = self.embed(images)

@@ -45,36 +45,10 @@ class CMAE(MaskedImageModel):
             the encoder's width.
         projector (dict): mmpretrain's ``NonLinearNeck``.
         contrast (dict): ``InfoNCEHead``, which has the predictor.
-        target (dict): ``MomentumTeacher``; the momentum projector follows at
-            its pace. Defaults to a constant momentum of 0.996.
-        contrast_weight (float): Factor on the contrastive loss. Defaults to
-            1.
-        pixel_weight (float): Factor on the reconstruction loss. Defaults to
-            1.
+        target (dict): ``MomentumTeacher``, by default of constant momentum
+            0.996; the momentum projector follows at its pace.
         **kwargs: ``masker``, ``teacher`` and other options of
             :class:`MaskedImageModel`.
-
-    Example:
-        >>> size = dict(img_size=32, patch_size=8)
-        >>> decoder = dict(
-        ...     type='sbam_mm.MAEDecoder', embed_dim=192,
-        ...     decoder_embed_dim=32, decoder_depth=1, **size)
-        >>> mlp = dict(
-        ...     type='NonLinearNeck', hid_channels=32, out_channels=16,
-        ...     with_bias=True, with_last_bn=False, with_avg_pool=False)
-        >>> model = CMAE(
-        ...     backbone=dict(type='sbam_mm.MaskedViT', arch='tiny', **size),
-        ...     masker=dict(type='sbam_mm.SBAM', ratio=0.65, cell=2),
-        ...     neck=decoder,
-        ...     head=dict(type='sbam_mm.PixelHead', patch_size=8),
-        ...     feature_decoder=dict(decoder, predict_feature_dim=192),
-        ...     projector=dict(mlp, in_channels=192),
-        ...     contrast=dict(
-        ...         type='sbam_mm.InfoNCEHead',
-        ...         predictor=dict(mlp, in_channels=16)))
-        >>> views = [torch.randn(4, 3, 32, 32), torch.randn(4, 3, 32, 32)]
-        >>> sorted(model.loss(views))[:2]
-        ['loss_contrast', 'loss_pixel']
     """
 
     no_weight_decay = ('cls_token', 'mask_token', 'pos_embed')
@@ -106,20 +80,10 @@ class CMAE(MaskedImageModel):
     def loss(self,
              inputs: Tensor | Sequence[Tensor],
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
+        """``loss_contrast`` and ``loss_pixel``, both with their weights.
 
-        Args:
-            inputs (list[Tensor]): Normalised online and target view, each
-                (B, C, H, W).
-            data_samples (list, optional): With stored maps of the online
-                view, where the masker asks for them.
-
-        Returns:
-            dict[str, Tensor]: ``loss_contrast``, ``loss_pixel``, both with
-            their weights, and the mask's statistics.
-
-        Raises:
-            UserError: If there are not two views.
+        ``inputs`` are the online and the target view, each (B, C, H, W);
+        stored maps are those of the online view.
         """
         if isinstance(inputs, Tensor) or len(inputs) != 2:
             raise UserError(
@@ -131,7 +95,7 @@ class CMAE(MaskedImageModel):
         tokens = self.embed(online)
         token_mask = self.mask(tokens, online, data_samples)
         latent = self.encode(tokens, token_mask, online)
-        pixels = self.neck(latent, token_mask)
+        pixels = self.decode(latent, token_mask)
         features = self.feature_decoder(latent, token_mask)
         projection = self.projector((patch_mean(features, token_mask), ))[0]
         pixel = self.head.loss(pixels, online, token_mask)
@@ -143,7 +107,6 @@ class CMAE(MaskedImageModel):
             **token_mask.statistics())
 
     def follow_student(self) -> None:
-        """Let momentum encoder, projector and teacher take their step."""
         super().follow_student()
         if self.training:
             self.target_projector.follow(self.projector)

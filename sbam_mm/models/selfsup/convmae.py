@@ -24,14 +24,14 @@ from sbam_mm.registry import MODELS
 from .mae import MAE
 
 # These ask the model or nobody; any other salience looks at the tokens.
-BLIND = (NoSalience, AttentionSalience, StoredSalience, PredictedLoss)
+WITHOUT_TOKENS = (NoSalience, AttentionSalience, StoredSalience, PredictedLoss)
 
 
 def looks_at_tokens(masker: nn.Module) -> bool:
     """Whether a masker's scores come from ``context.tokens``."""
     salience = getattr(masker, 'salience', None)
     # After a block (layer > 0) it asks for 'layer_tokens' instead.
-    return not isinstance(salience, BLIND) and not getattr(
+    return not isinstance(salience, WITHOUT_TOKENS) and not getattr(
         salience, 'layer', 0)
 
 
@@ -44,42 +44,23 @@ class ConvMAE(MAE):
 
     **What SBAM looks at.** MAE's tokens are there before anything is hidden;
     here they come after two stages of convolutions that must not see what
-    will be hidden. With ``backbone.look_at='stage3'`` the salience comes from
-    the tokens that enter the transformer when nothing is hidden, positions
-    included: the counterpart of MAE's, at the price of one pass without
-    gradient through the convolution stages. With "stage1" it comes from the
-    first strided convolution's output averaged over each patch, without
-    positions: next to free, and each score knows its own patch alone. Random,
-    block and other maskers without token salience never pay for the pass. The
-    papers leave this open.
+    will be hidden. The papers leave this open. With
+    ``backbone.look_at='stage3'`` the salience comes from the tokens that enter
+    the transformer when nothing is hidden, positions included: the counterpart
+    of MAE's, at the price of one pass without gradient through the convolution
+    stages. With "stage1" it comes from the first strided convolution's output
+    averaged over each patch, without positions: next to free, and each score
+    knows its own patch alone. Maskers without token salience never pay for
+    the pass.
 
     Attention that maskers ask for is the transformer's on whole images; it
     has no class token, so ``AttentionSalience`` wants ``queries='all'``.
 
     Args:
         backbone (dict): ``ConvViT``.
-        masker (dict): Any masker. Defaults to random masking at 0.75.
         neck (dict): ``MAEDecoder``.
         head (dict): ``PixelHead``.
-        teacher (dict, optional): For maskers that ask for one. Defaults to
-            None.
-        **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
-
-    Raises:
-        UserError: If the masker wants a class token's attention.
-
-    Example:
-        >>> arch = dict(embed_dims=(8, 16, 24), depths=(1, 1, 2), num_heads=3)
-        >>> model = ConvMAE(
-        ...     backbone=dict(type='sbam_mm.ConvViT', arch=arch, img_size=32,
-        ...                   patch_sizes=(2, 2, 2)),
-        ...     masker=dict(type='sbam_mm.SBAM'),
-        ...     neck=dict(type='sbam_mm.MAEDecoder', embed_dim=24,
-        ...               img_size=32, patch_size=8),
-        ...     head=dict(type='sbam_mm.PixelHead', patch_size=8))
-        >>> out = model.loss(torch.randn(4, 3, 32, 32))
-        >>> sorted(out)[:2]
-        ['loss', 'mask_ratio']
+        **kwargs: Options of :class:`MaskedImageModel`.
     """
 
     def __init__(self, *args, **kwargs):
@@ -125,7 +106,6 @@ class ConvMAE(MAE):
 
 
 def own_attention(model: ConvMAE, batch: Batch, *question) -> Tensor:
-    """Attention in a block of the encoder, (B, heads, L)."""
     return model.backbone.attention(model.entering(batch.images), *question)
 
 
@@ -138,7 +118,6 @@ def momentum_attention(model: ConvMAE, batch: Batch, *question) -> Tensor:
 
 
 def layer_tokens(model: ConvMAE, batch: Batch, layer: int) -> Tensor:
-    """Tokens after a block, (B, L, D)."""
     return model.backbone.layer_tokens(model.entering(batch.images), layer)
 
 

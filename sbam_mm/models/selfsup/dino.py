@@ -24,20 +24,8 @@ class DINO(SelfDistillation):
     patches instead and to predict them is iBOT.
 
     Args:
-        backbone, head: See :class:`SelfDistillation`.
         masker (dict, optional): Defaults to None: nothing is masked.
         **kwargs: Of :class:`SelfDistillation`.
-
-    Example:
-        >>> import torch
-        >>> model = DINO(
-        ...     backbone=dict(
-        ...         type='sbam_mm.MaskedViT', arch='tiny', img_size=32,
-        ...         patch_size=8, learned_position=True),
-        ...     head=dict(type='sbam_mm.DINOHead', in_dim=192, out_dim=64))
-        >>> crops = [torch.randn(2, 3, size, size) for size in (32, 32, 16)]
-        >>> sorted(model.loss(crops))[:2]
-        ['loss_cls', 'mask_ratio']
     """
 
     def __init__(self,
@@ -51,24 +39,11 @@ class DINO(SelfDistillation):
     def loss(self,
              inputs: list[Tensor],
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
-
-        Args:
-            inputs (list[Tensor]): Views, global ones first, (B, C, h, w)
-                each.
-            data_samples (list, optional): For a guide of the encoder.
-
-        Returns:
-            dict[str, Tensor]: ``loss_cls``, the entropies of
-            :func:`target_entropy` and the mask's statistics.
-        """
+        """``loss_cls``, and the entropies of :func:`target_entropy`."""
         self.follow_student()
         views, local = self.split(inputs)
         teaching = self.teach(views, data_samples)
-        with self.guided(views, data_samples):
-            tokens = self.embed(views)
-            token_mask = self.mask(tokens, views, teaching=teaching)
-            latent = self.backbone.encode(tokens, token_mask).to_dense()
+        latent, token_mask = self.study(views, teaching, data_samples)
         return dict(
             **self.learn_cls(latent, local, teaching, data_samples),
             **token_mask.statistics())

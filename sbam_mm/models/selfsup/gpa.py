@@ -8,7 +8,7 @@ Masked Image Modeling*, ACM MM 2024, section 3.3.
 import torch
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 from sbam_mm.masking import AttentionSalience, TokenMask, check_needs
 from sbam_mm.models.losses import masked_mean, standardize
 from sbam_mm.models.necks import ScoreDecoder
@@ -55,32 +55,17 @@ class GPAFeature(MaskedImageModel):
     distributed training wants ``find_unused_parameters=True`` in the config.
 
     Args:
-        backbone (dict): ``MaskedViT``.
         masker (dict): ``GPA``, or any other together with ``target``.
         neck (dict): ``MAEDecoder``; the second decoder has its shape.
         head (dict): ``PixelHead``.
         teacher (dict): ``FrozenTeacher`` or ``MomentumTeacher``.
         target (dict, optional): :class:`AttentionSalience` to predict.
             Defaults to None: the masker's.
-        variant (str): "paper", "alternate" or "code". Defaults to "paper".
-        weight (float): Of the second loss. Defaults to 1, as in Eq. 8.
+        variant (str): "paper", "alternate" or "code".
+        weight (float): Of the second loss; 1 in Eq. 8.
         target_scale (str, optional): "raw" or "z-score". Defaults to None:
             "z-score" in the variant "code", else "raw".
         **kwargs: Options of :class:`MaskedImageModel`.
-
-    Raises:
-        UserError: At build time, if there is no attention to predict, no
-            teacher to give it, or a part does not fit.
-
-    Example::
-
-        model = dict(
-            type='sbam_mm.GPAFeature',
-            teacher=dict(
-                type='sbam_mm.FrozenTeacher',
-                backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
-                checkpoint='mae_pretrain_vit_base.pth'),
-            masker=dict(type='sbam_mm.GPA'))
     """
 
     def __init__(self,
@@ -96,19 +81,9 @@ class GPAFeature(MaskedImageModel):
                  **kwargs):
         if target_scale is None:
             target_scale = 'z-score' if variant == 'code' else 'raw'
-        if target_scale not in SCALES:
-            raise UserError(f'target_scale must be one of {SCALES}, got '
-                            f'{target_scale!r}.')
-        if variant not in VARIANTS:
-            raise UserError(
-                f'variant must be one of {VARIANTS}, got {variant!r}.')
-        super().__init__(
-            backbone=backbone,
-            masker=masker,
-            neck=neck,
-            head=head,
-            teacher=teacher,
-            **kwargs)
+        check_choice('target_scale', target_scale, SCALES)
+        check_choice('variant', variant, VARIANTS)
+        super().__init__(backbone, masker, neck, head, teacher, **kwargs)
         goes_by = (
             getattr(self.masker, 'salience', None)
             if target is None else build_part(target))
@@ -130,17 +105,7 @@ class GPAFeature(MaskedImageModel):
     def loss(self,
              inputs: Tensor,
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
-
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            data_samples (list, optional): With stored maps, where the masker
-                asks for them.
-
-        Returns:
-            dict[str, Tensor]: ``loss_pixel`` and ``loss_attention`` (one of
-            them where they take turns), and the mask's statistics.
-        """
+        """``loss_pixel`` and ``loss_attention``, or one of them."""
         self.follow_student()
         tokens = self.embed(inputs)
         context = self.context(tokens, inputs, data_samples)
@@ -168,22 +133,12 @@ class GPAFeature(MaskedImageModel):
 
     def attention_loss(self, full: Tensor, scores: Tensor,
                        token_mask: TokenMask, progress: float) -> Tensor:
-        """Mean squared error of the predicted attention, Eq. 7.
-
-        Args:
-            full (Tensor): What enters the decoder blocks, (B, 1 + L, D).
-            scores (Tensor): The teacher's, not scaled, (B, L).
-            token_mask (TokenMask): ``masked`` says which patches count, all
-                that are not thrown in the variant "code".
-            progress (float): Of the training, in [0, 1].
-
-        Returns:
-            Tensor: A scalar.
-        """
+        """Mean squared error to the teacher's scores (B, L), Eq. 7."""
+        as_code = self.variant == 'code'
         counted = token_mask.masked
-        if self.variant == 'code':
+        if as_code:
             counted = token_mask.masked | token_mask.visible
-        if self.variant == 'code' and progress <= CODE_START:
+        if as_code and progress <= CODE_START:
             predicted = full[:, 1:].float().mean(dim=-1)
         else:
             predicted = self.attention_decoder(full, token_mask)

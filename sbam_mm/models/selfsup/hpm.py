@@ -7,7 +7,7 @@ Source: Wang et al., *Hard Patches Mining for Masked Image Modeling*, CVPR
 import torch
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 from sbam_mm.masking import HPMMasker, TokenMask
 from sbam_mm.models.losses import masked_mean, ranking_loss, standardize
 from sbam_mm.models.necks import ScoreDecoder
@@ -32,35 +32,16 @@ class HPM(MaskedImageModel):
     which prediction alone helps.
 
     Args:
-        backbone (dict): ``MaskedViT``.
-        masker (dict, optional): Any masker. Defaults to None: ``HPMMasker``
-            with its defaults.
+        masker (dict, optional): Defaults to None: ``HPMMasker``.
         neck (dict): ``MAEDecoder``; the second decoder has its shape.
         head (dict): ``PixelHead``.
         learning (str): "relative", to rank the masked patches of an image by
-            their loss (:func:`ranking_loss`), or "absolute", to predict the
-            loss standardised within the image's masked patches by least
-            squares. Defaults to "relative", as in the paper.
-        momentum (float): Of the teacher; see :class:`MomentumCopy`. Defaults
-            to 0.999.
-        end_momentum (float): Defaults to 0.9999.
-        ramp_epochs (int): Epochs on the straight line between the two.
-            Defaults to 100.
+            their loss (:func:`ranking_loss`, the paper), or "absolute", to
+            predict the loss standardised within the image's masked patches
+            by least squares.
+        momentum, end_momentum, ramp_epochs: Of the teacher, linear; see
+            :class:`MomentumCopy`.
         **kwargs: Options of :class:`MaskedImageModel`.
-
-    Raises:
-        UserError: At build time, if a part does not fit.
-
-    Example:
-        >>> size = dict(img_size=32, patch_size=8)
-        >>> model = HPM(
-        ...     backbone=dict(type='sbam_mm.MaskedViT', arch='tiny', **size),
-        ...     neck=dict(
-        ...         type='sbam_mm.MAEDecoder', embed_dim=192, **size),
-        ...     head=dict(type='sbam_mm.PixelHead', patch_size=8))
-        >>> out = model.loss(torch.randn(4, 3, 32, 32))
-        >>> sorted(out)[:2]
-        ['loss_pixel', 'loss_predict']
     """
 
     def __init__(self,
@@ -73,15 +54,8 @@ class HPM(MaskedImageModel):
                  end_momentum: float = 0.9999,
                  ramp_epochs: int = 100,
                  **kwargs):
-        if learning not in LEARNING:
-            raise UserError(
-                f'learning must be one of {LEARNING}, got {learning!r}.')
-        super().__init__(
-            backbone=backbone,
-            masker=HPMMasker() if masker is None else masker,
-            neck=neck,
-            head=head,
-            **kwargs)
+        check_choice('learning', learning, LEARNING)
+        super().__init__(backbone, masker or HPMMasker(), neck, head, **kwargs)
         if not self.head.predicts_pixels:
             raise UserError(
                 'HPM predicts the loss of every patch, which '
@@ -99,17 +73,7 @@ class HPM(MaskedImageModel):
     def loss(self,
              inputs: Tensor,
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
-
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            data_samples (list, optional): With stored maps, where the masker
-                asks for them.
-
-        Returns:
-            dict[str, Tensor]: ``loss_pixel``, the reconstruction's,
-            ``loss_predict``, the loss predictor's, and the mask's statistics.
-        """
+        """``loss_pixel``, and ``loss_predict`` of the loss predictor."""
         self.follow_student()
         tokens = self.embed(inputs)
         token_mask = self.mask(tokens, inputs, data_samples)
@@ -127,16 +91,7 @@ class HPM(MaskedImageModel):
 
     def prediction_loss(self, predicted: Tensor, patch_loss: Tensor,
                         token_mask: TokenMask) -> Tensor:
-        """How wrong the predicted losses of masked patches are.
-
-        Args:
-            predicted (Tensor): (B, L).
-            patch_loss (Tensor): The reconstruction's, (B, L), no gradient.
-            token_mask (TokenMask): ``masked`` says which patches count.
-
-        Returns:
-            Tensor: A scalar.
-        """
+        """How wrong the predicted losses, (B, L), of masked patches are."""
         masked, reduction = token_mask.masked, self.head.reduction
         if self.learning == 'relative':
             return ranking_loss(predicted, patch_loss, masked, reduction)
@@ -164,13 +119,11 @@ class HPM(MaskedImageModel):
                 decoder=self.loss_decoder))
 
     def follow_student(self) -> None:
-        """Let the teachers take their step."""
         super().follow_student()
         if self.training:
             self.loss_teacher.follow(self.loss_predictor())
 
     def providers(self) -> dict[str, Provider]:
-        """As for every method, and what the loss predictor says."""
         return {**super().providers(), 'predicted_loss': ask_predictor}
 
 

@@ -42,14 +42,11 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
     views differ, hence so do their masks and ratios.
 
     Args:
-        backbone, head: See :class:`SelfDistillation`.
         masker (dict, optional): Defaults to None: :class:`IBOTMasker`,
             rectangles on half of the views.
         patch_loss (dict, optional): Options of :class:`PatchLoss`.
-            Defaults to None: its defaults.
         mim_start_epoch (int): Nothing is masked before it, and the patch
             loss's temperature begins its warm-up there; 50 for iBOT's Swin.
-            Defaults to 0.
         **kwargs: Of :class:`SelfDistillation`.
 
     Example:
@@ -82,26 +79,11 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
     def loss(self,
              inputs: list[Tensor],
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
-
-        Args:
-            inputs (list[Tensor]): Views, global ones first, (B, C, h, w)
-                each.
-            data_samples (list, optional): For a guide of the encoder.
-
-        Returns:
-            dict[str, Tensor]: ``loss_cls``, ``loss_patch``, the entropies of
-            :func:`target_entropy` and the mask's statistics.
-        """
+        """As DINO's, and ``loss_patch``."""
         self.follow_student()
         views, local = self.split(inputs)
         teaching = self.teach(views, data_samples)
-        with self.guided(views, data_samples):
-            tokens = self.embed(views)
-            token_mask = self.mask(tokens, views, teaching=teaching)
-            latent = self.backbone.encode_in_place(
-                tokens, token_mask, self.mask_token,
-                self.backbone.grid(views)).to_dense()
+        latent, token_mask = self.study(views, teaching, data_samples)
         return dict(
             **self.learn_cls(latent, local, teaching, data_samples),
             loss_patch=self.learn_patches(latent, token_mask.masked, teaching),
@@ -117,15 +99,9 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
 
     def learn_patches(self, latent: Tensor, masked: Tensor,
                       teaching: TeacherPass) -> Tensor:
-        """Predict what the teacher says of the masked patches.
+        """Predict what the teacher says of the masked patches: a scalar.
 
-        Args:
-            latent (Tensor): The student's global views, (2B, 1 + L, D).
-            masked (Tensor): Boolean (2B, L).
-            teaching (TeacherPass): The teacher's global views, whole.
-
-        Returns:
-            Tensor: The loss, a scalar.
+        ``latent`` is (2B, 1 + L, D), of the student's global views.
         """
         place = masked.flatten().nonzero().squeeze(1)
         hidden = latent[:, 1:].flatten(0, 1).index_select(0, place)

@@ -7,6 +7,7 @@ Source: He et al., *Masked Autoencoders Are Scalable Vision Learners*, CVPR
 """
 from torch import Tensor
 
+from sbam_mm.models.heads import pictures_for
 from sbam_mm.registry import MODELS
 
 from .base import MaskedImageModel
@@ -16,19 +17,16 @@ from .base import MaskedImageModel
 class MAE(MaskedImageModel):
     """Masked autoencoder with any masker, per-image ratios included.
 
-    Args:
-        backbone (dict): ``MaskedViT``.
-        masker (dict): Any masker. Defaults to random masking at 0.75.
-        neck (dict): ``MAEDecoder``.
-        head (dict): ``PixelHead``.
-        teacher (dict, optional): For maskers that ask for one. Defaults to
-            None.
-        **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
-
     With ``backbone.segment_bias`` and ``sbam_mm.LoadSegments`` in the pipeline
     it is the first phase of Taguchi et al., *SAM Helps SSL*, BMVC 2024: the
     bias is in the encoder, on visible tokens. The decoder, whose tokens are
     mostly mask tokens, has none (the paper has it in "a ViT encoder").
+
+    Args:
+        backbone (dict): ``MaskedViT``.
+        neck (dict): ``MAEDecoder``.
+        head (dict): ``PixelHead``.
+        **kwargs: Options of :class:`MaskedImageModel`.
 
     Example:
         >>> import torch
@@ -47,23 +45,15 @@ class MAE(MaskedImageModel):
     follows_guides = True
 
     def loss(self,
-             inputs: Tensor,
+             inputs: Tensor | list[Tensor],
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
-
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            data_samples (list, optional): With stored maps, where the masker
-                or the encoder asks for them.
-
-        Returns:
-            dict[str, Tensor]: ``loss``, and the mask's statistics.
-        """
+        """``loss``; for a second picture see :func:`pictures_for`."""
+        images, targets = pictures_for(self.head, inputs)
         self.follow_student()
-        with self.guided(inputs, data_samples):
-            tokens = self.embed(inputs)
-            token_mask = self.mask(tokens, inputs, data_samples)
-            latent = self.encode(tokens, token_mask, inputs)
+        with self.guided(images, data_samples):
+            tokens = self.embed(images)
+            token_mask = self.mask(tokens, images, data_samples)
+            latent = self.encode(tokens, token_mask, images)
             prediction = self.decode(latent, token_mask)
-            loss = self.head.loss(prediction, inputs, token_mask)
+            loss = self.head.loss(prediction, targets, token_mask)
         return dict(loss=loss, **token_mask.statistics())

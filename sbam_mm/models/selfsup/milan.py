@@ -29,24 +29,11 @@ class MILAN(MaskedImageModel):
 
     Args:
         backbone (dict): ``MaskedViT`` with CLIP's patch size.
-        masker (dict): Any masker that asks for the last block's class token,
-            or nobody. Defaults to ``MILANMasker``.
+        masker (dict, optional): One that asks for the last block's class
+            token, or nobody. Defaults to None: ``MILANMasker``.
         neck (dict): ``PromptDecoder``.
         teacher (dict): ``CLIPTeacher``.
         **kwargs: Options of :class:`MaskedImageModel`; there is no head.
-
-    Raises:
-        UserError: If a part is of another kind, or the masker throws tokens.
-
-    Example::
-
-        model = dict(
-            type='sbam_mm.MILAN',
-            backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
-            neck=dict(type='sbam_mm.PromptDecoder', embed_dim=768),
-            teacher=dict(
-                type='sbam_mm.CLIPTeacher',
-                checkpoint='clip_vit_base_16.pth.tar'))
     """
 
     follows_guides = True
@@ -58,8 +45,7 @@ class MILAN(MaskedImageModel):
                  teacher: dict | nn.Module | None = None,
                  **kwargs):
         super().__init__(
-            backbone, MILANMasker() if masker is None else masker, neck=neck,
-            teacher=teacher, **kwargs)
+            backbone, masker or MILANMasker(), neck, teacher=teacher, **kwargs)
         if not isinstance(self.teacher, CLIPTeacher):
             raise UserError(
                 'MILAN predicts the features of CLIP; set model.teacher='
@@ -80,16 +66,6 @@ class MILAN(MaskedImageModel):
     def loss(self,
              inputs: Tensor,
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """One training step.
-
-        Args:
-            inputs (Tensor): Normalised images, (B, C, H, W).
-            data_samples (list, optional): With stored maps, where the masker
-                or the encoder asks for them.
-
-        Returns:
-            dict[str, Tensor]: ``loss``, and the mask's statistics.
-        """
         assert isinstance(self.teacher, CLIPTeacher)
         with self.guided(inputs, data_samples):
             tokens = self.embed(inputs)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
+from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.vit_attention import encode_whole
 from sbam_mm.models.guidance import guided, kernels_for
 from sbam_mm.models.losses import DINOLoss, target_entropy
@@ -22,14 +23,9 @@ from .base import MaskedImageModel
 
 
 class Crops(NamedTuple):
-    """The views of a batch of B images.
-
-    Attributes:
-        views (Tensor): Global crops, view after view, (2B, C, H, W).
-        local (list[Tensor]): Local crops, joined by size, (nB, C, h, w).
-    """
-    views: Tensor
-    local: list[Tensor]
+    """Global crops and local ones, joined by size, view after view."""
+    views: Tensor  # (2B, C, H, W)
+    local: list[Tensor]  # (nB, C, h, w)
 
 
 class SelfDistillation(MaskedImageModel):
@@ -45,22 +41,16 @@ class SelfDistillation(MaskedImageModel):
         backbone (dict): ``MaskedViT``, with ``learned_position=True`` as
             published.
         head (dict): ``DINOHead``.
-        masker (dict or nn.Module): Any masker; it is asked once for all
-            global views. What teachers attend to comes from the pass that
-            is made anyway, as far as it is the last block's.
+        masker (dict or nn.Module): It is asked once for all global views.
+            What teachers attend to comes from the pass that is made anyway,
+            as far as it is the last block's.
         cls_loss (dict, optional): Options of :class:`DINOLoss`.
-            Defaults to None: its defaults.
-        momentum (float): Of the teacher, at first. Defaults to 0.996.
-        end_momentum (float): At the end, by a cosine. Defaults to 1.
+        momentum (float): Of the teacher, at first.
+        end_momentum (float): At the end, by a cosine.
         num_global (int): Views that are global crops, the first ones.
-            Defaults to 2.
         teacher (dict, optional): A ``FrozenTeacher`` for the masker to ask
-            instead of the momentum teacher (GPA). Defaults to None.
+            instead of the momentum teacher (GPA).
         **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
-
-    Raises:
-        UserError: At build time, for a masker that needs what this method
-            cannot give, or a second momentum teacher.
     """
 
     follows_guides = True
@@ -118,19 +108,11 @@ class SelfDistillation(MaskedImageModel):
         return self.momentum_teacher.module['backbone']
 
     def follow_student(self) -> None:
-        """Let the momentum teacher take its step."""
         if self.training:
             self.momentum_teacher.follow(self.student)
 
     def split(self, inputs: Sequence[Tensor]) -> Crops:
-        """Tell global crops from local ones.
-
-        Args:
-            inputs (list[Tensor]): One (B, C, h, w) per view.
-
-        Raises:
-            UserError: If there are not enough views.
-        """
+        """Tell global crops from local ones; ``inputs``: (B, C, h, w) each."""
         if isinstance(inputs, Tensor) or len(inputs) < self.num_global:
             raise UserError(
                 f'{type(self).__name__} learns from {self.num_global} global '
@@ -156,19 +138,21 @@ class SelfDistillation(MaskedImageModel):
         return guided(self.backbone, inputs, data_samples,
                       range(self.num_global))
 
+    def study(self, views: Tensor, teaching: TeacherPass,
+              data_samples: list | None) -> tuple[Tensor, TokenMask]:
+        """Show the student the masked global views: (2B, 1 + L, D)."""
+        with self.guided(views, data_samples):
+            tokens = self.embed(views)
+            token_mask = self.mask(tokens, views, teaching=teaching)
+            latent = self.encode(tokens, token_mask, views)
+        return latent.to_dense(), token_mask
+
     def learn_cls(self, latent: Tensor, local: list[Tensor],
                   teaching: TeacherPass,
                   data_samples: list | None = None) -> dict[str, Tensor]:
         """Compare class tokens of different views.
 
-        Args:
-            latent (Tensor): The student's global views, (2B, 1 + L, D).
-            local (list[Tensor]): Local crops.
-            teaching (TeacherPass): The teacher's global views.
-            data_samples (list, optional): For a guide of the encoder.
-
-        Returns:
-            dict[str, Tensor]: ``loss_cls``, and entropies for the log.
+        ``latent`` is (2B, 1 + L, D), of the student's global views.
         """
         teacher = self._by_view(
             self.momentum_teacher.module['head'](teaching.tokens[:, 0]))

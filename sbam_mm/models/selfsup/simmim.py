@@ -21,23 +21,19 @@ class SimMIM(MAE):
     A training step is MAE's with another way to predict: a mask token takes
     the place of masked patches *in the encoder*, and one linear layer reads
     their pixels off. So all images are equally long, whatever their masking
-    ratio; only thrown tokens (AMT) leave the sequence.
-
-    The loss is the mean over all masked pixels of the global batch. The
-    official code adds 1e-5 to their number, which float32 cannot tell apart
-    from one masked patch on.
+    ratio; only thrown tokens (AMT) leave the sequence. The official code adds
+    1e-5 to the number of masked pixels that the loss is the mean over, which
+    float32 cannot tell apart from one masked patch on.
 
     Args:
         backbone (dict): ``MaskedBEiT`` (shared relative positions and layer
             scale: the published ViT recipe), or ``MaskedViT`` with
             ``learned_position=True`` (absolute positions, as AMT uses).
-        masker (dict): Any masker. Defaults to SimMIM's: 0.6 of the squares
-            of 2 x 2 tokens, at random, rounded up.
+        masker (dict, optional): Defaults to None: SimMIM's, 0.6 of the
+            squares of 2 x 2 tokens, at random, rounded up.
         neck (dict): ``LinearDecoder``.
         head (dict): ``PixelHead`` with ``criterion='L1', norm_pix=False``.
-        teacher (dict, optional): For maskers that ask for one. Defaults to
-            None.
-        **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
+        **kwargs: Options of :class:`MaskedImageModel`.
 
     Example:
         >>> import torch
@@ -62,7 +58,7 @@ class SimMIM(MAE):
                  backbone: dict | nn.Module,
                  masker: dict | nn.Module | None = None,
                  **kwargs):
-        if masker is None:
-            masker = RandomMasker(0.6, rounding='floor', cell=2)
-        super().__init__(backbone, masker, **kwargs)
+        super().__init__(
+            backbone, masker or RandomMasker(0.6, rounding='floor', cell=2),
+            **kwargs)
         nn.init.trunc_normal_(self.mask_token, std=.02)

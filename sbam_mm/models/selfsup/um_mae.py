@@ -28,25 +28,11 @@ class UMMAE(MAE):
     patches the masker hides.
 
     Args:
-        backbone (dict): ``MaskedViT``.
-        masker (dict): Any masker. Defaults to ``UniformMasker``: one visible
-            token of each 2 x 2.
+        masker (dict, optional): Defaults to None: ``UniformMasker``, one
+            visible token of each 2 x 2.
         secondary (float): Share of the visible tokens that is covered, in
-            [0, 1). Defaults to 0.25: 12 of 49.
+            [0, 1); 0.25 is 12 of 49.
         **kwargs: Options of :class:`MAE`.
-
-    Raises:
-        UserError: If ``secondary`` is no such share.
-
-    Example:
-        >>> size = dict(img_size=32, patch_size=8)
-        >>> model = UMMAE(
-        ...     backbone=dict(type='sbam_mm.MaskedViT', arch='tiny', **size),
-        ...     neck=dict(
-        ...         type='sbam_mm.MAEDecoder', embed_dim=192, **size),
-        ...     head=dict(type='sbam_mm.PixelHead', patch_size=8))
-        >>> model.loss(torch.randn(2, 3, 32, 32))['visible_tokens']
-        tensor(4.)
     """
 
     def __init__(self,
@@ -57,8 +43,7 @@ class UMMAE(MAE):
         if not 0 <= secondary < 1:
             raise UserError('secondary is a share of the visible tokens in '
                             f'[0, 1), got {secondary}; UM-MAE uses 0.25.')
-        super().__init__(
-            backbone, UniformMasker() if masker is None else masker, **kwargs)
+        super().__init__(backbone, masker or UniformMasker(), **kwargs)
         self.secondary = secondary
         self.secondary_token = nn.Parameter(
             torch.zeros(1, 1, self.backbone.embed_dims))
@@ -80,16 +65,10 @@ class UMMAE(MAE):
     def covered(self,
                 token_mask: TokenMask,
                 noise: Tensor | None = None) -> Tensor:
-        """Which of the visible tokens the learnable one stands for.
+        """Which visible tokens are covered, boolean (B, L).
 
-        Args:
-            token_mask (TokenMask): What the masker has decided.
-            noise (Tensor, optional): Draws from U[0, 1), (B, L), that
-                replace torch's generator.
-
-        Returns:
-            Tensor: Boolean (B, L), the same share of every image's visible
-            tokens, rounded down.
+        The same share of every image's, rounded down. ``noise``, draws from
+        U[0, 1) of (B, L), replaces torch's generator.
         """
         visible = token_mask.visible
         if noise is None:

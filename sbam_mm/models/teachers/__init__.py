@@ -3,9 +3,9 @@
 from .clip_teacher import CLIPTeacher
 from .momentum import MomentumCopy
 from .teacher_pass import TeacherPass
-from .teachers import FrozenTeacher, MomentumTeacher, Teacher, check_guides
+from .teachers import FrozenTeacher, MomentumTeacher, Teacher
 
 __all__ = [
     'CLIPTeacher', 'FrozenTeacher', 'MomentumCopy', 'MomentumTeacher',
-    'Teacher', 'TeacherPass', 'check_guides'
+    'Teacher', 'TeacherPass'
 ]

@@ -18,14 +18,11 @@ PREFIX = 'visual.'
 class Look(NamedTuple):
     """What CLIP makes of images.
 
-    Attributes:
-        features (Tensor): (B, 1 + L, D), class token first, projected into
-            the space that text shares.
-        attention (Tensor): Of the class token to the patches in the last
-            block, the mean of its heads, float32 (B, L).
+    Features are in the space that text shares, class token first; attention
+    is the last block's class token's, the mean of its heads.
     """
-    features: Tensor
-    attention: Tensor
+    features: Tensor  # (B, 1 + L, D)
+    attention: Tensor  # float32 (B, L)
 
 
 @MODELS.register_module()
@@ -42,17 +39,6 @@ class CLIPTeacher(nn.Module):
         checkpoint (str): Weights with OpenAI's names: mmpretrain's
             ``clip_vit_base_16.pth.tar``, named in its MILAN config, or any
             state dict of theirs. The text encoder is not used.
-
-    Raises:
-        UserError: If the file is missing or no CLIP with a ViT.
-
-    Example::
-
-        model = dict(
-            type='sbam_mm.MILAN',
-            teacher=dict(
-                type='sbam_mm.CLIPTeacher',
-                checkpoint='clip_vit_base_16.pth.tar'))
     """
 
     def __init__(self, checkpoint: str):
@@ -87,19 +73,11 @@ class CLIPTeacher(nn.Module):
         """Keeps what was loaded."""
 
     def train(self, mode: bool = True) -> 'CLIPTeacher':
-        """Stays in eval mode."""
         return super().train(False)
 
     @torch.no_grad()
     def look(self, images: Tensor) -> Look:
-        """One pass over whole images.
-
-        Args:
-            images (Tensor): (B, 3, H, W).
-
-        Raises:
-            UserError: If the images are of another size than CLIP's.
-        """
+        """One pass over whole images, (B, 3, H, W)."""
         side = self.patch_size * self.grid
         if tuple(images.shape[-2:]) != (side, side):
             raise UserError(
@@ -116,12 +94,7 @@ class CLIPTeacher(nn.Module):
                   queries: str = 'cls',
                   softmax: bool = True,
                   own_query: bool = True) -> Tensor:
-        """What the class token attends to in the last block, (B, 1, L).
-
-        Raises:
-            UserError: If another attention is asked for, which mmpretrain's
-                module does not keep.
-        """
+        """What the class token attends to in the last block, (B, 1, L)."""
         check_question(block, queries, softmax)
         return self.look(images).attention[:, None]
 

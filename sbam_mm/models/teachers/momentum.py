@@ -7,7 +7,7 @@ import torch
 from mmengine.model import BaseAveragedModel
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 
 from ..progress import clock
 
@@ -29,23 +29,18 @@ class MomentumCopy(BaseAveragedModel):
 
     Args:
         source (nn.Module): What to follow; it is copied.
-        momentum (float): m at the start, in [0, 1]. Defaults to 0.996.
+        momentum (float): m at the start, in [0, 1].
         end_momentum (float, optional): m at the end. Defaults to None:
             constant.
         shape (str): "cosine" (BYOL, DINO, iBOT) or "linear" (HPM, BootMAE)
-            between the two. Defaults to "cosine".
+            between the two.
         ramp_epochs (int, optional): Epochs until ``end_momentum`` is
             reached. Defaults to None: the whole training.
         milestones (sequence, optional): Pairs (epoch, m), ascending: m moves
             on straight lines from ``momentum`` at epoch 0 through them, and
-            stays at the last. It changes from epoch to epoch, not within
-            one, as in BootMAE, whose milestones are
-            ``((100, 0.9999), (400, 0.99999))``. Takes the place of the three
-            options above. Defaults to None.
-
-    Raises:
-        UserError: If a momentum is not in [0, 1], the shape unknown, or
-            milestones do not ascend or come with an ``end_momentum``.
+            stays at the last. It changes from epoch to epoch, not within one,
+            as in BootMAE, whose milestones are ``((100, 0.9999), (400,
+            0.99999))``. Takes the place of the three options above.
 
     Example:
         >>> source = nn.Linear(2, 2)
@@ -81,8 +76,7 @@ class MomentumCopy(BaseAveragedModel):
             raise UserError(
                 'milestones and end_momentum both say where the momentum '
                 'goes; leave one of them out.')
-        if shape not in SHAPES:
-            raise UserError(f'shape must be one of {SHAPES}, got {shape!r}.')
+        check_choice('shape', shape, SHAPES)
         super().__init__(source)
         self.start_momentum = momentum
         self.end_momentum = end

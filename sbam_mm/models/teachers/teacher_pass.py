@@ -20,12 +20,7 @@ from ..guidance import attending
 
 
 class Outcome(NamedTuple):
-    """What a pass leaves behind.
-
-    Attributes:
-        tokens (Tensor): The encoder's output, (B, E + L, D).
-        last_input (Tensor): What entered the last block, of that shape.
-    """
+    """The encoder's output and what entered its last block, (B, E + L, D)."""
     tokens: Tensor
     last_input: Tensor
 
@@ -43,12 +38,6 @@ class TeacherPass:
         images (Tensor): (B, C, H, W).
         kernels (Sequence[Callable], optional): How each layer attends, see
             :mod:`sbam_mm.models.guidance`. Defaults to None: plainly.
-
-    Example:
-        >>> vit = VisionTransformer('deit-tiny', img_size=32, patch_size=8)
-        >>> teacher = TeacherPass(vit, torch.randn(2, 3, 32, 32))
-        >>> teacher.tokens.shape, teacher.attention(-1).shape
-        (torch.Size([2, 17, 192]), torch.Size([2, 3, 16]))
     """
 
     def __init__(self,
@@ -78,14 +67,7 @@ class TeacherPass:
                   queries: str = 'cls',
                   softmax: bool = True,
                   own_query: bool = True) -> Tensor:
-        """Attention that the patches receive in one block.
-
-        Args:
-            block, queries, softmax, own_query: See :func:`patch_attention`.
-
-        Returns:
-            Tensor: float32 (B, heads, L), without gradient.
-        """
+        """What patches receive in a block; see :func:`patch_attention`."""
         options = (queries, softmax, own_query)
         with attending(self.vit, self.kernels):
             if block in (-1, len(self.vit.layers) - 1):

@@ -1,8 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Teachers: encoders that look at whole images and tell a masker what they
-attend to. They do not learn from the loss.
-"""
-from abc import ABC, abstractmethod
+"""Teachers look at whole images and tell a masker what they attend to."""
 from collections.abc import Mapping
 
 import torch
@@ -19,13 +16,26 @@ from ..position_tables import fit_tables, stored_grids
 from .momentum import MomentumCopy
 
 
-class Teacher(nn.Module, ABC):
+class Teacher(nn.Module):
     """What maskers may ask of any teacher; see the two below."""
 
     @property
-    @abstractmethod
     def vit(self) -> VisionTransformer:
         """The teacher's encoder."""
+        return self.backbone
+
+    def init_weights(self) -> None:
+        """Keeps what was loaded."""
+
+    def freeze(self, state: Mapping[str, Tensor], checkpoint: Mapping,
+               min_share: float, name: str) -> None:
+        """Load the weights taken from a checkpoint, for good."""
+        check_guides(self, state, name)
+        state = fit_tables(self, state, stored_grids(checkpoint), name)
+        check_keys(self, state, min_share, name)
+        self.load_state_dict(state, strict=False)
+        self.requires_grad_(False)
+        self.eval()
 
     def train(self, mode: bool = True) -> 'Teacher':
         """Stays in eval mode."""
@@ -39,17 +49,9 @@ class Teacher(nn.Module, ABC):
                   queries: str = 'cls',
                   softmax: bool = True,
                   own_query: bool = True) -> Tensor:
-        """Attention that the patches receive; see ``patch_attention``.
+        """Attention that patches receive; see :func:`patch_attention`.
 
-        Args:
-            images (Tensor): Normalised as for the student, (B, C, H, W).
-            grid (tuple[int, int]): The student's patches per column and row.
-
-        Returns:
-            Tensor: float32 (B, heads, L), without gradient.
-
-        Raises:
-            UserError: If the teacher cuts other patches than the student.
+        ``images`` are as for the student, whose patches are ``grid``.
         """
         x = input_tokens(self.vit, images)
         tokens = x.shape[1] - self.vit.num_extra_tokens
@@ -64,17 +66,7 @@ class Teacher(nn.Module, ABC):
 
 def check_guides(teacher: nn.Module, state: Mapping[str, Tensor],
                  name: str) -> None:
-    """Stop unless a teacher has the segment bias of its weights, or none.
-
-    Args:
-        teacher (nn.Module): With a ``backbone``.
-        state (Mapping[str, Tensor]): Weights, under the teacher's names.
-        name (str): What to call them in a message.
-
-    Raises:
-        UserError: If one of them has parameters that the other lacks, or
-            for other heads and layers.
-    """
+    """Stop unless a teacher has the segment bias of its weights, or none."""
     if getattr(teacher.backbone, 'segment_bias', None) is None:
         return
     wanted, learnt = ({
@@ -111,18 +103,6 @@ class FrozenTeacher(Teacher):
         checkpoint (str): Its weights: a file or URL of this project, of
             mmpretrain, or the official ones of MAE, DINO, iBOT and timm; see
             :func:`sbam_mm.models.checkpoint.load_weights`.
-
-    Raises:
-        UserError: If the checkpoint is missing or does not fit.
-
-    Example::
-
-        model = dict(
-            teacher=dict(
-                type='sbam_mm.FrozenTeacher',
-                backbone=dict(type='sbam_mm.MaskedViT', arch='base'),
-                checkpoint='mae_pretrain_vit_base.pth'),
-            masker=dict(type='sbam_mm.GPA'))
     """
 
     def __init__(self, backbone: dict | nn.Module, checkpoint: str):
@@ -136,39 +116,15 @@ class FrozenTeacher(Teacher):
                 "to 'VisionTransformer' or 'sbam_mm.MaskedViT'.")
         # At build time, so that a missing file stops the run at once.
         read = read_checkpoint(checkpoint)
-        state = weights_for(self, read, 0.9, checkpoint)
-        check_guides(self, state, checkpoint)
-        state = fit_tables(self, state, stored_grids(read), checkpoint)
-        check_keys(self, state, 0.9, checkpoint)
-        self.load_state_dict(state, strict=False)
-        self.requires_grad_(False)
-        self.eval()
-
-    @property
-    def vit(self) -> VisionTransformer:
-        return self.backbone
-
-    def init_weights(self) -> None:
-        """Keeps what was loaded."""
+        self.freeze(weights_for(self, read, 0.9, checkpoint), read, 0.9,
+                    checkpoint)
 
 
 @MODELS.register_module()
 class MomentumTeacher(Teacher):
     """A moving average of the encoder that is being trained (AttMask, HPM).
 
-    Args:
-        momentum (float): See :class:`MomentumCopy`. Defaults to 0.996.
-        end_momentum (float, optional): Defaults to None: constant.
-        **schedule: ``shape``, ``ramp_epochs`` and ``milestones`` of
-            :class:`MomentumCopy`.
-
-    Example::
-
-        model = dict(
-            teacher=dict(
-                type='sbam_mm.MomentumTeacher',
-                momentum=0.996, end_momentum=1.),
-            masker=dict(type='sbam_mm.AttMask', source='teacher'))
+    The options are those of :class:`MomentumCopy`.
     """
 
     def __init__(self,
@@ -181,7 +137,6 @@ class MomentumTeacher(Teacher):
         self.average: MomentumCopy | None = None
 
     def of(self, student: nn.Module) -> 'MomentumTeacher':
-        """Set up the average of the student's encoder."""
         self.average = MomentumCopy(student, **self.options)
         return self
 
@@ -192,14 +147,7 @@ class MomentumTeacher(Teacher):
 
     @torch.no_grad()
     def tokens(self, images: Tensor) -> Tensor:
-        """Patch tokens of whole images after the last block.
-
-        Args:
-            images (Tensor): (B, C, H, W).
-
-        Returns:
-            Tensor: (B, L, D), without the final norm and without gradient.
-        """
+        """Patch tokens after the last block, before the norm, (B, L, D)."""
         return self.vit.layer_tokens(
             self.vit.embed(images), len(self.vit.layers))
 

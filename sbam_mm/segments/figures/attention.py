@@ -1,8 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What segments did to attention: the learnt bias, and maps with and without.
 
-Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
-Self-supervised Learning*, BMVC 2024, Fig. 4.
+Source: Taguchi et al., *SAM Helps SSL*, BMVC 2024, Fig. 4.
 """
 from collections.abc import Mapping
 
@@ -22,7 +21,7 @@ from sbam_mm.visualization.output import (
     Cell,
     colours_of,
     picture_grid,
-    tidy,
+    style_axes,
 )
 from sbam_mm.visualization.pixels import heat_map
 
@@ -33,17 +32,9 @@ PREFIXES = ('momentum_teacher.module.backbone.', 'backbone.', '')
 
 
 def learnt_bias(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """u_pos and u_neg in the weights of a model.
+    """u_pos and u_neg in the weights of a model or an encoder.
 
-    Args:
-        state (Mapping[str, Tensor]): Of a model or an encoder.
-
-    Returns:
-        dict[str, np.ndarray]: "u_pos" and "u_neg" as far as they were learnt,
-        (layers, heads), with 1 for what was shared.
-
-    Raises:
-        UserError: If there is no learnt bias.
+    Those that were learnt, (layers, heads), with 1 for what was shared.
 
     Example:
         >>> learnt_bias({'backbone.segment_bias.u_pos': torch.ones(2, 1)})
@@ -64,11 +55,7 @@ def learnt_bias(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def bias_figure(bias: Mapping[str, np.ndarray], title: str = '') -> Figure:
-    """Mean and standard deviation over the heads, layer by layer (Fig. 4).
-
-    Args:
-        bias (Mapping[str, np.ndarray]): From :func:`learnt_bias`.
-    """
+    """Mean and standard deviation over the heads, layer by layer (Fig. 4)."""
     figure = Figure(figsize=(8, 3.2), layout='constrained')
     figure.suptitle(title, fontsize=11, x=.01, ha='left', weight='bold')
     labels = dict(u_pos='same segment, u_pos',
@@ -84,7 +71,7 @@ def bias_figure(bias: Mapping[str, np.ndarray], title: str = '') -> Figure:
             layers = np.arange(1, len(values) + 1)
             axes.plot(layers, values, marker='o', markersize=4,
                       color=colours[name], label=labels[name])
-        tidy(axes, 'layer', ylabel)
+        style_axes(axes, 'layer', ylabel)
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.axes[0].axhline(0., color='#9aa5b1', linewidth=.8)
     # Below the diagrams, where no line runs.
@@ -100,7 +87,6 @@ def attention_of_patch(vit: MaskedViT, inputs: Tensor, segments: Tensor,
     """Whom a patch attends to, without its segments and with them.
 
     Args:
-        vit (MaskedViT): With a segment bias.
         inputs (Tensor): Normalised images, (B, C, H, W).
         segments (Tensor): Ids of all patches, (B, L).
         patch (int): Whose query, from 0.
@@ -124,14 +110,7 @@ def attention_of_patch(vit: MaskedViT, inputs: Tensor, segments: Tensor,
 def attention_figure(image: np.ndarray, segments: np.ndarray,
                      without: np.ndarray, guided: np.ndarray, patch: int,
                      title: str = '') -> Figure:
-    """An image, its segments, and two attention maps on one scale.
-
-    Args:
-        image (np.ndarray): RGB, uint8, (H, W, 3).
-        segments (np.ndarray): Ids, (h, w).
-        without, guided (np.ndarray): Probabilities, (h, w).
-        patch (int): Whose attention it is, from 0; it gets a frame.
-    """
+    """An image, its segments, and two attention maps on one scale."""
     top = max(without.max(), guided.max())
     row: list[Cell] = [
         (image, ''),

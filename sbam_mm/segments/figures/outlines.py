@@ -11,12 +11,8 @@ def segments_over(image: np.ndarray, ids: np.ndarray,
                   strength: float = 0.6) -> np.ndarray:
     """Tint every mask of an image; what is in none turns grey.
 
-    Args:
-        image (np.ndarray): RGB, uint8, (H, W, 3).
-        ids (np.ndarray): (h, w) of the whole image, 0 for no mask.
-
-    Returns:
-        np.ndarray: RGB, uint8, (H, W, 3).
+    ``image`` and the result are RGB, uint8, (H, W, 3); ``ids``, (h, w) of
+    the whole image, are 0 for no mask.
 
     Example:
         >>> image = np.full((2, 2, 3), 100, np.uint8)

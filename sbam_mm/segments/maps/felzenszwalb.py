@@ -19,24 +19,13 @@ class Felzenszwalb:
 
     Args:
         side (int): Longer images are made so small first, in pixels; smaller
-            ones stay as they are. Defaults to 224.
+            ones stay as they are.
         scale (float): The paper's k, for colours of 0 to 255: the larger, the
-            fewer and larger the regions. Defaults to 300.
+            fewer and larger the regions.
         sigma (float): Of the Gaussian that smooths the image before, in
-            pixels. Defaults to 0.8.
-        min_share (float): Smaller regions, by their share of the image, go
-            to a neighbour. Defaults to 0.02.
-
-    Raises:
-        UserError: If scikit-image is not installed, or an option is out of
-            range.
-
-    Example:
-        >>> image = np.zeros((32, 32, 3), np.uint8)
-        >>> image[:, 16:] = 200
-        >>> found = Felzenszwalb(sigma=0)(image)
-        >>> found.masks.shape, bool(found.masks[0][:, :16].all())
-        ((2, 32, 32), True)
+            pixels.
+        min_share (float): Smaller regions, by their share of the image, go to
+            a neighbour.
     """
 
     def __init__(self,
@@ -57,14 +46,7 @@ class Felzenszwalb:
             self.settings, least=dict(side=1), most=dict(min_share=1))
 
     def __call__(self, image: np.ndarray) -> Masks:
-        """Cut an image.
-
-        Args:
-            image (np.ndarray): RGB, uint8, (H, W, 3).
-
-        Returns:
-            Masks: (n, h, w), of the size of the shrunk image.
-        """
+        """Masks (n, h, w) of the shrunk image, from RGB uint8 (H, W, 3)."""
         shrink = self.settings['side'] / max(image.shape[:2])
         if shrink < 1:
             height, width = (

@@ -13,23 +13,15 @@ KEEP = ('largest', 'confident')
 class Masks:
     """What a back-end found in an image.
 
-    Args:
-        masks (np.ndarray): (n, H, W) bool, which may overlap.
-        scores (np.ndarray): (n,), how confident it is of each.
+    ``masks``, (n, H, W) bool, may overlap; ``scores``, (n,), is how confident
+    it is of each.
     """
     masks: np.ndarray
     scores: np.ndarray
 
 
 def check_kept(max_masks: int, keep: str) -> None:
-    """Stop unless there are such masks, and as many.
-
-    Args:
-        max_masks, keep: Of :func:`id_map`.
-
-    Raises:
-        UserError: For another ``keep``, or more ids than a byte has.
-    """
+    """Stop at unknown masks to keep, or at more ids than a byte has."""
     if keep not in KEEP:
         raise UserError(
             f'there are no {keep!r} masks; keep the {" or ".join(KEEP)} ones.')
@@ -41,8 +33,10 @@ def check_kept(max_masks: int, keep: str) -> None:
 def id_map(found: Masks,
            max_masks: int = 5,
            keep: str = 'largest') -> np.ndarray:
-    """Give each pixel the id of its mask; where masks overlap, of the most
-    confident one.
+    """Give each pixel the id of its most confident mask: (H, W) uint8.
+
+    0 is for no mask; the others are numbered from 1 in the order in which
+    they were kept, without gaps.
 
     The paper keeps c = 5 masks without saying which. The largest cover more
     of the image the more points SAM is asked at, as its Table 3 has it (70.4 %
@@ -53,24 +47,14 @@ def id_map(found: Masks,
     areas where masks overlap, we only leave the confident mask").
 
     Args:
-        found (Masks): Of one image.
-        max_masks (int): The paper's c, at most 255. Defaults to 5.
+        max_masks (int): The paper's c, at most 255.
         keep (str): Which masks to keep of more than c, the "largest" or the
-            most "confident". Defaults to "largest".
-
-    Returns:
-        np.ndarray: (H, W) uint8: 0 for no mask, the others numbered from 1
-        in the order in which they were kept, without gaps.
-
-    Raises:
-        UserError: For another ``keep``, or more ids than a byte has.
+            most "confident".
 
     Example:
         >>> masks = np.array([[[1, 1, 1, 0]], [[0, 0, 1, 1]]], dtype=bool)
         >>> id_map(Masks(masks, np.array([.9, .8])))
         array([[1, 1, 1, 2]], dtype=uint8)
-        >>> id_map(Masks(masks, np.array([.8, .9])))
-        array([[1, 1, 2, 2]], dtype=uint8)
         >>> id_map(Masks(masks, np.array([.8, .9])), max_masks=1)
         array([[1, 1, 1, 0]], dtype=uint8)
     """

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from sbam_mm.datasets.transforms.follow import (
+from sbam_mm.datasets.transforms.crop_maps import (
     MapLoader,
-    flip_along,
+    flip_map,
     majority_crop,
     nearest_crop,
 )
@@ -27,31 +27,24 @@ class LoadSegments(MapLoader):
     it stands in each view's transforms, inside ``sbam_mm.MultiView`` with
     ``keys=['segment_map']``.
 
-    Source: Taguchi et al., *SAM Helps SSL: Mask-guided Attention Bias for
-    Self-supervised Learning*, 2024, section 3.2 ("the mask image M is encoded
-    as the mask token vector m ... by a resizing operation"; which one is not
-    said).
+    Source: Taguchi et al., *SAM Helps SSL*, 2024, section 3.2 ("the mask
+    image M is encoded as the mask token vector m ... by a resizing
+    operation"; which one is not said).
 
     Args:
         path (str): Of the ``.npy`` file by ``tools/generate_segments.py``.
         grid (int or tuple[int, int]): Patches per column and per row.
         mode (str): "nearest": a patch takes the id at its centre. "majority":
-            the id, or no mask, that covers most of it; of equals the lower
-            id. Defaults to "nearest".
-        max_masks (int): The paper's c, the highest id allowed. Defaults to
-            5.
+            the id, or no mask, that covers most of it; of equals the lower id.
+        max_masks (int): The paper's c, the highest id allowed.
         verify (bool): Whether each image's file is compared with its checksum
-            before its first use in a run: that reads it once more. Defaults
-            to True.
-        backend_args (dict, optional): Storage back-end of the images, as
-            everywhere in mmengine. Defaults to None.
+            before its first use in a run: that reads it once more.
 
     Raises:
-        UserError: If there is no such file, or another mode; from our data
-            sets, if another transform moves the image (``check_alignment``;
-            other data sets do not look); with the images, if a transform
-            cropped without recording where, if the map was made of another
-            image, or if it has more than ``max_masks`` ids.
+        UserError: From our data sets, if another transform moves the image
+            (``check_alignment``; other data sets do not look); with the
+            images, if a transform cropped without recording where, or the
+            map was made of another image.
 
     Example::
 
@@ -91,15 +84,7 @@ class LoadSegments(MapLoader):
         return {**self.__dict__, '_maps': None}
 
     def transform(self, results: dict) -> dict:
-        """Add ``segment_map``.
-
-        Args:
-            results (dict): With ``sample_idx`` and the crop and flip.
-
-        Returns:
-            dict: Also with ``segment_map``, uint8 of the grid's shape, 0
-            where no mask is.
-        """
+        """Add ``segment_map``, uint8 of the grid's shape, 0 for no mask."""
         box = self.seen_box(results)
         if self._maps is None:
             self._maps = SegmentMaps(self.path)
@@ -115,7 +100,7 @@ class LoadSegments(MapLoader):
                 f'maps with --max-masks {self.max_masks}, or set '
                 f'max_masks={whole.max()} in LoadSegments.')
         cut = MODES[self.mode](whole, box, self.grid)
-        results['segment_map'] = np.ascontiguousarray(flip_along(cut, results))
+        results['segment_map'] = np.ascontiguousarray(flip_map(cut, results))
         return results
 
     def __repr__(self) -> str:

@@ -14,15 +14,9 @@ def check_options(options: Mapping[str, Any],
     """Stop at what is no number, or out of range.
 
     Args:
-        options (Mapping): By name.
-        least (Mapping[str, float]): The smallest values. Defaults to 0 for
-            each option.
-        most (Mapping[str, float]): The largest values. Defaults to infinity
-            for each option.
-        whole (Collection[str]): Which have no fractions. Defaults to none.
-
-    Raises:
-        UserError: With the name, the value and the range.
+        least (Mapping[str, float]): The smallest values, where not 0.
+        most (Mapping[str, float]): The largest values.
+        whole (Collection[str]): Which have no fractions.
 
     Example:
         >>> check_options(dict(side=0), least=dict(side=1))

@@ -25,26 +25,14 @@ class SAM:
     Args:
         checkpoint (str): A folder with a model and its image processor, or a
             name on the Hugging Face hub, which is downloaded; of SAM 2 for
-            instance "facebook/sam2.1-hiera-large". Defaults to
-            "facebook/sam-vit-huge".
-        points (int): Per side of the grid. Defaults to 32.
-        points_per_batch (int): At once; more take more memory. Defaults to
-            64.
-        quality (float): Least predicted overlap with the true mask, in
-            [0, 1]. Defaults to 0.88.
+            instance "facebook/sam2.1-hiera-large".
+        points (int): Per side of the grid.
+        points_per_batch (int): At once; more take more memory.
+        quality (float): Least predicted overlap with the true mask, in [0, 1].
         stability (float): Least overlap of the masks at slightly different
-            thresholds, in [0, 1]. Defaults to 0.95.
+            thresholds, in [0, 1].
         device (str, optional): Such as "cuda:1". Defaults to None: a GPU
             where there is one.
-
-    Raises:
-        UserError: If transformers is not installed, there is no such
-            checkpoint or device, or an option is out of range.
-
-    Example::
-
-        found = SAM('checkpoints/sam-vit-base')(image)
-        found.masks.shape  # (n, H, W)
     """
 
     def __init__(self,
@@ -105,14 +93,7 @@ class SAM:
             stability=stability)
 
     def __call__(self, image: np.ndarray) -> Masks:
-        """Cut an image.
-
-        Args:
-            image (np.ndarray): RGB, uint8, (H, W, 3).
-
-        Returns:
-            Masks: (n, H, W), n may be 0.
-        """
+        """Masks (n, H, W), n may be 0, of an image, RGB uint8 (H, W, 3)."""
         found = self._generate(Image.fromarray(image), **self._asked)
         masks = np.zeros((len(found['masks']), *image.shape[:2]), bool)
         for number, mask in enumerate(found['masks']):

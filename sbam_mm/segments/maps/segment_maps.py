@@ -18,20 +18,7 @@ from sbam_mm.files import read_array
 
 
 def checksum(content: bytes) -> int:
-    """64 bits that tell one image's content from another's.
-
-    Args:
-        content (bytes): Of the file.
-
-    Returns:
-        int: Never 0, which stands for "not made yet".
-
-    Example:
-        >>> checksum(b'a cat') == checksum(b'a cat')
-        True
-        >>> checksum(b'a cat') == checksum(b'a dog')
-        False
-    """
+    """64 bits that tell contents apart; never 0, for "not made yet"."""
     digest = hashlib.blake2b(content, digest_size=8).digest()
     return int.from_bytes(digest, 'big') or 1
 
@@ -49,10 +36,6 @@ class SegmentMaps(StoredMaps):
             ``tools/generate_segments.py`` or
             :func:`sbam_mm.datasets.save_maps`. Maps of the latter come
             without checksums.
-
-    Raises:
-        UserError: If there is no such file, it is damaged, or it holds no
-            ids.
     """
 
     def __init__(self, path: str | Path):
@@ -80,20 +63,10 @@ class SegmentMaps(StoredMaps):
                index: int,
                img_path: str | Path,
                backend_args: dict | None = None) -> bool:
-        """Compare an image file with the one that the map was made of.
+        """Compare an image file with the one that map ``index`` was made of.
 
-        Args:
-            index (int): Its ``sample_idx``.
-            img_path (str or Path): The file as it is now.
-            backend_args (dict, optional): Storage back-end, as everywhere in
-                mmengine. Defaults to None.
-
-        Returns:
-            bool: False where nothing could be compared: no checksums, or
-            images that are not files.
-
-        Raises:
-            UserError: If it is another image.
+        False where nothing could be compared: no checksums, or images that
+        are not files.
         """
         if self.checksums is None:
             return False

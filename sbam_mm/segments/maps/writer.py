@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sbam_mm.datasets.reading.stored_maps import (
-    DatasetMark,
+    ImageList,
     MapInfo,
     MapWriter,
     innermost,
@@ -28,14 +28,11 @@ class SegmentWriter:
     ``complete`` says that the same maps were published before.
 
     Args:
-        path (str or Path): Of the ``.npy`` file.
-        dataset (Dataset): Of mmengine, whose images the maps belong to.
         grid (tuple[int, int]): Rows and columns of a stored map.
         details (dict): The back-end, its settings and how its masks become
             ids: whatever must not change halfway. JSON's types only.
-        anew (bool): Make all maps again where they were published before;
-            the old ones stay until the new ones are complete. Defaults to
-            False.
+        anew (bool): Make all maps again where they were published before; the
+            old ones stay until the new ones are complete.
 
     Raises:
         UserError: If the path does not end on ``.npy``, or the file was
@@ -53,16 +50,17 @@ class SegmentWriter:
         if self.path.suffix != '.npy':
             raise UserError(f'segments become a .npy file, not '
                             f'{str(path)!r}; give a name that ends on .npy.')
-        mark = DatasetMark.of(dataset)
+        image_list = ImageList.of(dataset)
         made_by = f'tools/generate_segments.py, {details.get("backend")}'
-        self.info = MapInfo(tuple(grid), mark, made_by, details=details)
+        self.info = MapInfo(tuple(grid), image_list, made_by, details=details)
         self.paths = [
             str(innermost(dataset).get_data_info(index)['img_path'])
-            for index in range(mark.images)
+            for index in range(image_list.images)
         ]
         self.maps = MapWriter(self.path, self.info, np.uint8)
         self.checksums = MapWriter(
-            checksums_path(self.path), MapInfo((), mark, made_by), np.uint64)
+            checksums_path(self.path), MapInfo((), image_list, made_by),
+            np.uint64)
         self._begun = self.path.with_suffix('.json.tmp')
         self._open(anew)
 
@@ -105,10 +103,11 @@ class SegmentWriter:
 
     def _compare(self, described: Path, made: str) -> None:
         known = MapInfo.load(described)
-        mark = self.info.mark
+        image_list = self.info.image_list
         theirs, ours = _settings(known), _settings(self.info)
-        if known.mark.fingerprint != mark.fingerprint:
-            how = f'{known.mark.images} images, not these {mark.images}'
+        if known.image_list.fingerprint != image_list.fingerprint:
+            how = (f'{known.image_list.images} images, not these '
+                   f'{image_list.images}')
         elif theirs != ours:
             how = 'the settings ' + ', '.join(
                 f'{name}={theirs.get(name)} instead of {ours.get(name)}'
@@ -126,15 +125,7 @@ class SegmentWriter:
         return read_array(self.checksums.partial) != 0
 
     def todo(self, shard: tuple[int, int] = (0, 1)) -> list[int]:
-        """The images of one of n equal shares that are not done yet.
-
-        Args:
-            shard (tuple[int, int]): Its number, from 0, and how many there
-                are. Defaults to (0, 1), all images.
-
-        Raises:
-            UserError: If there is no such share.
-        """
+        """The images of one of n equal shares that are not done yet."""
         number, shards = shard
         if not 0 <= number < shards:
             raise UserError(f'there is no shard {number}/{shards}; they are '
@@ -145,22 +136,12 @@ class SegmentWriter:
         return [int(index) for index in share if not finished[index]]
 
     def write(self, index: int, ids: np.ndarray, check: int) -> None:
-        """Store the map of an image.
-
-        Args:
-            index (int): Its number in the data set.
-            ids (np.ndarray): (h, w) uint8, of the grid's shape.
-            check (int): Of :func:`~.segment_maps.checksum`.
-        """
+        """Store an image's map and :func:`~.segment_maps.checksum`."""
         self.maps.write(index, ids[None])
         self.checksums.write(index, np.array([check], np.uint64))
 
     def publish(self) -> bool:
-        """Give the files their names, if all images are done.
-
-        Returns:
-            bool: Whether they have them, through this process or another.
-        """
+        """Give the files their names; False unless all images are done."""
         try:
             if not self.finished().all():
                 return False
@@ -190,7 +171,7 @@ def _has_room(part: MapWriter) -> bool:
     # A file that was cut short has too little for a map, or no header.
     except (OSError, ValueError, EOFError):
         return False
-    return begun.shape == (part.info.mark.images, *part.info.grid)
+    return begun.shape == part.info.shape
 
 
 def _create_once(path: Path, make: Callable[[Path], Any]) -> None:

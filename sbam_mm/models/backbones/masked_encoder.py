@@ -20,7 +20,7 @@ from sbam_mm.masking import TokenMask
 from .vit_attention import patch_attention, run_whole, shared_bias
 
 
-def widths(dim: int, layers: int, heads: int) -> dict:
+def vit_arch(dim: int, layers: int, heads: int) -> dict:
     """A ViT by mmpretrain's names, feed-forward layers four times as wide."""
     return dict(
         embed_dims=dim,
@@ -30,76 +30,60 @@ def widths(dim: int, layers: int, heads: int) -> dict:
 
 
 # By the names of the papers, where mmpretrain's differ.
-WIDTHS = {
-    **dict.fromkeys(['ti', 'tiny'], widths(192, 12, 3)),
-    **dict.fromkeys(['s', 'small'], widths(384, 12, 6)),
+PAPER_ARCHS = {
+    **dict.fromkeys(['ti', 'tiny'], vit_arch(192, 12, 3)),
+    **dict.fromkeys(['s', 'small'], vit_arch(384, 12, 6)),
 }
 
 
 def check_tiles(img_size: int | tuple[int, int],
-                patch_size: int) -> None:
-    """Stop if patches do not tile the image."""
-    sides = to_2tuple(img_size)
-    if any(side % patch_size for side in sides):
+                patch_size: int,
+                remedy: str = 'choose img_size and patch_size so that the '
+                'one divides the other') -> tuple[int, int]:
+    """Patches per column and per row; stop unless they tile the image."""
+    height, width = to_2tuple(img_size)
+    if height % patch_size or width % patch_size:
         raise UserError(
             f'patches of {patch_size} pixels do not tile an image of '
-            f'{sides[0]} x {sides[1]}; choose img_size and patch_size so '
-            'that the one divides the other.')
+            f'{height} x {width}; {remedy}.')
+    return height // patch_size, width // patch_size
+
+
+def blocks_run(block: int | str, depth: int) -> int:
+    """How many blocks have run after one of ``depth``, or at "input"."""
+    return block % depth + 1 if isinstance(block, int) else 0
 
 
 @dataclass(eq=False)
 class Latent:
     """Encoded tokens.
 
-    Args:
-        packed (Tensor): (T, D): image after image, each with its class token
-            followed by its encoded patches in grid order.
-        layout (PackedLayout): Where they stand in (B, 1 + L).
-        blocks (tuple[Tensor]): Output of single blocks, where asked for,
-            without the final norm, of the shape of ``packed``.
+    ``packed`` is (T, D): image after image, each with its class token
+    followed by its encoded patches in grid order; ``layout`` says where they
+    stand in (B, 1 + L). ``blocks`` is the output of single blocks, where
+    asked for, without the final norm; likewise what enters the first.
     """
     packed: Tensor
     layout: PackedLayout
     blocks: tuple[Tensor, ...] = ()
 
     def to_dense(self, fill: float = 0.) -> Tensor:
-        """Tokens in their places, (B, 1 + L, D), ``fill`` where not encoded.
-
-        Row 0 of each image is its class token.
-        """
+        """Tokens in place, (B, 1 + L, D), ``fill`` where there is none."""
         if self.layout.full:
             return self.packed.view(*self.layout.shape, -1)
         return self.layout.unpack(self.packed, self.packed.new_full((), fill))
 
 
-class HidesPatches:
-    """Two ways to hide patches, for mmpretrain's ViT and BEiT.
-
-    ``tokens = embed(images)``, then ``encode(tokens, token_mask)``: the
-    masker stands between them. ``encode`` drops what is hidden (MAE);
-    ``encode_in_place`` puts a mask token there (SimMIM, iBOT). Images that
-    keep equally many tokens run as a dense batch, others as one packed
-    sequence, and both give what a loop over single images gives.
-    """
-    # What mmpretrain's class has.
+class PatchEncoder:
+    """An encoder's grid of patches and their positions."""
     patch_size: int
     embed_dims: int
     patch_resolution: tuple[int, int]
     interpolate_mode: str
     num_extra_tokens: int
-    final_norm: bool
     layers: Any
-    patch_embed: Any
-    drop_after_pos: Any
-    pre_norm: Any
-    ln1: Any
     cls_token: Any
     pos_embed: Any
-
-    # A guest that says how layers attend, see sbam_mm.models.guidance, and
-    # what it says of the images at hand.
-    guide: Any = None
-    attend: Sequence[Attend] | None = None
 
     def grid(self, images: Tensor) -> tuple[int, int]:
         """Patches per column and per row of a batch of images."""
@@ -112,12 +96,40 @@ class HidesPatches:
         return height // self.patch_size, width // self.patch_size
 
     def position(self, grid: tuple[int, int]) -> Tensor:
-        """Position embedding for a grid, (1, 1 + h * w, D), class first."""
+        """Position embeddings, (1, 1 + h * w, D), class token first."""
         if self.pos_embed is None:  # relative positions only
             return self.cls_token.new_zeros(
                 1, 1 + grid[0] * grid[1], self.embed_dims)
         return resize_pos_embed(self.pos_embed, self.patch_resolution, grid,
                                 self.interpolate_mode, self.num_extra_tokens)
+
+    def check_depth(self, layer: int) -> None:
+        if layer > len(self.layers):
+            raise UserError(
+                f'salience is asked for after block {layer}, but the encoder '
+                f'has {len(self.layers)}; lower `salience.layer`.')
+
+
+class MaskedEncoder(PatchEncoder):
+    """Two ways to hide patches, for mmpretrain's ViT and BEiT.
+
+    ``tokens = embed(images)``, then ``encode(tokens, token_mask)``: the
+    masker stands between them. ``encode`` drops what is hidden (MAE);
+    ``encode_in_place`` puts a mask token there (SimMIM, iBOT). Images that
+    keep equally many tokens run as a dense batch, others as one packed
+    sequence, and both give what a loop over single images gives.
+    """
+    # What mmpretrain's class has.
+    final_norm: bool
+    patch_embed: Any
+    drop_after_pos: Any
+    pre_norm: Any
+    ln1: Any
+
+    # How layers attend, see sbam_mm.models.guidance: the module that knows,
+    # and what it says of the images at hand.
+    guide: Any = None
+    attend: Sequence[Attend] | None = None
 
     def embed(self, images: Tensor) -> Tensor:
         """Patch tokens with positions: (B, C, H, W) -> (B, L, D)."""
@@ -135,18 +147,14 @@ class HidesPatches:
     def encode(self,
                tokens: Tensor,
                token_mask: TokenMask,
-               blocks: Sequence[int] = ()) -> Latent:
-        """Encode the visible tokens only.
+               blocks: Sequence[int | str] = ()) -> Latent:
+        """Encode the class token and the visible patches of every image.
 
         Args:
             tokens (Tensor): From :meth:`embed`, (B, L, D).
-            token_mask (TokenMask): Which of them are visible.
-            blocks (Sequence[int]): Whose output is wanted, too, ascending
-                from 0; negative numbers count from the end. Defaults to
-                none.
-
-        Returns:
-            Latent: The class token and the visible patches of every image.
+            blocks (Sequence[int or str]): Whose output is wanted, too,
+                ascending from 0; negative numbers count from the end, and
+                "input", before all others, is what enters the first.
 
         Example:
             >>> from sbam_mm.models import MaskedViT
@@ -165,7 +173,7 @@ class HidesPatches:
                         token_mask: TokenMask,
                         mask_token: Tensor,
                         grid: tuple[int, int],
-                        blocks: Sequence[int] = ()) -> Latent:
+                        blocks: Sequence[int | str] = ()) -> Latent:
         """Encode all tokens, with the mask token where patches are masked.
 
         The mask token stands for the patch embedding, so the position is
@@ -174,26 +182,10 @@ class HidesPatches:
 
         Args:
             tokens (Tensor): From :meth:`embed`, (B, L, D).
-            token_mask (TokenMask): Which of them are masked and thrown.
             mask_token (Tensor): The method's parameter, broadcasts to
                 (1, 1, D).
             grid (tuple[int, int]): Of the tokens, from :meth:`grid`.
-            blocks (Sequence[int]): As in :meth:`encode`.
-
-        Returns:
-            Latent: The class token, the visible and the masked patches of
-            every image.
-
-        Example:
-            >>> from sbam_mm.models import MaskedViT
-            >>> vit = MaskedViT('tiny', img_size=32, patch_size=8)
-            >>> images = torch.randn(2, 3, 32, 32)
-            >>> mask = TokenMask(torch.rand(2, 16) < 0.6)
-            >>> latent = vit.encode_in_place(
-            ...     vit.embed(images), mask, torch.zeros(1, 1, 192),
-            ...     vit.grid(images))
-            >>> latent.to_dense().shape
-            torch.Size([2, 17, 192])
+            blocks (Sequence[int or str]): As in :meth:`encode`.
         """
         replacement = mask_token + self.position(grid)[:, 1:]
         tokens = torch.where(token_mask.masked[..., None], replacement, tokens)
@@ -203,7 +195,7 @@ class HidesPatches:
         return self._encode(tokens, ~token_mask.thrown, None, blocks)
 
     def _encode(self, tokens: Tensor, keep: Tensor, count: int | None,
-                blocks: Sequence[int]) -> Latent:
+                blocks: Sequence[int | str]) -> Latent:
         """The blocks on the kept tokens; ``count`` of them, where known."""
         keep = torch.nn.functional.pad(keep, (1, 0), value=True)
         layout = PackedLayout(keep, None if count is None else 1 + count)
@@ -211,7 +203,7 @@ class HidesPatches:
         x = self.pre_norm(self.drop_after_pos(x))
         bias = shared_bias(self)
         outputs, done = [], 0
-        for end in (block % len(self.layers) + 1 for block in blocks):
+        for end in (blocks_run(block, len(self.layers)) for block in blocks):
             x = run_blocks(self.layers[done:end], x, layout, bias,
                            self.attend and self.attend[done:end])
             outputs.append(x)
@@ -222,23 +214,12 @@ class HidesPatches:
         return Latent(x, layout, tuple(outputs))
 
     @torch.no_grad()
-    def layer_tokens(self,
-                     tokens: Tensor,
-                     layer: int) -> Tensor:
-        """Patch tokens after the first ``layer`` blocks, without masking.
+    def layer_tokens(self, tokens: Tensor, layer: int) -> Tensor:
+        """Tokens (B, L, D) after the first ``layer`` blocks, without masking.
 
-        Args:
-            tokens (Tensor): From :meth:`embed`, (B, L, D).
-            layer (int): How many blocks to run, from 1 to the depth.
-
-        Returns:
-            Tensor: (B, L, D), without gradient, as in evaluation: nothing is
-            dropped, also while the encoder is being trained.
+        Without gradient; nothing is dropped, also in training.
         """
-        if layer > len(self.layers):
-            raise UserError(
-                f'salience is asked for after block {layer}, but the encoder '
-                f'has {len(self.layers)}; lower `salience.layer`.')
+        self.check_depth(layer)
         x = self.pre_norm(self.prepend_cls(tokens))
         with evaluation_mode(self):
             return run_whole(self, x, layer)[:, 1:]
@@ -250,19 +231,6 @@ class HidesPatches:
                   queries: str = 'cls',
                   softmax: bool = True,
                   own_query: bool = True) -> Tensor:
-        """Attention that the patches receive in one block, without masking.
-
-        Args:
-            tokens (Tensor): From :meth:`embed`, (B, L, D).
-            block (int): Which block, from 0; negative counts from the end.
-            queries (str): "cls", "patches" or "all". Defaults to "cls".
-            softmax (bool): Probabilities, or logits. Defaults to True.
-            own_query (bool): See :func:`received_attention`.
-                Defaults to True.
-
-        Returns:
-            Tensor: float32 (B, heads, L), without gradient; see
-            :func:`sbam_mm.layers.received_attention`.
-        """
+        """As :func:`patch_attention`, of :meth:`embed`'s tokens (B, L, D)."""
         x = self.pre_norm(self.prepend_cls(tokens))
         return patch_attention(self, x, block, queries, softmax, own_query)

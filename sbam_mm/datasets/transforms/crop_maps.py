@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Make a map of the original image follow the image through its pipeline."""
+"""Cut from the map of an original image the part that its crop shows."""
 import mmcv
 import numpy as np
 import torch
@@ -16,16 +16,11 @@ WHOLE: Box = (0., 0., 1., 1.)
 def nested_box(box: Box, results: dict) -> Box:
     """A box of the current image as a box of the original one.
 
-    Args:
-        box (tuple): Shares of the image as it is now.
-        results (dict): With the ``crop_box`` and ``flip_direction`` of what
-            was done to it before, where there are any.
+    ``results`` has ``crop_box`` and ``flip_direction`` of earlier transforms.
 
     Example:
         >>> nested_box((0., 0., .5, .5), dict(crop_box=(.5, .5, 1., 1.)))
         (0.5, 0.5, 0.75, 0.75)
-        >>> nested_box((0., 0., .25, 1.), dict(flip_direction='horizontal'))
-        (0.75, 0.0, 1.0, 1.0)
     """
     left, top, right, bottom = box
     direction = results.get('flip_direction')
@@ -40,18 +35,15 @@ def nested_box(box: Box, results: dict) -> Box:
 
 
 def seen_box(results: dict, transform: str, aligned: bool = False) -> Box:
-    """What of the original image the pipeline has left.
+    """The part of the original image that the pipeline has left.
 
     Args:
-        results (dict): As the pipeline has it now.
         transform (str): Who asks, for the message.
-        aligned (bool): Whether the pipeline is known to have no crop that
-            records no box, so that an image of its original size is whole.
-            Defaults to False.
+        aligned (bool): Whether the pipeline is known to have no crop without
+            a recorded box, so that an image of its original size is whole.
 
     Raises:
-        UserError: If the image was cropped by a transform that does not
-            say where.
+        UserError: If a transform cropped the image without recording where.
     """
     if 'crop_box' in results:
         return results['crop_box']
@@ -73,8 +65,8 @@ class MapLoader(BaseTransform):
     """A transform that cuts the image's part from a stored map.
 
     Attributes:
-        aligned (bool): Set where ``check_alignment`` found nothing in the
-            pipeline that would part image and map.
+        aligned (bool): Set once ``check_alignment`` found that the pipeline
+            keeps image and map together.
     """
     aligned = False
 
@@ -85,19 +77,11 @@ class MapLoader(BaseTransform):
 
 def area_crop(values: np.ndarray, box: Box,
               grid: tuple[int, int]) -> np.ndarray:
-    """Crop a map of numbers and average it over the cells of a grid.
+    """Crop numbers (h, w) and average them over the cells of a grid, float32.
 
-    Between its cells' centres the map is interpolated bilinearly, as it
-    would be by resizing it to the image (AMT, section *Masking and
-    Throwing*); 4 x 4 points are averaged per cell of the result.
-
-    Args:
-        values (np.ndarray): (h, w), any real type.
-        box (tuple): Shares of the map's width and height.
-        grid (tuple[int, int]): Rows and columns of the result.
-
-    Returns:
-        np.ndarray: float32, of the shape ``grid``.
+    Between its cells' centres the map is interpolated bilinearly, as
+    resizing it to the image would (AMT, section *Masking and Throwing*);
+    4 x 4 points are averaged per cell of the result.
 
     Example:
         >>> ramp = np.arange(4.)[None].repeat(4, 0)
@@ -114,15 +98,7 @@ def area_crop(values: np.ndarray, box: Box,
 
 def nearest_crop(labels: np.ndarray, box: Box,
                  grid: tuple[int, int]) -> np.ndarray:
-    """Crop a map of labels; each cell takes the label at its centre.
-
-    Args:
-        labels (np.ndarray): (h, w), any type, e.g. parts or segments.
-        box (tuple): Shares of the map's width and height.
-        grid (tuple[int, int]): Rows and columns of the result.
-
-    Returns:
-        np.ndarray: Of the shape ``grid`` and the labels' type.
+    """Crop labels (h, w); each cell takes the label at its centre.
 
     Example:
         >>> nearest_crop(np.array([[1, 2], [3, 4]]), (.5, 0., 1., 1.), (2, 2))
@@ -143,25 +119,15 @@ def nearest_crop(labels: np.ndarray, box: Box,
 
 def majority_crop(labels: np.ndarray, box: Box,
                   grid: tuple[int, int]) -> np.ndarray:
-    """Crop a map of labels; each cell takes the label that fills most of it.
+    """Crop labels (h, w); each cell takes the label that fills most of it.
 
     Areas are exact, also where a cell of the map lies in several cells of
     the result. Of equal areas the lowest label wins.
-
-    Args:
-        labels (np.ndarray): (h, w), any type, e.g. parts or segments.
-        box (tuple): Shares of the map's width and height.
-        grid (tuple[int, int]): Rows and columns of the result.
-
-    Returns:
-        np.ndarray: Of the shape ``grid`` and the labels' type.
 
     Example:
         >>> labels = np.array([[1, 1, 2], [1, 2, 2]])
         >>> majority_crop(labels, (0., 0., 1., 1.), (1, 1))
         array([[1]])
-        >>> majority_crop(labels, (.3, 0., 1., 1.), (1, 1))
-        array([[2]])
     """
     left, top, right, bottom = box
 
@@ -181,13 +147,8 @@ def majority_crop(labels: np.ndarray, box: Box,
     return known[np.argmax(areas.round(9), axis=0)]
 
 
-def flip_along(values: np.ndarray, results: dict) -> np.ndarray:
-    """Flip a map as mmcv's ``RandomFlip`` flipped the image.
-
-    Args:
-        values (np.ndarray): (h, w).
-        results (dict): As the pipeline has it, after the flip.
-    """
+def flip_map(values: np.ndarray, results: dict) -> np.ndarray:
+    """Flip a map (h, w) as mmcv's ``RandomFlip`` flipped the image."""
     if not results.get('flip'):
         return values
     return np.ascontiguousarray(
