@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What a config can name, Python can import from where one looks."""
+import importlib
 import sys
 
 import pytest
@@ -33,3 +34,18 @@ def test_all_that_is_registered_can_be_imported(table):
             exported = getattr(sys.modules[name], '__all__', ())
             assert kind.__name__ in exported, (name, kind)
             assert getattr(sys.modules[name], kind.__name__) is kind
+
+
+@pytest.mark.parametrize('package, name, place', [
+    ('sbam_mm.models', 'DistilMAE', 'sbam_mm.segments'),
+    ('sbam_mm.layers', 'SegmentBias', 'sbam_mm.segments'),
+    ('sbam_mm.datasets', 'LoadSegments', 'sbam_mm.segments'),
+    ('sbam_mm.engine.hooks', 'KNNHook', 'sbam_mm.evaluation'),
+])
+def test_names_that_moved_are_found_with_a_warning(package, name, place):
+    module = importlib.import_module(package)
+    with pytest.warns(DeprecationWarning, match=f'is now {place}.{name}'):
+        found = getattr(module, name)
+    assert found is getattr(importlib.import_module(place), name)
+    with pytest.raises(AttributeError, match='no attribute'):
+        module.Nothing  # noqa: B018

@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 # First, for its sentence about a stack that is not there.
 import sbam_mm.registry  # noqa: F401
+from sbam_mm.moved_names import moved
 
 from .collate import flat_collate, whole_batch
 from .image_folder import ImageFolder, UnreadableImagesError
@@ -37,3 +38,11 @@ __all__ = [
     'decode_image', 'find_image_source', 'flat_collate', 'save_maps',
     'whole_batch'
 ]
+__getattr__ = moved(__name__, {
+    'DatasetMark': 'sbam_mm.datasets.ImageList',
+    'Felzenszwalb': 'sbam_mm.segments.Felzenszwalb',
+    'LoadSegments': 'sbam_mm.segments.LoadSegments',
+    'SAM': 'sbam_mm.segments.SAM',
+    'SegmentMaps': 'sbam_mm.segments.SegmentMaps',
+    'SegmentWriter': 'sbam_mm.segments.SegmentWriter',
+})

@@ -101,14 +101,6 @@ class ImageFolder(CustomDataset):
             type which is not decoded to, or one whose stored maps cannot
             follow the image, see ``check_alignment``.
         NotEnoughMemory: ``cache=True`` exceeds ``cache_limit``.
-
-    Example::
-
-        dataset = dict(
-            type='sbam_mm.ImageFolder', data_root='data/cifar10',
-            data_prefix='train', cache=True, pipeline=[
-                dict(type='RandomResizedCrop', scale=32),
-                dict(type='PackInputs')])
     """
 
     # Whether the images are files, which a transform can decode in part.

@@ -2,6 +2,7 @@
 """Transformer parts that the models share."""
 # First, for its sentence about a stack that is not there.
 import sbam_mm.registry  # noqa: F401
+from sbam_mm.moved_names import moved
 
 from .attention import Attend, packed_attention
 from .beit_layers import beit_layer_cfgs
@@ -30,3 +31,8 @@ __all__ = [
     'sincos_position', 'to_windows', 'truncated_normal', 'xavier_linear',
     'xavier_patches'
 ]
+__getattr__ = moved(__name__, {
+    'SegmentBias': 'sbam_mm.segments.SegmentBias',
+    'SegmentRelation': 'sbam_mm.segments.SegmentRelation',
+    'Segments': 'sbam_mm.segments.Segments',
+})

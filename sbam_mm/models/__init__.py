@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 # First, for its sentence about a stack that is not there.
 import sbam_mm.registry  # noqa: F401
+from sbam_mm.moved_names import moved
 
 from .backbones import ConvViT, Latent, MAEViT, MaskedBEiT, MaskedViT, MFFViT
 from .channels import SelfSupDataPreprocessor
@@ -54,3 +55,8 @@ __all__ = [
     'Regressor', 'SelfDistillation', 'SelfSupDataPreprocessor', 'SimMIM',
     'UMMAE', 'iBOT', 'masked_mean', 'patchify', 'unpatchify'
 ]
+__getattr__ = moved(__name__, {
+    'DistilDINO': 'sbam_mm.segments.DistilDINO',
+    'DistilMAE': 'sbam_mm.segments.DistilMAE',
+    'FrozenDINO': 'sbam_mm.segments.FrozenDINO',
+})

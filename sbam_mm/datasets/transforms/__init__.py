@@ -1,4 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+from sbam_mm.moved_names import moved
+
 from .alignment import check_alignment
 from .any_channels import Resize, ResizeEdge
 from .crop import CenterCrop, RandomResizedCrop
@@ -22,3 +24,7 @@ __all__ = [
     'attention_loaders', 'check_alignment', 'flip_map', 'majority_crop',
     'nearest_crop', 'read_label_map', 'seen_box'
 ]
+__getattr__ = moved(__name__, {
+    'LoadSegments': 'sbam_mm.segments.LoadSegments',
+    'flip_along': 'sbam_mm.datasets.transforms.flip_map',
+})

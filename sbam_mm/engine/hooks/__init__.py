@@ -1,4 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+from sbam_mm.moved_names import moved
+
 from .attention_map_hook import AttentionMapHook
 from .checkpoint_hook import CheckpointHook
 from .checkpoint_keys import CheckpointKeysHook
@@ -19,3 +21,6 @@ __all__ = [
     'DenseDataHook', 'EpochSeedHook', 'FetchLogHook', 'FreezeLastLayerHook',
     'InvalidLossHook', 'LoadEncoderHook', 'ProgressBarHook', 'SameRunHook'
 ]
+__getattr__ = moved(__name__, {
+    'KNNHook': 'sbam_mm.evaluation.KNNHook',
+})

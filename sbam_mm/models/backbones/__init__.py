@@ -1,4 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+from sbam_mm.moved_names import moved
+
 from .convmae import ConvViT
 from .drop_in import MAEViT, MFFViT
 from .masked_beit import MaskedBEiT
@@ -9,3 +11,6 @@ __all__ = [
     'ConvViT', 'Latent', 'MAEViT', 'MaskedEncoder', 'MFFViT', 'MaskedBEiT',
     'MaskedViT'
 ]
+__getattr__ = moved(__name__, {
+    'HidesPatches': 'sbam_mm.models.backbones.MaskedEncoder',
+})

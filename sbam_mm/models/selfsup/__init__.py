@@ -1,4 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+from sbam_mm.moved_names import moved
+
 from .base import MaskedImageModel, Reconstruction
 from .beit import BEiT
 from .bootmae import BootMAE
@@ -20,3 +22,8 @@ __all__ = [
     'MAE', 'MILAN', 'MaskedImageModel', 'Reconstruction', 'SelfDistillation',
     'SimMIM', 'UMMAE', 'iBOT'
 ]
+__getattr__ = moved(__name__, {
+    'DistilDINO': 'sbam_mm.segments.DistilDINO',
+    'DistilMAE': 'sbam_mm.segments.DistilMAE',
+    'FrozenDINO': 'sbam_mm.segments.FrozenDINO',
+})

@@ -248,6 +248,7 @@ class MaskedImageModel(BaseSelfSupervisor):
 
     def guided(self, inputs: Tensor, data_samples: list | None
                ) -> AbstractContextManager[None]:
+        """While it lasts, the encoder attends as its guide says, if any."""
         return guided(self.backbone, inputs, data_samples)
 
     def embed(self, inputs: Tensor) -> Tensor:
