@@ -53,8 +53,17 @@ def read_config(path: str | Path, what: str = 'config') -> Config:
             'Python config if that is meant.') from error
     # SystemExit, too: a config is a program and may raise anything.
     except (Exception, SystemExit) as error:
+        cause: BaseException = error
+        # mmengine says of custom_imports that they failed, and not why.
+        while isinstance(cause, ImportError) and cause.__context__:
+            cause = cause.__context__
+        if isinstance(cause, ModuleNotFoundError):
+            raise UserError(
+                f'the {what} {path} needs the module {cause.name!r}, which '
+                'Python does not find; put its folder into PYTHONPATH, or '
+                'install it.') from error
         raise UserError(f'the {what} {path} cannot be read '
-                        f'({_reason(error)}); correct it.') from error
+                        f'({_reason(cause)}); correct it.') from error
 
 
 def read_model_config(path: str | Path) -> Config:

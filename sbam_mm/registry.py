@@ -21,6 +21,7 @@ import mmpretrain.registry as parent
 from mmengine.registry import Registry
 from torch import nn
 
+from sbam_mm.errors import UserError
 from sbam_mm.finite import finite_options
 
 # A child looks into its parent but does not import it: without this line
@@ -33,10 +34,16 @@ class ModelRegistry(Registry):
 
     def import_from_location(self) -> None:
         masking = import_module('sbam_mm.masking')
-        for name in set(masking.__all__) - set(self.module_dict):
+        for name in masking.__all__:
             kind = getattr(masking, name)
-            if inspect.isclass(kind) and issubclass(kind, nn.Module):
-                self.register_module(module=kind)
+            if not (inspect.isclass(kind) and issubclass(kind, nn.Module)):
+                continue
+            known = self.module_dict.setdefault(name, finite_options(kind))
+            # Later, somebody may have put his own here with force=True.
+            if known is not kind and not self._imported:
+                raise UserError(
+                    f'{known.__module__} registers a class {name}, and so '
+                    'does sbam_mm; give yours another name.')
         super().import_from_location()
 
     def _register_module(self, module: type, *args: Any,

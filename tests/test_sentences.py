@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import BaseDataset
+from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader, Dataset
 
 from sbam_mm.command_line import keep_tracebacks_in, run_or_explain
@@ -124,6 +125,15 @@ def test_names_and_options_that_nothing_knows(config, words, capsys):
         run_or_explain(MODELS.build, config)
     said, = capsys.readouterr().err.splitlines()
     assert words in said, said
+
+
+def test_a_name_without_its_scope(capsys):
+    MODELS.get('sbam_mm.SBAM')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        with pytest.raises(SystemExit):
+            run_or_explain(MODELS.build, dict(type='SBAM'))
+    said, = capsys.readouterr().err.splitlines()
+    assert said.endswith('did you mean sbam_mm.SBAM?'), said
 
 
 def test_a_full_disk_is_named(capsys):

@@ -167,10 +167,10 @@ def unknown_name(wanted: str, registry: Any) -> str:
     """The sentence for a type, maybe with a scope, that is not registered."""
     scope, _, name = wanted.rpartition('.')
     # Other capitals and underscores are the nearest mistake.
-    known = {_plain(one): one for one in _names(registry, scope)}
+    known = {_plain(one.rpartition('.')[2]): one
+             for one in _names(registry, scope)}
     near = get_close_matches(_plain(name), known, 1, 0.6)
-    prefix = f'{scope}.' if scope else ''
-    hint = (f'did you mean {prefix}{known[near[0]]}?' if near else
+    hint = (f'did you mean {known[near[0]]}?' if near else
             'check its spelling, and whether custom_imports names its '
             'module.')
     return (f'the config asks for the {registry.name} {wanted!r}, which is '
@@ -182,19 +182,19 @@ def _plain(name: str) -> str:
 
 
 def _names(registry: Any, scope: str) -> Iterator[str]:
-    """What can be named: in one scope, or here and above."""
+    """What can be named: in one scope; without one, everywhere."""
     above = [registry]
     while above[-1].parent is not None:
         above.append(above[-1].parent)
-    if not scope:
-        yield from (name for one in above for name in one.module_dict)
-        return
     todo = above[-1:]
     while todo:
         one = todo.pop()
         todo += one.children.values()
-        if one.scope == scope:
-            yield from one.module_dict
+        if scope in ('', one.scope):
+            yield from (f'{one.scope}.{name}' for name in one.module_dict)
+    # Last: these need no scope in front of them.
+    if not scope:
+        yield from (name for one in above for name in one.module_dict)
 
 
 def unknown_option(name: str, option: str, made: Any) -> str:

@@ -44,8 +44,9 @@ def _key(name: str) -> str:
 def masker_names() -> dict[str, dict]:
     """All short names, in lower case, and their configs.
 
-    Every preset of :mod:`sbam_mm.masking` has its type's name without
-    "Masker"; modes of presets are in ``NAMED``.
+    Every preset of :mod:`sbam_mm.masking`, and every :class:`Masker` that a
+    user has registered, has its type's name without "Masker"; modes of
+    presets are in ``NAMED``.
 
     Example:
         >>> masker_names()['amt-throw-last']
@@ -53,8 +54,9 @@ def masker_names() -> dict[str, dict]:
     """
     names = {name.lower(): config for name, config in NAMED.items()}
     known = {_key(name) for name in names}
-    for name in sorted(masking.__all__):
-        kind = getattr(masking, name)
+    kinds = {**MODELS.module_dict, **vars(masking)}
+    for name in sorted({*masking.__all__, *MODELS.module_dict}):
+        kind = kinds[name]
         if (inspect.isclass(kind) and issubclass(kind, Masker)
                 and kind is not Masker and _key(name) not in known):
             names[_key(name)] = dict(type=f'sbam_mm.{name}')

@@ -324,9 +324,10 @@ class MaskedImageModel(BaseSelfSupervisor):
             where the head takes that, and the decoder predicts each on its
             own or no token is thrown.
         """
-        if self.head.takes_masked and not latent.layout.full and (
-                self.neck.independent
-                or token_mask.thrown is None and not is_exact()):
+        if (self.with_head and self.head.takes_masked
+                and not latent.layout.full and (
+                    self.neck.independent
+                    or token_mask.thrown is None and not is_exact())):
             return self.neck.predict_masked(latent, token_mask)
         return self.neck(latent, token_mask)
 
