@@ -56,8 +56,7 @@ class ImageFolder(CustomDataset):
       strictly, but hardly more than the crop.
 
     Args:
-        data_prefix (str | dict): A folder below ``data_root``, such as
-            'train'.
+        data_prefix (str | dict): A folder below ``data_root``: 'train'.
         ann_file (str): File with one ``path label`` a line, below
             ``data_root``; '' reads the folder tree.
         with_label (bool, optional): True: sub-folders are classes. False: all
@@ -78,8 +77,7 @@ class ImageFolder(CustomDataset):
         cache (bool): Decode all images once, when the data set is built, and
             keep the uint8 pixels in memory. Forked workers share them, spawned
             ones get a copy each.
-        cache_limit (float): The most memory, in GiB, that ``cache=True`` may
-            take.
+        cache_limit (float): The most memory for ``cache=True``, in GiB.
         repeats (int): Repeated augmentation: an image is decoded once and sent
             through the pipeline this many times. Samples become lists, which
             ``collate_fn=dict(type='sbam_mm.flat_collate')`` joins to

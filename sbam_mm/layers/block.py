@@ -4,6 +4,7 @@
 It takes over the parts of one of mmpretrain's layers, with their names and
 initialisation, and runs them on dense batches and on packed sequences.
 """
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any
@@ -36,8 +37,9 @@ class Checkpointed(BaseModule):
             return checkpoint(self.run, *args, use_reentrant=False)
         return self.run(*args)
 
+    @abstractmethod
     def run(self, *args: Any) -> Tensor:
-        raise NotImplementedError
+        """What the block computes."""
 
 
 def share_parts(target: nn.Module, source: nn.Module) -> None:

@@ -1,5 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What a head is: it makes the target, and the loss of a prediction."""
+from abc import abstractmethod
+
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -23,6 +25,7 @@ class Head(BaseModule):
     predicts_pixels: bool = False
     second_picture: bool = False
 
+    @abstractmethod
     def loss(self, prediction: Tensor | Latent, images: Tensor,
              token_mask: TokenMask) -> Tensor:
         """Loss on masked tokens, a float32 scalar whatever the autocast.
@@ -33,7 +36,6 @@ class Head(BaseModule):
             images (Tensor): What the target is made of, (B, C, H, W).
             token_mask (TokenMask): ``masked`` says which of all count.
         """
-        raise NotImplementedError
 
 
 def pictures_for(head: nn.Module, inputs: Tensor | list[Tensor]

@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What a decoder is."""
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from mmengine.model import BaseModule
@@ -36,12 +37,12 @@ class Decoder(BaseModule):
     independent: bool = False
     prediction: float = 1.
 
+    @abstractmethod
     def forward(self, latent: Latent, token_mask: TokenMask) -> Tensor:
         """Predict every patch: (B, L, P).
 
         Thrown tokens take no part; their prediction means nothing.
         """
-        raise NotImplementedError
 
     def predict_masked(self, latent: Latent, token_mask: TokenMask) -> Latent:
         """Predict masked patches only, as many as a loss on them needs.
