@@ -342,3 +342,18 @@ def test_two_halves_of_a_training_equal_the_whole(tmp_path):
     two_halves_equal_the_whole(
         lambda seed: bootmae(dict(type='sbam_mm.SBAM'), seed=seed).train(),
         images(), tmp_path / 'half.pth')
+
+
+def test_former_names_still_work():
+    model, batch = bootmae(), images(2)
+    tokens, mask = model.backbone.embed(batch), TokenMask(
+        torch.arange(16) < torch.tensor([[9], [5]]))
+    want = model.backbone.encode(tokens, mask, (0, -1))
+    with pytest.warns(DeprecationWarning, match='latent.blocks'):
+        latent, through = model.backbone.encode_through(tokens, mask, (0, -1))
+    assert torch.equal(latent.packed, want.packed)
+    for got, block in zip(through, want.blocks):
+        assert torch.equal(got.packed, block)
+    with pytest.warns(DeprecationWarning, match='target.tokens'):
+        assert torch.equal(model.target_tokens(batch),
+                           model.target.tokens(batch))

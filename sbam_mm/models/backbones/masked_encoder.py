@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What an encoder of masked image modelling does with hidden patches."""
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -167,6 +168,15 @@ class MaskedEncoder(PatchEncoder):
         """
         return self._encode(tokens, token_mask.visible,
                             token_mask.num_visible, blocks)
+
+    def encode_through(self, tokens: Tensor, token_mask: TokenMask,
+                       blocks: Sequence[int] = ()
+                       ) -> tuple[Latent, list[Latent]]:
+        """Former name of :meth:`encode` with ``blocks``."""
+        warnings.warn('encode_through is now encode, and latent.blocks.',
+                      DeprecationWarning, stacklevel=2)
+        latent = self.encode(tokens, token_mask, blocks)
+        return latent, [Latent(x, latent.layout) for x in latent.blocks]
 
     def encode_in_place(self,
                         tokens: Tensor,

@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What every masked-image-modelling method shares: a masker and its view."""
+import warnings
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple
@@ -239,6 +240,12 @@ class MaskedImageModel(BaseSelfSupervisor):
                 "dict(type='sbam_mm.MomentumTeacher') and give a frozen "
                 'teacher for the masker as model.teacher.')
         return target.of(self.backbone)
+
+    def target_tokens(self, images: Tensor) -> Tensor:
+        """Former name of ``target.tokens``."""
+        warnings.warn('target_tokens is now target.tokens.',
+                      DeprecationWarning, stacklevel=2)
+        return self.target.tokens(images)
 
     def follow_student(self) -> None:
         """Let momentum copies take their step; call it first in ``loss``."""
