@@ -10,6 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.visualization import Visualizer
+
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = sorted(path.stem for path in (ROOT / 'tools').glob('*.py')
                if path.stem != 'start_processes')
@@ -48,6 +51,10 @@ def call_tool(name, *args):
         Ended: An exception that nobody caught is not caught here either.
     """
     module = load_tool(name)
+    # As in a process of its own: mmengine names loggers by the second, and
+    # two runs of one second would share one.
+    for kind in (MMLogger, MessageHub, Visualizer):
+        kind._instance_dict.clear()
     out, err, code = io.StringIO(), io.StringIO(), 0
     argv, handler = sys.argv, signal.getsignal(signal.SIGTERM)
     environment = dict(os.environ)
