@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from mmengine.dataset import default_collate
-from mmengine.model import is_model_wrapper
 from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from sbam_mm.engine.fsdp import unwrapped
 from sbam_mm.errors import UserError
 from sbam_mm.layers import Attend
 from sbam_mm.models.backbones.vit_attention import input_tokens, run_whole
@@ -258,8 +258,7 @@ def extract_features(model: nn.Module,
     if feature not in (*POOLINGS, 'pixels'):
         raise UserError(f'feature={feature!r} is unknown: choose one of '
                         f'{", ".join(POOLINGS)} and pixels.')
-    if is_model_wrapper(model):
-        model = model.module
+    model = unwrapped(model)
     encoder = getattr(model, 'backbone', model)
     encoder = getattr(model, 'evaluated_encoder', encoder)
     preprocess = data_preprocessor or getattr(model, 'data_preprocessor', None)

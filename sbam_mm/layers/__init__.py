@@ -12,6 +12,7 @@ from .block import (
     Checkpointed,
     CrossAttention,
     blocks_of,
+    plain_layer,
     run_blocks,
 )
 from .decomposed import decomposed_attention, relative_rows
@@ -27,9 +28,9 @@ __all__ = [
     'Attend', 'Attention', 'Block', 'Checkpointed', 'CrossAttention',
     'PackedLayout', 'RecordedAttention', 'beit_layer_cfgs', 'blocks_of',
     'decomposed_attention', 'evaluation_mode', 'from_windows',
-    'packed_attention', 'received_attention', 'relative_rows', 'run_blocks',
-    'sincos_position', 'to_windows', 'truncated_normal', 'xavier_linear',
-    'xavier_patches'
+    'packed_attention', 'plain_layer', 'received_attention', 'relative_rows',
+    'run_blocks', 'sincos_position', 'to_windows', 'truncated_normal',
+    'xavier_linear', 'xavier_patches'
 ]
 __getattr__ = moved(__name__, {
     'SegmentBias': 'sbam_mm.segments.SegmentBias',

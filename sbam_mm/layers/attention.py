@@ -55,8 +55,7 @@ def packed_attention(q: Tensor,
         k, v (Tensor): (S, heads, head_dim).
         layout (PackedLayout): Of the queries.
         keys (PackedLayout, optional): Of keys and values, in the image order
-            of ``layout`` unless one of the two keeps every token. Defaults
-            to None: that of the queries.
+            of ``layout``. Defaults to None: that of the queries.
         bias (Tensor, optional): Added to the logits, (heads, N, N) over the
             N places of ``layout``.
 
@@ -67,30 +66,17 @@ def packed_attention(q: Tensor,
         >>> layout = PackedLayout(torch.tensor([[True, True], [False, True]]))
         >>> k = torch.randn(6, 1, 4)
         >>> out = packed_attention(torch.zeros(3, 1, 4), k, k, layout,
-        ...                        keys=PackedLayout.whole(torch.zeros(2, 3)))
-        >>> torch.allclose(out[1], k[:3].mean(0))  # the shortest comes first
+        ...                        keys=PackedLayout.whole(
+        ...                            torch.zeros(2, 3), layout.order))
+        >>> torch.allclose(out[1], k[3:].mean(0))  # the shortest comes first
         True
     """
-    if keys is None:
-        keys = layout
-    elif keys.order is not layout.order:
-        if keys.full:
-            assert layout.order is not None
-            k, v = (x.unflatten(0, keys.shape)[layout.order].flatten(0, 1)
-                    for x in (k, v))
-        elif layout.full:
-            assert keys.order is not None
-            asked = q.unflatten(0, layout.shape)[keys.order]
-            got = packed_attention(
-                asked.flatten(0, 1), k, v,
-                PackedLayout.whole(asked, keys.order), dropout, keys, bias)
-            got = got.unflatten(0, layout.shape)[keys.order.argsort()]
-            return got.flatten(0, 1)
-        else:
-            raise UserError(
-                'queries and keys stand in different orders of images; make '
-                'the layout of the one from that of the other, by '
-                'PackedLayout.beside or PackedLayout.rest.')
+    keys = keys or layout
+    if keys.order is not layout.order:
+        raise UserError(
+            'queries and keys stand in different orders of images; make the '
+            'layout of the one from that of the other, by PackedLayout.beside '
+            'or PackedLayout.whole.')
     if bias is None and not dropout and runs_varlen(q):
         out = varlen_attn(q, k, v, layout.cu_seqlens, keys.cu_seqlens,
                           layout.max_length, keys.max_length)

@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn.bricks import DropPath
 from mmengine.model import BaseModule
 from mmengine.model.weight_init import trunc_normal_
+from mmpretrain.models.backbones.vision_transformer import (
+    TransformerEncoderLayer,
+)
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -243,7 +245,6 @@ class Block(Checkpointed):
             UserError: If stochastic depth would drop tokens of a packed
                 sequence instead of images.
         """
-        self.check_paths(x)
         if memory is not None:
             memory = self.ln1(memory)
         out = self.attn(self.ln1(x), bias, layout, attend, memory, keys)
@@ -261,6 +262,13 @@ class Block(Checkpointed):
             branch: Tensor,
             gamma: Tensor | None = None) -> Tensor:
         """``x`` and a branch, which stochastic depth may drop."""
+        if self.training and x.dim() == 2 and getattr(
+                self.drop_path, 'drop_prob', 0.) > 0:
+            raise UserError(
+                'stochastic depth would drop single tokens of a sequence of '
+                'images that keep different numbers of them; set '
+                'backbone.drop_path_rate=0, or take a masker with one ratio '
+                'for all images.')
         return x + self.drop_path(branch if gamma is None else gamma * branch)
 
     def at(self, x: Tensor, layout: PackedLayout) -> Tensor:
@@ -287,21 +295,22 @@ class Block(Checkpointed):
         """
         first = x.shape[1] - layout.shape[1]
         places = layout.index + first * (layout.index // layout.shape[1] + 1)
-        tokens = x.flatten(0, 1)
-        return self.forward(
-            tokens.index_select(0, places), None, layout, None, tokens,
-            PackedLayout.whole(x))
+        own = x.flatten(0, 1).index_select(0, places)
+        keys = PackedLayout.whole(x, layout.order)
+        return self.forward(own, None, layout, None, keys.pack(x), keys)
 
-    def check_paths(self, x: Tensor) -> None:
-        """Stop where stochastic depth would drop tokens, not images."""
-        if self.training and x.dim() == 2 and any(
-                path.drop_prob > 0 for path in self.modules()
-                if isinstance(path, DropPath)):
-            raise UserError(
-                'stochastic depth would drop single tokens of a sequence of '
-                'images that keep different numbers of them; set '
-                'backbone.drop_path_rate=0, or take a masker with one ratio '
-                'for all images.')
+
+def plain_layer(dim: int,
+                num_heads: int,
+                mlp_ratio: float = 4.,
+                drop_path_rate: float = 0.) -> TransformerEncoderLayer:
+    """mmpretrain's layer as MAE and those that follow it have it."""
+    return TransformerEncoderLayer(
+        dim,
+        num_heads,
+        int(mlp_ratio * dim),
+        drop_path_rate=drop_path_rate,
+        norm_cfg=dict(type='LN', eps=1e-6))
 
 
 def block_of(layer: nn.Module) -> Block:

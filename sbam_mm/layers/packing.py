@@ -55,7 +55,6 @@ class PackedLayout:
         cu_seqlens (Tensor): int32 (B + 1,), where images begin and end in
             the packed order.
         max_length (int): Tokens of the longest image.
-        groups (list[Group]): Runs of equally long images.
 
     Example:
         >>> keep = torch.tensor([[True, True, True], [False, True, False]])
@@ -87,13 +86,16 @@ class PackedLayout:
             if by_count != list(range(batch_size)):
                 order = torch.tensor(by_count).to(
                     keep.device, non_blocking=True)
-        if order is not None:
-            keep = keep[order]
-        row, column = kept_places(keep, sum(self.lengths)).unbind(1)
         self.order = order
-        if order is not None:
-            row = order[row]
-        self.index = row * width + column
+
+    @cached_property
+    def index(self) -> Tensor:
+        # Not before it is wanted: a whole batch can do without.
+        keep = self.keep if self.order is None else self.keep[self.order]
+        row, column = kept_places(keep, sum(self.lengths)).unbind(1)
+        if self.order is not None:
+            row = self.order[row]
+        return row * self.shape[1] + column
 
     @classmethod
     def whole(cls, batch: Tensor, order: Tensor | None = None
@@ -158,20 +160,14 @@ class PackedLayout:
     @cached_property
     def cu_seqlens(self) -> Tensor:
         ends = torch.tensor([0] + self.lengths).cumsum(0)
-        return ends.int().to(self.index.device, non_blocking=True)
-
-    @cached_property
-    def groups(self) -> list[Group]:
-        # Equal lengths are neighbours.
-        return [
-            Group(len(list(images)), length)
-            for length, images in groupby(self.lengths)
-        ]
+        return ends.int().to(self.keep.device, non_blocking=True)
 
     def slices(self) -> Iterator[tuple[slice, Group]]:
         """Which of the packed tokens each group has."""
         begin = 0
-        for group in self.groups:
+        # Equal lengths are neighbours.
+        for length, images in groupby(self.lengths):
+            group = Group(len(list(images)), length)
             end = begin + group.images * group.length
             yield slice(begin, end), group
             begin = end

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 
 from . import functional as F
 from .attention import AttentionSalience
@@ -61,8 +61,7 @@ class HintTopK(Part):
                  show: float | tuple[float, float] = (0.1, 0.5),
                  show_max: float = 0.1):
         super().__init__()
-        if mode not in MODES:
-            raise UserError(f'mode must be one of {MODES}, got {mode!r}.')
+        check_choice('mode', mode, MODES)
         check_probability(probability)
         bounds = (show, show) if isinstance(show, (int, float)) else show
         if not 0 <= bounds[0] <= bounds[1] <= 1 or not 0 <= show_max <= 1:

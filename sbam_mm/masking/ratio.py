@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 
 from . import functional as F
 from .parts import Part
@@ -43,9 +43,7 @@ def check_options(rounding: str,
         if not 0 <= ratio < 1:
             raise UserError(f'{name} is a masking ratio, a share in [0, 1), '
                             f'got {ratio}; MAE uses 0.75.')
-    if rounding not in roundings:
-        raise UserError(
-            f'rounding must be one of {roundings}, got {rounding!r}.')
+    check_choice('rounding', rounding, roundings)
     if scope not in ('sample', 'batch'):
         raise UserError(
             f'scope must be "sample" or "batch", got {scope!r}.')

@@ -112,7 +112,7 @@ def test_of_caes_regressor(rate):
     layout = PackedLayout(UNEQUAL)
     acts(
         lambda: layer(layout.pack(tokens), layout, tokens, position,
-                      PackedLayout.whole(torch.ones(2, 5))), layer)
+                      PackedLayout.whole(tokens, layout.order)), layer)
 
 
 def test_of_bootmaes_regressor_with_thrown_tokens():
@@ -120,9 +120,9 @@ def test_of_bootmaes_regressor_with_thrown_tokens():
     block = regressor.RegressorBlock(DIM, 12, HEADS)
     block.attn.attn_drop = 0.5
     x, memory = torch.randn(2, 5, DIM), torch.randn(6, 12)
-    keys = PackedLayout.whole(memory.view(2, 3, -1))
     for layout in (PackedLayout.whole(x), PackedLayout(UNEQUAL)):
-        acts(lambda layout=layout: block(
+        keys = PackedLayout.whole(memory.view(2, 3, -1), layout.order)
+        acts(lambda layout=layout, keys=keys: block(
             layout.pack(x), layout, memory, keys), block)
 
 

@@ -131,3 +131,12 @@ def test_positions_run_row_by_row_on_any_grid():
     torch.testing.assert_close(wide[0, 1:], square[0, 1:11])
     with pytest.raises(ValueError, match='divisible by 4'):
         sincos_position((2, 2), 6)
+
+
+def test_queries_and_keys_in_different_orders_are_refused():
+    """They would attend to other images without a word."""
+    layout = PackedLayout(torch.tensor([[True, True], [False, True]]))
+    q, k = torch.randn(3, 1, 4), torch.randn(4, 1, 4)
+    with pytest.raises(ValueError, match='different orders of images'):
+        packed_attention(q, k, k, layout,
+                         keys=PackedLayout.whole(torch.ones(2, 2)))

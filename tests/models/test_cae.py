@@ -353,8 +353,8 @@ def test_cross_attention_kernel_equals_the_fallback():
     layout = PackedLayout(queries)
     q = torch.randn(len(layout.index), 4, 64, device='cuda')
     k, v = torch.randn(2, 4, 16, 4, 64, device='cuda')
-    keys = PackedLayout.whole(k)
-    k, v = k.flatten(0, 1), v.flatten(0, 1)
+    keys = PackedLayout.whole(k, layout.order)
+    k, v = (keys.pack(x.flatten(2)).unflatten(-1, (4, 64)) for x in (k, v))
     want = packed_attention(q, k, v, layout, keys=keys)
     got = packed_attention(q.bfloat16(), k.bfloat16(), v.bfloat16(), layout,
                            keys=keys)

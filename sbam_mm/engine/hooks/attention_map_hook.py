@@ -37,7 +37,7 @@ from sbam_mm.datasets.transforms import (
     attention_loaders,
 )
 from sbam_mm.engine.fsdp import unwrapped, whole_parameters
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 from sbam_mm.masking import functional as F
 from sbam_mm.models.evaluating import evaluating, unchanged_random_state
 from sbam_mm.registry import HOOKS
@@ -101,9 +101,7 @@ class AttentionMapHook(Hook):
             raise UserError(
                 f'AttentionMapHook(interval={interval}) collects nothing: '
                 'give at least 1 epoch.')
-        if normalize not in NORMALIZATIONS:
-            raise UserError(f'normalize must be one of {NORMALIZATIONS}, got '
-                            f'{normalize!r}.')
+        check_choice('normalize', normalize, NORMALIZATIONS)
         if isinstance(head, str) and head != 'mean':
             raise UserError(f'head must be a number or "mean", got {head!r}.')
         self.interval = interval

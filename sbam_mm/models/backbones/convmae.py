@@ -6,9 +6,6 @@ import torch
 from mmcv.cnn.bricks import DropPath
 from mmcv.cnn.bricks.transformer import FFN
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
-from mmpretrain.models.backbones.vision_transformer import (
-    TransformerEncoderLayer,
-)
 from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
 
@@ -18,6 +15,7 @@ from sbam_mm.layers import (
     PackedLayout,
     blocks_of,
     evaluation_mode,
+    plain_layer,
     run_blocks,
     sincos_position,
     xavier_linear,
@@ -178,13 +176,8 @@ class ConvViT(PatchEncoder, BaseBackbone):
                 for _ in range(depth))
             for dim, depth in zip(dims[:2], depths[:2]))
         self.layers = blocks_of(
-            (TransformerEncoderLayer(
-                self.embed_dims,
-                arch['num_heads'],
-                int(self.embed_dims * mlp_ratio),
-                drop_path_rate=rate,
-                norm_cfg=dict(type='LN', eps=1e-6)) for rate in rates),
-            with_cp)
+            (plain_layer(self.embed_dims, arch['num_heads'], mlp_ratio, rate)
+             for rate in rates), with_cp)
         self.proj = nn.Linear(self.embed_dims, self.embed_dims)
         self.pos_embed = nn.Parameter(
             sincos_position(self.patch_resolution, self.embed_dims)[:, 1:],

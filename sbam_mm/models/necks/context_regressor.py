@@ -124,7 +124,7 @@ class ContextRegressor(BaseModule):
                 position: Tensor) -> Regression:
         """Predict masked patches, from neither class nor thrown tokens."""
         layout = PackedLayout(token_mask.masked, num_masked(token_mask))
-        keys = PackedLayout.whole(token_mask.masked)
+        keys = PackedLayout.whole(token_mask.masked, layout.order)
         if token_mask.thrown is not None:
             keys = layout.beside(~token_mask.thrown)
         visible = latent.to_dense()[:, 1:]

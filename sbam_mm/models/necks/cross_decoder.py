@@ -3,9 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 import torch
-from mmpretrain.models.backbones.vision_transformer import (
-    TransformerEncoderLayer,
-)
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
@@ -14,6 +11,7 @@ from sbam_mm.layers import (
     Block,
     CrossAttention,
     PackedLayout,
+    plain_layer,
     run_blocks,
     sincos_position,
     xavier_linear,
@@ -24,7 +22,7 @@ from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.models.position_tables import check_count, remember_grid
 from sbam_mm.registry import MODELS
 
-from .decoder import Decoder, patch_grid
+from .decoder import Decoder, masked_layout, patch_grid
 
 
 class CrossBlock(Block):
@@ -42,12 +40,7 @@ class CrossBlock(Block):
                  memory_dim: int,
                  num_heads: int,
                  mlp_ratio: float = 4.):
-        super().__init__(
-            TransformerEncoderLayer(
-                dim,
-                num_heads,
-                int(mlp_ratio * dim),
-                norm_cfg=dict(type='LN', eps=1e-6)))
+        super().__init__(plain_layer(dim, num_heads, mlp_ratio))
         self.attn = CrossAttention(dim, memory_dim, num_heads)
 
     def run(self,
@@ -175,11 +168,7 @@ class CrossDecoder(Decoder):
 
     def predict_masked(self, latent: Latent, token_mask: TokenMask) -> Latent:
         """See :class:`Decoder`; tokens may be thrown."""
-        masked = token_mask.masked
-        if token_mask.thrown is None:
-            layout = latent.layout.rest(masked)
-        else:
-            layout = latent.layout.beside(masked)
+        layout = masked_layout(latent, token_mask)
         if self.training and self.prediction < 1:
             layout = some_of(layout, self.prediction)
         return Latent(self.read(latent, layout), layout)

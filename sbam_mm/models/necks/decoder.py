@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from sbam_mm.errors import UserError
+from sbam_mm.layers import PackedLayout
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.masked_encoder import Latent, check_tiles
 
@@ -51,7 +52,7 @@ class Decoder(BaseModule):
             Latent: (T, P), what :meth:`forward` gives at masked patches, and
             where they stand in (B, L).
         """
-        layout = latent.layout.beside(token_mask.masked)
+        layout = masked_layout(latent, token_mask)
         return Latent(layout.pack(self(latent, token_mask)), layout)
 
     def arrange(self, latent: Latent) -> Tensor:
@@ -64,6 +65,16 @@ class Decoder(BaseModule):
         raise UserError(
             f'{type(self).__name__} has no entrance that another decoder '
             "could share; set neck.type='sbam_mm.MAEDecoder'.")
+
+
+def masked_layout(latent: Latent, token_mask: TokenMask) -> PackedLayout:
+    """Where the masked patches stand, of an encoder that drops them.
+
+    The device is asked how many they are only where tokens are thrown, too.
+    """
+    if token_mask.thrown is None:
+        return latent.layout.rest(token_mask.masked)
+    return latent.layout.beside(token_mask.masked)
 
 
 def patch_grid(img_size: int | tuple[int, int], patch_size: int, width: int,

@@ -19,7 +19,7 @@ from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.models.position_tables import check_count, remember_grid
 from sbam_mm.registry import MODELS
 
-from .decoder import Decoder, patch_grid
+from .decoder import Decoder, masked_layout, patch_grid
 
 
 @MODELS.register_module()
@@ -96,7 +96,7 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
         so behind the last block's keys and values the visible ones have no
         part any more.
         """
-        layout = latent.layout.rest(token_mask.masked)
+        layout = masked_layout(latent, token_mask)
         full = self.arrange(latent)
         *blocks, last = self.decoder_blocks
         for block in blocks:

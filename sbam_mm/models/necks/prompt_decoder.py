@@ -7,6 +7,7 @@ from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.registry import MODELS
 
+from .decoder import masked_layout
 from .mae_decoder import MAEDecoder
 
 
@@ -32,7 +33,7 @@ class PromptDecoder(MAEDecoder):
 
     def predict_masked(self, latent: Latent, token_mask: TokenMask) -> Latent:
         """See :class:`Decoder`; the class token is left out."""
-        layout = latent.layout.beside(token_mask.masked)
+        layout = masked_layout(latent, token_mask)
         return Latent(layout.pack(self(latent, token_mask)[:, 1:]), layout)
 
     def forward(self, latent: Latent, token_mask: TokenMask) -> Tensor:

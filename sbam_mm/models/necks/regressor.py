@@ -3,15 +3,13 @@
 
 import torch
 from mmengine.model import BaseModule
-from mmpretrain.models.backbones.vision_transformer import (
-    TransformerEncoderLayer,
-)
 from torch import Tensor, nn
 
 from sbam_mm.layers import (
     Block,
     CrossAttention,
     PackedLayout,
+    plain_layer,
     sincos_position,
     xavier_linear,
 )
@@ -35,12 +33,7 @@ class RegressorBlock(Block):
                  memory_dim: int,
                  num_heads: int,
                  mlp_ratio: float = 4.):
-        super().__init__(
-            TransformerEncoderLayer(
-                dim,
-                num_heads,
-                int(mlp_ratio * dim),
-                norm_cfg=dict(type='LN', eps=1e-6)))
+        super().__init__(plain_layer(dim, num_heads, mlp_ratio))
         self.cross = CrossAttention(dim, memory_dim, num_heads)
         self.ln_cross = nn.LayerNorm(dim, eps=1e-6)
         self.ln_memory = nn.LayerNorm(memory_dim, eps=1e-6)
@@ -133,15 +126,14 @@ class Regressor(BaseModule):
         full = latent.layout.unpack(
             tokens, self.mask_token + self.decoder_pos_embed)
         if token_mask.thrown is None:
-            layout = PackedLayout.whole(full)
+            layout = PackedLayout.whole(full, latent.layout.order)
         else:
             kept = nn.functional.pad(~token_mask.thrown, (1, 0), value=True)
             layout = latent.layout.beside(kept)
         x = layout.pack(full)
         for block in self.decoder_blocks:
             x = block(x, layout, memory, latent.layout)
-        full = layout.unpack(x, x.new_zeros(()))
-        full = self.decoder_norm(full)[:, 1:]
+        full = self.decoder_norm(Latent(x, layout).to_dense())[:, 1:]
         if isinstance(self.decoder_pred, nn.Linear):
             return self.decoder_pred(full)
         image = self.decoder_pred(full.mT.unflatten(2, self.grid))
