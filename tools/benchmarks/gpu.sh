@@ -87,6 +87,8 @@ benchmark() {
         if [[ " $* " == *' --compile '* ]]; then tiny+=(--compile); fi
         case $script in
         salience_memory) set -- --length 256 --dim 32 --rounds 1 ;;
+        salience_precision) set -- --arch tiny --size 64 --batch 4 \
+            --length 256 --images 2 --rounds 1 ;;
         ibot_masking) set -- --arch tiny --size 64 --local 2 --rounds 1 ;;
         small_images) set -- --images 64 --batch 32 --rounds 1 ;;
         *) set -- "${tiny[@]}" ;;
@@ -105,6 +107,7 @@ benchmark 45 3_masking_overhead masking_overhead --arch large --batch 256 \
     --amp
 benchmark 45 4_packing packing --arch large --batch 256 --amp --rounds 8
 benchmark 20 5_salience salience_memory --images 8
+benchmark 40 5b_salience_precision salience_precision
 benchmark 35 6_fast_paths fast_paths --arch base --batch 256 --amp
 benchmark 30 7_small_images small_images --rounds 5 --images 16384 --workers 8
 benchmark 30 8a_ibot_masking ibot_masking --arch small --batch 32 --amp
