@@ -30,6 +30,7 @@ from .reading.tree import (
 )
 from .transforms.alignment import check_alignment
 from .transforms.any_channels import for_any_channels
+from .transforms.pack_encoded import for_device
 
 
 @DATASETS.register_module()
@@ -146,7 +147,8 @@ class ImageFolder(CustomDataset):
             ann_file=ann_file,
             with_label=with_label is not False,
             extensions=extensions or image_endings(channels, value_range),
-            pipeline=for_any_channels(_without_loader(pipeline), channels),
+            pipeline=for_any_channels(
+                for_device(_without_loader(pipeline)), channels),
             classes=CLASS_LISTS.get(classes, classes) if isinstance(
                 classes, str) else classes,
             **kwargs)
@@ -350,7 +352,10 @@ class ImageFolder(CustomDataset):
                                       for _ in range(1, self.repeats)))
             ]
         if self.repeats > 1:
-            whole = self._decode(info, self._encoded_whole)
+            # Each crop of its own, where none is decoded here.
+            whole = self._decode(
+                info, self._encoded if getattr(steps[0], 'decode', '') ==
+                'device' else self._encoded_whole)
             return whole and [
                 self.pipeline(dict(info, encoded=whole))
                 for _ in range(self.repeats)

@@ -14,6 +14,8 @@ from sbam_mm.registry import DATASETS
 
 # Filters and their reach in pixels, as Pillow has them.
 FILTERS = dict(bilinear=1., bicubic=2.)
+# Of crops that are resized at a time.
+PIXELS = 2**23
 
 
 class Boxes(NamedTuple):
@@ -113,6 +115,40 @@ def resize_crops(images: Tensor,
     out = _rounded(down @ out.view(number, height, -1))
     return out.to(torch.uint8).view(number, size[0], channels,
                                     size[1]).transpose(1, 2).contiguous()
+
+
+def resize_different(images: list[Tensor], boxes: Boxes,
+                     size: tuple[int, int], flip: Tensor,
+                     interpolation: str = 'bicubic') -> Tensor:
+    """:func:`resize_crops` of images that differ in size, (C, H, W) each.
+
+    Crops of similar area are padded to the largest among them, as many at a
+    time as make up 8 million pixels. ``boxes`` and ``flip`` are on the host.
+    """
+    rows, columns = boxes.rows.tolist(), boxes.columns.tolist()
+    order = sorted(range(len(images)), key=lambda i: -rows[i] * columns[i])
+    made, begin = [], 0
+    while begin < len(order):
+        first = order[begin]
+        group = order[begin:begin + max(
+            1, PIXELS // (rows[first] * columns[first]))]
+        begin += len(group)
+        height = max(rows[i] for i in group)
+        width = max(columns[i] for i in group)
+        padded = images[0].new_empty(
+            (len(group), images[0].shape[0], height, width))
+        for place, i in zip(padded, group):
+            top, left = int(boxes.top[i]), int(boxes.left[i])
+            place[:, :rows[i], :columns[i]] = images[i][
+                :, top:top + rows[i], left:left + columns[i]]
+        corner = torch.zeros(len(group), dtype=torch.long)
+        made.append(resize_crops(
+            padded, Boxes(corner, corner, boxes.rows[group],
+                          boxes.columns[group]),
+            size, flip[group], interpolation))
+    places = torch.tensor(order).argsort().to(
+        images[0].device, non_blocking=True)
+    return torch.cat(made).index_select(0, places)
 
 
 def _rounded(values: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ import torch
 from mmpretrain.models import SelfSupDataPreprocessor as _Preprocessor
 from torch import Tensor, nn
 
+from sbam_mm.datasets.device_crops import decode_crops
+from sbam_mm.datasets.transforms.pack_encoded import EncodedCrop
 from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
@@ -15,6 +17,9 @@ from sbam_mm.registry import MODELS
 @MODELS.register_module()
 class SelfSupDataPreprocessor(_Preprocessor):
     """mmpretrain's preprocessor for images of any number of channels.
+
+    It decodes and crops what ``LoadRandomResizedCrop(decode='device')`` left
+    encoded.
 
     Args:
         mean (Sequence[float], optional): One for each channel, or one for
@@ -47,6 +52,9 @@ class SelfSupDataPreprocessor(_Preprocessor):
             self.std = torch.tensor(std, dtype=torch.float).view(-1, 1, 1)
 
     def forward(self, data: dict, training: bool = False) -> dict:
+        if isinstance(data['inputs'], EncodedCrop):
+            data = dict(data, inputs=decode_crops(data['inputs'],
+                                                  self.mean.device))
         swap: bool = self._channel_conversion  # type: ignore[has-type]
         self._channel_conversion = swap and _channels(data) == 3
         try:
@@ -57,6 +65,8 @@ class SelfSupDataPreprocessor(_Preprocessor):
 
 def _channels(data: dict) -> int:
     inputs = data['inputs']
+    if isinstance(inputs, EncodedCrop):
+        return 3
     while isinstance(inputs, (list, tuple)):
         inputs = inputs[0]
     return inputs.shape[-3]
