@@ -57,11 +57,32 @@ def seconds(run: Callable[[], object], device: torch.device) -> float:
     return clock() - start
 
 
+def queued_seconds(run: Callable[[], object], device: torch.device,
+                   calls: int = 20) -> float:
+    """Time of one of many calls in a row, as it is within a longer step.
+
+    On CUDA the queue is filled while the device sleeps, so the host's own
+    time does not show.
+    """
+    if device.type == 'cpu':
+        return seconds(lambda: [run() for _ in range(calls)], device) / calls
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize(device)
+    torch.cuda._sleep(calls * 5_000_000)  # cycles: 2.5 ms for each call
+    start.record()
+    for _ in range(calls):
+        run()
+    end.record()
+    torch.cuda.synchronize(device)
+    return start.elapsed_time(end) / 1e3 / calls
+
+
 def paired(candidates: dict[str, Callable[[], object]],
            rounds: int,
            device: torch.device,
            warm_up: int = 2,
-           seed: int = 0) -> dict[str, list[float]]:
+           seed: int = 0,
+           clock: Callable = seconds) -> dict[str, list[float]]:
     """Seconds of all candidates, which take turns, round by round.
 
     The ``warm_up`` rounds are not counted.
@@ -72,7 +93,7 @@ def paired(candidates: dict[str, Callable[[], object]],
     for number in range(warm_up + rounds):
         shuffle(order)
         for name in order:
-            spent = seconds(candidates[name], device)
+            spent = clock(candidates[name], device)
             if number >= warm_up:
                 times[name].append(spent)
     return times
