@@ -60,6 +60,9 @@ PARTS = {
         'masking_overhead.py'),
     'profile_vitb': Part(
         60, f'--arch base {BATCH} --compile', TOY_STEP, 'profile_step.py'),
+    'salience_precision': Part(
+        40, '', '--arch tiny --size 64 --batch 4 --length 256 --images 2 '
+        '--rounds 1', 'salience_precision.py'),
     'long_salience': Part(
         20, '--images 8', '--length 256 --dim 32 --rounds 1',
         'salience_memory.py'),

@@ -60,7 +60,7 @@ def measure(args: argparse.Namespace) -> dict:
     alone = paired.paired(
         {name: (lambda step=step: masking(step, tokens))
          for name, step in steps.items()},
-        args.rounds, device, clock=paired.queued_seconds)
+        args.rounds, device, timed=paired.device_seconds)
     step_time = {
         name: paired.quartiles(spent).median for name, spent in times.items()
     }

@@ -117,8 +117,6 @@ def ours(args: argparse.Namespace, path: Path = OURS, **optimizer) -> Config:
     cfg.model.backbone.update(arch=args.arch, **size)
     cfg.model.neck.update(embed_dim=WIDTHS[args.arch], **size)
     cfg.model.head.update(patch_size=args.patch)
-    if torch.device(args.device).type == 'cuda':
-        cfg.optim_wrapper.optimizer.fused = True
     cfg.optim_wrapper.optimizer.update(optimizer)
     return cfg
 
