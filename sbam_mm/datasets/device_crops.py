@@ -8,6 +8,7 @@ the draws of any other ``decode``. The model's preprocessor does the rest, by
 import logging
 import warnings
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,6 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from .on_device import Boxes, resize_different
 from .reading.decoding import EncodedImage, why_unreadable
-from .transforms.pack_encoded import EncodedCrop
 
 # Pixels that are decoded at a time: 400 MB.
 DECODED = 2**27
@@ -25,11 +25,12 @@ GREY = 128
 
 
 @torch.no_grad()
-def decode_crops(crops: EncodedCrop, device: torch.device) -> Tensor:
+def decode_crops(crops: Any, device: torch.device) -> Tensor:
     """The images of a batch, uint8 (B, 3, h, w), BGR, on the device.
 
     Args:
-        crops (EncodedCrop): A batch of them by ``default_collate``.
+        crops (EncodedCrop): A batch of them by ``default_collate``, which
+            makes a list of files and tensors of numbers.
     """
     height, width = (int(side[0]) for side in crops.scale)
     out = torch.empty((len(crops.content), 3, height, width),

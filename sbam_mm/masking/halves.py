@@ -61,9 +61,9 @@ def outgoing_weight_by_halves(tokens: Tensor,
         weights = []
         for x in tokens.float().split(images):
             keys = halves(to_length_one(x, dim=-1) if normalize else x)
-            weights.append(sum(
-                outgoing_weight(product(queries, keys, scale))
-                for queries in keys.split(rows, dim=2)))
+            weights.append(x.new_zeros(x.shape[:2]))
+            for queries in keys.split(rows, dim=2):
+                weights[-1] += outgoing_weight(product(queries, keys, scale))
         return torch.cat(weights)
 
 

@@ -169,7 +169,7 @@ def measure(args: argparse.Namespace) -> dict:
     with torch.no_grad():
         for case, (x, plain) in cases.items():
             runs = candidates(plain, len(x))
-            calls = {name: lambda run=run: run(x)
+            calls = {name: lambda run=run, x=x: run(x)
                      for name, run in runs.items()}
             memory = {name: paired.peak_memory(call, where)
                       for name, call in calls.items()}
