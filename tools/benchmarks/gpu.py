@@ -134,7 +134,8 @@ def prepare(args: argparse.Namespace) -> dict[str, str]:
     env = dict(os.environ)
     env['PYTHONPATH'] = os.pathsep.join(
         [*paths, *filter(None, [env.get('PYTHONPATH')])])
-    check = 'import mmpretrain, pytest, skimage, sklearn, sbam_mm.models'
+    check = ('import mmpretrain, pytest, skimage, sklearn, yapf, '
+             'sbam_mm.models')
     if args.device == 'cuda':
         check += '; import torch; assert torch.cuda.is_available(), ' \
             '"torch sees no CUDA device; --device cpu tries the script"'
