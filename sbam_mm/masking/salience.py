@@ -6,20 +6,47 @@ A salience is called with a :class:`MaskingContext` and returns scores
 beyond the tokens; ``ready``, where there is one, says whether it has scores
 yet.
 """
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import torch
 from torch import Tensor
 
 from sbam_mm.errors import UserError
 from sbam_mm.run_switches import is_exact
 
 from . import functional as F
-from .halves import outgoing_weight_by_halves, runs_by_halves
 from .parts import Part
 from .types import MaskingContext
 
 # From here on L x L numbers cost more memory than they save time; below, one
 # product is faster than several.
 LONG = 2048
+
+
+@contextmanager
+def fast_products(tokens: Tensor) -> Iterator[None]:
+    """Let float32 products of CUDA tensors use TF32 under autocast.
+
+    A third of float32's time. Scores of photographs move by up to 0.007, and
+    with SBM's noise of 0.5 one token in 1,500 is masked otherwise
+    (``docs/benchmarks/README.md``); the released code multiplies in float16.
+    """
+    if not (tokens.is_cuda and torch.is_autocast_enabled('cuda')
+            ) or is_exact():
+        yield
+        return
+    # torch 2.9 has one name for what older ones call allow_tf32, and refuses
+    # to mix both.
+    switch = torch.backends.cuda.matmul
+    name, fast = ('fp32_precision', 'tf32') if hasattr(
+        switch, 'fp32_precision') else ('allow_tf32', True)
+    before = getattr(switch, name)
+    setattr(switch, name, fast)
+    try:
+        yield
+    finally:
+        setattr(switch, name, before)
 
 
 class NoSalience(Part):
@@ -35,9 +62,8 @@ class AffinitySalience(Part):
 
     A is the row-wise softmax of x xᵀ over an image's patch tokens; column j
     sums up what token j gives to all others, its outgoing weight. From 2048
-    tokens on A is never held as a whole, and on CUDA under autocast x xᵀ is
-    made of products of bfloat16, see :mod:`~sbam_mm.masking.halves`. Both
-    change the scores by a rounding (unless ``SBAM_MM_EXACT`` says otherwise).
+    tokens on A is never held as a whole, and under autocast a GPU multiplies
+    in TF32 (:func:`fast_products`); with ``SBAM_MM_EXACT`` neither.
 
     Args:
         direction (str): "outgoing" (the paper) or "incoming": row sums of
@@ -110,14 +136,13 @@ class AffinitySalience(Part):
         if isinstance(scale, str):
             scale = float(tokens.shape[-1]**-0.5)
         options = scale, self.normalize
-        if self.direction == 'incoming':
-            weight = F.incoming_weight(F.affinity(tokens, *options))
-        elif runs_by_halves(tokens):
-            weight = outgoing_weight_by_halves(tokens, *options)
-        elif tokens.shape[1] >= LONG and not is_exact():
-            weight = F.chunked_outgoing_weight(tokens, *options)
-        else:
-            weight = F.outgoing_weight(F.affinity(tokens, *options))
+        with fast_products(tokens):
+            if self.direction == 'incoming':
+                weight = F.incoming_weight(F.affinity(tokens, *options))
+            elif tokens.shape[1] >= LONG and not is_exact():
+                weight = F.chunked_outgoing_weight(tokens, *options)
+            else:
+                weight = F.outgoing_weight(F.affinity(tokens, *options))
         return F.min_max(weight)
 
 

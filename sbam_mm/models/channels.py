@@ -8,8 +8,6 @@ import torch
 from mmpretrain.models import SelfSupDataPreprocessor as _Preprocessor
 from torch import Tensor, nn
 
-from sbam_mm.datasets.device_crops import decode_crops
-from sbam_mm.datasets.transforms.pack_encoded import EncodedCrop
 from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
@@ -52,9 +50,9 @@ class SelfSupDataPreprocessor(_Preprocessor):
             self.std = torch.tensor(std, dtype=torch.float).view(-1, 1, 1)
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        if isinstance(data['inputs'], EncodedCrop):
-            data = dict(data, inputs=decode_crops(data['inputs'],
-                                                  self.mean.device))
+        decoded = getattr(data['inputs'], 'decoded', None)
+        if decoded is not None:
+            data = dict(data, inputs=decoded(self.device))
         swap: bool = self._channel_conversion  # type: ignore[has-type]
         self._channel_conversion = swap and _channels(data) == 3
         try:
@@ -65,7 +63,7 @@ class SelfSupDataPreprocessor(_Preprocessor):
 
 def _channels(data: dict) -> int:
     inputs = data['inputs']
-    if isinstance(inputs, EncodedCrop):
+    if hasattr(inputs, 'decoded'):  # colour files, see EncodedCrop
         return 3
     while isinstance(inputs, (list, tuple)):
         inputs = inputs[0]

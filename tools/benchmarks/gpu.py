@@ -27,6 +27,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path('tools/benchmarks')
+# Processes that test at once: most of the time is that of the host.
+TESTERS = '6'
 TOY_STEP = '--arch tiny --size 64 --batch 4 --rounds 1'
 
 
@@ -135,7 +137,8 @@ def prepare(args: argparse.Namespace) -> dict[str, str]:
     env = dict(os.environ)
     env['PYTHONPATH'] = os.pathsep.join(
         [*paths, *filter(None, [env.get('PYTHONPATH')])])
-    check = 'import mmpretrain, pytest, skimage, sklearn, sbam_mm.models'
+    check = ('import mmpretrain, pytest, skimage, sklearn, yapf, '
+             'sbam_mm.models')
     if args.device == 'cuda':
         check += '; import torch; assert torch.cuda.is_available(), ' \
             '"torch sees no CUDA device; --device cpu tries the script"'
@@ -158,7 +161,7 @@ def command(name: str, args: argparse.Namespace) -> list[str]:
             for path in (ROOT / 'tests').rglob('test_*.py')
             if 'mark.gpu' in path.read_text())
         return ['-m', 'pytest', '-q', '-p', 'no:warnings', '-p',
-                'no:cacheprovider', '-m', 'gpu', '-n', '0', '-rfE', *files]
+                'no:cacheprovider', '-m', 'gpu', '-n', TESTERS, '-rfE', *files]
     options = part.on_gpu if args.device == 'cuda' else part.on_cpu
     return [str(FOLDER / part.tool), *options.split(), '--device',
             args.device, '--out', str(out)]

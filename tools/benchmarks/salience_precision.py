@@ -5,8 +5,8 @@ r"""Salience alone: how its product is computed, how fast, and how far off.
     python tools/benchmarks/salience_precision.py --batch 512 \
         --out docs/benchmarks/salience_precision
 
-Column sums of softmax(x x^T) in float32, TF32, bfloat16, and from bfloat16
-halves (sbam_mm/masking/halves.py) in several ways, timed by CUDA's events.
+Column sums of softmax(x x^T) in float32, TF32, bfloat16, and from two halves
+of bfloat16 whose sum is the float32 number, timed by CUDA's events.
 Tokens are photographs', embedded by a ViT with random weights, and random
 ones for the long sequence. Errors are against float64; on a CPU, TF32 and
 products of bfloat16 are rounded alike and multiplied in float32. Writes
@@ -45,11 +45,6 @@ from steps import crops
 from torch import Tensor
 
 from sbam_mm.masking import functional as F
-from sbam_mm.masking.halves import (
-    FLOAT32_PRODUCTS,
-    halves,
-    outgoing_weight_by_halves,
-)
 from sbam_mm.registry import MODELS
 
 BASELINE = 'float32'
@@ -64,25 +59,12 @@ def multiply(a: Tensor, b: Tensor) -> Tensor:
     return a.float() @ b.mT.float()
 
 
-def two_products(x: Tensor) -> Tensor:
-    """The mixed product once, and then its transpose."""
-    high, low = halves(x)
-    mixed = multiply(high, low)
+def in_halves(x: Tensor) -> Tensor:
+    """x = high + low, so x xᵀ = high highᵀ + high lowᵀ + its transpose."""
+    high = x.bfloat16()
+    mixed = multiply(high, (x - high).bfloat16())
     logits = multiply(high, high).add_(mixed).add_(mixed.mT)
     return F.outgoing_weight(logits)
-
-
-def wide_product(x: Tensor) -> Tensor:
-    """(high, high, low) times (high, low, high), both parts of one tensor."""
-    dim = x.shape[-1]
-    row = x.new_empty((*x.shape[:2], 4 * dim), dtype=torch.bfloat16)
-    high, again, low, last = row.split(dim, dim=-1)
-    high.copy_(x)
-    again.copy_(high)
-    last.copy_(high)
-    torch.sub(x, high, out=low)
-    return F.outgoing_weight(
-        multiply(row[..., :3 * dim], row[..., dim:]))
 
 
 def in_bfloat16(x: Tensor) -> Tensor:
@@ -111,18 +93,12 @@ def in_float32(x: Tensor) -> Tensor:
     return F.outgoing_weight(F.affinity(x))
 
 
-def candidates(plain: Callable[[Tensor], Tensor], batch: int) -> dict:
+def candidates(plain: Callable[[Tensor], Tensor]) -> dict:
     """What takes turns, by name."""
     made = {BASELINE: plain, 'TF32': in_tf32(plain)}
     if plain is in_float32:
         made['bfloat16'] = in_bfloat16
-        made['halves, two products and a transpose'] = two_products
-        made['halves, one product three times as deep'] = wide_product
-    made['halves, in use'] = outgoing_weight_by_halves
-    for images in sorted({16, 64, 128, batch}):
-        if images <= batch:
-            made[f'halves, {images} images at a time'] = (
-                lambda x, n=images: outgoing_weight_by_halves(x, images=n))
+        made['two halves of bfloat16'] = in_halves
     return made
 
 
@@ -155,9 +131,6 @@ def photograph_tokens(arch: str, args: argparse.Namespace) -> Tensor:
 
 def measure(args: argparse.Namespace) -> dict:
     where = torch.device(args.device)
-    if where.type == 'cuda' and not FLOAT32_PRODUCTS:
-        raise SystemExit('error: products of bfloat16 in float32 need torch '
-                         '2.8; install it, or give --device cpu.')
     cases = {f'ViT-{arch}': (photograph_tokens(arch, args), in_float32)
              for arch in args.arch}
     torch.manual_seed(0)
@@ -168,7 +141,7 @@ def measure(args: argparse.Namespace) -> dict:
                   cases={})
     with torch.no_grad():
         for case, (x, plain) in cases.items():
-            runs = candidates(plain, len(x))
+            runs = candidates(plain)
             calls = {name: lambda run=run, x=x: run(x)
                      for name, run in runs.items()}
             memory = {name: paired.peak_memory(call, where)

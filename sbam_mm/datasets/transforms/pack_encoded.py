@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from mmpretrain.datasets import PackInputs
+from torch import Tensor
 
 from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
+
+from ..device_crops import decode_crops
 
 # Stands for the pixels until there are some; a flip of it is only recorded.
 PLACEHOLDER = np.zeros((1, 1, 3), np.uint8)
@@ -35,6 +39,10 @@ class EncodedCrop(NamedTuple):
     flipped: bool
     scale: tuple[int, int]
     interpolation: str
+
+    def decoded(self, device: torch.device) -> Tensor:
+        """The images of a batch, uint8 (B, 3, h, w), BGR, on the device."""
+        return decode_crops(self, device)
 
 
 NOT_ENCODED = EncodedCrop(b'', False, (0, 0), (), False, (0, 0), '')
