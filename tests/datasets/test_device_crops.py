@@ -9,15 +9,22 @@ from mmengine.dataset import default_collate
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from sbam_mm.datasets import ImageFolder, device_crops
-from sbam_mm.datasets.device_crops import decode_crops, decode_files
-from sbam_mm.datasets.on_device import (
+from sbam_mm.datasets import ImageFolder
+from sbam_mm.datasets.transforms import (
+    EncodedCrop,
+    batch_crops,
+    device_crops,
+)
+from sbam_mm.datasets.transforms.batch_crops import (
     Boxes,
     random_boxes,
     resize_crops,
     resize_different,
 )
-from sbam_mm.datasets.transforms.pack_encoded import EncodedCrop
+from sbam_mm.datasets.transforms.device_crops import (
+    decode_crops,
+    decode_files,
+)
 from sbam_mm.models import SelfSupDataPreprocessor
 from sbam_mm.run_switches import exact
 from sbam_mm.visualization.photographs import PHOTOGRAPHS, photograph
@@ -174,7 +181,7 @@ def test_large_batches_are_decoded_in_pieces(folder, monkeypatch):
     ours = batch(folder, 'device')['inputs']
     whole = decode_crops(ours, CPU)
     monkeypatch.setattr(device_crops, 'DECODED', 150_000)
-    monkeypatch.setattr('sbam_mm.datasets.on_device.PIXELS', 50_000)
+    monkeypatch.setattr(batch_crops, 'PIXELS', 50_000)
     assert torch.equal(decode_crops(ours, CPU), whole)
 
 

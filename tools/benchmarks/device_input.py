@@ -46,7 +46,10 @@ from mmengine.dataset import default_collate
 from torch.utils.data import DataLoader
 
 from sbam_mm.datasets import ImageFolder
-from sbam_mm.datasets.device_crops import decode_crops, decode_files
+from sbam_mm.datasets.transforms.device_crops import (
+    decode_crops,
+    decode_files,
+)
 from sbam_mm.models import SelfSupDataPreprocessor
 
 # Images that one core decodes in a round.

@@ -42,6 +42,10 @@ class LoadRandomResizedCrop(RandomResizedCrop):
       Pillow's filter, and JPEGs are decoded at a half, quarter or eighth if
       two decoded pixels are left per pixel of the result, else by simplejpeg
       where that is installed. ``docs/data.md`` gives the pixel error.
+    - ``decode='device'``: baseline colour JPEGs go on as files with their
+      boxes, to be decoded and cropped in batches by the preprocessor, see
+      :mod:`~sbam_mm.datasets.transforms.device_crops`. Other files are
+      decoded here as by "exact", which the log says once.
 
     A file that cannot be decoded raises, and leaves the random numbers as
     they were. Images in ``results['img']``, such as cached ones, are cropped

@@ -11,7 +11,7 @@ from torch import Tensor
 from sbam_mm.errors import UserError
 from sbam_mm.registry import TRANSFORMS
 
-from ..device_crops import decode_crops
+from .device_crops import decode_crops
 
 # Stands for the pixels until there are some; a flip of it is only recorded.
 PLACEHOLDER = np.zeros((1, 1, 3), np.uint8)

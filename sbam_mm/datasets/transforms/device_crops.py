@@ -16,8 +16,8 @@ from mmengine.logging import print_log
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from .on_device import Boxes, resize_different
-from .reading.decoding import EncodedImage, why_unreadable
+from ..reading.decoding import EncodedImage, why_unreadable
+from .batch_crops import Boxes, resize_different
 
 # Pixels that are decoded at a time: 400 MB.
 DECODED = 2**27
