@@ -50,7 +50,7 @@ class Syncs:
     """Names of what would make the host wait, inside a ``with``."""
 
     def __init__(self):
-        self.names = []
+        self.names = list()
         names = self.names
 
         class Operations(TorchDispatchMode):
