@@ -65,7 +65,7 @@ def test_states_of_single_groups(monkeypatch):
             optim.load_state_dict(states[0])
             model.load_state_dict(weights[0])
         assert len(optim.optimizer.param_groups) == (6 if old else 2)
-        for step in range(3 if old else 0):
+        for _ in range(3 if old else 0):
             optim.update_params(model(torch.randn(5, 3)).square().sum())
         states.append(copy.deepcopy(optim.state_dict()))
         weights.append({k: v.clone() for k, v in model.state_dict().items()})

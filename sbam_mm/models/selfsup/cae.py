@@ -112,25 +112,32 @@ class CAE(MaskedImageModel):
     def misalignment(self, regression: Regression, tokens: Tensor,
                      token_mask: TokenMask, images: Tensor) -> Tensor:
         """Squared error to the masked patches as the encoder sees them."""
-        target = self.masked_latent(tokens, regression.latent.layout, images)
+        target = self.masked_latent(tokens, token_mask, images,
+                                    regression.latent.layout)
         error = regression.latent.to_dense().float() - target.float()
         return masked_mean(
             error.square().mean(dim=-1), token_mask.masked,
             self.head.reduction)
 
     @torch.no_grad()
-    def masked_latent(self, tokens: Tensor, masked: PackedLayout,
-                      images: Tensor) -> Tensor:
-        """What the encoder makes of the masked patches alone, (B, L, D)."""
+    def masked_latent(self, tokens: Tensor, token_mask: TokenMask,
+                      images: Tensor,
+                      layout: PackedLayout | None = None) -> Tensor:
+        """What the encoder makes of the masked patches alone, (B, L, D).
+
+        ``layout`` is theirs, where it is known already.
+        """
         encoder = self.backbone
         if self.target is not None:
             encoder = self.target.vit
             tokens = encoder.embed(images)
-        with_cls = masked.beside(
-            pad(masked.keep, (1, 0), value=True),
-            [1 + count for count in masked.lengths])
+        layout = layout or PackedLayout(token_mask.masked)
+        with_cls = layout.beside(
+            pad(token_mask.masked, (1, 0), value=True),
+            [1 + count for count in layout.lengths])
         return encoder.encode(
-            tokens, TokenMask(~masked.keep), layout=with_cls).to_dense()[:, 1:]
+            tokens, TokenMask(~token_mask.masked),
+            layout=with_cls).to_dense()[:, 1:]
 
     def predict(self, tokens: Tensor, token_mask: TokenMask,
                 inputs: Tensor) -> Tensor:
