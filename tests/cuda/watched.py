@@ -26,8 +26,9 @@ KERNELS = {
     '_scaled_dot_product_efficient_attention': 'efficient',
 }
 NORMS = {'native_layer_norm', 'native_group_norm'}
-# Ratios and counts of a batch, which maskers work out in float64.
-FEW = 64
+# Ratios and counts of images and their parts, which maskers work out in
+# float64.
+FEW = 1024
 # Whose lines are told: the nearest ones to what happened.
 OURS = ('sbam_mm/', 'mmengine/', 'mmpretrain/', 'tests/')
 
@@ -41,8 +42,8 @@ def line():
     """The line of the package or the stack that is being run."""
     for frame in reversed(traceback.extract_stack()[:-2]):
         for name in OURS:
-            if f'/{name}' in frame.filename and 'cuda/watched' not in (
-                    frame.filename):
+            if f'/{name}' in frame.filename and (
+                    'cuda/watched' not in frame.filename):
                 path = frame.filename.rpartition(f'/{name}')[2]
                 return f'{name}{path}:{frame.lineno}'
     return 'elsewhere'

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
+from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import DefaultScope
 from mmpretrain.models.utils.clip_generator_helper import VisionTransformer
 from mmpretrain.structures import DataSample
@@ -43,6 +44,8 @@ DRIVER = (
     (fake_tensor, 'init_gpu_context', lambda device: None),
     (torch.cuda, 'get_device_capability', lambda device=None: (9, 0)),
     (torch.cuda, 'is_bf16_supported', lambda *args, **kwargs: True),
+    # Without which autocast turns itself off.
+    (torch.cuda.amp.common, 'amp_definitely_not_available', lambda: False),
 )
 
 
@@ -51,7 +54,8 @@ class Kernels(TorchFunctionMode):
 
     torch asks the GPU before it chooses, and without one multiplies matrices.
     Its rules, for what this package computes: flash attention in half
-    precision without a bias, else the memory-efficient kernel.
+    precision, without a bias and for values as wide as the queries, else the
+    memory-efficient kernel.
 
     Args:
         claim (bool): Whether tensors on the CPU say that they are on CUDA, so
@@ -82,7 +86,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None,
     kind = q.device.type
     if torch.is_autocast_enabled(kind):
         q, k, v = (x.to(torch.get_autocast_dtype(kind)) for x in (q, k, v))
-    if bias is None and q.dtype in HALF:
+    if bias is None and q.dtype in HALF and q.shape[-1] == v.shape[-1]:
         return aten._scaled_dot_product_flash_attention(
             q, k, v, dropout_p, is_causal, scale=scale)[0]
     if bias is not None:
@@ -174,8 +178,9 @@ class Device(TorchDispatchMode):
 
 
 @contextmanager
-def running(device: Device, kind: str = 'cuda') -> Iterator[FakeTensorMode]:
-    """While it lasts, ``device`` runs all operations, with bfloat16 autocast.
+def running(device: Device, kind: str = 'cuda',
+            autocast: bool = True) -> Iterator[None]:
+    """While it lasts, ``device`` runs all operations, in bfloat16 autocast.
 
     Args:
         kind (str): "cuda"; or "cpu", where the backward pass runs, too, for
@@ -188,21 +193,12 @@ def running(device: Device, kind: str = 'cuda') -> Iterator[FakeTensorMode]:
             FakeTensor, 'tolist', lambda tensor: device.tolist(tensor)))
         stack.enter_context(
             DefaultScope.overwrite_default_scope('mmpretrain'))
-        mode = FakeTensorMode(allow_non_fake_inputs=True)
-        stack.enter_context(mode)
+        stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         stack.enter_context(device)
         stack.enter_context(Kernels(claim=kind == 'cpu'))
-        # torch.autocast('cuda') turns itself off where there is no GPU.
-        before = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(
-            kind)
-        torch.set_autocast_enabled(kind, True)
-        torch.set_autocast_dtype(kind, torch.bfloat16)
-        try:
-            yield mode
-        finally:
-            torch.clear_autocast_cache()
-            torch.set_autocast_enabled(kind, before[0])
-            torch.set_autocast_dtype(kind, before[1])
+        if autocast:
+            stack.enter_context(torch.autocast(kind, torch.bfloat16))
+        yield
 
 
 def faked(module: nn.Module, kind: str = 'cuda') -> nn.Module:
@@ -216,7 +212,11 @@ def faked(module: nn.Module, kind: str = 'cuda') -> nn.Module:
         if isinstance(tensor, nn.Parameter):
             fake = nn.Parameter(fake, tensor.requires_grad)
         memo[id(tensor)] = fake
-    return deepcopy(module, memo)
+    copy = deepcopy(module, memo)
+    for part in copy.modules():
+        if isinstance(part, BaseDataPreprocessor):
+            part._device = torch.device(kind)  # as its method "to" does
+    return copy
 
 
 def give_weights(cfg: Config, folder: Path) -> None:
