@@ -74,7 +74,7 @@ class Kernels(TorchFunctionMode):
             with mock.patch.object(F, 'scaled_dot_product_attention',
                                    attention):
                 return func(*args, **(kwargs or {}))
-        if self.claim and func is torch.Tensor.is_cuda.__get__:
+        if self.claim and func == torch.Tensor.is_cuda.__get__:
             return True
         return func(*args, **(kwargs or {}))
 
