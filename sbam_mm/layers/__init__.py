@@ -18,7 +18,7 @@ from .block import (
 from .decomposed import decomposed_attention, relative_rows
 from .evaluation_mode import evaluation_mode
 from .init import truncated_normal, xavier_linear, xavier_patches
-from .packing import PackedLayout
+from .packing import PackedLayout, Spans
 from .position import sincos_position
 from .received_attention import received_attention
 from .recorded import RecordedAttention
@@ -26,8 +26,8 @@ from .windows import from_windows, to_windows
 
 __all__ = [
     'Attend', 'Attention', 'Block', 'Checkpointed', 'CrossAttention',
-    'PackedLayout', 'RecordedAttention', 'beit_layer_cfgs', 'blocks_of',
-    'decomposed_attention', 'evaluation_mode', 'from_windows',
+    'PackedLayout', 'RecordedAttention', 'Spans', 'beit_layer_cfgs',
+    'blocks_of', 'decomposed_attention', 'evaluation_mode', 'from_windows',
     'packed_attention', 'plain_layer', 'received_attention', 'relative_rows',
     'run_blocks', 'sincos_position', 'to_windows', 'truncated_normal',
     'xavier_linear', 'xavier_patches'

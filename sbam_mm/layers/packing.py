@@ -24,6 +24,16 @@ class Group(NamedTuple):
     length: int
 
 
+class Spans(NamedTuple):
+    """Where images begin and end, as the variable-length kernel wants it.
+
+    Tensors and one number that hardly ever changes: what is compiled for
+    them fits every batch.
+    """
+    ends: Tensor  # int32 (B + 1,), from 0
+    bound: int  # no image is longer
+
+
 def kept_places(keep: Tensor, total: int) -> Tensor:
     """Row and column of every True of ``keep``, (total, 2), row by row."""
     if STATIC_NONZERO:
@@ -161,6 +171,12 @@ class PackedLayout:
     def cu_seqlens(self) -> Tensor:
         ends = torch.tensor([0] + self.lengths).cumsum(0)
         return ends.int().to(self.keep.device, non_blocking=True)
+
+    @cached_property
+    def spans(self) -> Spans:
+        # The kernel works in tiles of up to 128 tokens, so that a bound in
+        # whole ones costs it nothing.
+        return Spans(self.cu_seqlens, -(-self.max_length // 128) * 128)
 
     def slices(self) -> Iterator[tuple[slice, Group]]:
         """Which of the packed tokens each group has."""

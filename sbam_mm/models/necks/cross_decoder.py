@@ -11,6 +11,7 @@ from sbam_mm.layers import (
     Block,
     CrossAttention,
     PackedLayout,
+    Spans,
     plain_layer,
     run_blocks,
     sincos_position,
@@ -46,10 +47,10 @@ class CrossBlock(Block):
     def run(self,
             x: Tensor,
             bias: Tensor | None = None,
-            layout: PackedLayout | None = None,
+            layout: PackedLayout | Spans | None = None,
             attend: Attend | None = None,
             memory: Tensor | None = None,
-            keys: PackedLayout | None = None) -> Tensor:
+            keys: PackedLayout | Spans | None = None) -> Tensor:
         """See :meth:`Block.run`; the memory is taken as it is."""
         out = self.attn(self.ln1(x), bias, layout, attend, memory, keys)
         return self.feed_forward(self.add(x, out))
