@@ -54,7 +54,14 @@ class SelfSupDataPreprocessor(_Preprocessor):
         if decoded is not None:
             data = dict(data, inputs=decoded(self.device))
         swap: bool = self._channel_conversion  # type: ignore[has-type]
-        self._channel_conversion = swap and _channels(data) == 3
+        if swap and _channels(data) == 3:
+            # mmpretrain's index of channels is a list, for which the host
+            # waits until the device has it: once per view.
+            data = self.cast_data(data)
+            views = data['inputs']
+            data = dict(data, inputs=views.flip(1) if isinstance(
+                views, Tensor) else [view.flip(1) for view in views])
+        self._channel_conversion = False
         try:
             return super().forward(data, training)
         finally:
