@@ -108,22 +108,25 @@ def grouped_attention(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout,
                       dropout: float, keys: PackedLayout,
                       bias: Tensor | None = None) -> Tensor:
     """The exact fallback: a dense call for each pair of lengths there is."""
-    outs, first, second = [], 0, 0
-    for (queries, length), images in groupby(
-            zip(layout.lengths, keys.lengths)):
-        count = len(list(images))
-        rows = slice(first, first := first + count * queries)
-        columns = slice(second, second := second + count * length)
+    groups = [(len(list(images)), *pair) for pair, images in groupby(
+        zip(layout.lengths, keys.lengths))]
+    own = [count * queries for count, queries, _ in groups]
+    other = [count * length for count, _, length in groups]
+    # Split, not sliced: the gradient of a slice is as large as the whole.
+    parts = zip(groups, q.split(own), k.split(other), v.split(other),
+                [None] * len(own) if bias is None or layout.full
+                else layout.index.split(own))
+    outs = []
+    for (count, queries, _), query, key, value, index in parts:
         if not queries:
             continue
         added = bias
         if bias is not None:
-            added = bias[None] if layout.full else bias_of_pairs(
-                bias, (layout.index[rows] % layout.shape[1]).view(count, -1))
-        query, key, value = (
-            x.unflatten(0, (count, -1)).transpose(1, 2)
-            for x in (q[rows], k[columns], v[columns]))
-        out = F.scaled_dot_product_attention(query, key, value, added, dropout)
+            added = bias[None] if index is None else bias_of_pairs(
+                bias, (index % layout.shape[1]).view(count, -1))
+        out = F.scaled_dot_product_attention(
+            *(x.unflatten(0, (count, -1)).transpose(1, 2)
+              for x in (query, key, value)), added, dropout)
         outs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outs) if outs else q
 

@@ -13,6 +13,7 @@ from sbam_mm.errors import UserError
 from sbam_mm.run_switches import is_exact
 
 from . import functional as F
+from .halves import outgoing_weight_by_halves, runs_by_halves
 from .parts import Part
 from .types import MaskingContext
 
@@ -34,8 +35,9 @@ class AffinitySalience(Part):
 
     A is the row-wise softmax of x xᵀ over an image's patch tokens; column j
     sums up what token j gives to all others, its outgoing weight. From 2048
-    tokens on A is never held as a whole, which changes the scores by a
-    rounding (unless ``SBAM_MM_EXACT`` says otherwise).
+    tokens on A is never held as a whole, and on CUDA under autocast x xᵀ is
+    made of products of bfloat16, see :mod:`~sbam_mm.masking.halves`. Both
+    change the scores by a rounding (unless ``SBAM_MM_EXACT`` says otherwise).
 
     Args:
         direction (str): "outgoing" (the paper) or "incoming": row sums of
@@ -107,15 +109,15 @@ class AffinitySalience(Part):
         scale = self.scale
         if isinstance(scale, str):
             scale = float(tokens.shape[-1]**-0.5)
-        long = tokens.shape[1] >= LONG and not is_exact()
-        if long and self.direction == 'outgoing':
-            return F.min_max(
-                F.chunked_outgoing_weight(tokens, scale, self.normalize))
-        logits = F.affinity(tokens, scale, self.normalize)
-        if self.direction == 'outgoing':
-            weight = F.outgoing_weight(logits)
+        options = scale, self.normalize
+        if self.direction == 'incoming':
+            weight = F.incoming_weight(F.affinity(tokens, *options))
+        elif runs_by_halves(tokens):
+            weight = outgoing_weight_by_halves(tokens, *options)
+        elif tokens.shape[1] >= LONG and not is_exact():
+            weight = F.chunked_outgoing_weight(tokens, *options)
         else:
-            weight = F.incoming_weight(logits)
+            weight = F.outgoing_weight(F.affinity(tokens, *options))
         return F.min_max(weight)
 
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python
 # Copyright (c) OpenMMLab. All rights reserved.
-"""A pre-training step of our MAE against mmpretrain's own.
+"""A pre-training step of our MAE, with SBAM and without, against mmpretrain's.
 
-    python tools/benchmarks/pretrain_step.py --arch large --batch 256
+    python tools/benchmarks/pretrain_step.py --arch large --batch 256 --compile
 
-Both are built from their configs, optimizer wrapper included:
-configs/baselines/mae_vitb_400e.py and mmpretrain's
+All are built from their configs, optimizer wrapper included:
+configs/baselines/mae_vitb_400e.py, with the masker of
+configs/sbam_mae_vitb_400e.py, and mmpretrain's
 mae_vit-base-p16_8xb512-amp-coslr-800e_in1k.py, as shipped (float16 with loss
 scaling) and with bfloat16. Images stand on the device. Prints images per
 second, peak memory (weights, gradients and optimizer included) and, on CUDA,
@@ -27,8 +28,9 @@ from sbam_mm.command_line import parses_first
 def parse_args() -> argparse.Namespace:
     parser = step_parser(__doc__, 'pretrain_step')
     parser.add_argument(
-        '--compile', action='store_true',
-        help='compiled layers and what they are compared with, no other rows')
+        '--compile', action='store_true', help='compiled layers, too')
+    parser.add_argument(
+        '--only', nargs='+', metavar='WORD', help='rows with these words')
     return parser.parse_args()
 
 
@@ -48,6 +50,7 @@ from sbam_mm.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ROOT / 'configs' / 'baselines' / 'mae_vitb_400e.py'
+SBAM = ROOT / 'configs' / 'sbam_mae_vitb_400e.py'
 SHIPPED = (
     Path(mmpretrain.__file__).parent / '.mim' / 'configs' / 'mae' /
     'mae_vit-base-p16_8xb512-amp-coslr-800e_in1k.py')
@@ -56,6 +59,7 @@ SHIPPED_ARCHS = dict(
     small='deit-small', tiny='deit-tiny', base='base', large='large')
 DEPTHS = dict(tiny=12, small=12, base=12, large=24)
 BASELINE = 'mmpretrain as shipped'
+BFLOAT16 = 'mmpretrain, bfloat16'
 DECODER_WIDTH, DECODER_DEPTH = 512, 8
 
 
@@ -70,6 +74,7 @@ class ConfigStep:
         # and a loss scaler skips the optimizer where a gradient is infinite.
         cfg.optim_wrapper.optimizer.lr = 0.
         self.images = images
+        self.visible: list[Tensor] = []  # tokens per image, of each step
         # As torch initialises it: no number here depends on the weights.
         self.model = MODELS.build(cfg.model)
         self.model.to(images.device).train()
@@ -82,6 +87,8 @@ class ConfigStep:
         with self.wrapper.optim_context(self.model):
             losses = self.model(self.images, None, mode='loss')
         loss, _ = self.model.parse_losses(losses)
+        if 'visible_tokens' in losses:
+            self.visible.append(losses['visible_tokens'])
         self.wrapper.update_params(loss)
 
     def updates(self) -> int:
@@ -104,8 +111,8 @@ class _WithModel:
         self.model = model
 
 
-def ours(args: argparse.Namespace, **optimizer) -> Config:
-    cfg = Config.fromfile(OURS)
+def ours(args: argparse.Namespace, path: Path = OURS, **optimizer) -> Config:
+    cfg = Config.fromfile(path)
     size = dict(img_size=args.size, patch_size=args.patch)
     cfg.model.backbone.update(arch=args.arch, **size)
     cfg.model.neck.update(embed_dim=WIDTHS[args.arch], **size)
@@ -137,42 +144,52 @@ def shipped(args: argparse.Namespace, **wrapper) -> Config:
 
 def candidates(args: argparse.Namespace, images: Tensor) -> dict:
     """Steps by the name of their row."""
-    if args.compile:
-        return {
-            BASELINE: ConfigStep(shipped(args), images),
-            'ours, fused AdamW': ConfigStep(ours(args, fused=True), images),
-            'ours, fused AdamW, compiled': ConfigStep(
-                ours(args, fused=True), images, compiled=True),
-        }
-    steps = {
-        BASELINE: ConfigStep(shipped(args), images),
-        'ours': ConfigStep(ours(args), images),
-        'ours, fused AdamW': ConfigStep(ours(args, fused=True), images),
-        'ours, fused AdamW, with_cp': ConfigStep(
-            recomputing(ours(args, fused=True)), images),
+    sbam = dict(path=SBAM)
+    rows = {
+        BASELINE: lambda: ConfigStep(shipped(args), images),
+        BFLOAT16: lambda: ConfigStep(
+            shipped(args, dtype='bfloat16', loss_scale=dict(enabled=False)),
+            images),
+        'ours': lambda: ConfigStep(ours(args), images),
+        'ours, SBAM': lambda: ConfigStep(ours(args, **sbam), images),
+        'ours, with_cp': lambda: ConfigStep(recomputing(ours(args)), images),
     }
-    if images.device.type == 'cuda':
-        steps['mmpretrain, bfloat16'] = ConfigStep(
-            shipped(
-                args, dtype='bfloat16', loss_scale=dict(enabled=False)),
-            images)
-    return steps
+    if images.device.type == 'cpu':
+        del rows[BFLOAT16]
+        rows['ours, fused AdamW'] = lambda: ConfigStep(
+            ours(args, fused=True), images)
+    if args.compile:
+        rows['ours, compiled'] = lambda: ConfigStep(
+            ours(args), images, compiled=True)
+        rows['ours, SBAM, compiled'] = lambda: ConfigStep(
+            ours(args, **sbam), images, compiled=True)
+    return {
+        name: build() for name, build in rows.items()
+        if name == BASELINE or args.only is None
+        or any(word in name for word in args.only)
+    }
 
 
-def step_flops(args: argparse.Namespace) -> float:
+def step_flops(args: argparse.Namespace, visible: float | None = None
+               ) -> float:
     """Operations of a step for one image, by MAE's definition.
 
     Products only, 2 per multiplication and addition; backward counts twice
     the forward. What an implementation adds or saves does not change it.
+
+    Args:
+        args: Of this tool.
+        visible (float, optional): Tokens per image. Defaults to None: a
+            quarter.
     """
     tokens = (args.size // args.patch)**2
     pixels = 3 * args.patch**2
     width = WIDTHS[args.arch]
 
-    def blocks(depth: int, length: int, dim: int) -> int:
+    def blocks(depth: int, length: float, dim: int) -> float:
         return depth * (24 * length * dim**2 + 4 * length**2 * dim)
 
-    seen = 1 + tokens // 4
+    seen = 1 + (tokens // 4 if visible is None else visible)
     forward = (2 * tokens * pixels * width +
                blocks(DEPTHS[args.arch], seen, width) +
                2 * seen * width * DECODER_WIDTH +
@@ -208,9 +225,16 @@ def measure(args: argparse.Namespace) -> dict:
         name: before[name] + 2 + args.rounds - step.updates()
         for name, step in steps.items()
     }
+    visible = {
+        name: float(torch.stack(step.visible[-args.rounds:]).float().mean())
+        if step.visible else None for name, step in steps.items()
+    }
     result = dict(
         settings(args),
-        flops_per_image=step_flops(args),
+        visible_tokens=visible,
+        flops_per_image={
+            name: step_flops(args, seen) for name, seen in visible.items()
+        },
         time=paired.ratios(times, BASELINE),
         bytes=memory,
         updates_left_out=left_out,
@@ -219,9 +243,9 @@ def measure(args: argparse.Namespace) -> dict:
             for name, spent in times.items()
         },
         seconds=times)
-    if 'mmpretrain, bfloat16' in steps:
+    if BFLOAT16 in steps:
         result['time_over_bfloat16'] = paired.ratios(
-            times, 'mmpretrain, bfloat16')
+            times, BFLOAT16)
     if device.type == 'cuda':
         result['ceiling'] = ceiling(device)
     return result
@@ -243,9 +267,9 @@ def table(result: dict) -> str:
             f'{top / 1e12:.0f} TFLOP/s in this run.', ''
         ]
     lines += [
-        'step | images/s | speed over mmpretrain as shipped | over its '
-        'bfloat16 | peak memory | of it | use of the ceiling',
-        '---|---|---|---|---|---|---'
+        'step | images/s | visible tokens | speed over mmpretrain as shipped '
+        '| over its bfloat16 | peak memory | of it | use of the ceiling',
+        '---|---|---|---|---|---|---|---'
     ]
     for name, left_out in result['updates_left_out'].items():
         if left_out:
@@ -261,9 +285,12 @@ def table(result: dict) -> str:
         share = result['bytes'][name] / result['bytes'][BASELINE]
         used = '-'
         if top:
-            used = f'{100 * rate * result["flops_per_image"] / top:.1f} %'
+            flops = result['flops_per_image'][name]
+            used = f'{100 * rate * flops / top:.1f} %'
+        seen = result['visible_tokens'][name]
         lines.append(
-            f'{name} | {rate:.2f} | {speeds[0]} | {speeds[1]} | '
+            f'{name} | {rate:.2f} | {"-" if seen is None else f"{seen:.1f}"} '
+            f'| {speeds[0]} | {speeds[1]} | '
             f'{result["bytes"][name] / 2**20:.0f} MiB | {share:.3f} | {used}')
     return '\n'.join([*lines, ''])
 

@@ -5,15 +5,18 @@ Source: Zhou et al., *iBOT: Image BERT Pre-Training with Online Tokenizer*,
 ICLR 2022. With ``masker=dict(type='sbam_mm.AttMask')`` it is the model of
 Kakogeorgiou et al., *What to Hide from Your Students*, ECCV 2022.
 """
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from sbam_mm.layers.packing import kept_places
 from sbam_mm.masking import IBOTMasker, TokenMask
 from sbam_mm.models.losses import PatchLoss
 from sbam_mm.models.progress import training_progress
 from sbam_mm.models.teachers.teacher_pass import TeacherPass
 from sbam_mm.registry import MODELS
+from sbam_mm.to_host import ToHost
 
 from .self_distillation import SelfDistillation
 
@@ -84,9 +87,12 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
         views, local = self.split(inputs)
         teaching = self.teach(views, data_samples)
         latent, token_mask = self.study(views, teaching, data_samples)
+        # On its way while class tokens are compared.
+        count = counting(token_mask)
         return dict(
             **self.learn_cls(latent, local, teaching, data_samples),
-            loss_patch=self.learn_patches(latent, token_mask.masked, teaching),
+            loss_patch=self.learn_patches(latent, token_mask.masked, teaching,
+                                          count),
             **token_mask.statistics())
 
     def mask(self, tokens: Tensor, *args, **kwargs) -> TokenMask:
@@ -97,13 +103,18 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
                     tokens.shape[:2], dtype=torch.bool, device=tokens.device))
         return super().mask(tokens, *args, **kwargs)
 
-    def learn_patches(self, latent: Tensor, masked: Tensor,
-                      teaching: TeacherPass) -> Tensor:
+    def learn_patches(self,
+                      latent: Tensor,
+                      masked: Tensor,
+                      teaching: TeacherPass,
+                      count: Callable[[], int] | None = None) -> Tensor:
         """Predict what the teacher says of the masked patches: a scalar.
 
-        ``latent`` is (2B, 1 + L, D), of the student's global views.
+        ``latent`` is (2B, 1 + L, D), of the student's global views, and
+        ``count`` tells how many patches are masked.
         """
-        place = masked.flatten().nonzero().squeeze(1)
+        count = count or counting(TokenMask(masked))
+        place = kept_places(masked.flatten(), count()).squeeze(1)
         hidden = latent[:, 1:].flatten(0, 1).index_select(0, place)
         student = self.head.patch_logits(self.head.project(hidden))
         with torch.no_grad():
@@ -116,3 +127,12 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
         loss = self.patch_loss(student, target, masked)
         self.patch_loss.centre.update(mean)
         return loss
+
+
+def counting(token_mask: TokenMask) -> Callable[[], int]:
+    """Ask how many patches are masked; the answer is wanted later."""
+    masked = token_mask.masked
+    if token_mask.num_visible is not None and token_mask.thrown is None:
+        known = masked.numel() - len(masked) * token_mask.num_visible
+        return lambda: known
+    return ToHost(masked.sum()).read
