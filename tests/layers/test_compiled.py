@@ -206,6 +206,21 @@ def test_the_kernel_on_the_cpu_is_packed_attention(varlen, monkeypatch):
     torch.testing.assert_close(got, want)
 
 
+@pytest.mark.parametrize('masker', ['SBAM', 'RandomRatioMasker'])
+def test_images_in_the_order_they_came(masker, tiny_mae, monkeypatch):
+    """With one kernel for all lengths nothing is sorted, nor changed."""
+    images = torch.randn(5, 3, 32, 32)
+    loss, grads = gradients(tiny_mae(masker), images)
+    varlen_on_cpu.register()
+    monkeypatch.setattr(block, 'runs_varlen', lambda x, dims: True)
+    got, got_grads = gradients(tiny_mae(masker), images)
+    torch.testing.assert_close(got, loss, rtol=1e-6, atol=0)
+    for name, want in grads.items():
+        torch.testing.assert_close(
+            got_grads[name], want, rtol=1e-4,
+            atol=1e-5 * want.abs().max().item())
+
+
 def test_the_dtype_that_autocast_gives_decides():
     """Before queries are made, as they will be; only CUDA has the kernel."""
     x = torch.randn(3, 24)
