@@ -9,7 +9,13 @@ from torch._dynamo.testing import CompileCounter
 from torch._dynamo.utils import counters
 
 from sbam_mm.evaluation import evaluating
-from sbam_mm.layers import PackedLayout, attention, block, run_blocks
+from sbam_mm.layers import (
+    PackedLayout,
+    attends_at_once,
+    attention,
+    block,
+    run_blocks,
+)
 from sbam_mm.layers.compiled import DropPath, compile_layers
 from sbam_mm.models import MaskedBEiT, MaskedViT
 from sbam_mm.models.necks import cross_decoder, regressor
@@ -160,9 +166,9 @@ def varlen(monkeypatch):
 def blocks_of_kind(kind, with_cp):
     torch.manual_seed(0)
     made = torch.nn.ModuleList({
-        'self': lambda: block.Block(block.plain_layer(24, 2)),
-        'cross': lambda: cross_decoder.CrossBlock(24, 16, 2),
-        'regressor': lambda: regressor.RegressorBlock(24, 16, 2),
+        'self': lambda: block.Block(block.plain_layer(24, 3)),
+        'cross': lambda: cross_decoder.CrossBlock(24, 16, 3),
+        'regressor': lambda: regressor.RegressorBlock(24, 16, 3),
     }[kind]() for _ in range(3))
     for one in made:
         one.with_cp = with_cp
@@ -227,3 +233,33 @@ def test_the_dtype_that_autocast_gives_decides():
     with torch.autocast('cpu', torch.bfloat16):
         assert not attention.runs_varlen(x, 8)
     assert not block.Block(block.plain_layer(24, 2)).attn.runs_varlen(x)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs CUDA')
+@pytest.mark.parametrize('kind', ['self', 'cross', 'regressor'])
+def test_packed_blocks_on_a_gpu(kind):
+    """By the kernel itself: one graph, with the numbers of plain blocks."""
+    plain, compiled = (blocks_of_kind(kind, False).cuda() for _ in range(2))
+    compile_layers(compiled, fullgraph=True)
+    for n in range(5):
+        layout = PackedLayout(torch.rand(4, 20).cuda() < 0.3 + n / 10)
+        keys = layout.rest(~layout.keep)
+        options = {}
+        if kind != 'self':
+            memory = torch.randn(sum(keys.lengths), 16, device='cuda')
+            options = dict(memories=[memory] * 3, keys=keys)
+        x = torch.randn(sum(layout.lengths), 24, device='cuda')
+        weights, found = torch.randn_like(x), []
+        for blocks in (plain, compiled):
+            blocks.zero_grad()
+            leaf = x.clone().requires_grad_()
+            with torch.autocast('cuda', torch.bfloat16):
+                assert attends_at_once(blocks, leaf)
+                out = run_blocks(blocks, leaf, layout, **options)
+            (out * weights).sum().backward()
+            found.append([out, leaf.grad, *(
+                p.grad for p in blocks.parameters())])
+        for want, got in zip(*found):
+            assert (got - want).norm() <= 2e-2 * want.norm()
+        assert counters['stats']['unique_graphs'] == 1
