@@ -11,6 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from torch.utils.data import DataLoader
 
 from sbam_mm.command_line.explain import options_of
 from sbam_mm.engine.launch import check_names, load_config
@@ -94,8 +95,15 @@ def check_option(cfg: Config, name: str, path: str) -> None:
     part: Any = cfg.get(words[0])
     if words[0] not in cfg:
         check_names(cfg, {name: None})
+    typed = False
     for number, word in enumerate(words[1:], start=1):
         known = _known(part)
+        if isinstance(part, Mapping) and 'type' not in part:
+            # What a part is built from may be a dict of anything.
+            known = None if typed else known
+            if words[:number] == ['train_dataloader']:
+                known = [*part, *options_of(DataLoader)]
+        typed = typed or (isinstance(part, Mapping) and 'type' in part)
         if known is not None and word not in known:
             near = get_close_matches(word, known, 1)
             where = '.'.join(words[:number])

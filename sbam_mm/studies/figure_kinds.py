@@ -6,7 +6,8 @@ as the table has it, "protocol/metric", and options of the kind:
 
 ==========  ===============================================================
 lines       ``x``: an axis, or "epoch"; ``by``: an axis with a colour each
-bars        ``x``: an axis; ``by``: another one, bars side by side
+points      ``x``: an axis; ``by``: another one, side by side
+bars        the same as bars from 0, for what has a meaning there
 heat        ``x``, ``y``: axes
 pimr        ``x``: the axis of the ratio, ``by``: that of the masker
 ==========  ===============================================================
@@ -23,6 +24,7 @@ from sbam_mm.errors import UserError
 # What each kind needs, and what it may have beside OPTIONS.
 KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     'lines': (('x', ), ('by', )),
+    'points': (('x', ), ('by', )),
     'bars': (('x', ), ('by', )),
     'heat': (('x', 'y'), ()),
     'pimr': (('x', 'by'), ()),

@@ -8,12 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sbam_mm.evaluation.pimr import Run, curves
-from sbam_mm.visualization.output import colours_of, style_axes
+from sbam_mm.visualization.output import COLOURS, colours_of, style_axes
 from sbam_mm.visualization.robustness import robustness_figure
 
 from .figure_kinds import metrics_of
 from .statistics import Spread, spread
 from .table import Row, choose
+
+# Where there are more lines than colours.
+STYLES = ('-', '--', ':')
+
 
 def draw(content: Mapping[str, Any], rows: Sequence[Row],
          axes: Mapping[str, Mapping]) -> Figure:
@@ -90,13 +94,14 @@ def _lines(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
     where, numbers = _positions(labels)
     position = dict(zip(labels, where))
     groups = _ordered(axes.get(by or ''), [key[0] for key in found])
-    for group, colour in colours_of(groups).items():
+    for number, (group, colour) in enumerate(colours_of(groups).items()):
         points = sorted((position[point], one) for (name, point), one in
                         found.items() if name == group)
         xs = [point[0] for point in points]
         means = np.array([one.mean for _, one in points])
         stds = np.nan_to_num([one.std for _, one in points])
         place.plot(xs, means, color=colour, label=group or None, marker='o',
+                   linestyle=STYLES[number // len(COLOURS) % len(STYLES)],
                    markersize=3.5, linewidth=1.6)
         place.fill_between(xs, means - stds, means + stds, color=colour,
                            alpha=.15, linewidth=0)
@@ -105,30 +110,32 @@ def _lines(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
     _finish(place, x, label, list(found.values()), len(groups) > 1)
 
 
-def _bars(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
-          axes: Mapping[str, Mapping], label: str) -> None:
+def _points(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
+            axes: Mapping[str, Mapping], label: str) -> None:
     x, by = content['x'], content.get('by')
     found = grouped(rows, by, x)
     labels = _ordered(axes.get(x), [key[1] for key in found])
     groups = _ordered(axes.get(by or ''), [key[0] for key in found])
     width = .8 / len(groups)
     for number, (group, colour) in enumerate(colours_of(groups).items()):
-        for i, point in enumerate(labels):
-            one = found.get((group, point))
-            if one is None:
-                continue
-            centre = i + (number - (len(groups) - 1) / 2) * width
-            place.bar(centre, one.mean, width * .92, color=colour, alpha=.8,
-                      label=group if group and not i else None)
-            place.errorbar(centre, one.mean, np.nan_to_num(one.std),
-                           color='#1f2933', linewidth=1, capsize=2)
+        there = [i for i, point in enumerate(labels)
+                 if (group, point) in found]
+        centres = [i + (number - (len(groups) - 1) / 2) * width
+                   for i in there]
+        spreads = [found[group, labels[i]] for i in there]
+        means = [one.mean for one in spreads]
+        if content['kind'] == 'bars':
+            place.bar(centres, means, width * .92, color=colour, alpha=.35)
+        place.errorbar(centres, means,
+                       np.nan_to_num([one.std for one in spreads]),
+                       color=colour, fmt='o', linewidth=1.4, capsize=3,
+                       markersize=5, label=group or None)
+        for i, centre in zip(there, centres):
             values = [row.value for row in rows
-                      if (_key(row, by), _key(row, x)) == (group, point)]
-            place.scatter([centre] * len(values), values, s=9, zorder=3,
-                          color='#1f2933', alpha=.6, linewidths=0)
-    values = [row.value for row in rows]
-    room = (max(values) - min(values)) or 1.
-    place.set_ylim(min(values) - room, max(values) + .3 * room)
+                      if (_key(row, by), _key(row, x)) == (group, labels[i])]
+            place.scatter([centre] * len(values), values, s=10, zorder=3,
+                          color='#1f2933', alpha=.5, linewidths=0)
+    place.set_xlim(-.6, len(labels) - .4)
     place.set_xticks(range(len(labels)), labels, rotation=35, ha='right')
     _finish(place, x, label, list(found.values()), len(groups) > 1)
 
@@ -164,7 +171,7 @@ def _finish(place: Axes, x: str, label: str, found: Sequence[Spread],
     if legend:
         # Below the diagram, where it hides no curve.
         place.legend(frameon=False, fontsize=8.5, loc='upper left',
-                     bbox_to_anchor=(0., -.2), borderaxespad=0., ncols=4)
+                     bbox_to_anchor=(0., -.2), borderaxespad=0., ncols=3)
 
 
-DRAW = dict(lines=_lines, bars=_bars, heat=_heat)
+DRAW = dict(lines=_lines, points=_points, bars=_points, heat=_heat)

@@ -10,6 +10,7 @@ from sbam_mm.evaluation.results import markdown_table, plus_minus
 from .cells import Folder
 from .figure_kinds import metrics_of
 from .statistics import against, spread
+from .study import shown
 from .table import Row, choose, study_rows, write_table
 
 NOTE = ('Means ± standard deviations over seeds. Differences from {baseline} '
@@ -56,7 +57,9 @@ def picture(content: Mapping[str, Any], rows: Sequence[Row], folder: Folder,
     from sbam_mm.visualization.output import save_figure
 
     from .figures import draw
-    save_figure(draw(content, rows, folder.study.levels), path)
+    study = folder.study
+    content = dict(content, where=shown(study, content))
+    save_figure(draw(content, rows, study.levels), path)
 
 
 def metric_tables(folder: Folder, rows: Sequence[Row], metric: str) -> str:

@@ -24,7 +24,7 @@ from .figure_kinds import check_figure
 from .stages import Stage, make_stage
 
 NAMES = ('config', 'options', 'axes', 'exclude', 'seeds', 'stages', 'figures',
-         'rounding', 'baseline')
+         'rounding', 'baseline', 'around')
 # Tables have these columns beside those of the axes.
 COLUMNS = ('cell', 'seed', 'epoch', 'protocol', 'metric', 'value')
 
@@ -71,6 +71,10 @@ class Study:
             of an axis whose name is none of an option.
         exclude (list[dict]): Combinations to leave out: by axis a label or a
             list of them; what matches all of a dict is left out.
+        around (dict[str, str], optional): A label of some axes, from which
+            cells differ in one of these axes at most: one option at a time
+            in place of all combinations. A figure over one of the axes shows
+            the cells that have these labels on the others.
         options (dict): Of all trainings, by dotted name or verb, see
             :func:`sbam_mm.studies.cell_config.cell_config`.
         stages (list[dict]): What is measured, see
@@ -93,6 +97,7 @@ class Study:
     seeds: Sequence[int]
     config: str | None = None
     exclude: Sequence[Mapping] = ()
+    around: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     stages: Sequence[Mapping] = ()
     figures: Mapping[str, Mapping] = field(default_factory=dict)
@@ -113,11 +118,12 @@ class Study:
             if axis in COLUMNS:
                 raise UserError(f'an axis cannot be called {axis!r}, which '
                                 'is a column of the table; rename it.')
-        for rule in [*self.exclude, self.baseline or {}]:
+        for rule in [*self.exclude, self.around, self.baseline or {}]:
             self._check_labels(rule)
         self.measured: list[Stage] = [make_stage(one) for one in self.stages]
         for name, figure in self.figures.items():
             check_figure(name, figure, self.levels)
+            self._check_labels(figure.get('where', {}))
         self.cells = list(self._cells())
         if not self.cells:
             raise UserError('exclude leaves nothing of the study; take a '
@@ -151,7 +157,10 @@ class Study:
         made = []
         for labels in product(*self.levels.values()):
             chosen = dict(zip(self.levels, labels))
-            if any(_matches(chosen, rule) for rule in self.exclude):
+            moved = [axis for axis, label in self.around.items()
+                     if chosen[axis] not in _labels(label)]
+            if len(moved) > 1 or any(_matches(chosen, rule)
+                                     for rule in self.exclude):
                 continue
             made.append((chosen, self._config(chosen)))
         for seed in self.seeds:
@@ -202,6 +211,16 @@ class Study:
                 raise UserError(
                     f'({twin}) and ({cell}) are the same training; leave one '
                     'out with exclude, or correct the options.')
+
+
+def shown(study: Study, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The labels that a figure keeps, by axis."""
+    drawn = [content.get(key) for key in ('x', 'y', 'by')]
+    fixed = {axis: _labels(label) for axis, label in study.around.items()
+             if axis not in drawn and any(one in study.around
+                                          for one in drawn)}
+    return {**fixed, **{axis: _labels(label) for axis, label in
+                        content.get('where', {}).items()}}
 
 
 def levels_of(axis: str, values: Any) -> dict[str, dict[str, Any]]:

@@ -120,7 +120,7 @@ def write_table(folder: Folder, rows: Iterable[Row]) -> Path:
 
 
 def choose(rows: Sequence[Row], metric: str,
-           where: Mapping[str, Any] | None = None,
+           where: Mapping[str, Sequence[str]] | None = None,
            at: str | int | None = 'last') -> list[Row]:
     """Rows of one metric, of some labels, after one epoch.
 
@@ -136,9 +136,8 @@ def choose(rows: Sequence[Row], metric: str,
         raise UserError(f'no finished cell has the metric {metric!r}; there '
                         f'is {", ".join(map(repr, names)) or "none at all"}.')
     found = [row for row in rows if row.name == metric and all(
-        row.labels[axis] in (label if isinstance(label, (list, tuple))
-                             else [label])
-        for axis, label in (where or {}).items())
+        row.labels[axis] in labels
+        for axis, labels in (where or {}).items())
         and math.isfinite(row.value)]
     if at == 'last':
         last: dict[str, int] = {}
