@@ -43,7 +43,8 @@ def parse_args() -> argparse.Namespace:
         'is one (default: 1)')
     parser.add_argument(
         '--threads', type=whole(1), metavar='N',
-        help='of each cell (default: the cores divided by --jobs)')
+        help='of each cell (default: OMP_NUM_THREADS, or the cores divided by '
+        '--jobs)')
     parser.add_argument(
         '--processes', type=whole(1), default=1, metavar='N',
         help='train and evaluate each cell with N processes (GPUs) through '
@@ -151,7 +152,9 @@ def main() -> None:
     if left and not args.draw_only:
         print(f'{len(left)} of {len(cells)} cells to do; '
               f'{estimate(folder, left, args.jobs)}.', flush=True)
-        threads = args.threads or max(1, (os.cpu_count() or 1) // args.jobs)
+        share = max(1, (os.cpu_count() or 1) // args.jobs)
+        threads = args.threads or int(
+            os.environ.get('OMP_NUM_THREADS', share))
         try:
             missing = run(folder, left, args, threads)
         except KeyboardInterrupt:

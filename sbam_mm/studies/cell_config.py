@@ -93,8 +93,7 @@ def check_option(cfg: Config, name: str, path: str) -> None:
     """Stop at a dotted name that the config, or what it builds, has not."""
     words = name.split('.')
     part: Any = cfg.get(words[0])
-    if words[0] not in cfg:
-        check_names(cfg, {name: None})
+    check_names(cfg, {name: None}, 'the option')
     typed = False
     for number, word in enumerate(words[1:], start=1):
         known = _known(part)

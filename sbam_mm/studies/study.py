@@ -306,16 +306,16 @@ def read_study(path: str | Path, data_root: str | None = None) -> Study:
     path = Path(path)
     with redirect_stdout(StringIO()):  # mmengine tells of DATA_ROOT
         content = read_config(path, 'study').to_dict()
+    # Other names help to write the file, but a typo of ours does not.
+    for name in set(content) - set(NAMES):
+        near = get_close_matches(name, set(NAMES) - set(content), 1, 0.8)
+        if near:
+            raise UserError(f'{path} sets {name!r}; did you mean '
+                            f'{near[0]!r}?')
     for name in ('axes', 'seeds'):
         if name not in content:
             raise UserError(f'{path} is no study: it has no {name}; give a '
                             'file like configs/studies/small/maskers_stl10.py'
                             '.')
-    # Other names help to write the file, but a typo of ours does not.
-    for name in set(content) - set(NAMES):
-        near = get_close_matches(name, NAMES, 1, 0.8)
-        if near:
-            raise UserError(f'{path} sets {name!r}; did you mean '
-                            f'{near[0]!r}?')
     return Study(**{name: content[name] for name in NAMES if name in content},
                  data_root=data_root, name=path.stem, folder=path.parent)
