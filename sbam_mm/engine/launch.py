@@ -148,7 +148,8 @@ OTHER_NAMES = ('auto_scale_lr', 'runner_type', 'strategy', 'compile',
                'default_scope', 'custom_imports')
 
 
-def check_names(cfg: Config, options: dict) -> None:
+def check_names(cfg: Config, options: dict,
+                what: str = '--cfg-options') -> None:
     """Reject options, by dotted name, that nothing would ever read."""
     known = [*cfg, *inspect.signature(Runner.__init__).parameters,
              *OTHER_NAMES]
@@ -161,8 +162,8 @@ def check_names(cfg: Config, options: dict) -> None:
         if name not in known:
             near = get_close_matches(name, known, 1)
             hint = f'did you mean {near[0]!r}?' if near else 'correct it.'
-            raise UserError(f'--cfg-options {option} sets {name!r}, which '
-                              f'the config has not; {hint}')
+            raise UserError(f'{what} {option} sets {name!r}, which the '
+                            f'config has not; {hint}')
 
 
 def default_work_dir(config: str, masker: Sequence[str] = ()) -> str:
