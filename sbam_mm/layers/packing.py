@@ -45,7 +45,7 @@ def kept_places(keep: Tensor, total: int) -> Tensor:
 class PackedLayout:
     """Which tokens of a dense batch are kept, and where they stand.
 
-    Images are packed shortest first, so images of equal length are
+    Images are packed shortest first by default, so those of equal length are
     neighbours and attend as one dense batch, exactly.
 
     Args:
