@@ -21,15 +21,18 @@ class ToHost:
         self.values = values.detach()
         self.copied: torch.cuda.Event | None = None
         if values.is_cuda:
-            # Memory that the device writes to without the host's help.
-            self.values = torch.empty(
-                values.shape, dtype=values.dtype, pin_memory=True)
-            self.values.copy_(values.detach(), non_blocking=True)
-            self.copied = torch.cuda.current_stream(
-                values.device).record_event()
+            self.values, self.copied = sent(self.values)
 
     def read(self) -> Any:
         """The values, as nested lists; of a single one the number."""
         if self.copied is not None:
             self.copied.synchronize()
         return self.values.tolist()
+
+
+def sent(values: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
+    """A copy on the host, and when it is there."""
+    # Memory that the device writes to without the host's help.
+    copy = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    copy.copy_(values, non_blocking=True)
+    return copy, torch.cuda.current_stream(values.device).record_event()

@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.unit, needs_cuda_build]
 
 @pytest.mark.parametrize('config, masked, waits', [
     ('mae_vitb16_bias_1600e', False, 0),
-    # The lengths, and then their copy for the mask of blocks.
-    ('mae_vitb16_bias_sbam_1600e', True, 2),
+    # The lengths.
+    ('mae_vitb16_bias_sbam_1600e', True, 1),
 ])
 def test_flex(config, masked, waits, monkeypatch):
     calls = Counter()
