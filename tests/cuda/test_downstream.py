@@ -2,11 +2,11 @@
 """Backbones of segmentation and detection on CUDA without a GPU."""
 import pytest
 import torch
+from fake_cuda import faked, running
 from mmengine.config import Config
 from watched import ROOT, Watch, needs_cuda_build
 
 import sbam_mm.downstream  # noqa: F401
-from fake_cuda import faked, running
 from sbam_mm.registry import MODELS
 
 pytestmark = [pytest.mark.unit, needs_cuda_build]

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from fake_cuda import batch_of, faked, give_weights, running
 from mmengine.config import Config
 from watched import ROOT, Watch, needs_cuda_build
 
-from fake_cuda import batch_of, faked, give_weights, running
-from sbam_mm.engine.trial_build import build_without_weights
 from sbam_mm.engine.replace_masker import replace_masker
+from sbam_mm.engine.trial_build import build_without_weights, quiet
 
 pytestmark = [pytest.mark.unit, needs_cuda_build]
 
@@ -42,10 +42,10 @@ class Step(NamedTuple):
 
 # Blocks of a ViT-B are 12, of a ViT-L 24, of a decoder 8; the last of these
 # is one call for masked patches alone, which is of the varlen kernel.
-# Waits: L = the lengths of packed sequences, layers/packing.py; M = a momentum
-# copy reads its number of steps, mmengine's averaged_model.py; R = rectangles
-# searched on the CPU are copied, masking/blocks.py; N = where patches are
-# masked, selfsup/ibot.py; I = three indices by a mask, heads/dalle_head.py.
+# Waits: L = the lengths of packed sequences, layers/packing.py; R = rectangles
+# searched on the CPU are copied, masking/blocks.py; C = how many patches are
+# masked, asked for long before, selfsup/ibot.py; I = three indices by a mask,
+# heads/dalle_head.py.
 STEPS = {
     'MAE': Step('baselines/mae_vitb_400e', flash=12 + 7, varlen=1),
     'MAE, SBM': Step(
@@ -59,7 +59,7 @@ STEPS = {
     # A teacher's blocks before the one that is asked are 11, of GPA 9; what
     # is asked are two products in float32.
     'MAE, AttMask': Step(
-        'baselines/mae_vitb_400e', waits=1,  # M
+        'baselines/mae_vitb_400e',
         flash=12 + 7 + 11, varlen=1, float32=2, masker='attmask-high'),
     'MAE, AutoMAE': Step(
         'baselines/automae_bump_vitb_800e',
@@ -78,11 +78,9 @@ STEPS = {
     'SemMAE': Step('baselines/semmae_vitb_800e', flash=12 + 7, varlen=1),
     'UM-MAE': Step('baselines/um_mae_vitb_200e', flash=12 + 7, varlen=1),
     # A second decoder, and the teacher with it.
-    'HPM': Step(
-        'baselines/hpm_vitb_200e', waits=1,  # M
-        flash=2 * (12 + 8) + 8),
+    'HPM': Step('baselines/hpm_vitb_200e', flash=2 * (12 + 8) + 8),
     'HPM, SBAM': Step(
-        'baselines/hpm_vitb_200e', waits=2,  # M, L
+        'baselines/hpm_vitb_200e', waits=1,  # L
         flash=8 + 8, varlen=12, float32=1, masker='sbam'),
     # CLIP's last block multiplies matrices, for its attention is asked.
     'MILAN': Step('baselines/milan_vitb_400e', flash=12 + 8 + 11),
@@ -106,10 +104,10 @@ STEPS = {
         flash=12, equal=True),
     # Two regressors of four blocks, and the target.
     'BootMAE': Step(
-        'bootmae/bootmae_vitb_800e', waits=3,  # M, R, and bootmae.py
-        flash=12 + 12, varlen=4 + 4),
+        'bootmae/bootmae_vitb_800e', waits=1,  # R
+        flash=12 + 12 + 4 + 4),
     'BootMAE, SBAM': Step(
-        'bootmae/bootmae_vitb_sbam_800e', waits=3,  # M, L, and bootmae.py
+        'bootmae/bootmae_vitb_sbam_800e', waits=1,  # L
         flash=12, varlen=12 + 4 + 4, float32=1),
     # Regressor and decoder of four blocks, and the target.
     'CAE': Step(
@@ -123,10 +121,10 @@ STEPS = {
         varlen=12 + 12 + 4 + 4, float32=1),
     # Its target, a second decoder of two blocks, and the contrastive loss.
     'CMAE': Step(
-        'cmae/cmae_vitb_800e', waits=2,  # M twice
+        'cmae/cmae_vitb_800e',
         flash=12 + 7 + 12 + 2, varlen=1, float32=1),
     'CMAE, SBAM': Step(
-        'cmae/cmae_vitb_sbam_800e', waits=3,  # M twice, L
+        'cmae/cmae_vitb_sbam_800e', waits=1,  # L
         flash=7 + 12 + 2, varlen=12 + 1, float32=2),
     'ConvMAE': Step('convmae/convmae_base_800e', flash=11 + 7, varlen=1),
     'ConvMAE, SBAM': Step(
@@ -141,20 +139,18 @@ STEPS = {
         varlen=12 + 12, float32=1),
     # The teacher, and the student on crops of two sizes; prototypes are
     # compared in float32, three times, with those of patches six times.
-    'DINO': Step(
-        'dino/dino_vits_100e', waits=1,  # M
-        flash=3 * 12, float32=3),
+    'DINO': Step('dino/dino_vits_100e', flash=3 * 12, float32=3),
     'iBOT': Step(
-        'ibot/ibot_vitb_100e', waits=4,  # M, R and how many, N
+        'ibot/ibot_vitb_100e', waits=3,  # R and how large, C
         flash=3 * 12, float32=6),
     'iBOT, SBAM': Step(
-        'ibot/ibot_vitb_sbam_100e', waits=2,  # M, N
+        'ibot/ibot_vitb_sbam_100e', waits=1,  # C
         flash=3 * 12, float32=6 + 1),
     'iBOT, AttMask': Step(
-        'ibot/ibot_vits_attmask_high_100e', waits=2,  # M, N
+        'ibot/ibot_vits_attmask_high_100e', waits=1,  # C
         flash=3 * 12, float32=6 + 2),
     'iBOT, GPA': Step(
-        'ibot/ibot_vitb_gpa_100e', waits=2,  # M, N
+        'ibot/ibot_vitb_gpa_100e', waits=1,  # C
         flash=3 * 12 + 9, float32=6 + 2),
     # The bias is in channels of queries and keys, see segments/bias.py.
     'segment bias': Step(
@@ -163,7 +159,7 @@ STEPS = {
         'segment_bias/mae_vitb16_bias_sbam_1600e', waits=1,  # L
         flash=7, varlen=12 + 1, float32=1),
     'segment bias, DINO': Step(
-        'segment_bias/dino_vits16_bias_300e', waits=1,  # M
+        'segment_bias/dino_vits16_bias_300e',
         varlen=3 * 12, float32=3),
     # Attention itself is learnt: two products in each block of student and
     # teacher, for each length there is.
@@ -189,7 +185,8 @@ def test_step(name, tmp_path):
     give_weights(cfg, tmp_path)
     if step.masker:
         replace_masker(cfg, step.masker)
-    model = build_without_weights(cfg)
+    with quiet():
+        model = build_without_weights(cfg)
     watch = Watch()
     if step.equal:
         watch.lengths = lambda number: [60] * number
