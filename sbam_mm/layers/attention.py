@@ -124,9 +124,9 @@ def grouped_attention(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout,
         if bias is not None:
             added = bias[None] if index is None else bias_of_pairs(
                 bias, (index % layout.shape[1]).view(count, -1))
-        out = F.scaled_dot_product_attention(
-            *(x.unflatten(0, (count, -1)).transpose(1, 2)
-              for x in (query, key, value)), added, dropout)
+        query, key, value = (x.unflatten(0, (count, -1)).transpose(1, 2)
+                             for x in (query, key, value))
+        out = F.scaled_dot_product_attention(query, key, value, added, dropout)
         outs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outs) if outs else q
 

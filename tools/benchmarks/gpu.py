@@ -71,6 +71,9 @@ PARTS = {
     'small_images': Part(
         40, '--rounds 5 --images 16384 --workers 8',
         '--images 64 --batch 32 --rounds 1', 'small_images.py'),
+    'device_input': Part(
+        60, '', '--size 32 --batch 12 --workers 1 --batches 2 --rounds 1',
+        'device_input.py'),
     'ibot_masking': Part(
         45, '--arch small --batch 32 --amp',
         '--arch tiny --size 64 --local 2 --rounds 1', 'ibot_masking.py'),

@@ -97,7 +97,7 @@ def log_unless(hub: MessageHub, key: str, value: Tensor,
         hub.update_scalar(key, value)
 
 
-def log_clipping_late(wrapper: Any) -> None:
+def log_clipping_late(hub: MessageHub, wrapper: Any) -> None:
     """Have the norm of ``optim_wrapper.clip_grad`` logged as a tensor.
 
     mmengine turns it into a float, between backward pass and optimizer.
@@ -109,8 +109,7 @@ def log_clipping_late(wrapper: Any) -> None:
     def clip_and_log(*args: Any, **kwargs: Any) -> None:
         norm = clip(*args, **kwargs)
         if norm is not None:
-            wrapper.message_hub.update_scalar(f'train/{wrapper.grad_name}',
-                                              norm)
+            hub.update_scalar(f'train/{wrapper.grad_name}', norm)
 
     wrapper.clip_func = clip_and_log
 
@@ -140,7 +139,7 @@ class FetchLogHook(Hook):
         device = next(runner.model.parameters()).device.type
         if device == 'cuda' if self.late is None else self.late:
             self.hub = LateMessageHub.of(runner.message_hub, device)
-            log_clipping_late(runner.optim_wrapper)
+            log_clipping_late(self.hub, runner.optim_wrapper)
 
     def before_train_iter(self,
                           runner: Runner,

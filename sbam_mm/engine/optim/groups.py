@@ -36,10 +36,8 @@ class GroupingOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return [None] * len(groups)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        self.optimizer_cfg = {
-            **fused_where_possible(self.optimizer_cfg, model),
-            **self.optimizer_cfg
-        }
+        options: dict = self.optimizer_cfg  # type: ignore[has-type]
+        self.optimizer_cfg = fused_where_possible(options, model) | options
         self.single: list[nn.Parameter] = []
         wrapper = super().__call__(model)
         single = self.single

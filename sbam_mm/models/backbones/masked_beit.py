@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 from sbam_mm.layers import beit_layer_cfgs, blocks_of, truncated_normal
+from sbam_mm.layers.patches import product_of_patches
 from sbam_mm.registry import MODELS
 
 from ..position_tables import remember_grid
@@ -70,6 +71,7 @@ class MaskedBEiT(MaskedEncoder, BEiTViT):
         remember_grid(self)
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.pre_norm = nn.Identity()
+        product_of_patches(self.patch_embed.projection)
         self.layers = blocks_of(self.layers, with_cp)
 
     def init_weights(self) -> None:

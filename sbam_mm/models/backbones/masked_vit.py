@@ -11,6 +11,7 @@ from sbam_mm.layers import (
     xavier_linear,
     xavier_patches,
 )
+from sbam_mm.layers.patches import product_of_patches
 from sbam_mm.registry import MODELS
 
 from ..guidance import Guide
@@ -80,6 +81,7 @@ class MaskedViT(MaskedEncoder, VisionTransformer):
         remember_grid(self)
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.learned_position = learned_position
+        product_of_patches(self.patch_embed.projection)
         self.layers = blocks_of(self.layers, with_cp)
         self.pos_embed.requires_grad = learned_position
         self.segment_bias = None if segment_bias is None else MODELS.get(

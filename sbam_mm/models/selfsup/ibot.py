@@ -10,13 +10,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from sbam_mm.layers.packing import kept_places
 from sbam_mm.masking import IBOTMasker, TokenMask
 from sbam_mm.models.losses import PatchLoss
+from sbam_mm.models.masked_places import counting, masked_places
 from sbam_mm.models.progress import training_progress
 from sbam_mm.models.teachers.teacher_pass import TeacherPass
 from sbam_mm.registry import MODELS
-from sbam_mm.to_host import ToHost
 
 from .self_distillation import SelfDistillation
 
@@ -113,8 +112,7 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
         ``latent`` is (2B, 1 + L, D), of the student's global views, and
         ``count`` tells how many patches are masked.
         """
-        count = count or counting(TokenMask(masked))
-        place = kept_places(masked.flatten(), count()).squeeze(1)
+        place = masked_places(TokenMask(masked), count)
         hidden = latent[:, 1:].flatten(0, 1).index_select(0, place)
         student = self.head.patch_logits(self.head.project(hidden))
         with torch.no_grad():
@@ -127,12 +125,3 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
         loss = self.patch_loss(student, target, masked)
         self.patch_loss.centre.update(mean)
         return loss
-
-
-def counting(token_mask: TokenMask) -> Callable[[], int]:
-    """Ask how many patches are masked; the answer is wanted later."""
-    masked = token_mask.masked
-    if token_mask.num_visible is not None and token_mask.thrown is None:
-        known = masked.numel() - len(masked) * token_mask.num_visible
-        return lambda: known
-    return ToHost(masked.sum()).read
