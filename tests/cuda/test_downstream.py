@@ -2,9 +2,14 @@
 """Backbones of segmentation and detection on CUDA without a GPU."""
 import pytest
 import torch
-from fake_cuda import faked, running
 from mmengine.config import Config
-from watched import ROOT, Watch, needs_cuda_build
+from watched import (
+    ROOT,
+    Watch,
+    faked,
+    needs_cuda_build,
+    running,
+)
 
 import sbam_mm.downstream  # noqa: F401
 from sbam_mm.registry import MODELS

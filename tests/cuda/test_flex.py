@@ -7,9 +7,15 @@ from collections import Counter
 
 import pytest
 import torch
-from fake_cuda import batch_of, faked, running
 from mmengine.config import Config
-from watched import ROOT, Watch, needs_cuda_build
+from watched import (
+    ROOT,
+    Watch,
+    batch_of,
+    faked,
+    needs_cuda_build,
+    running,
+)
 
 from sbam_mm.engine.trial_build import build_without_weights
 from sbam_mm.segments import bias, flex

@@ -8,9 +8,16 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from fake_cuda import batch_of, faked, give_weights, running
 from mmengine.config import Config
-from watched import ROOT, Watch, needs_cuda_build
+from watched import (
+    ROOT,
+    Watch,
+    batch_of,
+    faked,
+    give_weights,
+    needs_cuda_build,
+    running,
+)
 
 from sbam_mm.engine.replace_masker import replace_masker
 from sbam_mm.engine.trial_build import build_without_weights, quiet
@@ -42,10 +49,9 @@ class Step(NamedTuple):
 
 # Blocks of a ViT-B are 12, of a ViT-L 24, of a decoder 8; the last of these
 # is one call for masked patches alone, which is of the varlen kernel.
-# Waits: L = the lengths of packed sequences, layers/packing.py; R = rectangles
-# searched on the CPU are copied, masking/blocks.py; C = how many patches are
-# masked, asked for long before, selfsup/ibot.py; I = three indices by a mask,
-# heads/dalle_head.py.
+# Waits: L = the lengths of packed sequences, layers/packing.py; C = how many
+# patches are masked, which is asked for long before, to_host.py; R = how large
+# the rectangles are that are searched on the CPU, masking/blocks.py.
 STEPS = {
     'MAE': Step('baselines/mae_vitb_400e', flash=12 + 7, varlen=1),
     'MAE, SBM': Step(
@@ -54,8 +60,7 @@ STEPS = {
         'sbam_mae_vitb_400e', waits=1,  # L
         flash=7, varlen=12 + 1, float32=1),
     'MAE, blocks': Step(
-        'baselines/mae_vitb_400e', waits=1,  # R
-        flash=12 + 7, varlen=1, masker='block'),
+        'baselines/mae_vitb_400e', flash=12 + 7, varlen=1, masker='block'),
     # A teacher's blocks before the one that is asked are 11, of GPA 9; what
     # is asked are two products in float32.
     'MAE, AttMask': Step(
@@ -88,11 +93,9 @@ STEPS = {
         'baselines/milan_vitb_400e', waits=1,  # L
         flash=8 + 11, varlen=12, float32=1, masker='sbam'),
     # Relative positions are a bias, which flash attention does not take.
-    'BEiT': Step(
-        'baselines/beit_vitb_800e', waits=4,  # R, I
-        efficient=12),
+    'BEiT': Step('baselines/beit_vitb_800e', efficient=12),
     'BEiT, SBAM': Step(
-        'baselines/beit_vitb_800e', waits=3,  # I
+        'baselines/beit_vitb_800e', waits=1,  # C
         efficient=12, float32=1, masker='sbam'),
     'SimMIM': Step('simmim/simmim_vitb_800e', efficient=12),
     'SimMIM, SBAM': Step(
@@ -104,20 +107,18 @@ STEPS = {
         flash=12, equal=True),
     # Two regressors of four blocks, and the target.
     'BootMAE': Step(
-        'bootmae/bootmae_vitb_800e', waits=1,  # R
-        flash=12 + 12 + 4 + 4),
+        'bootmae/bootmae_vitb_800e', flash=12 + 12 + 4 + 4),
     'BootMAE, SBAM': Step(
         'bootmae/bootmae_vitb_sbam_800e', waits=1,  # L
         flash=12, varlen=12 + 4 + 4, float32=1),
     # Regressor and decoder of four blocks, and the target.
     'CAE': Step(
-        'cae/cae_vits_300e', waits=4,  # R, I
-        flash=12 + 12 + 4, varlen=4),
+        'cae/cae_vits_300e', flash=12 + 12 + 4, varlen=4),
     'CAE, GPA': Step(
-        'cae/cae_vits_gpa_300e', waits=3,  # I
+        'cae/cae_vits_gpa_300e',
         flash=12 + 12 + 4 + 9, varlen=4, float32=2),
     'CAE, SBAM': Step(
-        'cae/cae_vits_sbam_300e', waits=6,  # L three times, I
+        'cae/cae_vits_sbam_300e', waits=1,  # L
         varlen=12 + 12 + 4 + 4, float32=1),
     # Its target, a second decoder of two blocks, and the contrastive loss.
     'CMAE': Step(
@@ -141,7 +142,7 @@ STEPS = {
     # compared in float32, three times, with those of patches six times.
     'DINO': Step('dino/dino_vits_100e', flash=3 * 12, float32=3),
     'iBOT': Step(
-        'ibot/ibot_vitb_100e', waits=3,  # R and how large, C
+        'ibot/ibot_vitb_100e', waits=2,  # R, C
         flash=3 * 12, float32=6),
     'iBOT, SBAM': Step(
         'ibot/ibot_vitb_sbam_100e', waits=1,  # C

@@ -2,10 +2,16 @@
 """What the tests beside this one look for, they would find."""
 import pytest
 import torch
-from fake_cuda import batch_of, faked, running
 from mmengine.config import Config
 from torch import nn
-from watched import ROOT, Watch, needs_cuda_build
+from watched import (
+    ROOT,
+    Watch,
+    batch_of,
+    faked,
+    needs_cuda_build,
+    running,
+)
 
 from sbam_mm.engine.trial_build import build_without_weights
 
