@@ -217,7 +217,8 @@ class Costs(Device):
 
 def share_of_rate(product: Any) -> float:
     """Of the rate in bfloat16, as on GPUs from Ampere to Hopper."""
-    if next(iter(tree_leaves(product))).dtype in HALF:
+    # A convolution may have no gradient of its images.
+    if next(x for x in tree_leaves(product) if x is not None).dtype in HALF:
         return 1.
     switch = torch.backends.cuda.matmul
     precision = getattr(switch, 'fp32_precision', None)
@@ -237,8 +238,10 @@ def traffic(func: Any, name: str, args: Sequence, kwargs: dict,
         return 0
     if name in GATHERS:
         return 2 * sum(map(held_by, made)) + sum(map(held_by, given[1:]))
-    if changes and not made:  # of lists, in place
-        made = [x for x in tree_leaves(args[0]) if isinstance(x, Tensor)]
+    if changes and not made:  # lists are, in place
+        made = [x for arg, about in zip(args, func._schema.arguments)
+                if about.alias_info and about.alias_info.is_write
+                for x in tree_leaves(arg) if isinstance(x, Tensor)]
     read = given[1:] if name in OVERWRITES else given
     return sum(map(held_by, (*read, *made)))
 
