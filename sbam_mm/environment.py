@@ -2,6 +2,7 @@
 """The software and machine that made a result."""
 import os
 import platform
+import subprocess
 from importlib import import_module
 from pathlib import Path
 
@@ -34,3 +35,21 @@ def processor() -> str:
         if line.startswith('model name'):
             return line.partition(':')[2].strip()
     return platform.processor() or platform.machine()
+
+
+def git_commit(root: Path) -> str:
+    """Of the checkout that ``root`` is, "-dirty" if changed, or ""."""
+    def git(*words: str) -> str:
+        try:
+            return subprocess.run(['git', '-C', root, *words],
+                                  capture_output=True, text=True,
+                                  check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return ''
+
+    # An installed copy may lie within somebody else's checkout.
+    top = git('rev-parse', '--show-toplevel')
+    if not top or Path(top).resolve() != root.resolve():
+        return ''
+    return git('describe', '--always', '--dirty', '--abbrev=40',
+               '--exclude=*')

@@ -8,6 +8,7 @@ from .knn import knn_predict, knn_top1
 from .knn_hook import KNNHook
 from .linear_probe import PROTOCOL, linear_probe
 from .mask_metrics import Estimate, mask_metrics, over_images
+from .mask_metrics_hook import MaskMetricsHook
 from .object_masks import (
     CocoMasks,
     PngMasks,
@@ -16,7 +17,7 @@ from .object_masks import (
 )
 
 __all__ = [
-    'CocoMasks', 'Estimate', 'KNNHook', 'PROTOCOL', 'PngMasks', 'evaluating',
+    'CocoMasks', 'Estimate', 'KNNHook', 'MaskMetricsHook', 'PROTOCOL', 'PngMasks', 'evaluating',
     'extract_features', 'knn_predict', 'knn_top1', 'linear_probe',
     'mask_metrics', 'over_images', 'read_object_masks', 'token_coverage'
 ]

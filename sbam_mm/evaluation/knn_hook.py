@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dist import all_gather_object, get_dist_info
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
 from torch.utils.data import Subset
@@ -15,9 +14,9 @@ from sbam_mm.datasets.class_names import is_labelled, numbers_in, parts_of
 from sbam_mm.engine.fsdp import whole_parameters
 from sbam_mm.errors import UserError
 from sbam_mm.models.evaluating import unchanged_random_state
-from sbam_mm.models.progress import counts_iterations, iterations_per_epoch
 from sbam_mm.registry import DATASETS, HOOKS
 
+from .epoch_hook import EpochHook
 from .features import extract_features
 from .knn import knn_top1
 
@@ -25,7 +24,7 @@ NEIGHBOURS = 20
 
 
 @HOOKS.register_module()
-class KNNHook(Hook):
+class KNNHook(EpochHook):
     """Log the k-nearest-neighbour accuracy of the frozen encoder.
 
     Logged as ``knn_top1`` (per cent) with the ``epoch``, at the iteration
@@ -84,23 +83,20 @@ class KNNHook(Hook):
                  seed: int = 0,
                  batch_size: int = 256,
                  num_workers: int = 0) -> None:
-        if interval < 1 or (k is not None and k < 1):
-            raise UserError(
-                f'KNNHook(interval={interval}, k={k}) cannot work: both must '
-                'be at least 1.')
+        super().__init__(interval, at_start)
+        if k is not None and k < 1:
+            raise UserError(f'KNNHook(k={k}) cannot work: it must be at '
+                            'least 1.')
         self.bank = bank
         self.query = query
         self.k = k
         self.temperature = temperature
         self.feature = feature
-        self.interval = interval
-        self.at_start = at_start
         self.num_train = num_train
         self.num_test = num_test
         self.seed = seed
         self.batch_size = batch_size
         self.num_workers = num_workers
-        self._off = False
 
     def before_train(self, runner: Runner) -> None:
         self._off = False
@@ -129,29 +125,7 @@ class KNNHook(Hook):
             raise UserError(
                 f'KNNHook(k={self.k}) needs at least as many bank images, '
                 f'which are {len(self._bank)}: lower k or raise num_train.')
-        if self.at_start and runner.epoch == 0 and runner.iter == 0:
-            self._evaluate(runner, epoch=0)
-
-    def after_train_epoch(self, runner: Runner) -> None:
-        if self._off or counts_iterations(runner):
-            return
-        epoch = runner.epoch + 1
-        if epoch % self.interval == 0 or epoch == runner.max_epochs:
-            self._evaluate(runner, epoch)
-
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
-        """The same in a loop that counts iterations only."""
-        if self._off or not counts_iterations(runner):
-            return
-        done = runner.iter + 1
-        iterations = iterations_per_epoch(runner.train_dataloader)
-        if (done % (iterations * self.interval) == 0
-                or done == runner.max_iters):
-            self._evaluate(runner, -(-done // iterations))
+        self._start(runner)
 
     def _stay_off(self, runner: Runner, reason: str) -> None:
         self._off = True

@@ -34,6 +34,7 @@ METRICS = {
     'background_hidden': 'background hidden',
     'object_to_background': 'object / background',
     'pointing': 'pointing game',
+    'auroc': 'AUROC',
     'boundary_hidden': 'hidden on boundary',
     'boundary_salient': 'salient on boundary',
     'boundary_minus_inside': 'salience boundary - inside',
@@ -76,6 +77,9 @@ def mask_metrics(token_mask: TokenMask,
           masks have on average, above it objects are hidden first.
         * ``pointing``: :math:`o_{l^*}` at :math:`l^* = \arg\max_l S_l`, the
           pointing game; the mean over all maxima where there are several.
+        * ``auroc``: how often a token of an object has more salience than one
+          of the background, pairs weighted with :math:`o_l (1 - o_m)`, equal
+          scores counting half; 0.5 is chance.
         * ``boundary_hidden``: :math:`\sum_l h_l b_l / \sum_l h_l`, share of
           the hidden tokens that lie on boundaries.
         * ``boundary_salient``:
@@ -127,12 +131,34 @@ def mask_metrics(token_mask: TokenMask,
         background_hidden=beside,
         object_to_background=_ratio(on_object, beside),
         pointing=torch.where(known, mean(objects, peak), torch.nan),
+        auroc=torch.stack([
+            auroc(score, each) for score, each in zip(scores, objects)]),
         boundary_hidden=torch.where(known, mean(boundary, hidden), torch.nan),
         boundary_salient=torch.where(known, mean(boundary, salient),
                                      torch.nan),
         boundary_minus_inside=torch.where(
             scores.amax(dim=1) > 0,
             mean(scores, boundary) - mean(scores, inside), torch.nan))
+
+
+def auroc(scores: Tensor, objects: Tensor) -> Tensor:
+    """Of one image, scores and shares of objects (L,): a float32 scalar.
+
+    NaN where all scores are equal, or there is nothing but object or
+    background.
+
+    Example:
+        >>> auroc(torch.tensor([.9, .5, .1]), torch.tensor([1., 0., 0.]))
+        tensor(1.)
+    """
+    values, place = scores.unique(return_inverse=True)
+    if len(values) < 2:
+        return scores.new_tensor(torch.nan)
+    shape = scores.new_zeros(len(values))
+    inside = shape.index_add(0, place, objects)
+    beside = shape.index_add(0, place, 1 - objects)
+    below = beside.cumsum(0) - beside / 2
+    return _ratio((inside * below).sum(), inside.sum() * beside.sum())
 
 
 class Estimate(NamedTuple):

@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Where objects are: PNG masks, COCO files and boxes, on pixels and tokens."""
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -211,9 +212,56 @@ class PngMasks:
         return mask
 
 
+class GridMasks:
+    """Objects on a coarse grid, of many images in one ``.npz`` file.
+
+    ``names`` (N,) are the ends of the images' paths without their suffix,
+    such as "val/cat/0007"; ``masks`` (N, ceil(h w / 8)) are the cells' bits
+    as ``numpy.packbits`` packs them, row by row; ``shape`` is (h, w).
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        try:
+            with np.load(path) as file:
+                names, masks = file['names'], file['masks']
+                self.shape = tuple(map(int, file['shape']))
+            self.masks = {
+                Path(str(name)).parts: bits for name, bits in zip(
+                    names, np.unpackbits(masks, axis=1).astype(bool))}
+            self.depths = {len(parts) for parts in self.masks}
+            cells = self.shape[0] * self.shape[1]
+            if len(names) != len(masks) or masks.shape[1] * 8 < cells:
+                raise ValueError
+        except FileNotFoundError as error:
+            raise UserError(f'the annotations {path} do not exist; check '
+                            'the path.') from error
+        except (OSError, ValueError, KeyError, IndexError, TypeError,
+                zipfile.BadZipFile) as error:
+            raise UserError(
+                f'the annotations {path} are damaged, or no .npz file with '
+                'names, masks and shape; make them again.') from error
+
+    def __call__(self, image: str | Path, size: Size) -> np.ndarray:
+        """See :class:`ObjectMasks`."""
+        parts = Path(image).with_suffix('').parts
+        for depth in self.depths:
+            bits = self.masks.get(parts[-depth:])
+            if bits is not None:
+                height, width = self.shape
+                cells = bits[:height * width].reshape(height, width)
+                rows, columns = (np.arange(n) * m // n
+                                 for n, m in zip(size, self.shape))
+                return cells[rows][:, columns]
+        raise UserError(f'there is no annotation for {image} in {self.path}; '
+                        'add one or leave the image out.')
+
+
 def read_object_masks(path: str | Path) -> ObjectMasks:
-    """Annotations in a folder of PNG masks, or in a JSON file."""
-    return PngMasks(path) if Path(path).is_dir() else CocoMasks(path)
+    """Annotations in a folder of PNG masks, an ``.npz`` or a JSON file."""
+    if Path(path).is_dir():
+        return PngMasks(path)
+    return GridMasks(path) if Path(path).suffix == '.npz' else CocoMasks(path)
 
 
 def find_images(paths: Sequence[str | Path],

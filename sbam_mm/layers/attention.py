@@ -34,12 +34,13 @@ def runs_varlen(x: Tensor, head_dims: int | None = None) -> bool:
         x (Tensor): Queries, (..., head_dims), or with ``head_dims`` the
             tokens that a linear layer will make them of.
     """
-    dtype, kind = x.dtype, x.device.type
-    if head_dims is not None and torch.is_autocast_enabled(kind):
-        dtype = torch.get_autocast_dtype(kind)
+    if varlen_attn is None or not x.is_cuda:
+        return False
+    dtype = x.dtype
+    if head_dims is not None and torch.is_autocast_enabled('cuda'):
+        dtype = torch.get_autocast_dtype('cuda')
     width = head_dims or x.shape[-1]
-    return (varlen_attn is not None and x.is_cuda
-            and dtype in (torch.float16, torch.bfloat16)
+    return (dtype in (torch.float16, torch.bfloat16)
             and width % 8 == 0 and width <= 256
             and torch.cuda.get_device_capability(x.device) >= (8, 0)
             and not is_exact())

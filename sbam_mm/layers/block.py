@@ -29,6 +29,7 @@ from .attention import (
     runs_varlen,
 )
 from .packing import PackedLayout, Spans
+from .residual import normalise
 
 
 class Checkpointed(BaseModule):
@@ -285,13 +286,14 @@ class Block(Checkpointed):
                 sequence instead of images.
         """
         if memory is not None:
-            memory = self.ln1(memory)
-        out = self.attn(self.ln1(x), bias, layout, attend, memory, keys)
+            memory = normalise(self, self.ln1, memory)
+        out = self.attn(normalise(self, self.ln1, x), bias, layout, attend,
+                        memory, keys)
         return self.feed_forward(self.add(x, out, self.gamma_1))
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """The second half, token by token."""
-        out = self.ln2(x)
+        out = normalise(self, self.ln2, x)
         if self.ffn.add_identity:
             return self.ffn(out, identity=x)
         return self.add(x, self.ffn(out), self.gamma_2)
@@ -308,7 +310,9 @@ class Block(Checkpointed):
                 'images that keep different numbers of them; set '
                 'backbone.drop_path_rate=0, or take a masker with one ratio '
                 'for all images.')
-        return x + self.drop_path(branch if gamma is None else gamma * branch)
+        if gamma is not None:
+            branch = (gamma * branch).to(x.dtype)
+        return x + self.drop_path(branch)
 
     def at(self, x: Tensor, layout: PackedLayout) -> Tensor:
         """The block's output, packed (T, D), at some places only.
@@ -368,6 +372,18 @@ def blocks_of(layers: Iterable[nn.Module],
     return blocks
 
 
+def attends_at_once(blocks: Sequence[nn.Module], x: Tensor,
+                    bias: Tensor | None = None,
+                    attend: Sequence[Attend] | None = None) -> bool:
+    """Whether one kernel attends within all images, whatever their lengths.
+
+    ``x`` are tokens of any shape, the other arguments as in
+    :func:`run_blocks`.
+    """
+    return bias is None and attend is None and all(
+        block_of(block).attn.runs_varlen(x) for block in blocks)
+
+
 def run_blocks(blocks: Iterable[nn.Module],
                packed: Tensor,
                layout: PackedLayout,
@@ -403,6 +419,7 @@ def run_blocks(blocks: Iterable[nn.Module],
         run = block if plain else block.packed
         if plain and memory is not None:
             memory = memory.view(layout.batch_size, -1, memory.shape[-1])
-        x = run(x, bias, None if plain else layout, attend and attend[number],
-                memory, None if plain else keys)
+        x = run(x, bias, None if plain else layout,
+                None if attend is None else attend[number], memory,
+                None if plain else keys)
     return x.view(packed.shape)

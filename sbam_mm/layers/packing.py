@@ -55,6 +55,8 @@ class PackedLayout:
         counted (tuple, optional): ``lengths`` in the packed order, and this
             ``order``, where they are known already. With this or ``count``
             the device is never asked.
+        in_order (bool): Leave images as they come, where one kernel attends
+            (:func:`attends_at_once`) and need not have equal neighbours.
 
     Attributes:
         keep (Tensor): As given.
@@ -79,7 +81,8 @@ class PackedLayout:
     def __init__(self,
                  keep: Tensor,
                  count: int | None = None,
-                 counted: tuple[list[int], Tensor | None] | None = None):
+                 counted: tuple[list[int], Tensor | None] | None = None,
+                 in_order: bool = False):
         batch_size, width = keep.shape
         self.shape = (batch_size, width)
         self.keep = keep
@@ -91,7 +94,9 @@ class PackedLayout:
         else:
             # The one moment the host waits for the device.
             counts = keep.sum(dim=1).tolist()
-            by_count = sorted(range(batch_size), key=counts.__getitem__)
+            by_count = list(range(batch_size))
+            if not in_order:
+                by_count.sort(key=counts.__getitem__)
             self.lengths = [counts[i] for i in by_count]
             if by_count != list(range(batch_size)):
                 order = torch.tensor(by_count).to(

@@ -22,6 +22,7 @@ from .milan import MILANMasker
 from .ratio import AdaptiveRatio, FixedRatio, Share
 from .salience import (
     AffinitySalience,
+    CentreSalience,
     NoSalience,
     PredictedLoss,
     StoredSalience,
@@ -36,13 +37,14 @@ from .varied_ratio import RandomRatio, ScheduledRatio
 
 __all__ = [
     'AM', 'AMT', 'AdaptiveRatio', 'AffinitySalience', 'AttMask',
-    'AttentionSalience', 'BlockMasker', 'BlockSelection', 'BlocksAndTokens',
-    'BootMAEMasker', 'Bump', 'Choice', 'EasyToHard', 'FixedRatio', 'GPA',
-    'GridMasker', 'GridSelection', 'HPMMasker', 'HintTopK', 'IBOTMasker',
-    'IncomingMasker', 'MILANMasker', 'MaskSomeViews', 'Masker',
-    'MaskingContext', 'NoSalience', 'NoisyTopK', 'PartwiseSelection',
-    'PredictedLoss', 'RandomMasker', 'RandomRatio', 'RandomRatioMasker',
-    'RandomThrow', 'SBAM', 'SBM', 'ScheduledRatio', 'SemMAEMasker', 'Share',
-    'SoftToHard', 'StoredSalience', 'TokenMask', 'UniformMasker',
-    'UniformSelection', 'WeightedOrder', 'check_needs', 'join_heads'
+    'AttentionSalience', 'BlockMasker', 'BlockSelection',
+    'BlocksAndTokens', 'BootMAEMasker', 'Bump', 'CentreSalience', 'Choice',
+    'EasyToHard', 'FixedRatio', 'GPA', 'GridMasker', 'GridSelection',
+    'HPMMasker', 'HintTopK', 'IBOTMasker', 'IncomingMasker', 'MILANMasker',
+    'MaskSomeViews', 'Masker', 'MaskingContext', 'NoSalience', 'NoisyTopK',
+    'PartwiseSelection', 'PredictedLoss', 'RandomMasker', 'RandomRatio',
+    'RandomRatioMasker', 'RandomThrow', 'SBAM', 'SBM', 'ScheduledRatio',
+    'SemMAEMasker', 'Share', 'SoftToHard', 'StoredSalience', 'TokenMask',
+    'UniformMasker', 'UniformSelection', 'WeightedOrder', 'check_needs',
+    'join_heads'
 ]

@@ -28,6 +28,12 @@ NAMED: dict[str, dict[str, Any]] = {
         salience=dict(type='sbam_mm.AffinitySalience'),
         ratio=dict(type='sbam_mm.FixedRatio'),
         selection=dict(type='sbam_mm.Bump')),
+    # Of what is in the middle of the picture; the baseline of salience.
+    'Centre': dict(
+        type='sbam_mm.Masker',
+        salience=dict(type='sbam_mm.CentreSalience'),
+        ratio=dict(type='sbam_mm.FixedRatio'),
+        selection=dict(type='sbam_mm.NoisyTopK', noise=0.5)),
     'Block': dict(type='sbam_mm.BlockMasker', ratio=0.75),
     'Random-ratio': dict(type='sbam_mm.RandomRatioMasker'),
 }

@@ -57,6 +57,30 @@ class NoSalience(Part):
             context.batch_size, context.num_tokens).float()
 
 
+class CentreSalience(Part):
+    """Nothing but the distance to the centre: what photographers do.
+
+    Objects tend to be in the middle, so that a map that has not seen the
+    image finds many of them: it is the baseline of every other salience.
+
+    Returns:
+        Tensor: float32 (B, L), 1 at the tokens nearest to the centre and 0 at
+        the farthest.
+
+    Example:
+        >>> import torch
+        >>> context = MaskingContext(torch.zeros(1, 9, 4), grid=(3, 3))
+        >>> [round(x, 2) for x in CentreSalience()(context)[0].tolist()]
+        [0.0, 0.29, 0.0, 0.29, 1.0, 0.29, 0.0, 0.29, 0.0]
+    """
+
+    def forward(self, context: MaskingContext) -> Tensor:
+        y, x = (torch.linspace(-1, 1, n, device=context.tokens.device)
+                for n in context.grid)
+        near = -torch.hypot(y[:, None], x).flatten()
+        return F.min_max(near.expand(context.batch_size, -1))
+
+
 class AffinitySalience(Part):
     """Token salience of SBAM, Eq. 3 and 4: S = N(column sums of A).
 

@@ -9,7 +9,13 @@ from torch._dynamo.testing import CompileCounter
 from torch._dynamo.utils import counters
 
 from sbam_mm.evaluation import evaluating
-from sbam_mm.layers import PackedLayout, attention, block, run_blocks
+from sbam_mm.layers import (
+    PackedLayout,
+    attends_at_once,
+    attention,
+    block,
+    run_blocks,
+)
 from sbam_mm.layers.compiled import DropPath, compile_layers
 from sbam_mm.models import MaskedBEiT, MaskedViT
 from sbam_mm.models.necks import cross_decoder, regressor
@@ -131,8 +137,9 @@ def test_stochastic_depth(kind):
             got, want, rtol=1e-4, atol=1e-5 * want.abs().max().item())
     assert counters['stats']['unique_graphs'] == 2
     assert not counters['graph_break']
-    torch.testing.assert_close(
-        compiled.eval()(images)[0], plain.eval()(images)[0])
+    for vit in (plain, compiled):
+        vit.eval()
+    torch.testing.assert_close(compiled(images)[0], plain(images)[0])
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
@@ -159,9 +166,9 @@ def varlen(monkeypatch):
 def blocks_of_kind(kind, with_cp):
     torch.manual_seed(0)
     made = torch.nn.ModuleList({
-        'self': lambda: block.Block(block.plain_layer(24, 2)),
-        'cross': lambda: cross_decoder.CrossBlock(24, 16, 2),
-        'regressor': lambda: regressor.RegressorBlock(24, 16, 2),
+        'self': lambda: block.Block(block.plain_layer(24, 3)),
+        'cross': lambda: cross_decoder.CrossBlock(24, 16, 3),
+        'regressor': lambda: regressor.RegressorBlock(24, 16, 3),
     }[kind]() for _ in range(3))
     for one in made:
         one.with_cp = with_cp
@@ -205,9 +212,54 @@ def test_the_kernel_on_the_cpu_is_packed_attention(varlen, monkeypatch):
     torch.testing.assert_close(got, want)
 
 
+@pytest.mark.parametrize('masker', ['SBAM', 'RandomRatioMasker'])
+def test_images_in_the_order_they_came(masker, tiny_mae, monkeypatch):
+    """With one kernel for all lengths nothing is sorted, nor changed."""
+    images = torch.randn(5, 3, 32, 32)
+    loss, grads = gradients(tiny_mae(masker), images)
+    varlen_on_cpu.register()
+    monkeypatch.setattr(block, 'runs_varlen', lambda x, dims: True)
+    got, got_grads = gradients(tiny_mae(masker), images)
+    torch.testing.assert_close(got, loss, rtol=1e-6, atol=0)
+    for name, want in grads.items():
+        torch.testing.assert_close(
+            got_grads[name], want, rtol=1e-4,
+            atol=1e-5 * want.abs().max().item())
+
+
 def test_the_dtype_that_autocast_gives_decides():
     """Before queries are made, as they will be; only CUDA has the kernel."""
     x = torch.randn(3, 24)
     with torch.autocast('cpu', torch.bfloat16):
         assert not attention.runs_varlen(x, 8)
     assert not block.Block(block.plain_layer(24, 2)).attn.runs_varlen(x)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs CUDA')
+@pytest.mark.parametrize('kind', ['self', 'cross', 'regressor'])
+def test_packed_blocks_on_a_gpu(kind):
+    """By the kernel itself: one graph, with the numbers of plain blocks."""
+    plain, compiled = (blocks_of_kind(kind, False).cuda() for _ in range(2))
+    compile_layers(compiled, fullgraph=True)
+    for n in range(5):
+        layout = PackedLayout(torch.rand(4, 20).cuda() < 0.3 + n / 10)
+        keys = layout.rest(~layout.keep)
+        options = {}
+        if kind != 'self':
+            memory = torch.randn(sum(keys.lengths), 16, device='cuda')
+            options = dict(memories=[memory] * 3, keys=keys)
+        x = torch.randn(sum(layout.lengths), 24, device='cuda')
+        weights, found = torch.randn_like(x), []
+        for blocks in (plain, compiled):
+            blocks.zero_grad()
+            leaf = x.clone().requires_grad_()
+            with torch.autocast('cuda', torch.bfloat16):
+                assert attends_at_once(blocks, leaf)
+                out = run_blocks(blocks, leaf, layout, **options)
+            (out * weights).sum().backward()
+            found.append([out, leaf.grad, *(
+                p.grad for p in blocks.parameters())])
+        for want, got in zip(*found):
+            assert (got - want).norm() <= 2e-2 * want.norm()
+        assert counters['stats']['unique_graphs'] == 1

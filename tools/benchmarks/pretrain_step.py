@@ -127,6 +127,13 @@ def recomputing(cfg: Config) -> Config:
     return cfg
 
 
+def summing_in_bfloat16(cfg: Config) -> Config:
+    """With a residual stream of half the size."""
+    cfg.model.backbone.residual_dtype = 'bfloat16'
+    cfg.model.neck.residual_dtype = 'bfloat16'
+    return cfg
+
+
 def shipped(args: argparse.Namespace, **wrapper) -> Config:
     cfg = Config.fromfile(SHIPPED)
     cfg.model.backbone.update(
@@ -163,6 +170,10 @@ def candidates(args: argparse.Namespace, images: Tensor) -> dict:
             ours(args), images, compiled=True)
         rows['ours, SBAM, compiled'] = lambda: ConfigStep(
             ours(args, **sbam), images, compiled=True)
+        if images.device.type == 'cuda':
+            rows['ours, SBAM, compiled, residual_dtype=bfloat16'] = (
+                lambda: ConfigStep(summing_in_bfloat16(ours(args, **sbam)),
+                                   images, compiled=True))
     return {
         name: build() for name, build in rows.items()
         if name == BASELINE or args.only is None

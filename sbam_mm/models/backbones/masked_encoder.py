@@ -13,6 +13,8 @@ from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     Attend,
     PackedLayout,
+    as_residual,
+    attends_at_once,
     evaluation_mode,
     run_blocks,
 )
@@ -211,12 +213,14 @@ class MaskedEncoder(PatchEncoder):
                 blocks: Sequence[int | str],
                 layout: PackedLayout | None = None) -> Latent:
         """The blocks on the kept tokens; ``count`` of them, where known."""
+        bias = shared_bias(self)
         if layout is None:
             keep = torch.nn.functional.pad(keep, (1, 0), value=True)
-            layout = PackedLayout(keep, None if count is None else 1 + count)
-        x = layout.pack(self.prepend_cls(tokens))
+            layout = PackedLayout(
+                keep, None if count is None else 1 + count, in_order=
+                attends_at_once(self.layers, tokens, bias, self.attend))
+        x = as_residual(self, layout.pack(self.prepend_cls(tokens)))
         x = self.pre_norm(self.drop_after_pos(x))
-        bias = shared_bias(self)
         outputs, done = [], 0
         for end in (blocks_run(block, len(self.layers)) for block in blocks):
             x = run_blocks(self.layers[done:end], x, layout, bias,

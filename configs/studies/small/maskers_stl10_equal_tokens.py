@@ -1,0 +1,25 @@
+"""Maskers in MAE on STL-10, with equally many visible tokens.
+
+Random masking shows the encoder 36 of 144 tokens for 20 epochs; AMT shows 22,
+SBAM about 56 (what its ratio comes to here), so that they are trained for
+longer, and for less long.
+
+Paper:    none at this scale.
+Expected: docs/studies.md has what was run of it.
+Cost:     12 cells of 13 to 33 epochs.
+Command:  python tools/study.py \
+              configs/studies/small/maskers_stl10_equal_tokens.py \
+              --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2
+"""
+_base_ = './maskers_stl10.py'
+
+files = '../../small/mae_stl10_small.py'
+axes = {
+    '_delete_': True,
+    'masker': {
+        'random': 'random',
+        'SBM': 'sbm',
+        'SBAM': {'masker': 'sbam', 'epochs': 13},
+        'AMT': {'masker': 'amt', 'config': files, 'epochs': 33},
+    },
+}

@@ -1,0 +1,40 @@
+"""SBAM's noise, range and threshold on STL-10, one at a time.
+
+Paper:    none at this scale; Choi et al., ECCV 2024, Fig. 7, has ViT-L on
+          ImageNet-1K.
+Expected: docs/studies.md has what was run of it.
+Cost:     33 cells of 20 epochs.
+Command:  python tools/study.py configs/studies/small/sbam_fig7_stl10.py \
+              --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2
+"""
+_base_ = './maskers_stl10.py'
+
+options = {'masker': 'sbam'}
+axes = {
+    '_delete_': True,
+    'model.masker.noise': [0, .25, .5, .75, 1],
+    'model.masker.delta_r': [0, .05, .15, .24],
+    'model.masker.delta': [.05, .1, .2, .4],
+}
+around = {
+    'model.masker.noise': .5,
+    'model.masker.delta_r': .15,
+    'model.masker.delta': .1,
+}
+baseline = None
+figures = {
+    '_delete_': True,
+    **{
+        f'{name}-{short}': dict(
+            kind='lines', x=f'model.masker.{name}', metric=metric,
+            label=label)
+        for name in ('noise', 'delta_r', 'delta')
+        for short, metric, label in (
+            ('knn', 'knn/avg, k=20', 'kNN top-1 [%]'),
+            ('linear', 'linear-sweep/best', 'linear probe top-1 [%]'))
+    },
+    # As the first graph has it: with and without noise over the epochs.
+    'noise-epochs': dict(
+        kind='lines', x='epoch', by='model.masker.noise',
+        metric='knn/avg, k=20', label='kNN top-1 [%]'),
+}

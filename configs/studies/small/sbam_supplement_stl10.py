@@ -1,0 +1,42 @@
+"""Outgoing or incoming, where, and how deep a decoder: SBAM on STL-10.
+
+Paper:    none at this scale; Choi et al., ECCV 2024, supplement Table 2,
+          Fig. 2 and 4, have ImageNet-1K.
+Expected: not measured by this project.
+Cost:     21 cells of 20 epochs.
+Command:  python tools/study.py \
+              configs/studies/small/sbam_supplement_stl10.py \
+              --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2
+"""
+_base_ = './maskers_stl10.py'
+
+options = {'masker': 'sbam'}
+axes = {
+    '_delete_': True,
+    'model.masker.salience.direction': ['outgoing', 'incoming'],
+    'model.masker.salience.layer': [0, 1, 2, 4],
+    'model.neck.decoder_depth': [1, 2, 4],
+}
+around = {
+    'model.masker.salience.direction': 'outgoing',
+    'model.masker.salience.layer': 0,
+    'model.neck.decoder_depth': 1,
+}
+baseline = None
+figures = {
+    '_delete_': True,
+    **{
+        f'{name}-{short}': dict(kind='points', x=axis, metric=metric,
+                                label=label)
+        for name, axis in (
+            ('direction', 'model.masker.salience.direction'),
+            ('layer', 'model.masker.salience.layer'),
+            ('decoder', 'model.neck.decoder_depth'))
+        for short, metric, label in (
+            ('knn', 'knn/avg, k=20', 'kNN top-1 [%]'),
+            ('linear', 'linear-sweep/best', 'linear probe top-1 [%]'))
+    },
+    'time': dict(
+        kind='bars', x='model.masker.salience.layer',
+        metric='training/images_per_second', label='images per second'),
+}
