@@ -3,10 +3,15 @@
 import pytest
 import torch
 from mmengine.config import Config
-from watched import ROOT, Watch, needs_cuda_build
+from watched import (
+    ROOT,
+    Watch,
+    faked,
+    needs_cuda_build,
+    running,
+)
 
 import sbam_mm.downstream  # noqa: F401
-from fake_cuda import faked, running
 from sbam_mm.registry import MODELS
 
 pytestmark = [pytest.mark.unit, needs_cuda_build]

@@ -5,9 +5,14 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmpretrain.structures import DataSample
-from watched import ROOT, Watch, needs_cuda_build
+from watched import (
+    ROOT,
+    Watch,
+    faked,
+    needs_cuda_build,
+    running,
+)
 
-from fake_cuda import faked, running
 from sbam_mm.datasets import ImagesOnDevice
 from sbam_mm.engine.trial_build import build_without_weights
 from sbam_mm.evaluation.features import FrozenEncoder, extract_features
@@ -15,7 +20,6 @@ from sbam_mm.evaluation.knn import knn_top1
 from sbam_mm.evaluation.linear_heads import HeadSpec, accuracies
 
 pytestmark = [pytest.mark.unit, needs_cuda_build]
-# Of either test of features.
 BATCHES = 2
 
 
@@ -38,7 +42,7 @@ def images(number):
 @pytest.mark.parametrize('feature', ['cls', '4cls+avg'])
 def test_features(watch, feature):
     """They come back batch by batch; all in float32."""
-    with running(watch, autocast=False):
+    with running(watch, autocast=None):
         features, labels = extract_features(
             mae(), images(4 * BATCHES), feature, batch_size=4)
     assert watch.waited.total() == BATCHES, watch.waited
@@ -48,7 +52,7 @@ def test_features(watch, feature):
 
 
 def test_features_in_bfloat16(watch):
-    with running(watch, autocast=False):
+    with running(watch, autocast=None):
         model = mae()
         frozen = FrozenEncoder(model.backbone, model.data_preprocessor,
                                None, batch_size=4, amp=True)
@@ -63,7 +67,7 @@ def test_features_in_bfloat16(watch):
 
 def test_knn(watch):
     """Waits: features are finite, twice; classes; accuracy of either k."""
-    with running(watch, autocast=False):
+    with running(watch, autocast=None):
         bank, queries = (torch.empty(n, 384, device='cuda')
                          for n in (3000, 900))
         labels, truth = (torch.empty(n, dtype=torch.int64, device='cuda')
@@ -79,7 +83,7 @@ def test_accuracy_of_linear_heads(watch):
     features = {name: np.zeros((2000, 16), np.float32)
                 for name in ('cls', 'avg')}
     labels = torch.zeros(2000, dtype=torch.int64)
-    with running(watch, autocast=False):
+    with running(watch, autocast=None):
         heads = [faked(torch.nn.Linear(16, 5)) for _ in specs]
         accuracies(specs, heads, (features, labels), 'cuda')
     chunks = 2
@@ -100,7 +104,7 @@ class Pictures:
 
 def test_images_on_the_device(watch):
     """A batch of crops waits for nothing, though boxes are drawn here."""
-    with running(watch, autocast=False):
+    with running(watch, autocast=None):
         dataset = ImagesOnDevice(Pictures(), scale=24, device='cuda')
         watch.clear()
         batch = dataset.__getitems__([3, 1, 4, 1, 5])['inputs']

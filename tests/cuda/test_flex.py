@@ -8,9 +8,15 @@ from collections import Counter
 import pytest
 import torch
 from mmengine.config import Config
-from watched import ROOT, Watch, needs_cuda_build
+from watched import (
+    ROOT,
+    Watch,
+    batch_of,
+    faked,
+    needs_cuda_build,
+    running,
+)
 
-from fake_cuda import batch_of, faked, running
 from sbam_mm.engine.trial_build import build_without_weights
 from sbam_mm.segments import bias, flex
 
@@ -19,8 +25,12 @@ pytestmark = [pytest.mark.unit, needs_cuda_build]
 
 @pytest.mark.parametrize('config, masked, waits', [
     ('mae_vitb16_bias_1600e', False, 0),
+<<<<<<< HEAD
     # The lengths.
     ('mae_vitb16_bias_sbam_1600e', True, 1),
+=======
+    ('mae_vitb16_bias_sbam_1600e', True, 1),  # lengths, layers/packing.py
+>>>>>>> fake
 ])
 def test_flex(config, masked, waits, monkeypatch):
     calls = Counter()

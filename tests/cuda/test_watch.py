@@ -4,9 +4,15 @@ import pytest
 import torch
 from mmengine.config import Config
 from torch import nn
-from watched import ROOT, Watch, needs_cuda_build
+from watched import (
+    ROOT,
+    Watch,
+    batch_of,
+    faked,
+    needs_cuda_build,
+    running,
+)
 
-from fake_cuda import batch_of, faked, running
 from sbam_mm.engine.trial_build import build_without_weights
 
 pytestmark = [pytest.mark.unit, needs_cuda_build]

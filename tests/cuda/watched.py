@@ -13,7 +13,14 @@ from torch.utils._pytree import tree_leaves
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / 'tools/benchmarks'))
 
-from fake_cuda import Device, aten  # noqa: E402
+from fake_cuda import (  # noqa: E402,F401
+    Device,
+    aten,
+    batch_of,
+    faked,
+    give_weights,
+    running,
+)
 
 needs_cuda_build = pytest.mark.skipif(
     torch.version.cuda is None,

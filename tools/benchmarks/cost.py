@@ -11,9 +11,9 @@ counted: floating-point operations of products (a multiply-add is two) and of
 attention, and bytes read and written, as eager PyTorch does it; what stays in
 a cache is counted, too. An operation takes the longer of the two times that
 the GPU's ceilings give. These are estimates: two thirds of a GPU's nominal
-bfloat16 rate, half as much in float32 (TF32), and four fifths of its nominal
-bandwidth; the time between operations is not in them. Writes OUT.json and
-OUT.md.
+bfloat16 rate, half as much in TF32 and a fifteenth in float32, and four fifths
+of its nominal bandwidth; the time between operations is not in them. Writes
+OUT.json and OUT.md.
 """
 import argparse
 import sys
@@ -62,6 +62,7 @@ def parse_args() -> argparse.Namespace:
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -184,14 +185,11 @@ class Costs(Device):
             kind = ('attention' if 'attention' in name or 'attn' in name else
                     'products' if flops else 'norms and the rest')
             part = f'{part}: {kind}'
-        made = next((x for x in tree_leaves(out) if isinstance(x, Tensor)),
-                    None)
-        half = made is not None and made.dtype in HALF
         cost = self.costs[part, node is not None]
         cost.flops += flops
         cost.bytes += size
         cost.operations += 1
-        compute = flops / (self.rate if half else self.rate / 2)
+        compute = flops / (self.rate * share_of_rate(out)) if flops else 0.
         memory = size / self.bandwidth
         if compute > memory:
             cost.compute_seconds += compute
@@ -217,6 +215,17 @@ class Costs(Device):
         return 'other'
 
 
+def share_of_rate(product: Any) -> float:
+    """Of the rate in bfloat16, as on GPUs from Ampere to Hopper."""
+    # A convolution may have no gradient of its images.
+    if next(x for x in tree_leaves(product) if x is not None).dtype in HALF:
+        return 1.
+    switch = torch.backends.cuda.matmul
+    precision = getattr(switch, 'fp32_precision', None)
+    tf32 = switch.allow_tf32 if precision is None else precision == 'tf32'
+    return 1 / 2 if tf32 else 1 / 15
+
+
 def traffic(func: Any, name: str, args: Sequence, kwargs: dict,
             out: Any) -> int:
     """Bytes that an operation reads and writes; 0 where no kernel runs."""
@@ -229,8 +238,10 @@ def traffic(func: Any, name: str, args: Sequence, kwargs: dict,
         return 0
     if name in GATHERS:
         return 2 * sum(map(held_by, made)) + sum(map(held_by, given[1:]))
-    if changes and not made:  # of lists, in place
-        made = [x for x in tree_leaves(args[0]) if isinstance(x, Tensor)]
+    if changes and not made:  # lists are, in place
+        made = [x for arg, about in zip(args, func._schema.arguments)
+                if about.alias_info and about.alias_info.is_write
+                for x in tree_leaves(arg) if isinstance(x, Tensor)]
     read = given[1:] if name in OVERWRITES else given
     return sum(map(held_by, (*read, *made)))
 
@@ -273,7 +284,8 @@ def build(cfg: Config, path: str) -> nn.Module:
     """
     with tempfile.TemporaryDirectory() as folder:
         give_weights(cfg, Path(folder))
-        model = build_without_weights(cfg)
+        with quiet():
+            model = build_without_weights(cfg)
     backbone = getattr(model, 'backbone', None)
     if not hasattr(model, 'masker') and not hasattr(backbone, 'masker'):
         raise UserError(f'{path} trains a {type(model).__name__}, which has '
@@ -305,7 +317,7 @@ def count(cfg: Config, model: nn.Module, batch: int, tflops: float,
     options = cfg.optim_wrapper
     amp = getattr(torch, options.get('dtype', 'float16')) if options.get(
         'type') == 'AmpOptimWrapper' else None
-    with running(costs, 'cpu', autocast=False):
+    with running(costs, 'cpu', autocast=None):
         model = faked(model, 'cpu').train()
         with quiet():
             wrapper = build_optim_wrapper(model, dict(
@@ -322,7 +334,10 @@ def count(cfg: Config, model: nn.Module, batch: int, tflops: float,
             costs.part_of_node.clear()
             costs.names = {id(module): name
                            for name, module in model.named_modules()}
-            with torch.autocast('cpu', amp, enabled=amp is not None):
+            with ExitStack() as stack:
+                # What is on the CPU here asks whether CUDA's is on, too.
+                for kind in ('cpu', 'cuda') if amp else ():
+                    stack.enter_context(torch.autocast(kind, amp))
                 losses = model(inputs, samples, mode='loss')
             wrapper.zero_grad()
             model.parse_losses(losses)[0].backward()

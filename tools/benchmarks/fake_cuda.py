@@ -120,29 +120,38 @@ class Device(TorchDispatchMode):
         """Called where the host waits for the device."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
+        kwargs = dict(kwargs or {})
         if func is torch.ops.prim.device.default:
             return func(*args)
         tensors = [x for x in tree_leaves((args, kwargs))
                    if isinstance(x, Tensor)]
         to = torch.device(kwargs.get('device') or 'cpu').type
         fakes = [x for x in tensors if isinstance(x, FakeTensor)]
-        if not fakes and to == 'cpu':
+        # Pinned memory wants a driver; what arrives there is not known.
+        pinned = kwargs.pop('pin_memory', False)
+        if not fakes and to == 'cpu' and not pinned:
             with _disable_current_modes():
                 return func(*args, **kwargs)
-        asked = fakes and fakes[0].device.type == 'cuda'
         if func is aten._local_scalar_dense.default:
-            if asked:
+            if args[0].device.type == 'cuda':
                 self.waits('a number')
-            return 0.5 if args[0].is_floating_point() else 2
+            return made_up(args[0])
         if func in SIZED_BY_DATA:
             self.waits(func.overloadpacket.__name__)
             return self._true(*args)
         if func is aten.index.Tensor or 'index_put' in func.name():
             args = (args[0], [*self._numbered(args[1])], *args[2:])
         out = func(*args, **kwargs)
+        if pinned:
+            out.pinned = True
         if func in (aten._to_copy.default, aten.copy_.default):
             self._copied(tensors[-1], out, args, kwargs)
+        if isinstance(out, Tensor) and not out.dim() and len(fakes) > 0:
+            # How many are true, wherever the number goes.
+            if fakes[-1].dtype == torch.bool and fakes[-1].dim():
+                out.count = round(self.share * fakes[-1].numel())
+            elif hasattr(fakes[-1], 'count'):
+                out.count = fakes[-1].count
         self.saw(func, args, kwargs, out)
         return out
 
@@ -167,9 +176,9 @@ class Device(TorchDispatchMode):
                 kwargs: dict) -> None:
         """Note a copy from one device to another, unless it is in passing."""
         away = source.device.type, out.device.type
-        # From the device the numbers are wanted at once.
-        passing = away[1] != 'cpu' and (
-            kwargs.get('non_blocking') or args[2:3] == (True, ))
+        # From the device, memory is written in passing if it is pinned.
+        passing = (kwargs.get('non_blocking') or args[2:3] == (True, )) and (
+            away[1] != 'cpu' or hasattr(out, 'pinned'))
         if away[0] != away[1] and not passing:
             self.waits(f'a copy from {away[0]} to {away[1]}')
 
@@ -177,13 +186,22 @@ class Device(TorchDispatchMode):
         """In place of ``FakeTensor.tolist``, which asks for each number."""
         if tensor.device.type == 'cuda':
             self.waits('a list')
-        return self.lengths(tensor.numel()) if tensor.dim() else 2
+        return self.lengths(tensor.numel()) if tensor.dim() else made_up(
+            tensor)
+
+
+def made_up(number: FakeTensor) -> float | int:
+    """In place of a number that is not known; true, if it is a boolean."""
+    if number.is_floating_point():
+        return 0.5
+    return getattr(number, 'count', 2)
 
 
 @contextmanager
 def running(device: Device, kind: str = 'cuda',
-            autocast: bool = True) -> Iterator[None]:
-    """While it lasts, ``device`` runs all operations, in bfloat16 autocast.
+            autocast: torch.dtype | None = torch.bfloat16
+            ) -> Iterator[None]:
+    """While it lasts, ``device`` runs all operations, maybe in autocast.
 
     Args:
         kind (str): "cuda"; or "cpu", where the backward pass runs, too, for
@@ -192,6 +210,12 @@ def running(device: Device, kind: str = 'cuda',
     with ExitStack() as stack:
         for owner, name, value in DRIVER:
             stack.enter_context(mock.patch.object(owner, name, value))
+        event = mock.Mock()
+        event.synchronize = lambda: device.waits('an event')
+        stream = mock.Mock()
+        stream.record_event = lambda: event
+        stack.enter_context(mock.patch.object(
+            torch.cuda, 'current_stream', lambda device=None: stream))
         stack.enter_context(mock.patch.object(
             FakeTensor, 'tolist', lambda tensor: device.tolist(tensor)))
         stack.enter_context(
@@ -199,8 +223,8 @@ def running(device: Device, kind: str = 'cuda',
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         stack.enter_context(device)
         stack.enter_context(Kernels(claim=kind == 'cpu'))
-        if autocast:
-            stack.enter_context(torch.autocast(kind, torch.bfloat16))
+        for one in {kind, 'cuda'} if autocast else ():
+            stack.enter_context(torch.autocast(one, autocast))
         yield
 
 
