@@ -145,7 +145,7 @@ def test_fused_on_cuda():
     plain = dict(type='AdamW', lr=.1, weight_decay=.05, foreach=True)
     assert wrapper(model, plain).optimizer.defaults['fused'] is None
     # LARS has none.
-    lars = dict(type='LARS', lr=.1, weight_decay=.05)
+    lars = dict(type='mmpretrain.LARS', lr=.1, weight_decay=.05)
     assert 'fused' not in wrapper(model, lars).optimizer.defaults
     with exact():
         other = wrapper(model)

@@ -111,7 +111,7 @@ def fused_where_possible(options: dict, model: nn.Module) -> dict:
         with OPTIMIZERS.switch_scope_and_registry(None) as registry:
             kind = registry.get(kind)
     trained = [p for p in model.parameters() if p.requires_grad]
-    if (is_exact() or 'fused' not in signature(kind).parameters
+    if (kind is None or is_exact() or 'fused' not in signature(kind).parameters
             or {*IMPLEMENTATION, 'differentiable'} & options.keys()
             or not all(p.is_cuda and p.is_floating_point()
                        for p in trained)):
