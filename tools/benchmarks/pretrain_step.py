@@ -30,6 +30,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--compile', action='store_true', help='compiled layers, too')
     parser.add_argument(
+        '--steps', type=int, default=1,
+        help='in a row in each round, as in a training, whose host is ahead '
+        'of the device (default: 1)')
+    parser.add_argument(
         '--only', nargs='+', metavar='WORD', help='rows with these words')
     return parser.parse_args()
 
@@ -231,17 +235,25 @@ def measure(args: argparse.Namespace) -> dict:
             other.model.zero_grad(set_to_none=True)
         memory[name] = step.own_bytes() + paired.peak_memory(step, device)
     before = {name: step.updates() for name, step in steps.items()}
-    times = paired.paired(steps, args.rounds, device, warm_up=2)
+    times = paired.paired(
+        {name: (lambda step=step: [step() for _ in range(args.steps)])
+         for name, step in steps.items()},
+        args.rounds, device, warm_up=1)
+    times = {name: [t / args.steps for t in spent]
+             for name, spent in times.items()}
+    made = (1 + args.rounds) * args.steps
     left_out = {
-        name: before[name] + 2 + args.rounds - step.updates()
+        name: before[name] + made - step.updates()
         for name, step in steps.items()
     }
     visible = {
-        name: float(torch.stack(step.visible[-args.rounds:]).float().mean())
+        name: float(torch.stack(step.visible).float().mean())
         if step.visible else None for name, step in steps.items()
     }
     result = dict(
         settings(args),
+        steps_in_a_row=args.steps,
+        steps_made=made,
         visible_tokens=visible,
         flops_per_image={
             name: step_flops(args, seen) for name, seen in visible.items()
@@ -268,8 +280,9 @@ def table(result: dict) -> str:
         '# A pre-training step of MAE', '',
         'Forward, backward and optimizer as the Runner calls them, models and '
         'optimizers from their configs; images per second over mmpretrain\'s '
-        f'of the same round, median over {result["rounds"]} rounds '
-        '[quartiles]; peak memory with weights, gradients and optimizer.', '',
+        f'of the same round, median over {result["rounds"]} rounds of '
+        f'{result["steps_in_a_row"]} steps [quartiles]; peak memory with '
+        'weights, gradients and optimizer.', '',
         described(dict(result, amp=top is not None)), ''
     ]
     if top:
@@ -286,7 +299,7 @@ def table(result: dict) -> str:
         if left_out:
             lines.insert(-2, (
                 f'**{name}: the loss scaler left out {left_out} of '
-                f'{2 + result["rounds"]} updates, which makes it faster.**\n'))
+                f'{result["steps_made"]} updates, which makes it faster.**\n'))
     for name, rate in result['images_per_second'].items():
         speeds = []
         for key in ('time', 'time_over_bfloat16'):

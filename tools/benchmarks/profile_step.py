@@ -77,8 +77,8 @@ def measure(args: argparse.Namespace) -> dict:
     for _ in range(5):
         step()
     cuda = device.type == 'cuda'
-    whole = paired.quartiles(
-        [paired.seconds(step, device) for _ in range(args.rounds)]).median
+    whole = paired.seconds(
+        lambda: [step() for _ in range(5)], device) / 5
     with profile(activities=[
             ProfilerActivity.CUDA if cuda else ProfilerActivity.CPU]) as found:
         for _ in range(args.rounds):
