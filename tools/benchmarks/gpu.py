@@ -28,7 +28,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path('tools/benchmarks')
 # Processes that test at once: most of the time is that of the host.
-TESTERS = '6'
+TESTERS = '8'
 TOY_STEP = '--arch tiny --size 64 --batch 4 --rounds 1'
 
 
