@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / 'tests/paper_numbers').glob('*.yml'))
 PAPERS = {path.stem: yaml.safe_load(path.read_text()) for path in FILES}
 # Parts, and small trainings, which are this project's.
-OWN = ('_base_', 'small', 'grids')
+OWN = ('_base_', 'small', 'studies')
 NO_NUMBERS = ('recipes', 'differs', 'silent')
 
 pytestmark = pytest.mark.unit
