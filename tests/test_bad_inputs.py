@@ -173,7 +173,7 @@ COMMANDS = [
         'missing.csv', 'text.txt', 'list.json', 'empty.txt', 'short.csv')),
     # Studies
     *(f'{STUDY} {more}' for more in (
-        '--jobs 0', '--jobs x', '--threads 0', '--processes 0', '--slurm',
+        '--jobs 0', '--jobs x', '--threads 0', '--processes 0',
         '--nothing')),
     *(f'study {{place}}/studies_of_others/{name}.py --work-dir {{out}} '
       '--dry-run' for name in (
@@ -181,6 +181,7 @@ COMMANDS = [
           'figure', 'stage', 'exclude')),
     'study {place}/missing.py', 'study {place}/empty.py',
     'study {place}/syntax.py', 'study', 'study {config}',
+    'study {place}/study.py --work-dir {out} --slurm nothing',
     # Segments
     f'{SEGMENTS} --size 0', f'{SEGMENTS} --size x', f'{SEGMENTS} --shard 2/2',
     f'{SEGMENTS} --option scale=x', f'{SEGMENTS} --option nothing=1',
@@ -215,6 +216,7 @@ def place(tmp_path_factory):
     write_files(folder, whole)
     write_checkpoints(folder, whole)
     write_stores(folder)
+    write_studies(folder)
     return folder
 
 
@@ -258,6 +260,28 @@ def write_checkpoints(folder, whole):
         checkpoint = torch.load(whole, weights_only=False)
         checkpoint['state_dict'][key] = change(state[key])
         torch.save(checkpoint, folder / f'{name}.pth')
+
+
+def write_studies(folder):
+    """A study of the training, and what is wrong with others."""
+    whole = dict(config=str(folder / 'config.py'), seeds=[0],
+                 axes=dict(masker=['random', 'sbam']))
+    texts = dict(
+        masker=dict(axes=dict(masker=['nothing'])),
+        ratio=dict(axes=dict(ratio=[2])),
+        twice=dict(axes=dict(ratio=[.5, .5])),
+        seed=dict(seeds=[-1]), seeds=dict(seeds=['x']),
+        epochs=dict(options=dict(epochs=0)),
+        option=dict(axes={'model.maskerr.x': [1]}),
+        figure=dict(figures=dict(a=dict(kind='lines'))),
+        stage=dict(stages=[dict(protocol='nothing')]),
+        exclude=dict(exclude=[dict(masker='nothing')]))
+    (folder / 'studies_of_others').mkdir()
+    for name, changes in (('study', {}), *texts.items()):
+        path = folder / ('studies_of_others' if changes else '')
+        (path / f'{name}.py').write_text(''.join(
+            f'{key} = {value!r}\n' for key, value in
+            (whole | changes).items()))
 
 
 def write_stores(folder):

@@ -126,6 +126,7 @@ def _known(part: Any) -> list[str] | None:
     if 'type' in part:
         name = str(part['type']).rpartition('.')[2]
         for registry in REGISTRIES:
+            registry.import_from_location()
             made = registry.module_dict.get(name)
             if made is not None:
                 return [*known, *options_of(made)]
@@ -146,7 +147,8 @@ def comparable(cfg: Config) -> dict[str, Any]:
     """
     content = {k: v for k, v in cfg.to_dict().items() if k in USED}
     (content.get('default_hooks') or {}).pop('checkpoint', None)
-    root = cfg.env_variables.get('DATA_ROOT')
+    # As recipes of this project have it, also where it is the default.
+    root = cfg.get('data_root') or cfg.env_variables.get('DATA_ROOT')
     # As it is stored.
     return json.loads(json.dumps(
         {name: 'DATA_ROOT' + value[len(root):]

@@ -169,9 +169,9 @@ class Study:
             made.append((chosen, self._config(chosen)))
         for seed in self.seeds:
             for chosen, cfg in made:
-                own = Config(cfg.to_dict())
-                own._env_variables = cfg.env_variables
-                own.randomness = dict(cfg.get('randomness') or {}, seed=seed)
+                own = Config(dict(cfg.to_dict(), randomness=dict(
+                    cfg.get('randomness') or {}, seed=seed)),
+                    env_variables=cfg.env_variables)
                 yield Cell(chosen, seed, own, comparable(own))
 
     def _config(self, labels: Mapping[str, str]) -> Config:
