@@ -5,7 +5,8 @@ Paper:    Choi et al., ECCV 2024, supplement Table 2: 85.1 at the input, 84.7
 Expected: the paper's numbers are in the headers of the configs; not measured
           by this project.
 Cost:     5 cells of 800 epochs; not measured by this project.
-Command:  python tools/study.py configs/studies/sbam_supplement_table2_vitl.py \
+Command:  python tools/study.py \
+              configs/studies/sbam_supplement_table2_vitl.py \
               --data-root /path/to/imagenet --processes 8
 """
 axes = {

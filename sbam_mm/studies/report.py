@@ -21,8 +21,8 @@ NOTE = ('Means ± standard deviations over seeds. Differences from {baseline} '
         '(6 pairs or more).')
 PIMR = (
     'PIMR places a masker between its own worst and best ratio, Global PIMR '
-    'between the worst and best of all maskers in this table; both say nothing '
-    'about how far these are apart, so here it is: {spreads}.')
+    'between the worst and best of all maskers in this table; both say '
+    'nothing about how far these are apart, so here it is: {spreads}.')
 
 
 def report(folder: Folder) -> list[Path]:

@@ -4,7 +4,6 @@ import ast
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -364,7 +363,8 @@ LINES = dict(kind='lines', x='epoch', metric='knn/avg, k=3')
     (dict(axes=dict(masker=['uniform'], ratio=[.5])),
      'masker uniform, ratio 0.5 cannot be run'),
     (dict(axes=dict(masker=['gpa'])), 'GPA asks a trained encoder'),
-    (dict(axes={'model.masker.niose': [0, 1]}), "'model.masker.niose' is none of"),
+    (dict(axes={'model.masker.niose': [0, 1]}),
+     "'model.masker.niose' is none of"),
     (dict(axes={'modle.masker.noise': [0]}), "did you mean 'model'?"),
     (dict(axes={'train_cfg.max_epoch': [3]}),
      "did you mean 'train_cfg.max_epochs'?"),
