@@ -134,7 +134,8 @@ def test_every_config_of_a_paper_is_compared(paper):
     named = {
         path.relative_to(ROOT / 'configs').as_posix()
         for path in sorted((ROOT / 'configs').rglob('*.py'))
-        if not (set(OWN) & set(path.relative_to(ROOT).parts) or path.stem.endswith('_small'))
+        if not (set(OWN) & set(path.relative_to(ROOT).parts)
+                or path.stem.endswith('_small'))
         and author in ' '.join(header(path).partition('Paper:')[2].partition(
             'Expected:')[0].split())
     }
