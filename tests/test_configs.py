@@ -10,6 +10,8 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from small_runs import MASKED, small
 
+from sbam_mm.engine.config_checks import check_options
+
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted(
     path for path in (ROOT / 'configs').rglob('*.py')
@@ -31,6 +33,7 @@ def read(name):
 def test_builds_and_trains_two_steps(name, tmp_path):
     """With the config's own optimizer, in full precision."""
     cfg = read(name)
+    check_options(cfg.model)  # as tools/train.py does
     model, inputs, data_samples = tiny_configs.tiny(cfg, tmp_path)
     wrapper = build_optim_wrapper(model, dict(
         type='OptimWrapper', optimizer=cfg.optim_wrapper.optimizer,

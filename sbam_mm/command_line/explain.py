@@ -208,7 +208,11 @@ def unknown_option(name: str, option: str, made: Any) -> str:
 
 
 def options_of(made: Any) -> Iterable[str]:
-    """The options of what a config builds, and those handed on to bases."""
+    """The options of what a config builds, and those handed on to bases.
+
+    What a class hands on to another than its base it says in
+    ``takes_options_of``.
+    """
     if made is None:
         return []
     parts = [vars(kind)['__init__'] for kind in made.__mro__
@@ -225,7 +229,8 @@ def options_of(made: Any) -> Iterable[str]:
                 found[one.name] = None
         if not any(one.kind is one.VAR_KEYWORD for one in parameters):
             break
-    return found
+    other = getattr(made, 'takes_options_of', None)
+    return [*found, *options_of(other)] if other else found
 
 
 def _short(value: Any) -> str:

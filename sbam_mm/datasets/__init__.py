@@ -22,6 +22,7 @@ from .transforms import (
     LoadPartMap,
     LoadRandomResizedCrop,
     MultiView,
+    PackEncoded,
     PixelShift,
     RandomResizedCrop,
     Resize,
@@ -32,8 +33,8 @@ from .whole_steps import WholeSteps
 __all__ = [
     'CenterCrop', 'ImageList', 'EncodedImage', 'ImageFolder', 'ImageSource',
     'ImagesOnDevice', 'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
-    'LoadRandomResizedCrop', 'MapVersions', 'MultiView', 'PixelShift',
-    'RandomResizedCrop', 'Resize', 'ResizeEdge', 'StoredMaps',
+    'LoadRandomResizedCrop', 'MapVersions', 'MultiView', 'PackEncoded',
+    'PixelShift', 'RandomResizedCrop', 'Resize', 'ResizeEdge', 'StoredMaps',
     'TorchvisionImages', 'UnreadableImagesError', 'WholeSteps',
     'decode_image', 'find_image_source', 'flat_collate', 'save_maps',
     'whole_batch'

@@ -30,6 +30,7 @@ from .reading.tree import (
 )
 from .transforms.alignment import check_alignment
 from .transforms.any_channels import for_any_channels
+from .transforms.pack_encoded import for_device, kind, option
 
 
 @DATASETS.register_module()
@@ -146,7 +147,8 @@ class ImageFolder(CustomDataset):
             ann_file=ann_file,
             with_label=with_label is not False,
             extensions=extensions or image_endings(channels, value_range),
-            pipeline=for_any_channels(_without_loader(pipeline), channels),
+            pipeline=for_any_channels(
+                for_device(_without_loader(pipeline)), channels),
             classes=CLASS_LISTS.get(classes, classes) if isinstance(
                 classes, str) else classes,
             **kwargs)
@@ -389,7 +391,9 @@ class ImageFolder(CustomDataset):
 
     def _encoded_whole(self, content: bytes) -> EncodedImage:
         image = self._encoded(content)
-        if self.channels == 3:
+        # With decode='device' each crop is decoded by itself, and not here.
+        if self.channels == 3 and getattr(
+                self.pipeline.transforms[0], 'decode', '') != 'device':
             image.whole()
         return image
 
@@ -431,17 +435,10 @@ def _how_to(problem: str) -> str:
 def _without_loader(pipeline: Sequence) -> list[dict | Callable]:
     """The pipeline less a leading ``LoadImageFromFile``."""
     steps = list(pipeline)
-    if not steps:
+    if not steps or kind(steps[0]) != 'LoadImageFromFile':
         return steps
-    first = steps[0]
-    if isinstance(first, dict):
-        name, options = str(first.get('type', '')), first
-    else:
-        name, options = type(first).__name__, vars(first)
-    if name.rsplit('.', 1)[-1] != 'LoadImageFromFile':
-        return steps
-    if (options.get('color_type', 'color') != 'color'
-            or options.get('to_float32', False)):
+    if (option(steps[0], 'color_type') not in (None, 'color')
+            or option(steps[0], 'to_float32')):
         raise UserError(
             'ImageFolder decodes images itself, to uint8: remove color_type '
             'and to_float32 from LoadImageFromFile, set channels of '

@@ -42,6 +42,7 @@ class DenseViT(FromEncoder, VisionTransformer):
         [(2, 192, 4, 4), (2, 192, 4, 4)]
     """
     arch_zoo = {**VisionTransformer.arch_zoo, **PAPER_ARCHS}
+    layers: Any
 
     def __init__(self,
                  arch: str | dict = 'base',
@@ -60,6 +61,7 @@ class DenseViT(FromEncoder, VisionTransformer):
             final_norm=False,
             init_cfg=init_cfg,
             **kwargs)
+        self.layers = blocks_of(self.layers)
 
 
 @MODELS.register_module()

@@ -198,15 +198,19 @@ def prepare_launch(cfg: Config, launcher: str) -> list[str]:
         end_with_launcher()
     on_cpu = get_device() == 'cpu'
     notes = whole_steps(cfg)
+    if launcher != 'none':
+        # As mmengine's default, but gradients live in the buckets that
+        # processes exchange, and are not copied there and back.
+        cfg.model_wrapper_cfg = cfg.get('model_wrapper_cfg') or dict(
+            type='MMDistributedDataParallel',
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+            broadcast_buffers=False,
+            gradient_as_bucket_view=True)
     if launcher != 'none' and on_cpu:
         open_cpu_group(launcher)
         # DistributedDataParallel takes no device ids on CPU, and mmengine's
         # default passes one.
-        wrapper = cfg.get('model_wrapper_cfg') or dict(
-            type='MMDistributedDataParallel',
-            find_unused_parameters=cfg.get('find_unused_parameters', False),
-            broadcast_buffers=False)
-        cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+        cfg.model_wrapper_cfg.device_ids = None
         notes.append(
             f'No accelerator was found, so {dist.get_world_size()} CPU '
             'processes train together through gloo.')

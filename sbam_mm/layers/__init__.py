@@ -11,6 +11,7 @@ from .block import (
     Block,
     Checkpointed,
     CrossAttention,
+    attends_at_once,
     blocks_of,
     plain_layer,
     run_blocks,
@@ -18,18 +19,20 @@ from .block import (
 from .decomposed import decomposed_attention, relative_rows
 from .evaluation_mode import evaluation_mode
 from .init import truncated_normal, xavier_linear, xavier_patches
-from .packing import PackedLayout
+from .packing import PackedLayout, Spans
 from .position import sincos_position
 from .received_attention import received_attention
 from .recorded import RecordedAttention
+from .residual import as_residual, normalise, set_residual_dtype
 from .windows import from_windows, to_windows
 
 __all__ = [
     'Attend', 'Attention', 'Block', 'Checkpointed', 'CrossAttention',
-    'PackedLayout', 'RecordedAttention', 'beit_layer_cfgs', 'blocks_of',
-    'decomposed_attention', 'evaluation_mode', 'from_windows',
-    'packed_attention', 'plain_layer', 'received_attention', 'relative_rows',
-    'run_blocks', 'sincos_position', 'to_windows', 'truncated_normal',
+    'PackedLayout', 'RecordedAttention', 'Spans', 'as_residual',
+    'attends_at_once', 'beit_layer_cfgs', 'blocks_of', 'decomposed_attention',
+    'evaluation_mode', 'from_windows', 'normalise', 'packed_attention',
+    'plain_layer', 'received_attention', 'relative_rows', 'run_blocks',
+    'set_residual_dtype', 'sincos_position', 'to_windows', 'truncated_normal',
     'xavier_linear', 'xavier_patches'
 ]
 __getattr__ = moved(__name__, {

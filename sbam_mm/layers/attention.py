@@ -10,7 +10,7 @@ from torch import Tensor
 from sbam_mm.errors import UserError
 from sbam_mm.run_switches import is_exact
 
-from .packing import PackedLayout
+from .packing import PackedLayout, Spans
 
 try:
     # Public since torch 2.10. Only the first seven arguments, by position:
@@ -25,16 +25,34 @@ except ImportError:
 Attend = Callable[[Tensor, Tensor, Tensor, PackedLayout, float], Tensor]
 
 
-def runs_varlen(q: Tensor) -> bool:
+def runs_varlen(x: Tensor, head_dims: int | None = None) -> bool:
     """Whether the variable-length flash kernel runs for these queries.
 
     It wants an Ampere GPU or newer and 8 to 256 channels in steps of 8.
+
+    Args:
+        x (Tensor): Queries, (..., head_dims), or with ``head_dims`` the
+            tokens that a linear layer will make them of.
     """
-    return (varlen_attn is not None and q.is_cuda
-            and q.dtype in (torch.float16, torch.bfloat16)
-            and q.shape[-1] % 8 == 0 and q.shape[-1] <= 256
-            and torch.cuda.get_device_capability(q.device) >= (8, 0)
+    if varlen_attn is None or not x.is_cuda:
+        return False
+    dtype = x.dtype
+    if head_dims is not None and torch.is_autocast_enabled('cuda'):
+        dtype = torch.get_autocast_dtype('cuda')
+    width = head_dims or x.shape[-1]
+    return (dtype in (torch.float16, torch.bfloat16)
+            and width % 8 == 0 and width <= 256
+            and torch.cuda.get_device_capability(x.device) >= (8, 0)
             and not is_exact())
+
+
+def check_order(layout: PackedLayout, keys: PackedLayout) -> None:
+    """Stop if queries would attend to the keys of another image."""
+    if keys.order is not layout.order:
+        raise UserError(
+            'queries and keys stand in different orders of images; make the '
+            'layout of the one from that of the other, by PackedLayout.beside '
+            'or PackedLayout.whole.')
 
 
 def packed_attention(q: Tensor,
@@ -72,38 +90,43 @@ def packed_attention(q: Tensor,
         True
     """
     keys = keys or layout
-    if keys.order is not layout.order:
-        raise UserError(
-            'queries and keys stand in different orders of images; make the '
-            'layout of the one from that of the other, by PackedLayout.beside '
-            'or PackedLayout.whole.')
+    check_order(layout, keys)
     if bias is None and not dropout and runs_varlen(q):
-        out = varlen_attn(q, k, v, layout.cu_seqlens, keys.cu_seqlens,
-                          layout.max_length, keys.max_length)
-        assert isinstance(out, Tensor)  # a tuple only if asked for
-        return out
+        return attend_spans(q, k, v, layout.spans, keys.spans)
     return grouped_attention(q, k, v, layout, dropout, keys, bias)
+
+
+def attend_spans(q: Tensor, k: Tensor, v: Tensor, queries: Spans,
+                 keys: Spans) -> Tensor:
+    """:func:`packed_attention` by the variable-length kernel."""
+    out = varlen_attn(q, k, v, queries.ends, keys.ends, queries.bound,
+                      keys.bound)
+    assert isinstance(out, Tensor)  # a tuple only if asked for
+    return out
 
 
 def grouped_attention(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout,
                       dropout: float, keys: PackedLayout,
                       bias: Tensor | None = None) -> Tensor:
     """The exact fallback: a dense call for each pair of lengths there is."""
-    outs, first, second = [], 0, 0
-    for (queries, length), images in groupby(
-            zip(layout.lengths, keys.lengths)):
-        count = len(list(images))
-        rows = slice(first, first := first + count * queries)
-        columns = slice(second, second := second + count * length)
+    groups = [(len(list(images)), *pair) for pair, images in groupby(
+        zip(layout.lengths, keys.lengths))]
+    own = [count * queries for count, queries, _ in groups]
+    other = [count * length for count, _, length in groups]
+    # Split, not sliced: the gradient of a slice is as large as the whole.
+    parts = zip(groups, q.split(own), k.split(other), v.split(other),
+                [None] * len(own) if bias is None or layout.full
+                else layout.index.split(own))
+    outs = []
+    for (count, queries, _), query, key, value, index in parts:
         if not queries:
             continue
         added = bias
         if bias is not None:
-            added = bias[None] if layout.full else bias_of_pairs(
-                bias, (layout.index[rows] % layout.shape[1]).view(count, -1))
-        query, key, value = (
-            x.unflatten(0, (count, -1)).transpose(1, 2)
-            for x in (q[rows], k[columns], v[columns]))
+            added = bias[None] if index is None else bias_of_pairs(
+                bias, (index % layout.shape[1]).view(count, -1))
+        query, key, value = (x.unflatten(0, (count, -1)).transpose(1, 2)
+                             for x in (query, key, value))
         out = F.scaled_dot_product_attention(query, key, value, added, dropout)
         outs.append(out.transpose(1, 2).flatten(0, 1))
     return torch.cat(outs) if outs else q

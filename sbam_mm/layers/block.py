@@ -21,8 +21,15 @@ from torch.utils.checkpoint import checkpoint
 
 from sbam_mm.errors import UserError
 
-from .attention import Attend, packed_attention
-from .packing import PackedLayout
+from .attention import (
+    Attend,
+    attend_spans,
+    check_order,
+    packed_attention,
+    runs_varlen,
+)
+from .packing import PackedLayout, Spans
+from .residual import normalise
 
 
 class Checkpointed(BaseModule):
@@ -132,10 +139,10 @@ class Attention(BaseModule):
     def forward(self,
                 x: Tensor,
                 bias: Tensor | None = None,
-                layout: PackedLayout | None = None,
+                layout: PackedLayout | Spans | None = None,
                 attend: Attend | None = None,
                 memory: Tensor | tuple[Tensor, Tensor] | None = None,
-                keys: PackedLayout | None = None) -> Tensor:
+                keys: PackedLayout | Spans | None = None) -> Tensor:
         """Attend; see :meth:`Block.forward`, whose norms are done here."""
         q, k, v = self.project(x, memory)
         bias = self.with_own_positions(bias)
@@ -146,14 +153,24 @@ class Attention(BaseModule):
                 self.dropout).transpose(1, 2)
         else:
             q, k, v = (y.flatten(0, -3) for y in (q, k, v))
-            if attend is not None:
+            if isinstance(layout, Spans):
+                assert keys is None or isinstance(keys, Spans)
+                mixed = attend_spans(q, k, v, layout, keys or layout)
+            elif attend is not None:
                 mixed = attend(q, k, v, layout, self.dropout)
             else:
+                assert not isinstance(keys, Spans)
                 mixed = packed_attention(
                     q, k, v, layout, self.dropout, keys,
                     None if bias is None else bias.to(q.dtype))
         out = self.proj(mixed.flatten(-2)).view(x.shape)
         return self.gamma1(self.proj_drop(out))
+
+    def runs_varlen(self, x: Tensor) -> bool:
+        """Whether packed tokens, (T, D), attend by one kernel."""
+        return (not self.dropout
+                and not hasattr(self, 'relative_position_bias_table')
+                and runs_varlen(x, self.head_dims))
 
     def with_own_positions(self, bias: Tensor | None) -> Tensor | None:
         """Add the layer's own bias, of BEiT's relative positions, if any."""
@@ -220,39 +237,63 @@ class Block(Checkpointed):
                 nn.init.xavier_uniform_(part.weight)
                 nn.init.normal_(part.bias, std=1e-6)
 
+    def packed(self,
+               x: Tensor,
+               bias: Tensor | None = None,
+               layout: PackedLayout | None = None,
+               attend: Attend | None = None,
+               memory: Tensor | None = None,
+               keys: PackedLayout | None = None) -> Tensor:
+        """:meth:`run` with a layout, whose lengths change at every step.
+
+        Where one kernel attends, they are in tensors alone, and what is
+        compiled fits them all. Elsewhere attention is a loop over lengths,
+        and no more than the feed-forward network is compiled.
+        """
+        if (layout is None or bias is not None or attend is not None
+                or not self.attn.runs_varlen(x)):
+            return self.forward(x, bias, layout, attend, memory, keys)
+        check_order(layout, keys or layout)
+        if self._compiled_call_impl is not None:
+            for tokens in (x, memory):
+                if tokens is not None:
+                    torch._dynamo.maybe_mark_dynamic(tokens, 0)
+        return self(x, None, layout.spans, None, memory, keys and keys.spans)
+
     def run(self,
             x: Tensor,
             bias: Tensor | None = None,
-            layout: PackedLayout | None = None,
+            layout: PackedLayout | Spans | None = None,
             attend: Attend | None = None,
             memory: Tensor | None = None,
-            keys: PackedLayout | None = None) -> Tensor:
+            keys: PackedLayout | Spans | None = None) -> Tensor:
         """Attend to each other or to a memory, then feed forward.
 
         Args:
             x (Tensor): A dense batch, (B, n, D), or packed tokens, (T, D).
             bias (Tensor, optional): Of relative positions, added to the
                 logits, (heads, N, N) over all places.
-            layout (PackedLayout, optional): Where the tokens stand. Defaults
-                to None: a dense batch of whole images.
+            layout (PackedLayout or Spans, optional): Where the tokens stand.
+                Defaults to None: a dense batch of whole images.
             attend (Callable, optional): The attention kernel. Defaults to
                 None: :func:`packed_attention`.
             memory (Tensor, optional): What the tokens attend to instead of
                 each other, packed, (S, D); the block normalises it.
-            keys (PackedLayout, optional): Of the memory.
+            keys (PackedLayout or Spans, optional): Of the memory.
 
         Raises:
             UserError: If stochastic depth would drop tokens of a packed
                 sequence instead of images.
         """
         if memory is not None:
-            memory = self.ln1(memory)
-        out = self.attn(self.ln1(x), bias, layout, attend, memory, keys)
+            memory = normalise(self, self.ln1, memory)
+        out = self.attn(normalise(self, self.ln1, x), bias, layout, attend,
+                        memory, keys)
         return self.feed_forward(self.add(x, out, self.gamma_1))
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """The second half, token by token."""
-        out = self.ln2(x)
+        out = normalise(self, self.ln2, x)
         if self.ffn.add_identity:
             return self.ffn(out, identity=x)
         return self.add(x, self.ffn(out), self.gamma_2)
@@ -269,7 +310,9 @@ class Block(Checkpointed):
                 'images that keep different numbers of them; set '
                 'backbone.drop_path_rate=0, or take a masker with one ratio '
                 'for all images.')
-        return x + self.drop_path(branch if gamma is None else gamma * branch)
+        if gamma is not None:
+            branch = (gamma * branch).to(x.dtype)
+        return x + self.drop_path(branch)
 
     def at(self, x: Tensor, layout: PackedLayout) -> Tensor:
         """The block's output, packed (T, D), at some places only.
@@ -297,7 +340,7 @@ class Block(Checkpointed):
         places = layout.index + first * (layout.index // layout.shape[1] + 1)
         own = x.flatten(0, 1).index_select(0, places)
         keys = PackedLayout.whole(x, layout.order)
-        return self.forward(own, None, layout, None, keys.pack(x), keys)
+        return self.packed(own, None, layout, None, keys.pack(x), keys)
 
 
 def plain_layer(dim: int,
@@ -327,6 +370,18 @@ def blocks_of(layers: Iterable[nn.Module],
     for block in blocks:
         block.with_cp = with_cp
     return blocks
+
+
+def attends_at_once(blocks: Sequence[nn.Module], x: Tensor,
+                    bias: Tensor | None = None,
+                    attend: Sequence[Attend] | None = None) -> bool:
+    """Whether one kernel attends within all images, whatever their lengths.
+
+    ``x`` are tokens of any shape, the other arguments as in
+    :func:`run_blocks`.
+    """
+    return bias is None and attend is None and all(
+        block_of(block).attn.runs_varlen(x) for block in blocks)
 
 
 def run_blocks(blocks: Iterable[nn.Module],
@@ -361,11 +416,10 @@ def run_blocks(blocks: Iterable[nn.Module],
     given: Iterable[Tensor | None] = memories or repeat(None)
     for number, (block, memory) in enumerate(
             zip(map(block_of, blocks), given)):
-        # Calling a block may be compiled, for dense batches; lengths that
-        # change from step to step are none.
-        run = block if plain else block.forward
+        run = block if plain else block.packed
         if plain and memory is not None:
             memory = memory.view(layout.batch_size, -1, memory.shape[-1])
-        x = run(x, bias, None if plain else layout, attend and attend[number],
-                memory, None if plain else keys)
+        x = run(x, bias, None if plain else layout,
+                None if attend is None else attend[number], memory,
+                None if plain else keys)
     return x.view(packed.shape)

@@ -3,23 +3,50 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mmcv.cnn.bricks import DropPath
+import torch
+from mmcv.cnn import bricks
 from mmpretrain.models.backbones.vision_transformer import (
     TransformerEncoderLayer,
 )
-from torch import nn
+from torch import Tensor, nn
 
-from .block import Block
+from .block import Checkpointed
+
+
+class DropPath(bricks.DropPath):
+    """Stochastic depth whose rate is an input of what is compiled.
+
+    mmcv's is a number in the code, so that every layer, with a rate of its
+    own, would be compiled apart: more often than torch allows. Drawn in
+    float32, of which bfloat16 would round the rate.
+
+    Example:
+        >>> path = DropPath(0.25)
+        >>> sorted(set(path(torch.ones(50, 2)).flatten().tolist()))
+        [0.0, 1.3333333730697632]
+    """
+
+    def __init__(self, drop_prob: float):
+        super().__init__(float(drop_prob))
+        self.register_buffer('keep', torch.tensor(1 - self.drop_prob),
+                             persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        drawn = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device)
+        return x * ((self.keep + drawn).floor() / self.keep).to(x.dtype)
 
 
 def compile_layers(model: nn.Module, **options) -> list[nn.Module]:
     """Compile the transformer blocks of a model, in place, and return them.
 
-    A layer that gets a dense batch is compiled as a whole. On a packed
-    sequence, whose length changes from step to step, attention runs as it is
-    and the feed-forward network, most of the arithmetic, is compiled once
-    for all lengths. Layers of equal shape share what is compiled, and names
-    of parameters stay as they are.
+    A layer is compiled as a whole, on a packed sequence once for all lengths
+    (:meth:`Block.packed`). Where such a sequence attends without the
+    variable-length kernel, on the CPU or with a bias or dropout, attention
+    runs as it is and the feed-forward network alone is compiled. Layers of
+    equal shape share what is compiled, whatever their stochastic depth, and
+    names of parameters stay as they are.
 
     Args:
         model (nn.Module): With blocks, or mmpretrain's layers.
@@ -33,18 +60,27 @@ def compile_layers(model: nn.Module, **options) -> list[nn.Module]:
     """
     layers = [
         m for m in model.modules()
-        if isinstance(m, (Block, TransformerEncoderLayer))
+        if isinstance(m, (Checkpointed, TransformerEncoderLayer))
     ]
     for layer in layers:
-        for part in layer.modules():
-            # mmpretrain leaves numbers of NumPy there, and a branch on one
-            # ends a graph.
-            if isinstance(part, DropPath):
-                part.drop_prob = float(part.drop_prob)
+        for part in list(layer.modules()):
+            for name, child in part.named_children():
+                if type(child) is bricks.DropPath:
+                    part._modules[name] = compilable(child, layer)
         layer.compile(**options)
         # The length is a symbol from the start, not from the second on.
         layer.ffn.compile(**{**options, 'dynamic': True})
     return layers
+
+
+def compilable(path: bricks.DropPath, layer: nn.Module) -> nn.Module:
+    """Stochastic depth that may differ between layers of one graph."""
+    if not path.drop_prob:
+        # Nothing is drawn, nor a graph ended by a branch on mmpretrain's
+        # number of NumPy.
+        return nn.Identity()
+    device = next(layer.parameters()).device
+    return DropPath(path.drop_prob).to(device).train(path.training)
 
 
 @contextmanager

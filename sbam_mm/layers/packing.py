@@ -24,6 +24,16 @@ class Group(NamedTuple):
     length: int
 
 
+class Spans(NamedTuple):
+    """Where images begin and end, as the variable-length kernel wants it.
+
+    Tensors and one number that hardly ever changes: what is compiled for
+    them fits every batch.
+    """
+    ends: Tensor  # int32 (B + 1,), from 0
+    bound: int  # no image is longer
+
+
 def kept_places(keep: Tensor, total: int) -> Tensor:
     """Row and column of every True of ``keep``, (total, 2), row by row."""
     if STATIC_NONZERO:
@@ -35,7 +45,7 @@ def kept_places(keep: Tensor, total: int) -> Tensor:
 class PackedLayout:
     """Which tokens of a dense batch are kept, and where they stand.
 
-    Images are packed shortest first, so images of equal length are
+    Images are packed shortest first by default, so those of equal length are
     neighbours and attend as one dense batch, exactly.
 
     Args:
@@ -45,6 +55,8 @@ class PackedLayout:
         counted (tuple, optional): ``lengths`` in the packed order, and this
             ``order``, where they are known already. With this or ``count``
             the device is never asked.
+        in_order (bool): Leave images as they come, where one kernel attends
+            (:func:`attends_at_once`) and need not have equal neighbours.
 
     Attributes:
         keep (Tensor): As given.
@@ -69,7 +81,8 @@ class PackedLayout:
     def __init__(self,
                  keep: Tensor,
                  count: int | None = None,
-                 counted: tuple[list[int], Tensor | None] | None = None):
+                 counted: tuple[list[int], Tensor | None] | None = None,
+                 in_order: bool = False):
         batch_size, width = keep.shape
         self.shape = (batch_size, width)
         self.keep = keep
@@ -81,7 +94,9 @@ class PackedLayout:
         else:
             # The one moment the host waits for the device.
             counts = keep.sum(dim=1).tolist()
-            by_count = sorted(range(batch_size), key=counts.__getitem__)
+            by_count = list(range(batch_size))
+            if not in_order:
+                by_count.sort(key=counts.__getitem__)
             self.lengths = [counts[i] for i in by_count]
             if by_count != list(range(batch_size)):
                 order = torch.tensor(by_count).to(
@@ -161,6 +176,12 @@ class PackedLayout:
     def cu_seqlens(self) -> Tensor:
         ends = torch.tensor([0] + self.lengths).cumsum(0)
         return ends.int().to(self.keep.device, non_blocking=True)
+
+    @cached_property
+    def spans(self) -> Spans:
+        # The kernel works in tiles of up to 128 tokens, so that a bound in
+        # whole ones costs it nothing.
+        return Spans(self.cu_seqlens, -(-self.max_length // 128) * 128)
 
     def slices(self) -> Iterator[tuple[slice, Group]]:
         """Which of the packed tokens each group has."""

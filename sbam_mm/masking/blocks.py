@@ -118,4 +118,4 @@ def block_masks(context: MaskingContext, num_visible: int | Tensor,
     return torch.stack([
         block_mask(context.grid, round(share * (context.num_tokens - count)),
                    TorchDraws(), **search) for count in counts
-    ]).flatten(1).to(context.tokens.device)
+    ]).flatten(1).to(context.tokens.device, non_blocking=True)

@@ -115,6 +115,7 @@ class BootMAEMasker(Masker):
         **blocks: Options of :class:`BlocksAndTokens`; ``roll=3`` is the
             official code.
     """
+    takes_options_of = BlocksAndTokens
 
     def __init__(self,
                  ratio: float = 0.75,

@@ -167,6 +167,7 @@ class BlockMasker(Masker):
         ratio (float): Share of hidden tokens; 0.4 is BEiT's.
         **blocks: Options of :class:`BlockSelection`.
     """
+    takes_options_of = BlockSelection
 
     def __init__(self,
                  ratio: float = 0.4,

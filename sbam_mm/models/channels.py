@@ -16,6 +16,9 @@ from sbam_mm.registry import MODELS
 class SelfSupDataPreprocessor(_Preprocessor):
     """mmpretrain's preprocessor for images of any number of channels.
 
+    It decodes and crops what ``LoadRandomResizedCrop(decode='device')`` left
+    encoded.
+
     Args:
         mean (Sequence[float], optional): One for each channel, or one for
             all. Defaults to None: images are not normalised.
@@ -47,8 +50,18 @@ class SelfSupDataPreprocessor(_Preprocessor):
             self.std = torch.tensor(std, dtype=torch.float).view(-1, 1, 1)
 
     def forward(self, data: dict, training: bool = False) -> dict:
+        decoded = getattr(data['inputs'], 'decoded', None)
+        if decoded is not None:
+            data = dict(data, inputs=decoded(self.device))
         swap: bool = self._channel_conversion  # type: ignore[has-type]
-        self._channel_conversion = swap and _channels(data) == 3
+        if swap and _channels(data) == 3:
+            # mmpretrain's index of channels is a list, for which the host
+            # waits until the device has it: once per view.
+            data = self.cast_data(data)
+            views = data['inputs']
+            data = dict(data, inputs=views.flip(1) if isinstance(
+                views, Tensor) else [view.flip(1) for view in views])
+        self._channel_conversion = False
         try:
             return super().forward(data, training)
         finally:
@@ -57,6 +70,8 @@ class SelfSupDataPreprocessor(_Preprocessor):
 
 def _channels(data: dict) -> int:
     inputs = data['inputs']
+    if hasattr(inputs, 'decoded'):  # colour files, see EncodedCrop
+        return 3
     while isinstance(inputs, (list, tuple)):
         inputs = inputs[0]
     return inputs.shape[-3]

@@ -58,7 +58,7 @@ class SegmentBlocks:
         device = self.ids.device
         image = torch.arange(
             self.layout.batch_size, device=device).repeat_interleave(
-                torch.tensor(self.layout.lengths, device=device),
+                self.layout.cu_seqlens.diff(),
                 output_size=self.ids.shape[1])
 
         def same_image(batch: Tensor, head: Tensor, i: Tensor,

@@ -10,7 +10,11 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from sbam_mm.datasets import ImageFolder, ImagesOnDevice, whole_batch
-from sbam_mm.datasets.on_device import Boxes, random_boxes, resize_crops
+from sbam_mm.datasets.transforms.batch_crops import (
+    Boxes,
+    random_boxes,
+    resize_crops,
+)
 from sbam_mm.visualization import photograph
 
 pytestmark = pytest.mark.unit

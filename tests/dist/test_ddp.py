@@ -123,7 +123,8 @@ def build(request, tiny_mae):
 def half(rank, build, reduction):
     model = build(
         dict(type='sbam_mm.SBAM', noise=0.), reduction=reduction)
-    wrapped = torch.nn.parallel.DistributedDataParallel(model)
+    wrapped = torch.nn.parallel.DistributedDataParallel(
+        model, gradient_as_bucket_view=True)
     part = slice(2 * rank, 2 * rank + 2)
     return train(model, wrapped,
                  [images(step)[part] for step in range(STEPS)])

@@ -53,7 +53,7 @@ def half(rank, pieces):
     model = build()
     # Centres agree because they are averaged, not because they are sent.
     wrapped = torch.nn.parallel.DistributedDataParallel(
-        model, broadcast_buffers=False)
+        model, broadcast_buffers=False, gradient_as_bucket_view=True)
     return train(model, wrapped, slice(2 * rank, 2 * rank + 2), pieces)
 
 

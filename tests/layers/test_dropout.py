@@ -123,7 +123,7 @@ def test_of_bootmaes_regressor_with_thrown_tokens():
     for layout in (PackedLayout.whole(x), PackedLayout(UNEQUAL)):
         keys = PackedLayout.whole(memory.view(2, 3, -1), layout.order)
         acts(lambda layout=layout, keys=keys: block(
-            layout.pack(x), layout, memory, keys), block)
+            layout.pack(x), None, layout, None, memory, keys), block)
 
 
 @pytest.mark.parametrize('kind', [MaskedViT, MaskedBEiT])

@@ -140,3 +140,27 @@ def test_queries_and_keys_in_different_orders_are_refused():
     with pytest.raises(ValueError, match='different orders of images'):
         packed_attention(q, k, k, layout,
                          keys=PackedLayout.whole(torch.ones(2, 2)))
+
+
+def test_groups_without_queries_leave_the_gradient_of_others():
+    """Keys that nothing asks get none; all others get autograd's of a loop."""
+    torch.manual_seed(0)
+    layout = PackedLayout(keep_of([2, 0, 3, 2], 4))
+    keys = layout.beside(keep_of([1, 4, 2, 3], 4))
+    q, k, v = (torch.randn(n, 2, 8, requires_grad=True) for n in (7, 10, 10))
+    weights = torch.randn(7, 2, 8)
+    out = grouped_attention(q, k, v, layout, 0., keys)
+    got = torch.autograd.grad((out * weights).sum(), (q, k, v))
+    rows, columns = (
+        [slice(end - n, end) for n, end in zip(
+            each.lengths, torch.tensor(each.lengths).cumsum(0).tolist())]
+        for each in (layout, keys))
+    want = torch.cat([
+        torch.nn.functional.scaled_dot_product_attention(
+            *(x.transpose(0, 1) for x in (q[a], k[b], v[b]))).transpose(0, 1)
+        for a, b in zip(rows, columns)])
+    torch.testing.assert_close(out, want)
+    for one, other in zip(got, torch.autograd.grad(
+            (want * weights).sum(), (q, k, v))):
+        torch.testing.assert_close(one, other)
+    assert (got[1][columns[0]] == 0).all() and (got[2][columns[0]] == 0).all()

@@ -14,7 +14,8 @@ from sbam_mm.models.checkpoint_formats import BRANCHES, FORMATS, PARTS
 from sbam_mm.segments.maps import BACKENDS
 
 # torchrun, whose help is its own, and what the benchmarks share.
-NO_TOOLS = ('start_processes', 'paired', 'steps', 'step_options')
+NO_TOOLS = ('start_processes', 'paired', 'steps', 'step_options',
+            'fake_cuda')
 TOOLS = [str(path) for path in sorted((ROOT / 'tools').rglob('*.py'))
          if path.stem not in NO_TOOLS]
 # Each as a program of its own name, one after the other.

@@ -41,7 +41,6 @@ from sbam_mm.layers.compiled import compile_layers
 from sbam_mm.masking import MaskingContext
 from sbam_mm.models import MAE, patchify
 from sbam_mm.models.backbones import Latent
-from sbam_mm.models.selfsup.mae import reconstruction_loss
 from sbam_mm.run_switches import exact
 
 PLAIN = 'plain'
@@ -58,14 +57,10 @@ def embed_linear(vit: torch.nn.Module, patches: Tensor) -> Tensor:
 class LinearEmbedding(MAE):
     """MAE whose patch embedding is a product instead of a convolution."""
 
-    def loss(self, inputs: Tensor, data_samples: object = None) -> dict:
+    def embed(self, inputs: Tensor) -> Tensor:
         vit = self.backbone
         patches = patchify(inputs, vit.patch_size)
-        tokens = embed_linear(vit, patches) + vit.pos_embed[:, 1:]
-        token_mask = self.mask(tokens, inputs)
-        latent = vit.encode(tokens, token_mask)
-        loss = reconstruction_loss(self, latent, inputs, token_mask)
-        return dict(loss=loss, **token_mask.statistics())
+        return embed_linear(vit, patches) + vit.pos_embed[:, 1:]
 
 
 class VisibleFirst(MAE):
@@ -86,7 +81,8 @@ class VisibleFirst(MAE):
             F.pad(token_mask.visible, (1, 0), value=True),
             1 + token_mask.num_visible)
         latent = Latent(vit.ln1(run_blocks(vit.layers, x, layout)), layout)
-        loss = reconstruction_loss(self, latent, inputs, token_mask)
+        prediction = self.decode(latent, token_mask)
+        loss = self.head.loss(prediction, inputs, token_mask)
         return dict(loss=loss, **token_mask.statistics())
 
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python
 # Copyright (c) OpenMMLab. All rights reserved.
-"""A pre-training step of our MAE against mmpretrain's own.
+"""A pre-training step of our MAE, with SBAM and without, against mmpretrain's.
 
-    python tools/benchmarks/pretrain_step.py --arch large --batch 256
+    python tools/benchmarks/pretrain_step.py --arch large --batch 256 --compile
 
-Both are built from their configs, optimizer wrapper included:
-configs/baselines/mae_vitb_400e.py and mmpretrain's
+All are built from their configs, optimizer wrapper included:
+configs/baselines/mae_vitb_400e.py, with the masker of
+configs/sbam_mae_vitb_400e.py, and mmpretrain's
 mae_vit-base-p16_8xb512-amp-coslr-800e_in1k.py, as shipped (float16 with loss
 scaling) and with bfloat16. Images stand on the device. Prints images per
 second, peak memory (weights, gradients and optimizer included) and, on CUDA,
@@ -27,8 +28,13 @@ from sbam_mm.command_line import parses_first
 def parse_args() -> argparse.Namespace:
     parser = step_parser(__doc__, 'pretrain_step')
     parser.add_argument(
-        '--compile', action='store_true',
-        help='compiled layers and what they are compared with, no other rows')
+        '--compile', action='store_true', help='compiled layers, too')
+    parser.add_argument(
+        '--steps', type=int, default=1,
+        help='in a row in each round, as in a training, whose host is ahead '
+        'of the device (default: 1)')
+    parser.add_argument(
+        '--only', nargs='+', metavar='WORD', help='rows with these words')
     return parser.parse_args()
 
 
@@ -48,6 +54,7 @@ from sbam_mm.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ROOT / 'configs' / 'baselines' / 'mae_vitb_400e.py'
+SBAM = ROOT / 'configs' / 'sbam_mae_vitb_400e.py'
 SHIPPED = (
     Path(mmpretrain.__file__).parent / '.mim' / 'configs' / 'mae' /
     'mae_vit-base-p16_8xb512-amp-coslr-800e_in1k.py')
@@ -56,6 +63,7 @@ SHIPPED_ARCHS = dict(
     small='deit-small', tiny='deit-tiny', base='base', large='large')
 DEPTHS = dict(tiny=12, small=12, base=12, large=24)
 BASELINE = 'mmpretrain as shipped'
+BFLOAT16 = 'mmpretrain, bfloat16'
 DECODER_WIDTH, DECODER_DEPTH = 512, 8
 
 
@@ -70,6 +78,7 @@ class ConfigStep:
         # and a loss scaler skips the optimizer where a gradient is infinite.
         cfg.optim_wrapper.optimizer.lr = 0.
         self.images = images
+        self.visible: list[Tensor] = []  # tokens per image, of each step
         # As torch initialises it: no number here depends on the weights.
         self.model = MODELS.build(cfg.model)
         self.model.to(images.device).train()
@@ -82,6 +91,8 @@ class ConfigStep:
         with self.wrapper.optim_context(self.model):
             losses = self.model(self.images, None, mode='loss')
         loss, _ = self.model.parse_losses(losses)
+        if 'visible_tokens' in losses:
+            self.visible.append(losses['visible_tokens'])
         self.wrapper.update_params(loss)
 
     def updates(self) -> int:
@@ -104,8 +115,8 @@ class _WithModel:
         self.model = model
 
 
-def ours(args: argparse.Namespace, **optimizer) -> Config:
-    cfg = Config.fromfile(OURS)
+def ours(args: argparse.Namespace, path: Path = OURS, **optimizer) -> Config:
+    cfg = Config.fromfile(path)
     size = dict(img_size=args.size, patch_size=args.patch)
     cfg.model.backbone.update(arch=args.arch, **size)
     cfg.model.neck.update(embed_dim=WIDTHS[args.arch], **size)
@@ -117,6 +128,13 @@ def ours(args: argparse.Namespace, **optimizer) -> Config:
 def recomputing(cfg: Config) -> Config:
     """With activation checkpointing, in all blocks."""
     cfg.model.backbone.with_cp = cfg.model.neck.with_cp = True
+    return cfg
+
+
+def summing_in_bfloat16(cfg: Config) -> Config:
+    """With a residual stream of half the size."""
+    cfg.model.backbone.residual_dtype = 'bfloat16'
+    cfg.model.neck.residual_dtype = 'bfloat16'
     return cfg
 
 
@@ -137,42 +155,56 @@ def shipped(args: argparse.Namespace, **wrapper) -> Config:
 
 def candidates(args: argparse.Namespace, images: Tensor) -> dict:
     """Steps by the name of their row."""
-    if args.compile:
-        return {
-            BASELINE: ConfigStep(shipped(args), images),
-            'ours, fused AdamW': ConfigStep(ours(args, fused=True), images),
-            'ours, fused AdamW, compiled': ConfigStep(
-                ours(args, fused=True), images, compiled=True),
-        }
-    steps = {
-        BASELINE: ConfigStep(shipped(args), images),
-        'ours': ConfigStep(ours(args), images),
-        'ours, fused AdamW': ConfigStep(ours(args, fused=True), images),
-        'ours, fused AdamW, with_cp': ConfigStep(
-            recomputing(ours(args, fused=True)), images),
+    sbam = dict(path=SBAM)
+    rows = {
+        BASELINE: lambda: ConfigStep(shipped(args), images),
+        BFLOAT16: lambda: ConfigStep(
+            shipped(args, dtype='bfloat16', loss_scale=dict(enabled=False)),
+            images),
+        'ours': lambda: ConfigStep(ours(args), images),
+        'ours, SBAM': lambda: ConfigStep(ours(args, **sbam), images),
+        'ours, with_cp': lambda: ConfigStep(recomputing(ours(args)), images),
     }
-    if images.device.type == 'cuda':
-        steps['mmpretrain, bfloat16'] = ConfigStep(
-            shipped(
-                args, dtype='bfloat16', loss_scale=dict(enabled=False)),
-            images)
-    return steps
+    if images.device.type == 'cpu':
+        del rows[BFLOAT16]
+        rows['ours, fused AdamW'] = lambda: ConfigStep(
+            ours(args, fused=True), images)
+    if args.compile:
+        rows['ours, compiled'] = lambda: ConfigStep(
+            ours(args), images, compiled=True)
+        rows['ours, SBAM, compiled'] = lambda: ConfigStep(
+            ours(args, **sbam), images, compiled=True)
+        if images.device.type == 'cuda':
+            rows['ours, SBAM, compiled, residual_dtype=bfloat16'] = (
+                lambda: ConfigStep(summing_in_bfloat16(ours(args, **sbam)),
+                                   images, compiled=True))
+    return {
+        name: build() for name, build in rows.items()
+        if name == BASELINE or args.only is None
+        or any(word in name for word in args.only)
+    }
 
 
-def step_flops(args: argparse.Namespace) -> float:
+def step_flops(args: argparse.Namespace, visible: float | None = None
+               ) -> float:
     """Operations of a step for one image, by MAE's definition.
 
     Products only, 2 per multiplication and addition; backward counts twice
     the forward. What an implementation adds or saves does not change it.
+
+    Args:
+        args: Of this tool.
+        visible (float, optional): Tokens per image. Defaults to None: a
+            quarter.
     """
     tokens = (args.size // args.patch)**2
     pixels = 3 * args.patch**2
     width = WIDTHS[args.arch]
 
-    def blocks(depth: int, length: int, dim: int) -> int:
+    def blocks(depth: int, length: float, dim: int) -> float:
         return depth * (24 * length * dim**2 + 4 * length**2 * dim)
 
-    seen = 1 + tokens // 4
+    seen = 1 + (tokens // 4 if visible is None else visible)
     forward = (2 * tokens * pixels * width +
                blocks(DEPTHS[args.arch], seen, width) +
                2 * seen * width * DECODER_WIDTH +
@@ -203,14 +235,29 @@ def measure(args: argparse.Namespace) -> dict:
             other.model.zero_grad(set_to_none=True)
         memory[name] = step.own_bytes() + paired.peak_memory(step, device)
     before = {name: step.updates() for name, step in steps.items()}
-    times = paired.paired(steps, args.rounds, device, warm_up=2)
+    times = paired.paired(
+        {name: (lambda step=step: [step() for _ in range(args.steps)])
+         for name, step in steps.items()},
+        args.rounds, device, warm_up=1)
+    times = {name: [t / args.steps for t in spent]
+             for name, spent in times.items()}
+    made = (1 + args.rounds) * args.steps
     left_out = {
-        name: before[name] + 2 + args.rounds - step.updates()
+        name: before[name] + made - step.updates()
         for name, step in steps.items()
+    }
+    visible = {
+        name: float(torch.stack(step.visible).float().mean())
+        if step.visible else None for name, step in steps.items()
     }
     result = dict(
         settings(args),
-        flops_per_image=step_flops(args),
+        steps_in_a_row=args.steps,
+        steps_made=made,
+        visible_tokens=visible,
+        flops_per_image={
+            name: step_flops(args, seen) for name, seen in visible.items()
+        },
         time=paired.ratios(times, BASELINE),
         bytes=memory,
         updates_left_out=left_out,
@@ -219,9 +266,9 @@ def measure(args: argparse.Namespace) -> dict:
             for name, spent in times.items()
         },
         seconds=times)
-    if 'mmpretrain, bfloat16' in steps:
+    if BFLOAT16 in steps:
         result['time_over_bfloat16'] = paired.ratios(
-            times, 'mmpretrain, bfloat16')
+            times, BFLOAT16)
     if device.type == 'cuda':
         result['ceiling'] = ceiling(device)
     return result
@@ -233,8 +280,9 @@ def table(result: dict) -> str:
         '# A pre-training step of MAE', '',
         'Forward, backward and optimizer as the Runner calls them, models and '
         'optimizers from their configs; images per second over mmpretrain\'s '
-        f'of the same round, median over {result["rounds"]} rounds '
-        '[quartiles]; peak memory with weights, gradients and optimizer.', '',
+        f'of the same round, median over {result["rounds"]} rounds of '
+        f'{result["steps_in_a_row"]} steps [quartiles]; peak memory with '
+        'weights, gradients and optimizer.', '',
         described(dict(result, amp=top is not None)), ''
     ]
     if top:
@@ -243,15 +291,15 @@ def table(result: dict) -> str:
             f'{top / 1e12:.0f} TFLOP/s in this run.', ''
         ]
     lines += [
-        'step | images/s | speed over mmpretrain as shipped | over its '
-        'bfloat16 | peak memory | of it | use of the ceiling',
-        '---|---|---|---|---|---|---'
+        'step | images/s | visible tokens | speed over mmpretrain as shipped '
+        '| over its bfloat16 | peak memory | of it | use of the ceiling',
+        '---|---|---|---|---|---|---|---'
     ]
     for name, left_out in result['updates_left_out'].items():
         if left_out:
             lines.insert(-2, (
                 f'**{name}: the loss scaler left out {left_out} of '
-                f'{2 + result["rounds"]} updates, which makes it faster.**\n'))
+                f'{result["steps_made"]} updates, which makes it faster.**\n'))
     for name, rate in result['images_per_second'].items():
         speeds = []
         for key in ('time', 'time_over_bfloat16'):
@@ -261,9 +309,12 @@ def table(result: dict) -> str:
         share = result['bytes'][name] / result['bytes'][BASELINE]
         used = '-'
         if top:
-            used = f'{100 * rate * result["flops_per_image"] / top:.1f} %'
+            flops = result['flops_per_image'][name]
+            used = f'{100 * rate * flops / top:.1f} %'
+        seen = result['visible_tokens'][name]
         lines.append(
-            f'{name} | {rate:.2f} | {speeds[0]} | {speeds[1]} | '
+            f'{name} | {rate:.2f} | {"-" if seen is None else f"{seen:.1f}"} '
+            f'| {speeds[0]} | {speeds[1]} | '
             f'{result["bytes"][name] / 2**20:.0f} MiB | {share:.3f} | {used}')
     return '\n'.join([*lines, ''])
 

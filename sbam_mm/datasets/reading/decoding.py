@@ -226,6 +226,21 @@ class EncodedImage:
         self.shape = (width, height) if turn in _ON_ITS_SIDE else (height,
                                                                    width)
 
+    @property
+    def plain_jpeg(self) -> bytes:
+        """The file if it is a complete baseline JPEG in YCbCr, else b''.
+
+        That is what decoders on a GPU know: not to be turned, three colours,
+        and none that Adobe's marker or their names say to be RGB.
+        """
+        frame, content = self._frame, self._content
+        if not (frame and frame.complete and frame.colours == 3):
+            return b''
+        adobe = content.find(b'Adobe', 0, frame.offset)
+        rgb = (content[frame.offset + 5] == ord('R') if adobe < 0
+               else content[adobe + 11] == 0)
+        return b'' if rgb else content
+
     def whole(self) -> Image.Image:
         """The image, decoded once and kept; raises as ``decode_image``."""
         if self._whole is None:

@@ -15,11 +15,13 @@ from .label_map import LoadLabelMap, read_label_map
 from .load_crop import LoadRandomResizedCrop
 from .load_maps import LoadAttentionMap, LoadPartMap, attention_loaders
 from .multi_view import MultiView
+from .pack_encoded import EncodedCrop, PackEncoded
 from .pixel_shift import PixelShift
 
 __all__ = [
     'CenterCrop', 'LoadAttentionMap', 'LoadLabelMap', 'LoadPartMap',
-    'LoadRandomResizedCrop', 'MultiView', 'PixelShift', 'RandomResizedCrop',
+    'LoadRandomResizedCrop', 'EncodedCrop', 'MultiView', 'PackEncoded',
+    'PixelShift', 'RandomResizedCrop',
     'Resize', 'ResizeEdge', 'area_crop',
     'attention_loaders', 'check_alignment', 'flip_map', 'majority_crop',
     'nearest_crop', 'read_label_map', 'seen_box'

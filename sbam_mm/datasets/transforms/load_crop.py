@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import torch
 from mmcv.image.geometric import imresize, pillow_interp_codes
+from mmengine.logging import print_log
 from PIL import Image
 from torch.nn.functional import interpolate
 
@@ -15,10 +16,11 @@ from sbam_mm.run_switches import is_exact
 
 from ..reading.decoding import EncodedImage
 from ..reading.levels import ValueRange, check_decoding
-from ..reading.tree import read_regular_file
+from ..reading.tree import printable, read_regular_file
 from .crop import RandomResizedCrop
+from .pack_encoded import NOT_ENCODED, PLACEHOLDER, EncodedCrop
 
-DECODE = ('exact', 'fast')
+DECODE = ('exact', 'fast', 'device')
 # Filters which Pillow and torch have in common.
 _SMOOTH = ('bilinear', 'bicubic')
 # Decoded pixels per pixel of the crop's result, at the least.
@@ -40,6 +42,10 @@ class LoadRandomResizedCrop(RandomResizedCrop):
       Pillow's filter, and JPEGs are decoded at a half, quarter or eighth if
       two decoded pixels are left per pixel of the result, else by simplejpeg
       where that is installed. ``docs/data.md`` gives the pixel error.
+    - ``decode='device'``: baseline colour JPEGs go on as files with their
+      boxes, to be decoded and cropped in batches by the preprocessor, see
+      :mod:`~sbam_mm.datasets.transforms.device_crops`. Other files are
+      decoded here as by "exact", which the log says once.
 
     A file that cannot be decoded raises, and leaves the random numbers as
     they were. Images in ``results['img']``, such as cached ones, are cropped
@@ -47,8 +53,8 @@ class LoadRandomResizedCrop(RandomResizedCrop):
 
     Args:
         scale (int or tuple[int, int]): Output height and width in pixels.
-        decode (str): "exact" or "fast", which ``tools/train.py --exact`` turns
-            off.
+        decode (str): "exact", "fast" or "device"; ``tools/train.py --exact``
+            stands for "exact".
         channels, value_range, backend_args: As of ``ImageFolder``, which
             passes its own; for other data sets.
 
@@ -79,15 +85,17 @@ class LoadRandomResizedCrop(RandomResizedCrop):
         if decode not in DECODE:
             raise UserError(f'decode={decode!r} is unknown; choose '
                             f'{" or ".join(map(repr, DECODE))}.')
-        if decode == 'fast' and (self.backend != 'pillow'
+        if decode != 'exact' and (self.backend != 'pillow'
                                  or self.interpolation not in _SMOOTH):
             raise UserError(
-                "decode='fast' resizes as Pillow does, not by "
+                f'decode={decode!r} resizes as Pillow does, not by '
                 f'{self.backend} with {self.interpolation!r}; set '
                 "backend='pillow' and interpolation='bicubic' or 'bilinear', "
                 "or decode='exact'.")
         self.decode = decode
         self.backend_args = backend_args
+        # Shared by all workers.
+        self._told = torch.zeros(1, dtype=torch.bool).share_memory_()
 
     def transform(self, results: dict) -> dict:
         image = results.pop('encoded', None)
@@ -99,14 +107,34 @@ class LoadRandomResizedCrop(RandomResizedCrop):
                 self.channels, self.value_range)
         state = np.random.get_state()
         try:
-            results['img'] = self._cut(image, *self.rand_crop_params(image))
+            box = self.rand_crop_params(image)
+            if (self.decode == 'device' and image.channels == 3
+                    and not is_exact()):
+                results['device_crop'] = self._for_device(
+                    image, box, results.get('img_path', 'an image'))
+            if results.get('device_crop', NOT_ENCODED).encoded:
+                results['img'] = PLACEHOLDER
+            else:
+                results['img'] = self._cut(image, *box)
         except Exception:
             np.random.set_state(state)
             raise
-        results['img_shape'] = results['img'].shape
+        results['img_shape'] = (*self.scale, image.channels)
         results['ori_shape'] = image.shape
         self.record(results, image.shape)
         return results
+
+    def _for_device(self, image: EncodedImage, box: tuple[int, int, int, int],
+                    path: str) -> EncodedCrop:
+        content = image.plain_jpeg
+        if not content and not self._told:
+            self._told[:] = True
+            print_log(
+                f'{printable(path)} and files like it are decoded by the '
+                'workers: they are not complete baseline colour JPEGs, or '
+                'have to be turned.', logger='current')
+        return EncodedCrop(content, bool(content), image.shape, box, False,
+                           self.scale, self.interpolation)
 
     def _cut(self, image: EncodedImage, top: int, left: int, rows: int,
              columns: int) -> np.ndarray:

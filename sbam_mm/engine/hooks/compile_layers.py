@@ -21,7 +21,8 @@ class CompileLayersHook(Hook):
     """Compile the model's transformer layers before the first step.
 
     See :func:`sbam_mm.layers.compiled.compile_layers`: one graph per kind of
-    layer, also for packed sequences, whose length changes in every step.
+    layer, also for packed sequences, whose length changes in every step, and
+    with stochastic depth, whose rate differs between layers.
     (mmengine's own ``compile`` compiles the whole step, with what depends on
     the masks.) Works in one process and in DDP, with ``with_cp`` and with
     every encoder made of mmpretrain's layers; parameter names stay. Losses

@@ -15,6 +15,8 @@ from sbam_mm.models.heads import DINOHead
 from sbam_mm.models.progress import epoch_of
 from sbam_mm.registry import HOOKS
 
+from .fetch_log import log_unless
+
 
 class GradientHook(Hook, ABC):
     """Called back in every step of the optimizer, whatever the wrapper.
@@ -81,16 +83,20 @@ class ClipEachGradientHook(GradientHook):
         self.max_norm = max_norm
 
     def change(self, optimizer: Optimizer) -> None:
-        norms = [
-            torch.nn.utils.clip_grad_norm_(parameter, self.max_norm)
-            for group in optimizer.param_groups
+        gradients = [
+            parameter.grad for group in optimizer.param_groups
             for parameter in group['params'] if parameter.grad is not None
         ]
+        if not gradients:
+            return
+        # As torch's clip_grad_norm_, which knows one norm of all.
+        norms = torch.stack(
+            [norm.float() for norm in torch._foreach_norm(gradients)])
+        scales = (self.max_norm / (norms + 1e-6)).clamp(max=1.)
+        torch._foreach_mul_(gradients, scales.unbind())
         # Of a step that a fused optimizer leaves out there is nothing to log.
-        overflow = getattr(optimizer, 'found_inf', None)
-        if norms and not (overflow is not None and overflow.item()):
-            self.runner.message_hub.update_scalar(
-                'train/largest_grad_norm', torch.stack(norms).max().item())
+        log_unless(self.runner.message_hub, 'train/largest_grad_norm',
+                   norms.max(), getattr(optimizer, 'found_inf', None))
 
 
 @HOOKS.register_module()

@@ -1,14 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Learning rates that decay from the head of a ViT to its first block."""
 import re
-from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
 
 from sbam_mm.errors import UserError
 from sbam_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+from .groups import GroupingOptimWrapperConstructor
 
 # How mmpretrain's, mmseg's and mmdet's ViTs call their blocks.
 BLOCKS = ('layers', 'blocks')
@@ -67,7 +67,7 @@ def layer_depths(model: nn.Module) -> tuple[dict[str, int], int]:
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class ViTLayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+class ViTLayerDecayOptimWrapperConstructor(GroupingOptimWrapperConstructor):
     r"""Multiply a block's learning rate by ``rate ** (N + 1 - depth)``.
 
     Depths are those of :func:`layer_depths`, so head and last norm have the
@@ -108,33 +108,19 @@ class ViTLayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 'paramwise_cfg needs a layer_decay_rate in (0, 1], got '
                 f'{rate!r}; MAE fine-tunes ViT-B with 0.65.')
 
-    def add_params(self,
-                   params: list[dict],
-                   module: nn.Module,
-                   prefix: str = '',
-                   **kwargs: Any) -> None:
-        """Fill ``params`` with one group for each set of equal settings."""
-        if prefix:
-            super().add_params(params, module, prefix, **kwargs)
-            return
+    def settle(self, groups: list[dict], module: nn.Module) -> list[int]:
+        """Scale learning rates; groups of different depths stay apart."""
         depths, top = layer_depths(module)
         names = {id(value): key for key, value in module.named_parameters()}
-        single: list[dict] = []
-        super().add_params(single, module)
         rate = self.paramwise_cfg['layer_decay_rate']
-        groups: dict[tuple, dict] = {}
-        for group in single:
-            depth = depths[names[id(group['params'][0])]]
+        keys = [depths[names[id(group['params'][0])]] for group in groups]
+        for depth, group in zip(keys, groups):
             scale = rate**(top - depth)
             group.update(lr=group.get('lr', self.base_lr) * scale,
                          lr_scale=scale)
-            settings = {k: v for k, v in group.items() if k != 'params'}
-            known = groups.setdefault((depth, *sorted(settings.items())),
-                                      dict(params=[], **settings))
-            known['params'] += group['params']
-        params.extend(groups.values())
         print_log(
             f'Layer decay {rate:g} over {top - 1} blocks: learning rates '
             f'from {self.base_lr * rate**top:.3g} (embeddings) to '
-            f'{self.base_lr:.3g} (head), {len(groups)} groups of parameters.',
+            f'{self.base_lr:.3g} (head).',
             logger='current')
+        return keys

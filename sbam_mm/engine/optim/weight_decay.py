@@ -3,11 +3,13 @@
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from mmengine.optim import OptimWrapper
 from torch import nn
 
 from sbam_mm.engine.fsdp import whole_parameters
 from sbam_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+from .groups import GroupingOptimWrapperConstructor
 
 
 def spared_parameters(model: nn.Module) -> frozenset[str]:
@@ -44,7 +46,7 @@ def spared_parameters(model: nn.Module) -> frozenset[str]:
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class WeightDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+class WeightDecayOptimWrapperConstructor(GroupingOptimWrapperConstructor):
     """Weight decay for weights only.
 
     The rule is :func:`spared_parameters`'s; ``custom_keys`` override it.
@@ -61,28 +63,24 @@ class WeightDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         self.paramwise_cfg.setdefault('bias_decay_mult', 0.)
         return super().__call__(model)
 
-    def add_params(self,
-                   params: list[dict],
-                   module: nn.Module,
-                   prefix: str = '',
-                   **kwargs: Any) -> None:
-        """Fill ``params`` with one group per parameter."""
-        super().add_params(params, module, prefix, **kwargs)
-        if prefix or self.base_wd is None:
-            return
+    def settle(self, groups: list[dict], module: nn.Module) -> list:
+        """Spare what is to be spared; groups differ by options alone."""
+        if self.base_wd is None:
+            return super().settle(groups, module)
         names = {id(value): name for name, value in module.named_parameters()}
         custom = self.paramwise_cfg.get('custom_keys', {})
         decayed = 0
-        for group in params:
+        for group in groups:
             name = names[id(group['params'][0])]
             if name in self.spared and not any(key in name for key in custom):
                 group['weight_decay'] = 0.
             decayed += group.get('weight_decay', self.base_wd) != 0
         print_log(
             f'Weight decay {self.base_wd:g} on {decayed} parameters, none on '
-            f'{len(params) - decayed}: vectors, and '
+            f'{len(groups) - decayed}: vectors, and '
             f'{self._tokens(names.values()) or "no others"}.',
             logger='current')
+        return super().settle(groups, module)
 
     def _tokens(self, names: Any) -> str:
         """Last parts of the names of what is spared and is no vector."""

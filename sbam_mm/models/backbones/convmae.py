@@ -13,6 +13,7 @@ from sbam_mm.errors import UserError, check_choice
 from sbam_mm.layers import (
     Checkpointed,
     PackedLayout,
+    attends_at_once,
     blocks_of,
     evaluation_mode,
     plain_layer,
@@ -261,7 +262,9 @@ class ConvViT(PatchEncoder, BaseBackbone):
         layout of the result is (B, L): there is no class token.
         """
         visible = token_mask.visible
-        layout = PackedLayout(visible, token_mask.num_visible)
+        layout = PackedLayout(
+            visible, token_mask.num_visible,
+            in_order=attends_at_once(self.layers, images))
         *fine, cells = self.stages(
             images, ~visible.unflatten(1, self.grid(images)))
         x = run_blocks(self.layers, layout.pack(self._place(cells)), layout)

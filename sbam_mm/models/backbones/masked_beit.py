@@ -6,7 +6,13 @@ from mmpretrain.models import BEiTViT
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
-from sbam_mm.layers import beit_layer_cfgs, blocks_of, truncated_normal
+from sbam_mm.layers import (
+    beit_layer_cfgs,
+    blocks_of,
+    set_residual_dtype,
+    truncated_normal,
+)
+from sbam_mm.layers.patches import product_of_patches
 from sbam_mm.registry import MODELS
 
 from ..position_tables import remember_grid
@@ -30,7 +36,8 @@ class MaskedBEiT(MaskedEncoder, BEiTViT):
         layer_scale_init_value (float): Factor of every branch at the start; 0
             for none.
         **kwargs: Other options of mmpretrain's ``BEiTViT``; ``arch``,
-            ``patch_size``, ``out_type`` and ``with_cp`` as in ``MaskedViT``.
+            ``patch_size``, ``out_type``, ``with_cp`` and ``residual_dtype``
+            as in ``MaskedViT``.
 
     Example:
         >>> vit = MaskedBEiT('tiny', img_size=32, patch_size=8)
@@ -48,6 +55,7 @@ class MaskedBEiT(MaskedEncoder, BEiTViT):
                  final_norm: bool = True,
                  layer_scale_init_value: float = 0.1,
                  with_cp: bool = False,
+                 residual_dtype: str = 'float32',
                  init_cfg: dict | list[dict] | None = None,
                  **kwargs):
         check_tiles(img_size, patch_size)
@@ -70,7 +78,9 @@ class MaskedBEiT(MaskedEncoder, BEiTViT):
         remember_grid(self)
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.pre_norm = nn.Identity()
+        product_of_patches(self.patch_embed.projection)
         self.layers = blocks_of(self.layers, with_cp)
+        set_residual_dtype(self, residual_dtype)
 
     def init_weights(self) -> None:
         """BEiT's, section 2.5: outputs of block l divided by sqrt(2 l)."""

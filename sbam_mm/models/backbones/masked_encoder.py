@@ -13,6 +13,8 @@ from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     Attend,
     PackedLayout,
+    as_residual,
+    attends_at_once,
     evaluation_mode,
     run_blocks,
 )
@@ -148,7 +150,8 @@ class MaskedEncoder(PatchEncoder):
     def encode(self,
                tokens: Tensor,
                token_mask: TokenMask,
-               blocks: Sequence[int | str] = ()) -> Latent:
+               blocks: Sequence[int | str] = (),
+               layout: PackedLayout | None = None) -> Latent:
         """Encode the class token and the visible patches of every image.
 
         Args:
@@ -156,6 +159,8 @@ class MaskedEncoder(PatchEncoder):
             blocks (Sequence[int or str]): Whose output is wanted, too,
                 ascending from 0; negative numbers count from the end, and
                 "input", before all others, is what enters the first.
+            layout (PackedLayout, optional): Of these (B, 1 + L) tokens,
+                where it is known already.
 
         Example:
             >>> from sbam_mm.models import MaskedViT
@@ -167,7 +172,7 @@ class MaskedEncoder(PatchEncoder):
             True
         """
         return self._encode(tokens, token_mask.visible,
-                            token_mask.num_visible, blocks)
+                            token_mask.num_visible, blocks, layout)
 
     def encode_through(self, tokens: Tensor, token_mask: TokenMask,
                        blocks: Sequence[int] = ()
@@ -205,13 +210,17 @@ class MaskedEncoder(PatchEncoder):
         return self._encode(tokens, ~token_mask.thrown, None, blocks)
 
     def _encode(self, tokens: Tensor, keep: Tensor, count: int | None,
-                blocks: Sequence[int | str]) -> Latent:
+                blocks: Sequence[int | str],
+                layout: PackedLayout | None = None) -> Latent:
         """The blocks on the kept tokens; ``count`` of them, where known."""
-        keep = torch.nn.functional.pad(keep, (1, 0), value=True)
-        layout = PackedLayout(keep, None if count is None else 1 + count)
-        x = layout.pack(self.prepend_cls(tokens))
-        x = self.pre_norm(self.drop_after_pos(x))
         bias = shared_bias(self)
+        if layout is None:
+            keep = torch.nn.functional.pad(keep, (1, 0), value=True)
+            layout = PackedLayout(
+                keep, None if count is None else 1 + count, in_order=
+                attends_at_once(self.layers, tokens, bias, self.attend))
+        x = as_residual(self, layout.pack(self.prepend_cls(tokens)))
+        x = self.pre_norm(self.drop_after_pos(x))
         outputs, done = [], 0
         for end in (blocks_run(block, len(self.layers)) for block in blocks):
             x = run_blocks(self.layers[done:end], x, layout, bias,

@@ -6,11 +6,13 @@ from mmpretrain.models import VisionTransformer
 
 from sbam_mm.layers import (
     blocks_of,
+    set_residual_dtype,
     sincos_position,
     truncated_normal,
     xavier_linear,
     xavier_patches,
 )
+from sbam_mm.layers.patches import product_of_patches
 from sbam_mm.registry import MODELS
 
 from ..guidance import Guide
@@ -44,6 +46,9 @@ class MaskedViT(MaskedEncoder, VisionTransformer):
         with_cp (bool): Activation checkpointing: blocks keep what enters
             them and compute the rest again in the backward pass, a third
             more work.
+        residual_dtype (str): "float32", or "bfloat16" in a training in
+            bfloat16: what blocks add up takes half the memory and is rounded
+            after every block.
         **kwargs: Other options of mmpretrain's ``VisionTransformer``.
 
     Example:
@@ -66,6 +71,7 @@ class MaskedViT(MaskedEncoder, VisionTransformer):
                  learned_position: bool = False,
                  segment_bias: dict | None = None,
                  with_cp: bool = False,
+                 residual_dtype: str = 'float32',
                  init_cfg: dict | list[dict] | None = None,
                  **kwargs):
         check_tiles(img_size, patch_size)
@@ -80,7 +86,9 @@ class MaskedViT(MaskedEncoder, VisionTransformer):
         remember_grid(self)
         self.drop_path_rate = kwargs.get('drop_path_rate', 0.)
         self.learned_position = learned_position
+        product_of_patches(self.patch_embed.projection)
         self.layers = blocks_of(self.layers, with_cp)
+        set_residual_dtype(self, residual_dtype)
         self.pos_embed.requires_grad = learned_position
         self.segment_bias = None if segment_bias is None else MODELS.get(
             'sbam_mm.SegmentBias').of(self, segment_bias)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from sbam_mm.errors import UserError
 from sbam_mm.layers import (
     PackedLayout,
+    as_residual,
     evaluation_mode,
     received_attention,
     run_blocks,
@@ -51,7 +52,8 @@ def run_whole(vit: nn.Module,
 
 def encode_whole(vit: VisionTransformer, images: Tensor) -> Tensor:
     """All tokens of whole images, normalised at the end: (B, E + L, D)."""
-    x = run_whole(vit, input_tokens(vit, images), len(vit.layers))
+    x = as_residual(vit, input_tokens(vit, images))
+    x = run_whole(vit, x, len(vit.layers))
     return vit.ln1(x) if vit.final_norm else x
 
 

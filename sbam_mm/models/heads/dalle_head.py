@@ -8,8 +8,10 @@ from torch.nn.functional import cross_entropy
 
 from sbam_mm.errors import UserError, check_choice
 from sbam_mm.masking import TokenMask
+from sbam_mm.models.backbones.masked_encoder import Latent
 from sbam_mm.models.checkpoint import load_weights
 from sbam_mm.models.losses.masked_mean import REDUCTIONS, masked_mean
+from sbam_mm.models.masked_places import masked_places
 from sbam_mm.registry import MODELS
 
 from .head import Head
@@ -35,6 +37,7 @@ class DalleHead(Head):
             :func:`sbam_mm.models.losses.masked_mean`.
     """
 
+    takes_masked = True
     second_picture = True  # of another size and scale
 
     def __init__(self,
@@ -68,8 +71,8 @@ class DalleHead(Head):
         """
         return self.tokenizer(images).argmax(dim=1).flatten(1)
 
-    def loss(  # type: ignore[override]
-            self, prediction: Tensor, images: Tensor,
+    def loss(
+            self, prediction: Tensor | Latent, images: Tensor,
             token_mask: TokenMask) -> Tensor:
         """See :class:`Head`; predictions are logits, (B, L, vocabulary)."""
         masked = token_mask.masked
@@ -82,8 +85,13 @@ class DalleHead(Head):
                 f'{masked.shape[1]} patches; give target images of 8 pixels '
                 'per patch with RandomResizedCropAndInterpolationWithTwoPic('
                 'second_size=112).')
+        if isinstance(prediction, Latent):
+            masked = prediction.layout.keep
+            place, logits = prediction.layout.index, prediction.packed
+        else:
+            place = masked_places(token_mask)
+            logits = prediction.flatten(0, 1).index_select(0, place)
         wrong = cross_entropy(
-            prediction[masked].float(), target[masked], reduction='none')
-        values = wrong.new_zeros(masked.shape)
-        values[masked] = wrong
-        return masked_mean(values, masked, self.reduction)
+            logits.float(), target.flatten()[place], reduction='none')
+        values = wrong.new_zeros(masked.numel()).index_copy(0, place, wrong)
+        return masked_mean(values.view(masked.shape), masked, self.reduction)

@@ -123,9 +123,11 @@ class ContextRegressor(BaseModule):
     def forward(self, latent: Latent, token_mask: TokenMask,
                 position: Tensor) -> Regression:
         """Predict masked patches, from neither class nor thrown tokens."""
-        layout = PackedLayout(token_mask.masked, num_masked(token_mask))
-        keys = PackedLayout.whole(token_mask.masked, layout.order)
-        if token_mask.thrown is not None:
+        if token_mask.thrown is None:
+            layout = latent.layout.rest(token_mask.masked)
+            keys = PackedLayout.whole(token_mask.masked, layout.order)
+        else:
+            layout = PackedLayout(token_mask.masked)
             keys = layout.beside(~token_mask.thrown)
         visible = latent.to_dense()[:, 1:]
         x = self.mask_token[0].expand(len(layout.index), -1)
@@ -137,10 +139,3 @@ class ContextRegressor(BaseModule):
         x = self.norm_decoder(run_blocks(self.decoders, x, layout))
         return Regression(
             Latent(predicted, layout), Latent(self.head(x), layout))
-
-
-def num_masked(token_mask: TokenMask) -> int | None:
-    """Masked tokens per image, where the host knows it and all are equal."""
-    if token_mask.num_visible is None or token_mask.thrown is not None:
-        return None
-    return token_mask.masked.shape[1] - token_mask.num_visible

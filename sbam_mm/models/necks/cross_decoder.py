@@ -11,8 +11,12 @@ from sbam_mm.layers import (
     Block,
     CrossAttention,
     PackedLayout,
+    Spans,
+    as_residual,
+    normalise,
     plain_layer,
     run_blocks,
+    set_residual_dtype,
     sincos_position,
     xavier_linear,
 )
@@ -46,12 +50,13 @@ class CrossBlock(Block):
     def run(self,
             x: Tensor,
             bias: Tensor | None = None,
-            layout: PackedLayout | None = None,
+            layout: PackedLayout | Spans | None = None,
             attend: Attend | None = None,
             memory: Tensor | None = None,
-            keys: PackedLayout | None = None) -> Tensor:
+            keys: PackedLayout | Spans | None = None) -> Tensor:
         """See :meth:`Block.run`; the memory is taken as it is."""
-        out = self.attn(self.ln1(x), bias, layout, attend, memory, keys)
+        out = self.attn(normalise(self, self.ln1, x), bias, layout, attend,
+                        memory, keys)
         return self.feed_forward(self.add(x, out))
 
 
@@ -90,8 +95,7 @@ class CrossDecoder(Decoder):
             predicted in training, in (0, 1]: rounded down, but one at least,
             at random. The paper's ratio of 0.25 of all patches, where 0.75
             are masked, is 1 / 3. Defaults to 1.
-        with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
-            Defaults to False.
+        with_cp (bool), residual_dtype (str): As in ``MaskedViT``.
         in_channels (int): Of the images. Defaults to 3.
 
     Raises:
@@ -124,7 +128,8 @@ class CrossDecoder(Decoder):
                  looks_at: Sequence[int | str] = ('input', *range(12)),
                  prediction: float = 1.,
                  with_cp: bool = False,
-                 in_channels: int = 3):
+                 in_channels: int = 3,
+                 residual_dtype: str = 'float32'):
         super().__init__()
         dim = decoder_embed_dim
         self.grid = patch_grid(img_size, patch_size, dim, decoder_num_heads)
@@ -149,6 +154,7 @@ class CrossDecoder(Decoder):
             for _ in range(decoder_depth))
         for block in self.decoder_blocks:
             block.with_cp = with_cp
+        set_residual_dtype(self, residual_dtype)
         self.decoder_norm = nn.LayerNorm(dim, eps=1e-6)
         self.decoder_pred = nn.Linear(dim, patch_size**2 * in_channels)
         remember_grid(self)
@@ -188,7 +194,7 @@ class CrossDecoder(Decoder):
         check_count(width, self.decoder_pos_embed, extra=1)
         positions = self.decoder_pos_embed[0, -width:]
         x = self.mask_token[0] + positions[layout.index % width]
-        x = run_blocks(self.decoder_blocks, x, layout,
+        x = run_blocks(self.decoder_blocks, as_residual(self, x), layout,
                        memories=self.memories(latent), keys=latent.layout)
         return self.decoder_pred(self.decoder_norm(x))
 

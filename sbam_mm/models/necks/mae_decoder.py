@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from sbam_mm.layers import (
     PackedLayout,
+    as_residual,
     blocks_of,
     run_blocks,
+    set_residual_dtype,
     sincos_position,
     xavier_linear,
 )
@@ -33,7 +35,7 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
         patch_size (int): Pixels.
         embed_dim (int): Width of the encoder.
         decoder_embed_dim (int): Width of the decoder.
-        with_cp (bool): Activation checkpointing, as in ``MaskedViT``.
+        with_cp (bool), residual_dtype (str): As in ``MaskedViT``.
         **kwargs: Other options of ``MAEPretrainDecoder``.
     """
 
@@ -48,6 +50,7 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
                  decoder_depth: int = 8,
                  decoder_num_heads: int = 16,
                  with_cp: bool = False,
+                 residual_dtype: str = 'float32',
                  in_channels: int = 3,
                  **kwargs):
         self.grid = patch_grid(img_size, patch_size, decoder_embed_dim,
@@ -63,6 +66,7 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
             **{'in_chans': in_channels, **kwargs})
         remember_grid(self)
         self.decoder_blocks = blocks_of(self.decoder_blocks, with_cp)
+        set_residual_dtype(self, residual_dtype)
 
     def init_weights(self) -> None:
         super(MAEPretrainDecoder, self).init_weights()
@@ -81,7 +85,8 @@ class MAEDecoder(MAEPretrainDecoder, Decoder):
         full = latent.layout.unpack(tokens, self.mask_token)
         check_count(full.shape[1], self.decoder_pos_embed, extra=1)
         # The class token's row comes first; ConvMAE has none.
-        return full + self.decoder_pos_embed[:, -full.shape[1]:]
+        positions = self.decoder_pos_embed[:, -full.shape[1]:]
+        return full + as_residual(self, positions)
 
     def decode(self, full: Tensor, token_mask: TokenMask) -> Tensor:
         """From :meth:`arrange` to the prediction, as in :meth:`forward`."""

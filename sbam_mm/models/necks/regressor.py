@@ -6,10 +6,13 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sbam_mm.layers import (
+    Attend,
     Block,
     CrossAttention,
     PackedLayout,
+    Spans,
     plain_layer,
+    run_blocks,
     sincos_position,
     xavier_linear,
 )
@@ -38,11 +41,15 @@ class RegressorBlock(Block):
         self.ln_cross = nn.LayerNorm(dim, eps=1e-6)
         self.ln_memory = nn.LayerNorm(memory_dim, eps=1e-6)
 
-    def run(  # type: ignore[override]
-            self, x: Tensor, layout: PackedLayout, memory: Tensor,
-            keys: PackedLayout) -> Tensor:
-        """Packed (T, dim), with a memory (S, memory_dim) -> (T, dim)."""
-        x = self.add(x, self.attn(self.ln1(x), None, layout))
+    def run(self,
+            x: Tensor,
+            bias: Tensor | None = None,
+            layout: PackedLayout | Spans | None = None,
+            attend: Attend | None = None,
+            memory: Tensor | None = None,
+            keys: PackedLayout | Spans | None = None) -> Tensor:
+        """See :meth:`Block.run`; the memory is (..., memory_dim)."""
+        x = self.add(x, self.attn(self.ln1(x), bias, layout, attend))
         x = x + self.cross(
             self.ln_cross(x), None, layout, None, self.ln_memory(memory), keys)
         return self.feed_forward(x)
@@ -130,9 +137,9 @@ class Regressor(BaseModule):
         else:
             kept = nn.functional.pad(~token_mask.thrown, (1, 0), value=True)
             layout = latent.layout.beside(kept)
-        x = layout.pack(full)
-        for block in self.decoder_blocks:
-            x = block(x, layout, memory, latent.layout)
+        x = run_blocks(
+            self.decoder_blocks, layout.pack(full), layout,
+            memories=[memory] * len(self.decoder_blocks), keys=latent.layout)
         full = self.decoder_norm(Latent(x, layout).to_dense())[:, 1:]
         if isinstance(self.decoder_pred, nn.Linear):
             return self.decoder_pred(full)

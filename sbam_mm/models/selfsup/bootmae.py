@@ -112,7 +112,7 @@ class BootMAE(MaskedImageModel):
         return dict(
             loss_pixel=pixel,
             loss_feature=ramped * feature,
-            feature_weight=pixel.new_tensor(ramped),
+            feature_weight=pixel.new_full((), ramped),
             **token_mask.statistics())
 
     def regress(self, tokens: Tensor, token_mask: TokenMask) -> Predictions:

@@ -7,12 +7,14 @@ Learning*, IJCV 2023.
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from sbam_mm.errors import UserError
+from sbam_mm.layers import PackedLayout
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.heads import pictures_for
 from sbam_mm.models.losses import masked_mean
-from sbam_mm.models.necks.context_regressor import Regression, num_masked
+from sbam_mm.models.necks.context_regressor import Regression
 from sbam_mm.registry import MODELS
 
 from .base import MaskedImageModel
@@ -88,8 +90,10 @@ class CAE(MaskedImageModel):
         tokens = self.embed(images)
         token_mask = self.mask(tokens, images, data_samples)
         regression = self.regress(tokens, token_mask, images)
+        prediction = regression.prediction
         reconstruction = self.head.loss(
-            regression.prediction.to_dense(), targets, token_mask)
+            prediction if self.head.takes_masked else prediction.to_dense(),
+            targets, token_mask)
         alignment = self.align_weight * self.misalignment(
             regression, tokens, token_mask, images)
         return dict(
@@ -108,7 +112,8 @@ class CAE(MaskedImageModel):
     def misalignment(self, regression: Regression, tokens: Tensor,
                      token_mask: TokenMask, images: Tensor) -> Tensor:
         """Squared error to the masked patches as the encoder sees them."""
-        target = self.masked_latent(tokens, token_mask, images)
+        target = self.masked_latent(tokens, token_mask, images,
+                                    regression.latent.layout)
         error = regression.latent.to_dense().float() - target.float()
         return masked_mean(
             error.square().mean(dim=-1), token_mask.masked,
@@ -116,15 +121,23 @@ class CAE(MaskedImageModel):
 
     @torch.no_grad()
     def masked_latent(self, tokens: Tensor, token_mask: TokenMask,
-                      images: Tensor) -> Tensor:
-        """What the encoder makes of the masked patches alone, (B, L, D)."""
+                      images: Tensor,
+                      layout: PackedLayout | None = None) -> Tensor:
+        """What the encoder makes of the masked patches alone, (B, L, D).
+
+        ``layout`` is theirs, where it is known already.
+        """
         encoder = self.backbone
         if self.target is not None:
             encoder = self.target.vit
             tokens = encoder.embed(images)
-        hidden = TokenMask(
-            ~token_mask.masked, num_visible=num_masked(token_mask))
-        return encoder.encode(tokens, hidden).to_dense()[:, 1:]
+        layout = layout or PackedLayout(token_mask.masked)
+        with_cls = layout.beside(
+            pad(token_mask.masked, (1, 0), value=True),
+            [1 + count for count in layout.lengths])
+        return encoder.encode(
+            tokens, TokenMask(~token_mask.masked),
+            layout=with_cls).to_dense()[:, 1:]
 
     def predict(self, tokens: Tensor, token_mask: TokenMask,
                 inputs: Tensor) -> Tensor:

@@ -5,12 +5,14 @@ Source: Zhou et al., *iBOT: Image BERT Pre-Training with Online Tokenizer*,
 ICLR 2022. With ``masker=dict(type='sbam_mm.AttMask')`` it is the model of
 Kakogeorgiou et al., *What to Hide from Your Students*, ECCV 2022.
 """
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from sbam_mm.masking import IBOTMasker, TokenMask
 from sbam_mm.models.losses import PatchLoss
+from sbam_mm.models.masked_places import counting, masked_places
 from sbam_mm.models.progress import training_progress
 from sbam_mm.models.teachers.teacher_pass import TeacherPass
 from sbam_mm.registry import MODELS
@@ -84,9 +86,12 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
         views, local = self.split(inputs)
         teaching = self.teach(views, data_samples)
         latent, token_mask = self.study(views, teaching, data_samples)
+        # On its way while class tokens are compared.
+        count = counting(token_mask)
         return dict(
             **self.learn_cls(latent, local, teaching, data_samples),
-            loss_patch=self.learn_patches(latent, token_mask.masked, teaching),
+            loss_patch=self.learn_patches(latent, token_mask.masked, teaching,
+                                          count),
             **token_mask.statistics())
 
     def mask(self, tokens: Tensor, *args, **kwargs) -> TokenMask:
@@ -97,13 +102,17 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
                     tokens.shape[:2], dtype=torch.bool, device=tokens.device))
         return super().mask(tokens, *args, **kwargs)
 
-    def learn_patches(self, latent: Tensor, masked: Tensor,
-                      teaching: TeacherPass) -> Tensor:
+    def learn_patches(self,
+                      latent: Tensor,
+                      masked: Tensor,
+                      teaching: TeacherPass,
+                      count: Callable[[], int] | None = None) -> Tensor:
         """Predict what the teacher says of the masked patches: a scalar.
 
-        ``latent`` is (2B, 1 + L, D), of the student's global views.
+        ``latent`` is (2B, 1 + L, D), of the student's global views, and
+        ``count`` tells how many patches are masked.
         """
-        place = masked.flatten().nonzero().squeeze(1)
+        place = masked_places(TokenMask(masked), count)
         hidden = latent[:, 1:].flatten(0, 1).index_select(0, place)
         student = self.head.patch_logits(self.head.project(hidden))
         with torch.no_grad():

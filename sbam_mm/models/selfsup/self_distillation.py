@@ -103,7 +103,7 @@ class SelfDistillation(MaskedImageModel):
     @property
     def evaluated_encoder(self) -> nn.Module:
         """The teacher's, as in the papers; the student's before step 1."""
-        if self.momentum_teacher.steps == 0:  # it has followed nothing yet
+        if not self.momentum_teacher.followed:
             return self.backbone
         return self.momentum_teacher.module['backbone']
 

@@ -5,7 +5,7 @@ from math import cos, pi
 
 import torch
 from mmengine.model import BaseAveragedModel
-from torch import Tensor, nn
+from torch import nn
 
 from sbam_mm.errors import UserError, check_choice
 
@@ -83,6 +83,7 @@ class MomentumCopy(BaseAveragedModel):
         self.shape = shape
         self.ramp_epochs = ramp_epochs
         self.points = points
+        self._known = (0, 0, False)
         self.module.requires_grad_(False)
         self.eval()
 
@@ -97,10 +98,36 @@ class MomentumCopy(BaseAveragedModel):
         with torch.no_grad():
             self.update_parameters(source)
 
-    def avg_func(self, averaged_param: Tensor, source_param: Tensor,
-                 steps: Tensor) -> None:
-        averaged_param.lerp_(
-            source_param.to(averaged_param.dtype), 1 - self.momentum())
+    def update_parameters(self, model: nn.Module) -> None:
+        """As mmengine's, which asks the device for the number of steps."""
+        sources = dict(model.named_parameters())
+        averages = list(self.avg_parameters.values())
+        moved = [
+            sources[name].to(average)
+            for name, average in self.avg_parameters.items()
+        ]
+        if self.followed:
+            torch._foreach_lerp_(averages, moved, 1 - self.momentum())
+        else:
+            torch._foreach_copy_(averages, moved)
+        for ours, theirs in zip(self.module.buffers(), model.buffers()):
+            ours.copy_(theirs)
+        self.steps += 1
+        self._known = (*self._stamp(), True)
+
+    @property
+    def followed(self) -> bool:
+        """Whether there was an update.
+
+        The buffer ``steps`` is on the device, and is read only after somebody
+        else has written it, such as a checkpoint.
+        """
+        if self._known[:2] != self._stamp():
+            self._known = (*self._stamp(), bool(self.steps))
+        return self._known[2]
+
+    def _stamp(self) -> tuple[int, int]:
+        return id(self.steps), self.steps._version
 
     def momentum(self) -> float:
         """m of the optimizer step that was made last."""

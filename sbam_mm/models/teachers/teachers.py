@@ -126,6 +126,7 @@ class MomentumTeacher(Teacher):
 
     The options are those of :class:`MomentumCopy`.
     """
+    takes_options_of = MomentumCopy
 
     def __init__(self,
                  momentum: float = 0.996,

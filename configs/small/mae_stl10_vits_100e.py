@@ -1,0 +1,53 @@
+"""MAE with a ViT-S on STL-10 for 100 epochs: a small study on a GPU.
+
+Paper:    none; 96 x 96 images, ViT-S of 12 blocks with patches of 8.
+Expected: docs/results.md has what was run of it.
+Cost:     1,500 steps of 256 images; docs/results.md has the seconds of a run.
+Command:  DATA_ROOT=data/stl10 .venv/bin/python tools/train.py \
+              configs/small/mae_stl10_vits_100e.py
+"""
+_base_ = './mae_stl10_on_device_small.py'
+
+model = dict(
+    backbone=dict(
+        arch=dict(
+            embed_dims=384,
+            num_layers=12,
+            num_heads=6,
+            feedforward_channels=1536)),
+    neck=dict(
+        embed_dim=384,
+        decoder_embed_dim=192,
+        decoder_depth=2,
+        decoder_num_heads=6))
+
+train_dataloader = dict(batch_size=256)
+optim_wrapper = dict(
+    type='AmpOptimWrapper',
+    dtype='bfloat16',
+    loss_scale=dict(enabled=False),
+    optimizer=dict(lr=1.5e-3))
+auto_scale_lr = dict(base_batch_size=256)
+
+max_epochs = 100
+param_scheduler = [
+    dict(
+        type='LinearLR',
+        start_factor=1e-2,
+        begin=0,
+        end=10,
+        by_epoch=True,
+        convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        T_max=90,
+        eta_min=0.,
+        begin=10,
+        end=100,
+        by_epoch=True,
+        convert_to_iter_based=True),
+]
+train_cfg = dict(max_epochs=max_epochs)
+# All of it in fewer, longer looks than mae_stl10_small.py.
+custom_hooks = _base_.custom_hooks
+custom_hooks[-2].interval = 20

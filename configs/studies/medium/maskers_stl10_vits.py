@@ -1,0 +1,35 @@
+"""Random masking, SBM, SBAM and the centre: ViT-S, 100 epochs of STL-10.
+
+Paper:    none at this scale; the question of all of them.
+Expected: docs/results.md has what was run of it.
+Cost:     12 cells of 100 epochs; docs/results.md has the seconds of one.
+Command:  python tools/study.py configs/studies/medium/maskers_stl10_vits.py \
+              --data-root data/stl10 --work-dir work_dirs/vits --jobs 12
+"""
+config = '../../small/mae_stl10_vits_100e.py'
+axes = {
+    'masker': {
+        'random': 'random',
+        'centre': 'centre',
+        'SBM': 'sbm',
+        'SBAM': 'sbam',
+    },
+}
+seeds = [0, 1, 2]
+stages = [
+    dict(protocol='knn', at=[.1, .25, .5, .75, 1.], settings=dict(k=20)),
+    dict(protocol='linear-sweep', settings=dict(
+        epochs=20, augment=False, poolings=['avg'])),
+]
+baseline = dict(masker='random')
+figures = dict(
+    knn=dict(kind='points', x='masker', metric='knn/avg, k=20',
+             label='kNN top-1 [%]'),
+    linear=dict(kind='points', x='masker', metric='linear-sweep/best',
+                label='linear probe top-1 [%]'),
+    convergence=dict(kind='lines', x='epoch', by='masker',
+                     metric='knn/avg, k=20', label='kNN top-1 [%]'),
+    objects=dict(kind='lines', x='epoch', by='masker', metric=[
+        'training/object_hidden', 'training/background_hidden',
+        'training/boundary_hidden', 'training/auroc']),
+)
