@@ -49,15 +49,9 @@ class Step(NamedTuple):
 
 # Blocks of a ViT-B are 12, of a ViT-L 24, of a decoder 8; the last of these
 # is one call for masked patches alone, which is of the varlen kernel.
-<<<<<<< HEAD
-# Waits: L = the lengths of packed sequences, layers/packing.py; N = how many
-# patches are masked, models/masked_places.py; R = how many a rectangle is to
-# cover, masking/blocks.py.
-=======
 # Waits: L = the lengths of packed sequences, layers/packing.py; C = how many
 # patches are masked, which is asked for long before, to_host.py; R = how large
 # the rectangles are that are searched on the CPU, masking/blocks.py.
->>>>>>> fake
 STEPS = {
     'MAE': Step('baselines/mae_vitb_400e', flash=12 + 7, varlen=1),
     'MAE, SBM': Step(
@@ -66,12 +60,7 @@ STEPS = {
         'sbam_mae_vitb_400e', waits=1,  # L
         flash=7, varlen=12 + 1, float32=1),
     'MAE, blocks': Step(
-<<<<<<< HEAD
-        'baselines/mae_vitb_400e',
-        flash=12 + 7, varlen=1, masker='block'),
-=======
         'baselines/mae_vitb_400e', flash=12 + 7, varlen=1, masker='block'),
->>>>>>> fake
     # A teacher's blocks before the one that is asked are 11, of GPA 9; what
     # is asked are two products in float32.
     'MAE, AttMask': Step(
@@ -94,12 +83,7 @@ STEPS = {
     'SemMAE': Step('baselines/semmae_vitb_800e', flash=12 + 7, varlen=1),
     'UM-MAE': Step('baselines/um_mae_vitb_200e', flash=12 + 7, varlen=1),
     # A second decoder, and the teacher with it.
-<<<<<<< HEAD
-    'HPM': Step(
-        'baselines/hpm_vitb_200e', flash=2 * (12 + 8) + 8),
-=======
     'HPM': Step('baselines/hpm_vitb_200e', flash=2 * (12 + 8) + 8),
->>>>>>> fake
     'HPM, SBAM': Step(
         'baselines/hpm_vitb_200e', waits=1,  # L
         flash=8 + 8, varlen=12, float32=1, masker='sbam'),
@@ -109,16 +93,9 @@ STEPS = {
         'baselines/milan_vitb_400e', waits=1,  # L
         flash=8 + 11, varlen=12, float32=1, masker='sbam'),
     # Relative positions are a bias, which flash attention does not take.
-<<<<<<< HEAD
-    'BEiT': Step(
-        'baselines/beit_vitb_800e', efficient=12),
-    'BEiT, SBAM': Step(
-        'baselines/beit_vitb_800e', waits=1,  # N
-=======
     'BEiT': Step('baselines/beit_vitb_800e', efficient=12),
     'BEiT, SBAM': Step(
         'baselines/beit_vitb_800e', waits=1,  # C
->>>>>>> fake
         efficient=12, float32=1, masker='sbam'),
     'SimMIM': Step('simmim/simmim_vitb_800e', efficient=12),
     'SimMIM, SBAM': Step(
@@ -136,12 +113,7 @@ STEPS = {
         flash=12, varlen=12 + 4 + 4, float32=1),
     # Regressor and decoder of four blocks, and the target.
     'CAE': Step(
-<<<<<<< HEAD
-        'cae/cae_vits_300e',
-        flash=12 + 12 + 4, varlen=4),
-=======
         'cae/cae_vits_300e', flash=12 + 12 + 4, varlen=4),
->>>>>>> fake
     'CAE, GPA': Step(
         'cae/cae_vits_gpa_300e',
         flash=12 + 12 + 4 + 9, varlen=4, float32=2),
@@ -168,21 +140,6 @@ STEPS = {
         varlen=12 + 12, float32=1),
     # The teacher, and the student on crops of two sizes; prototypes are
     # compared in float32, three times, with those of patches six times.
-<<<<<<< HEAD
-    'DINO': Step(
-        'dino/dino_vits_100e', flash=3 * 12, float32=3),
-    'iBOT': Step(
-        'ibot/ibot_vitb_100e', waits=2,  # R, N
-        flash=3 * 12, float32=6),
-    'iBOT, SBAM': Step(
-        'ibot/ibot_vitb_sbam_100e', waits=1,  # N
-        flash=3 * 12, float32=6 + 1),
-    'iBOT, AttMask': Step(
-        'ibot/ibot_vits_attmask_high_100e', waits=1,  # N
-        flash=3 * 12, float32=6 + 2),
-    'iBOT, GPA': Step(
-        'ibot/ibot_vitb_gpa_100e', waits=1,  # N
-=======
     'DINO': Step('dino/dino_vits_100e', flash=3 * 12, float32=3),
     'iBOT': Step(
         'ibot/ibot_vitb_100e', waits=2,  # R, C
@@ -195,7 +152,6 @@ STEPS = {
         flash=3 * 12, float32=6 + 2),
     'iBOT, GPA': Step(
         'ibot/ibot_vitb_gpa_100e', waits=1,  # C
->>>>>>> fake
         flash=3 * 12 + 9, float32=6 + 2),
     # The bias is in channels of queries and keys, see segments/bias.py.
     'segment bias': Step(

@@ -46,10 +46,11 @@ PARTS = {
     'preflight': Part(40, '', '', 'preflight.py'),
     'tests': Part(120, '', ''),
     'step_vitl': Part(
-        120, f'--arch large {BATCH} --rounds 5 --steps 4 --compile --only mmpretrain '
-        'SBAM compiled', f'{TOY_STEP} --only SBAM', STEP),
+        120, f'--arch large {BATCH} --rounds 5 --steps 4 --compile --only '
+        'mmpretrain SBAM compiled', f'{TOY_STEP} --only SBAM', STEP),
     'step_vitb': Part(
-        120, f'--arch base {BATCH} --rounds 6 --steps 4 --compile', TOY_STEP, STEP),
+        120, f'--arch base {BATCH} --rounds 6 --steps 4 --compile', TOY_STEP,
+        STEP),
     'masking_vitl': Part(
         60, f'--arch large {BATCH} --amp --rounds 10', TOY_STEP,
         'masking_overhead.py'),
