@@ -104,13 +104,15 @@ setup(
         # docs/data.md: decodes JPEGs for decode='fast'.
         'jpeg': ['simplejpeg'],
         'segments': ['scikit-image', 'transformers'],
+        # docs/studies.md: cells as jobs of SLURM.
+        'studies': ['matplotlib', 'submitit'],
         # docs/transfer.md: detection needs mmcv's compiled operators.
         'segmentation': SEGMENTATION,
         'detection': ['onedl-mmdetection', 'pycocotools'],
         'dev':
         [
             *REPORT, *SEGMENTATION, 'mypy', 'pytest', 'pytest-xdist', 'ruff',
-            'simplejpeg', 'types-PyYAML'
+            'simplejpeg', 'submitit', 'types-PyYAML'
         ],
     },
     classifiers=[

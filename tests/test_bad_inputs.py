@@ -26,8 +26,7 @@ METRICS = ('mask_metrics --images {image} --annotations {boxes} --config '
            '{config} --out {out}/a')
 SELECT = ('select_attention --images {image} --annotations {boxes} --config '
           '{config} --out {out}/a')
-GRID = ('run_grid --config {config} --maskers random,sbam --ratios 0.5 '
-        '--seeds 0 --work-dir {out} --dry-run')
+STUDY = 'study {place}/study.py --work-dir {out} --dry-run'
 SEGMENTS = 'generate_segments {images}/train --out {out}/a.npy'
 QUICK = 'quickstart --data {images} --work-dir {out} --epochs 1'
 
@@ -143,9 +142,8 @@ COMMANDS = [
     *(f'evaluate {{checkpoint}} --config {{config}} --data {{images}} --out '
       f'{{place}}/stores/{name} --workers 0' for name in (
           'list', 'half', 'number', 'protocols', 'entry')),
-    *(f'run_grid --config {{config}} --maskers sbam --ratios 0.5 --seeds 0 '
-      f'--work-dir {{place}}/grids/{name} --dry-run' for name in (
-          'list', 'half', 'empty', 'types')),
+    *(f'study {{place}}/study.py --work-dir {{place}}/studies/{name} --dry-run'
+      for name in ('list', 'half', 'empty', 'types')),
     *(f'quickstart --data {{place}}/sources/{name} --work-dir {{out}}'
       for name in ('list', 'half', 'types', 'outside')),
     # Pictures
@@ -173,14 +171,17 @@ COMMANDS = [
     f'{SELECT} --batch-size 0', f'{SELECT} --top all',
     *(f'pimr {{place}}/{name} --out {{out}}/a' for name in (
         'missing.csv', 'text.txt', 'list.json', 'empty.txt', 'short.csv')),
-    # Grids
-    *(f'{GRID} {more}' for more in (
-        '--maskers nothing', '--ratios 2', '--ratios x', '--ratios 0.5,0.5',
-        '--seeds -1', '--seeds x', '--epochs 0', '--shard 3/2', '--shard x',
-        '--processes 0', '--cfg-options model.maskerr.x=1',
-        '--cfg-options trian_cfg.max_epochs=1')),
-    'run_grid {place}/missing.py', 'run_grid {place}/empty.py',
-    'run_grid {place}/syntax.py', 'run_grid', 'run_grid {config}',
+    # Studies
+    *(f'{STUDY} {more}' for more in (
+        '--jobs 0', '--jobs x', '--threads 0', '--processes 0',
+        '--nothing')),
+    *(f'study {{place}}/studies_of_others/{name}.py --work-dir {{out}} '
+      '--dry-run' for name in (
+          'masker', 'ratio', 'twice', 'seed', 'seeds', 'epochs', 'option',
+          'figure', 'stage', 'exclude')),
+    'study {place}/missing.py', 'study {place}/empty.py',
+    'study {place}/syntax.py', 'study', 'study {config}',
+    'study {place}/study.py --work-dir {out} --slurm nothing',
     # Segments
     f'{SEGMENTS} --size 0', f'{SEGMENTS} --size x', f'{SEGMENTS} --shard 2/2',
     f'{SEGMENTS} --option scale=x', f'{SEGMENTS} --option nothing=1',
@@ -215,6 +216,7 @@ def place(tmp_path_factory):
     write_files(folder, whole)
     write_checkpoints(folder, whole)
     write_stores(folder)
+    write_studies(folder)
     return folder
 
 
@@ -260,6 +262,28 @@ def write_checkpoints(folder, whole):
         torch.save(checkpoint, folder / f'{name}.pth')
 
 
+def write_studies(folder):
+    """A study of the training, and what is wrong with others."""
+    whole = dict(config=str(folder / 'config.py'), seeds=[0],
+                 axes=dict(masker=['random', 'sbam']))
+    texts = dict(
+        masker=dict(axes=dict(masker=['nothing'])),
+        ratio=dict(axes=dict(ratio=[2])),
+        twice=dict(axes=dict(ratio=[.5, .5])),
+        seed=dict(seeds=[-1]), seeds=dict(seeds=['x']),
+        epochs=dict(options=dict(epochs=0)),
+        option=dict(axes={'model.maskerr.x': [1]}),
+        figure=dict(figures=dict(a=dict(kind='lines'))),
+        stage=dict(stages=[dict(protocol='nothing')]),
+        exclude=dict(exclude=[dict(masker='nothing')]))
+    (folder / 'studies_of_others').mkdir()
+    for name, changes in (('study', {}), *texts.items()):
+        path = folder / ('studies_of_others' if changes else '')
+        (path / f'{name}.py').write_text(''.join(
+            f'{key} = {value!r}\n' for key, value in
+            (whole | changes).items()))
+
+
 def write_stores(folder):
     """JSON files of the tools, with something else in them."""
     half = '{"status": "fini'
@@ -267,9 +291,8 @@ def write_stores(folder):
         ('stores', 'results.json', dict(
             list=[], number=3, protocols=dict(protocols=[]),
             entry=dict(protocols=dict(knn=[1])))),
-        ('grids', 'sbam/ratio0.5/seed0/result.json', dict(
-            list=[], empty={}, types=dict(
-                masker='sbam', ratio='x', seed=0, status=3, seconds='y'))),
+        ('studies', 'study.json', dict(
+            list=[], empty={}, types=dict(cells=3))),
         ('sources', 'source.json', dict(
             list=[], types=dict(name=3, provenance=4),
             outside=dict(name='../../x', provenance='x'))),

@@ -15,7 +15,7 @@ from sbam_mm.engine.config_checks import check_options
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted(
     path for path in (ROOT / 'configs').rglob('*.py')
-    if not {'_base_', 'grids'} & set(path.parts))
+    if not {'_base_', 'studies'} & set(path.relative_to(ROOT).parts))
 NAMES = [str(path.relative_to(ROOT / 'configs')) for path in CONFIGS]
 pytestmark = pytest.mark.unit
 

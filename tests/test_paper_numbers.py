@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / 'tests/paper_numbers').glob('*.yml'))
 PAPERS = {path.stem: yaml.safe_load(path.read_text()) for path in FILES}
 # Parts, and small trainings, which are this project's.
-OWN = ('_base_', 'small', 'grids')
+OWN = ('_base_', 'small', 'studies')
 NO_NUMBERS = ('recipes', 'differs', 'silent')
 
 pytestmark = pytest.mark.unit
@@ -134,7 +134,8 @@ def test_every_config_of_a_paper_is_compared(paper):
     named = {
         path.relative_to(ROOT / 'configs').as_posix()
         for path in sorted((ROOT / 'configs').rglob('*.py'))
-        if not (set(OWN) & set(path.parts) or path.stem.endswith('_small'))
+        if not (set(OWN) & set(path.relative_to(ROOT).parts)
+                or path.stem.endswith('_small'))
         and author in ' '.join(header(path).partition('Paper:')[2].partition(
             'Expected:')[0].split())
     }

@@ -29,6 +29,7 @@ from sbam_mm.safe_loading import (
     read_checkpoint,
     use_safe_loading,
 )
+from sbam_mm.studies import read_study
 
 pytestmark = pytest.mark.integration
 # Holds nothing that could run, but text that mmengine would execute.
@@ -243,7 +244,7 @@ def test_checkpoints_given_to_a_tool(command, run, tmp_path, mark):
 
 
 def test_runs_that_are_gone_on_with(run, tmp_path, mark):
-    """Quickstart's finished runs, a grid's, evaluate's fine-tuning."""
+    """Quickstart's finished runs, a study's, evaluate's fine-tuning."""
     place = tmp_path / 'quick'
     for name in ('random', 'sbam'):
         evil_copy(run, place / f'images-16images-1epochs-seed0/{name}'
@@ -261,9 +262,13 @@ def test_runs_that_are_gone_on_with(run, tmp_path, mark):
     evil_copy(run, tuned, 'in_exec', mark)
     refuses(call_tool(*tuning))
 
-    grid = tmp_path / 'grid'
-    evil_copy(run, grid / 'random/ratio0.5/seed0/epoch_1.pth', 'in_exec', mark)
-    ended = call_tool('run_grid', '--config', run / 'config.py', '--maskers',
-                      'random', '--ratios', '0.5', '--seeds', '0',
-                      '--work-dir', grid)
+    study = run / 'study.py'
+    study.write_text(f"config = {str(run / 'config.py')!r}\nseeds = [0]\n"
+                     "options = dict(epochs=2)\n"
+                     "axes = dict(masker=['random'])\n")
+    work = tmp_path / 'study'
+    mark_of_cell = read_study(study).cells[0].hash
+    evil_copy(run, work / 'cells' / mark_of_cell / 'epoch_1.pth', 'in_exec',
+              mark)
+    ended = call_tool('study', study, '--work-dir', work)
     assert ended.code == 1 and 'could run code' in ended.out

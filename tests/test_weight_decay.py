@@ -17,7 +17,7 @@ CONFIGS = Path(__file__).parents[1] / 'configs'
 NAMES = [
     path.relative_to(CONFIGS).as_posix()
     for path in sorted(CONFIGS.rglob('*.py'))
-    if not {'_base_', 'grids'} & set(path.parts)
+    if not {'_base_', 'studies'} & set(path.relative_to(CONFIGS).parts)
 ]
 DENSE = [name for name in NAMES if name.split('/')[0] in ('mmseg', 'mmdet')]
 OTHERS = [name for name in NAMES if name not in DENSE]

@@ -6,6 +6,11 @@ CIFAR-10, Fashion-MNIST.
 
     python tools/prepare_data.py
     python tools/prepare_data.py --data /path/to/folder
+
+With --stl10 and --masks: STL-10 and the objects in it, for the studies of
+configs/studies/small (docs/studies.md).
+
+    python tools/prepare_data.py --stl10 data --masks STL10_Segmentation
 """
 import argparse
 import os
@@ -23,15 +28,27 @@ def parse_args() -> argparse.Namespace:
         '(default: the environment variable DATA_ROOT)')
     parser.add_argument(
         '--out', default='data', help='where downloads go (default: data)')
-    return parser.parse_args()
+    parser.add_argument(
+        '--stl10', help="folder with torchvision's stl10_binary")
+    parser.add_argument(
+        '--masks', help='folder with the JSON files of STL10_Segmentation')
+    args = parser.parse_args()
+    if bool(args.stl10) != bool(args.masks):
+        parser.error('--stl10 and --masks belong together')
+    return args
 
 
 from sbam_mm.datasets.sources import find_image_source
+from sbam_mm.datasets.stl10_objects import prepare_stl10
 
 
 @tool
 def main() -> None:
     args = parse_args()
+    if args.stl10:
+        print('DATA_ROOT='
+              f'{prepare_stl10(args.stl10, args.masks, args.out)}')
+        return
     source = find_image_source(args.data, args.out)
     print(f'{source.name}: {source.num_train} training and {source.num_test} '
           f'test images in {source.num_classes} classes, '

@@ -17,7 +17,8 @@ from .object_masks import (
 )
 
 __all__ = [
-    'CocoMasks', 'Estimate', 'KNNHook', 'MaskMetricsHook', 'PROTOCOL', 'PngMasks', 'evaluating',
-    'extract_features', 'knn_predict', 'knn_top1', 'linear_probe',
-    'mask_metrics', 'over_images', 'read_object_masks', 'token_coverage'
+    'CocoMasks', 'Estimate', 'KNNHook', 'MaskMetricsHook', 'PROTOCOL',
+    'PngMasks', 'evaluating', 'extract_features', 'knn_predict', 'knn_top1',
+    'linear_probe', 'mask_metrics', 'over_images', 'read_object_masks',
+    'token_coverage'
 ]

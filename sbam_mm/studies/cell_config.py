@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from io import StringIO
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
@@ -72,10 +72,21 @@ def cell_config(options: Mapping[str, Any],
     for name, value in options.items():
         if name not in VERBS:
             check_option(cfg, name, path)
+            value = copy.deepcopy(value)
             if isinstance(value, Mapping) and 'type' in value:
-                value = dict(value, _delete_=True)
-            cfg.merge_from_dict({name: copy.deepcopy(value)})
+                replace_part(cfg, name, value)
+            else:
+                cfg.merge_from_dict({name: value})
     return cfg
+
+
+def replace_part(cfg: Config, name: str, value: Mapping) -> None:
+    """Put a dict in the place of what a config has by a dotted name."""
+    *parents, last = name.split('.')
+    part: Any = cfg
+    for word in parents:
+        part = part[int(word) if isinstance(part, list) else word]
+    part[int(last) if isinstance(part, list) else last] = ConfigDict(value)
 
 
 def put_masker(cfg: Config, masker: str | Mapping) -> None:
@@ -126,6 +137,7 @@ def _known(part: Any) -> list[str] | None:
     if 'type' in part:
         name = str(part['type']).rpartition('.')[2]
         for registry in REGISTRIES:
+            registry.import_from_location()
             made = registry.module_dict.get(name)
             if made is not None:
                 return [*known, *options_of(made)]
@@ -146,7 +158,8 @@ def comparable(cfg: Config) -> dict[str, Any]:
     """
     content = {k: v for k, v in cfg.to_dict().items() if k in USED}
     (content.get('default_hooks') or {}).pop('checkpoint', None)
-    root = cfg.env_variables.get('DATA_ROOT')
+    # As recipes of this project have it, also where it is the default.
+    root = cfg.get('data_root') or cfg.env_variables.get('DATA_ROOT')
     # As it is stored.
     return json.loads(json.dumps(
         {name: 'DATA_ROOT' + value[len(root):]

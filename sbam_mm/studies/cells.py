@@ -63,7 +63,7 @@ class Folder:
         """Where a stage has its results."""
         place = 'evaluation'
         if stage.options:
-            place += f'-{content_hash(dict(enumerate(stage.options)))}'
+            place += f'-{content_hash(dict(options=list(stage.options)))}'
         return self.of(cell) / place / f'epoch_{epoch}'
 
     def protocol(self, cell: Cell, stage: Stage,

@@ -52,6 +52,17 @@ def check_figure(name: str, content: Mapping[str, Any],
                 [f'lacks {key}' for key in lacking]
                 + [f'has no option {key!r}' for key in unknown])
             + '; correct it.')
+    if kind == 'pimr' and not isinstance(content['metric'], str):
+        raise UserError(f'the figure {name!r} of kind pimr has one metric, '
+                        f'got {content["metric"]!r}.')
+    if kind == 'pimr':
+        for ratio in axes.get(content['x'], ()):
+            try:
+                float(ratio)
+            except ValueError:
+                raise UserError(f'the figure {name!r} of kind pimr has ratios '
+                                f'along x, and {ratio!r} is no number; choose '
+                                'another axis.') from None
     extra = dict(x=('epoch', ), by=('metric', )) if kind == 'lines' else {}
     for key in (*needs, *more):
         if key in content and content[key] not in (*axes,

@@ -7,13 +7,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sbam_mm.evaluation.pimr import Run, curves
 from sbam_mm.visualization.output import COLOURS, colours_of, style_axes
 from sbam_mm.visualization.robustness import robustness_figure
 
 from .figure_kinds import metrics_of
 from .statistics import Spread, spread
-from .table import Row, choose
+from .table import Row, choose, pimr_curves
 
 # Where there are more lines than colours.
 STYLES = ('-', '--', ':')
@@ -25,11 +24,7 @@ def draw(content: Mapping[str, Any], rows: Sequence[Row],
     metrics = metrics_of(content)
     if content['kind'] == 'pimr':
         return robustness_figure(
-            curves([Run(row.labels[content['by']],
-                        float(row.labels[content['x']]), row.seed, row.value)
-                    for row in choose(rows, metrics[0], content.get('where'),
-                                      content.get('at', 'last'))]),
-            content.get('label', metrics[0]))
+            pimr_curves(content, rows), content.get('label', metrics[0]))
     panels = 1 if content.get('by') == 'metric' else len(metrics)
     figure = Figure(figsize=(1 + 4.2 * panels, 3.8), layout='constrained')
     places = figure.subplots(1, panels, squeeze=False)[0]

@@ -160,7 +160,7 @@ def submit(plans: Sequence[Path], tools: Path, folder: Path, jobs: int,
         except ValueError as error:
             raise UserError(f'--slurm {option} is no number.') from error
     executor: Any = submitit.AutoExecutor(
-        folder=folder, cluster=chosen.pop('cluster', None))
+        folder=folder, cluster=chosen.pop('cluster', 'slurm'))
     try:
         executor.update_parameters(**chosen)
         found = executor.map_array(SlurmCell(tools, threads),

@@ -86,12 +86,12 @@ def against(rows: Sequence[Row], axis: str,
     A pair has the same seed and the same labels on all other axes.
     """
     values = {
-        (row.labels[axis], row.seed, *(label for name, label in
-                                       row.labels.items() if name != axis)):
+        (row.labels[axis], (row.seed, *(
+            label for name, label in row.labels.items() if name != axis))):
         row.value for row in rows}
     differences: dict[str, list[float]] = {}
-    for (label, *rest), value in values.items():
-        other = values.get((baseline, *rest))
+    for (label, rest), value in values.items():
+        other = values.get((baseline, rest))
         if label != baseline and other is not None:
             differences.setdefault(label, []).append(value - other)
     tests = {label: paired(each) for label, each in differences.items()}

@@ -29,7 +29,7 @@ NAMES = ('config', 'options', 'axes', 'exclude', 'seeds', 'stages', 'figures',
 COLUMNS = ('cell', 'seed', 'epoch', 'protocol', 'metric', 'value')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
     """One training of a study: a label for every axis, and a seed."""
     labels: Mapping[str, str]
@@ -112,6 +112,10 @@ class Study:
         if self.rounding not in ('floor', 'ceil', None):
             raise UserError('the rounding of a study is "floor", "ceil" or '
                             f'None, got {self.rounding!r}.')
+        if not self.axes:
+            raise UserError('the study has no axis, so nothing is varied; '
+                            'give it one, e.g. axes = dict(masker=["random", '
+                            '"sbam"]).')
         self.levels = {axis: levels_of(axis, values)
                        for axis, values in self.axes.items()}
         for axis in self.levels:
@@ -165,9 +169,9 @@ class Study:
             made.append((chosen, self._config(chosen)))
         for seed in self.seeds:
             for chosen, cfg in made:
-                own = Config(cfg.to_dict())
-                own._env_variables = cfg.env_variables
-                own.randomness = dict(cfg.get('randomness') or {}, seed=seed)
+                own = Config(dict(cfg.to_dict(), randomness=dict(
+                    cfg.get('randomness') or {}, seed=seed)),
+                    env_variables=cfg.env_variables)
                 yield Cell(chosen, seed, own, comparable(own))
 
     def _config(self, labels: Mapping[str, str]) -> Config:
@@ -296,8 +300,28 @@ def _near(name: str, known: Sequence[str]) -> str:
     return f' (Did you mean {near[0]!r}?)' if near else ''
 
 
+def as_study(grid: Mapping[str, Any]) -> dict[str, Any]:
+    """A study from what was called a grid: maskers at ratios.
+
+    Their names are ``config``, ``maskers``, ``ratios``, ``seeds``, and
+    perhaps ``epochs``, ``cfg_options`` and ``rounding``.
+    """
+    options = dict(grid.get('cfg_options', {}))
+    if grid.get('epochs'):
+        options['epochs'] = grid['epochs']
+    pimr = dict(kind='pimr', x='ratio', by='masker', label='kNN top-1 [%]',
+                metric='training/knn_top1')
+    return dict(
+        {name: grid[name] for name in ('config', 'seeds') if name in grid},
+        axes=dict(masker=grid['maskers'], ratio=grid['ratios']),
+        options=options, figures=dict(pimr=pimr),
+        rounding=grid.get('rounding', 'floor'))
+
+
 def read_study(path: str | Path, data_root: str | None = None) -> Study:
     """A study from its file, which is Python; configs are relative to it.
+
+    Earlier files of grids are read, too, see :func:`as_study`.
 
     Raises:
         UserError: If the file is missing, is no study, or says what cannot be
@@ -306,6 +330,8 @@ def read_study(path: str | Path, data_root: str | None = None) -> Study:
     path = Path(path)
     with redirect_stdout(StringIO()):  # mmengine tells of DATA_ROOT
         content = read_config(path, 'study').to_dict()
+    if 'maskers' in content and 'ratios' in content:
+        content = as_study(content)
     # Other names help to write the file, but a typo of ours does not.
     for name in set(content) - set(NAMES):
         near = get_close_matches(name, set(NAMES) - set(content), 1, 0.8)

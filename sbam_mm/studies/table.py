@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sbam_mm.engine.run_log import Records, read_scalars
 from sbam_mm.errors import UserError
+from sbam_mm.evaluation.pimr import Curve, Run, curves
 from sbam_mm.files import write_atomically
 
 from .cells import Folder
@@ -145,3 +146,13 @@ def choose(rows: Sequence[Row], metric: str,
             last[row.cell] = max(row.epoch, last.get(row.cell, 0))
         return [row for row in found if row.epoch == last[row.cell]]
     return [row for row in found if at in (None, row.epoch)]
+
+
+def pimr_curves(content: Mapping[str, Any],
+                rows: Sequence[Row]) -> dict[str, Curve]:
+    """What a figure of the kind "pimr" shows."""
+    return curves([
+        Run(row.labels[content['by']], float(row.labels[content['x']]),
+            row.seed, row.value)
+        for row in choose(rows, content['metric'], content.get('where'),
+                          content.get('at', 'last'))])

@@ -15,6 +15,7 @@ from PIL import Image
 from small_runs import MASKED, small
 
 from sbam_mm.datasets import ImageFolder, save_maps
+from sbam_mm.engine.launch import replace_amp
 from sbam_mm.registry import MODELS
 from sbam_mm.segments.maps import Felzenszwalb, id_map
 from sbam_mm.visualization import load_image, photographs
@@ -57,6 +58,15 @@ def data(tmp_path_factory):
                 crop = picture[y:y + 96, x:x + 96]
                 Image.fromarray(crop).resize((40, 36)).save(
                     folder / f'{i}.jpg')
+    # The same as STL-10 has them, with an object in the middle of each.
+    (root / 'images').symlink_to(root)
+    (root / 'val').symlink_to(root / 'test')
+    names = [f'val/{folder.name}/{i}' for folder in (root / 'test').iterdir()
+             for i in range(TEST)]
+    cells = np.zeros((len(names), 4, 4), bool)
+    cells[:, 1:3, 1:3] = True
+    np.savez(root / 'object_masks.npz', names=names, shape=(4, 4),
+             masks=np.packbits(cells.reshape(len(names), -1), axis=1))
     return root
 
 
@@ -132,6 +142,7 @@ def train(case, work_dir, epochs, resume=False):
         'experiment_name': f'{work_dir.name}-{resume}',
         'log_level': 'WARNING',
     })
+    replace_amp(cfg)  # as the tools do where there is no GPU
     runner = Runner.from_cfg(cfg)
     losses = Losses()
     runner.register_hook(losses)

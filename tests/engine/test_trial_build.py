@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""A training is built once before a grid starts, at next to no cost."""
+"""A training is built once before a study starts, at next to no cost."""
 from pathlib import Path
 
 import pytest
@@ -8,9 +8,9 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from small_runs import small
 
-from sbam_mm.engine.grid import Grid
 from sbam_mm.engine.trial_build import build_without_weights, check_buildable
 from sbam_mm.registry import MODELS
+from sbam_mm.studies import Study
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.unit
@@ -41,7 +41,8 @@ def test_a_frozen_teacher_is_read(tmp_path, monkeypatch):
     cfg = small('mae_small gpa block=3 head=2')
     check_buildable(cfg)
     cfg.dump(tmp_path / 'gpa.py')
-    Grid(str(tmp_path / 'gpa.py'), ['gpa', 'random'], [.6], [0])
+    Study(config=str(tmp_path / 'gpa.py'), seeds=[0],
+          axes=dict(masker=['gpa', 'random'], ratio=[.6]))
     torch.save({k: v for k, v in state.items() if 'layers.0' in k}, path)
     with pytest.raises(ValueError, match='fewer than'):
         check_buildable(cfg)

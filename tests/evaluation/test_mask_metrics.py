@@ -34,6 +34,8 @@ def test_by_hand():
                     background_hidden=1.5 / 5.25,
                     object_to_background=(2.5 / 2.75) / (1.5 / 5.25),
                     pointing=.5,  # the maximum is half on the object
+                    # Of tokens 0, 1, 4 and 5; a half of what equals itself.
+                    auroc=(3 + .5 * 5 + 4 + .25 * 4.375) / (2.75 * 5.25),
                     boundary_hidden=1 / 4,
                     boundary_salient=2 / 5,  # of .2, 1, .4, .6, .3
                     boundary_minus_inside=.8 - .3))

@@ -196,3 +196,28 @@ def test_coverage_is_cut_like_the_picture():
     assert (cover == np.array([1, 0, 0, 0], np.float32)).all()
     small = np.ones((4, 4), bool)
     assert (token_coverage([small], (16, 16), 4) == 1).all()
+
+
+def test_cells_of_many_images_in_one_file(tmp_path):
+    cells = np.zeros((2, 4, 4), bool)
+    cells[0, 0, 1:3] = cells[1, 3, 3] = True
+    path = tmp_path / 'objects.npz'
+    np.savez(path, names=np.array(['val/cat/07', 'val/dog/07']),
+             masks=np.packbits(cells.reshape(2, -1), axis=1), shape=(4, 4))
+    masks = read_object_masks(path)
+    for name, expected in zip(('cat', 'dog'), cells):
+        found = masks(tmp_path / 'images' / 'val' / name / '07.jpg', (8, 12))
+        assert found.shape == (8, 12)
+        assert (found == expected.repeat(2, 0).repeat(3, 1)).all()
+        assert (token_coverage([found], (8, 12), 4) >= 0).all()
+    with pytest.raises(ValueError, match='no annotation for .*08.jpg'):
+        masks('val/cat/08.jpg', (8, 8))
+    with pytest.raises(ValueError, match='do not exist'):
+        read_object_masks(tmp_path / 'missing.npz')
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match='are damaged, or no .npz'):
+        read_object_masks(path)
+    np.savez(path, names=np.array(['a', 'b']), masks=np.zeros((1, 2), 'u1'),
+             shape=(4, 4))
+    with pytest.raises(ValueError, match='are damaged'):
+        read_object_masks(path)
