@@ -107,16 +107,17 @@ def mask_metrics(token_mask: TokenMask,
     if coverage.min() < 0 or coverage.max() > 1:
         raise UserError('coverage is a share of a patch in [0, 1], got '
                         f'{coverage.min():g} to {coverage.max():g}.')
-    cover = coverage.float().to(masked.device)
+    # On the host: a device would wait for every image.
+    cover = coverage.float().cpu()
     boundary = boundary_tokens(cover)
     inside = (cover >= 1 - MARGIN).float()
     objects = cover
     if threshold is not None:
         objects = covered_patches(cover, threshold).float()
-    hidden = (~token_mask.visible).float()
+    hidden = (~token_mask.visible).float().cpu()
     scores = torch.zeros_like(cover)
     if token_mask.scores is not None:
-        scores = token_mask.scores.float()
+        scores = token_mask.scores.float().cpu()
     salient = (scores > delta).float()
     peak = (scores == scores.amax(dim=1, keepdim=True)).float()
 

@@ -117,16 +117,14 @@ class Device(TorchDispatchMode):
         """Called where the host waits for the device."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = dict(kwargs or {})
+        kwargs = kwargs or {}
         if func is torch.ops.prim.device.default:
             return func(*args)
         tensors = [x for x in tree_leaves((args, kwargs))
                    if isinstance(x, Tensor)]
         to = torch.device(kwargs.get('device') or 'cpu').type
         fakes = [x for x in tensors if isinstance(x, FakeTensor)]
-        # Pinned memory wants a driver; what arrives there is not known.
-        pinned = kwargs.pop('pin_memory', False)
-        if not fakes and to == 'cpu' and not pinned:
+        if not fakes and to == 'cpu':
             with _disable_current_modes():
                 return func(*args, **kwargs)
         if func is aten._local_scalar_dense.default:
@@ -139,8 +137,6 @@ class Device(TorchDispatchMode):
         if func is aten.index.Tensor or 'index_put' in func.name():
             args = (args[0], [*self._numbered(args[1])], *args[2:])
         out = func(*args, **kwargs)
-        if pinned:
-            out.pinned = True
         if func in (aten._to_copy.default, aten.copy_.default):
             self._copied(tensors[-1], out, args, kwargs)
         if isinstance(out, Tensor) and not out.dim() and len(fakes) > 0:
@@ -173,9 +169,9 @@ class Device(TorchDispatchMode):
                 kwargs: dict) -> None:
         """Note a copy from one device to another, unless it is in passing."""
         away = source.device.type, out.device.type
-        # From the device, memory is written in passing if it is pinned.
-        passing = (kwargs.get('non_blocking') or args[2:3] == (True, )) and (
-            away[1] != 'cpu' or hasattr(out, 'pinned'))
+        # From the device the numbers are wanted at once.
+        passing = away[1] != 'cpu' and (
+            kwargs.get('non_blocking') or args[2:3] == (True, ))
         if away[0] != away[1] and not passing:
             self.waits(f'a copy from {away[0]} to {away[1]}')
 
@@ -207,12 +203,6 @@ def running(device: Device, kind: str = 'cuda',
     with ExitStack() as stack:
         for owner, name, value in DRIVER:
             stack.enter_context(mock.patch.object(owner, name, value))
-        event = mock.Mock()
-        event.synchronize = lambda: device.waits('an event')
-        stream = mock.Mock()
-        stream.record_event = lambda: event
-        stack.enter_context(mock.patch.object(
-            torch.cuda, 'current_stream', lambda device=None: stream))
         stack.enter_context(mock.patch.object(
             FakeTensor, 'tolist', lambda tensor: device.tolist(tensor)))
         stack.enter_context(

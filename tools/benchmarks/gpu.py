@@ -2,11 +2,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 r"""Everything that wants a GPU, part by part, without network.
 
-    python tools/benchmarks/gpu.py                  # all, about ten minutes
+    python tools/benchmarks/gpu.py
     python tools/benchmarks/gpu.py --parts tests step_vitl --seconds 300
-    python tools/benchmarks/gpu.py --device cpu     # tries itself, toy size
+    python tools/benchmarks/gpu.py --device cpu
 
-No part takes more than two minutes, the most important come first, and each
+All parts take about ten minutes; with --device cpu they try themselves at toy
+size. No part takes more than two minutes, the most important come first, and each
 writes its result at once: a part that has one is skipped by the next call, so
 the work may be cut into pieces or stopped at any moment. OUT.json and OUT.md
 (docs/benchmarks/gpu) are written anew after every part. Images are photographs
@@ -19,6 +20,7 @@ nothing else, --wheels names a folder with the missing ones
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -28,7 +30,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path('tools/benchmarks')
 # Processes that test at once: most of the time is that of the host.
-TESTERS = '6'
+TESTERS = '8'
 TOY_STEP = '--arch tiny --size 64 --batch 4 --rounds 1'
 
 
@@ -219,7 +221,8 @@ def collect(args: argparse.Namespace) -> None:
         failed = args.results / f'{name}.failed'
         if page.exists():
             found[name] = json.loads(page.with_suffix('.json').read_text())
-            pages.append(page.read_text().replace('# ', '## ', 1))
+            pages.append(re.sub(
+                '^#', '##', page.read_text(), flags=re.MULTILINE))
         elif failed.exists():
             found[name] = dict(failed=failed.read_text().strip())
             pages.append(f'## {name}\n\nNot measured: '

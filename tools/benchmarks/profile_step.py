@@ -106,15 +106,18 @@ def measure(args: argparse.Namespace) -> dict:
     return dict(
         settings(args),
         compiled=args.compile,
+        bfloat16=cuda,
         step_seconds=whole,
         busy_seconds=busy_seconds(every) / args.rounds,
         kinds=kinds,
-        kernels=kernels)
+        # What is shorter is in its kind alone.
+        kernels=dict(sorted(
+            kernels.items(),
+            key=lambda item: -item[1]['seconds'])[:args.kernels]))
 
 
-def rows(found: dict) -> list[str]:
-    """The lines of a table, the longest first."""
-    total = sum(row['seconds'] for row in found.values())
+def rows(found: dict, total: float) -> list[str]:
+    """The lines of a table, the longest first; shares are of ``total``."""
     return [
         f'{name[:100]} | {1e3 * row["seconds"]:.2f} | '
         f'{100 * row["seconds"] / total:.1f} % | {row["calls"]:.0f}'
@@ -124,25 +127,24 @@ def rows(found: dict) -> list[str]:
 
 
 def table(result: dict) -> str:
-    calls = sum(row['calls'] for row in result['kinds'].values())
+    calls, total = (sum(row[key] for row in result['kinds'].values())
+                    for key in ('calls', 'seconds'))
     head = ' | ms per step | share | calls', '---|---|---|---'
     return '\n'.join([
         '# Where a pre-training step spends its time', '',
         f'SBAM, layers {"" if result["compiled"] else "not "}compiled. '
-        f'{described(result)}', '',
+        f'{described(dict(result, amp=result["bfloat16"]))}', '',
         f'A step takes {1e3 * result["step_seconds"]:.1f} ms without the '
         f'profiler; under it the device is busy for '
         f'{1e3 * result["busy_seconds"]:.1f} ms with {calls:.0f} kernels and '
-        'copies.', '', f'kind{head[0]}', head[1], *rows(result['kinds']), '',
+        'copies.', '', f'kind{head[0]}', head[1], *rows(result['kinds'], total), '',
         f'kernel{head[0]}', head[1],
-        *rows(result['kernels'])[:result['shown']], ''
+        *rows(result['kernels'], total), ''
     ])
 
 
 def main() -> None:
-    args = parse_args()
-    paired.report(
-        args, lambda args: dict(measure(args), shown=args.kernels), table)
+    paired.report(parse_args(), measure, table)
 
 
 if __name__ == '__main__':
