@@ -159,13 +159,14 @@ def submit(plans: Sequence[Path], tools: Path, folder: Path, jobs: int,
             chosen[key] = SLURM_KINDS.get(key, str)(value)
         except ValueError as error:
             raise UserError(f'--slurm {option} is no number.') from error
-    executor: Any = submitit.AutoExecutor(
-        folder=folder, cluster=chosen.pop('cluster', 'slurm'))
     try:
+        executor: Any = submitit.AutoExecutor(
+            folder=folder, cluster=chosen.pop('cluster', 'slurm'))
         executor.update_parameters(**chosen)
         found = executor.map_array(SlurmCell(tools, threads),
                                    list(map(str, plans)))
-    except (NameError, TypeError, RuntimeError, FileNotFoundError,
+    except (NameError, TypeError, RuntimeError, ValueError,
+            FileNotFoundError,
             submitit.core.utils.FailedSubmissionError) as error:
         raise UserError(f'SLURM was not given the cells: {error}') from error
     return [str(job.job_id) for job in found]

@@ -300,6 +300,30 @@ def test_told_to_end_it_ends_the_training(project, env):
         pass
 
 
+def test_slurm_is_handed_an_array(project, env):
+    """By submitit, whose jobs are processes of this machine here."""
+    submitit = pytest.importorskip('submitit')
+    env.setenv('PYTHONPATH', os.pathsep.join(
+        [str(project), str(ROOT), str(Path(submitit.__file__).parents[1])]))
+    work = project / 'slurm'
+    ended = call_tool('study', 'study.py', '--work-dir', work, '--slurm',
+                      'cluster=local', 'timeout_min=5')
+    assert ended.code == 0 and 'Submitted: ' in ended.out
+    deadline = time.monotonic() + 200
+    known = {}
+    while set(known.values()) != {'finished', 'failed'}:
+        assert time.monotonic() < deadline, known
+        time.sleep(1)
+        call_tool('study', 'study.py', '--work-dir', work, '--draw-only')
+        known = {name: cell_of(work, f'masker {name}, seed 0')[1]['status']
+                 for name in ('random', 'SBM')}
+    assert known == dict(random='finished', SBM='failed')
+    # Nothing is trained here where there is no SLURM.
+    ended = call_tool('study', 'study.py', '--work-dir', project / 'none',
+                      '--slurm')
+    assert ended.code == 2 and ended.err.count('\n') == 1
+
+
 def test_studies_share_their_cells(life, env):
     """Of the same folder; what was called a grid is one, too."""
     write_study(Path('shared.py'), seeds=[0, 1],
