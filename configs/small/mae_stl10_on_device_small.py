@@ -5,8 +5,8 @@ They are cropped there: boxes and flips are of the distribution of
 of every image (AMT, SemMAE) need that config.
 
 Paper:    none; the model of `mae_stl10_small.py`.
-Expected: docs/studies.md has what was run of it.
-Cost:     docs/studies.md has the seconds of a run.
+Expected: not measured by this project.
+Cost:     not measured by this project.
 Command:  DATA_ROOT=data/stl10 .venv/bin/python tools/train.py \
               configs/small/mae_stl10_on_device_small.py
 """

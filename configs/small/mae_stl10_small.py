@@ -5,8 +5,8 @@ hides: its own masks, those by nothing but the distance to the centre
 ("centre/..."), and SBM's at the weights of the moment ("sbm/...").
 
 Paper:    none; 96 x 96 images, ViT of 4 blocks, 192 wide, patches of 8.
-Expected: docs/studies.md has what was run of it.
-Cost:     4,000 images of 96 x 96; docs/studies.md has the seconds of a run.
+Expected: not measured by this project.
+Cost:     4,000 images of 96 x 96; not measured by this project.
 Command:  DATA_ROOT=data/stl10 .venv/bin/python tools/train.py \
               configs/small/mae_stl10_small.py
 """

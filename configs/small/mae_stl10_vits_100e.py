@@ -1,8 +1,8 @@
 """MAE with a ViT-S on STL-10 for 100 epochs: a small study on a GPU.
 
 Paper:    none; 96 x 96 images, ViT-S of 12 blocks with patches of 8.
-Expected: docs/results.md has what was run of it.
-Cost:     1,500 steps of 256 images; docs/results.md has the seconds of a run.
+Expected: not measured by this project.
+Cost:     1,500 steps of 256 images; not measured by this project.
 Command:  DATA_ROOT=data/stl10 .venv/bin/python tools/train.py \
               configs/small/mae_stl10_vits_100e.py
 """

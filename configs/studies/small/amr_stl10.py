@@ -5,7 +5,7 @@ from there, or have one for all images, each with salience and with random
 masks.
 
 Paper:    none; what Choi et al., ECCV 2024, leave open about AMR.
-Expected: docs/studies.md has what was run of it.
+Expected: not measured by this project.
 Cost:     51 cells of 20 epochs.
 Command:  python tools/study.py configs/studies/small/amr_stl10.py \
               --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2

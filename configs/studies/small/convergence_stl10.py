@@ -2,7 +2,7 @@
 
 Paper:    none at this scale; Choi et al., ECCV 2024, Fig. 4 and 6, have ViT-L
           on ImageNet-1K.
-Expected: docs/studies.md has what was run of it.
+Expected: not measured by this project.
 Cost:     15 cells of 40 epochs.
 Command:  python tools/study.py configs/studies/small/convergence_stl10.py \
               --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2

@@ -1,7 +1,7 @@
 """All maskers in MAE on CIFAR-10, with equally many steps.
 
 Paper:    none at this scale; the question of all of them.
-Expected: docs/studies.md has what was run of it.
+Expected: not measured by this project.
 Cost:     39 cells of 20 epochs of 50,000 images; on two CPU cores about a
           minute per epoch.
 Command:  python tools/study.py configs/studies/small/maskers_cifar10.py \

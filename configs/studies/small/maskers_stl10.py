@@ -1,8 +1,8 @@
 """All maskers in MAE on STL-10, with equally many steps.
 
 Paper:    none at this scale; the question of all of them.
-Expected: docs/studies.md has what was run of it.
-Cost:     39 cells of 20 epochs; docs/studies.md has the seconds of one.
+Expected: not measured by this project.
+Cost:     39 cells of 20 epochs; not measured by this project.
 Command:  python tools/study.py configs/studies/small/maskers_stl10.py \
               --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2
 """

@@ -5,7 +5,7 @@ SBAM about 56 (what its ratio comes to here), so that they are trained for
 longer, and for less long.
 
 Paper:    none at this scale.
-Expected: docs/studies.md has what was run of it.
+Expected: not measured by this project.
 Cost:     12 cells of 13 to 33 epochs.
 Command:  python tools/study.py \
               configs/studies/small/maskers_stl10_equal_tokens.py \

@@ -2,7 +2,7 @@
 
 Paper:    none at this scale; Choi et al., ECCV 2024, Fig. 7, has ViT-L on
           ImageNet-1K.
-Expected: docs/studies.md has what was run of it.
+Expected: not measured by this project.
 Cost:     33 cells of 20 epochs.
 Command:  python tools/study.py configs/studies/small/sbam_fig7_stl10.py \
               --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2

@@ -38,7 +38,7 @@ class ProgressBarHook(Hook):
     @master_only
     def before_train(self, runner: Runner) -> None:
         self.start, self.start_iter = time.monotonic(), runner.iter
-        self.last_line = self.start
+        self.last_read = self.start
         if self.console.is_terminal:
             self.progress = Progress(
                 TextColumn('{task.description}'),
@@ -62,21 +62,22 @@ class ProgressBarHook(Hook):
                          batch_idx: int,
                          data_batch=None,
                          outputs: dict | None = None) -> None:
-        done = runner.iter + 1
+        done, now = runner.iter + 1, time.monotonic()
         if self.progress is not None:
-            loss = runner.message_hub.get_scalar('train/loss').current()
-            self.progress.update(
-                self.task, completed=done, loss=f'{loss:.4f}')
+            self.progress.update(self.task, completed=done)
+        # Reading the loss waits for the device.
+        if now - self.last_read < (.5 if self.progress else self.every):
             return
-        now = time.monotonic()
-        if now - self.last_line >= self.every:
-            self.last_line = now
-            rate = (done - self.start_iter) / (now - self.start)
-            left = (runner.max_iters - done) / rate
-            loss = runner.message_hub.get_scalar('train/loss').current()
-            self.console.print(
-                f'  {self.title}: step {done}/{runner.max_iters}, loss '
-                f'{loss:.4f}, about {left:.0f} s left')
+        self.last_read = now
+        loss = runner.message_hub.get_scalar('train/loss').current()
+        if self.progress is not None:
+            self.progress.update(self.task, loss=f'{loss:.4f}')
+            return
+        rate = (done - self.start_iter) / (now - self.start)
+        left = (runner.max_iters - done) / rate
+        self.console.print(
+            f'  {self.title}: step {done}/{runner.max_iters}, loss '
+            f'{loss:.4f}, about {left:.0f} s left')
 
     @master_only
     def after_train(self, runner: Runner) -> None:

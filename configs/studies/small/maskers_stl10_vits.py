@@ -1,9 +1,9 @@
 """Random masking, SBM, SBAM and the centre: ViT-S, 100 epochs of STL-10.
 
 Paper:    none at this scale; the question of all of them.
-Expected: docs/results.md has what was run of it.
-Cost:     12 cells of 100 epochs; docs/results.md has the seconds of one.
-Command:  python tools/study.py configs/studies/medium/maskers_stl10_vits.py \
+Expected: not measured by this project.
+Cost:     12 cells of 100 epochs; not measured by this project.
+Command:  python tools/study.py configs/studies/small/maskers_stl10_vits.py \
               --data-root data/stl10 --work-dir work_dirs/vits --jobs 12
 """
 config = '../../small/mae_stl10_vits_100e.py'
