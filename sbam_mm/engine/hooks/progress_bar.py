@@ -17,6 +17,9 @@ from rich.progress import (
 
 from sbam_mm.registry import HOOKS
 
+# Seconds between two losses on a terminal.
+REFRESH = .5
+
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
@@ -66,7 +69,7 @@ class ProgressBarHook(Hook):
         if self.progress is not None:
             self.progress.update(self.task, completed=done)
         # Reading the loss waits for the device.
-        if now - self.last_read < (.5 if self.progress else self.every):
+        if now - self.last_read < (REFRESH if self.progress else self.every):
             return
         self.last_read = now
         loss = runner.message_hub.get_scalar('train/loss').current()
