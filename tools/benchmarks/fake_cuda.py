@@ -31,6 +31,7 @@ from torch.utils._python_dispatch import (
 )
 from torch.utils._pytree import tree_leaves
 
+from sbam_mm import to_host
 from sbam_mm.engine.trial_build import pipeline_of
 from sbam_mm.models.providers import STORED_MAPS
 from sbam_mm.registry import MODELS
@@ -46,6 +47,8 @@ DRIVER = (
     (torch.cuda, 'is_bf16_supported', lambda *args, **kwargs: True),
     # Without which autocast turns itself off.
     (torch.cuda.amp.common, 'amp_definitely_not_available', lambda: False),
+    # Memory for copies by the device; a number is asked for instead.
+    (to_host, 'sent', lambda values: (values, None)),
 )
 
 
