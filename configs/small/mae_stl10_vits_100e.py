@@ -30,24 +30,10 @@ optim_wrapper = dict(
 auto_scale_lr = dict(base_batch_size=256)
 
 max_epochs = 100
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-2,
-        begin=0,
-        end=10,
-        by_epoch=True,
-        convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        T_max=90,
-        eta_min=0.,
-        begin=10,
-        end=100,
-        by_epoch=True,
-        convert_to_iter_based=True),
-]
 train_cfg = dict(max_epochs=max_epochs)
-# All of it in fewer, longer looks than mae_stl10_small.py.
-custom_hooks = _base_.custom_hooks
-custom_hooks[-2].interval = 20
+_base_.param_scheduler[0].update(end=10)
+_base_.param_scheduler[1].update(begin=10, T_max=90, end=max_epochs)
+
+# Fewer looks than over twenty epochs.
+_base_.custom_hooks[-2].update(interval=20)
+_base_.custom_hooks[-1].update(interval=5)
