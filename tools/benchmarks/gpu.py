@@ -7,11 +7,12 @@ r"""Everything that wants a GPU, part by part, without network.
     python tools/benchmarks/gpu.py --device cpu
 
 All parts take about ten minutes; with --device cpu they try themselves at toy
-size. No part takes more than two minutes, the most important come first, and each
-writes its result at once: a part that has one is skipped by the next call, so
-the work may be cut into pieces or stopped at any moment. OUT.json and OUT.md
-(docs/benchmarks/gpu) are written anew after every part. Images are photographs
-that come with scikit-image and weights are random: nothing is downloaded.
+size. No part takes more than two minutes, the most important come first, and
+each writes its result at once: a part that has one is skipped by the next
+call, so the work may be cut into pieces or stopped at any moment. OUT.json and
+OUT.md (docs/benchmarks/gpu) are written anew after every part. Images are
+photographs that come with scikit-image and weights are random: nothing is
+downloaded.
 
 On a machine that has torch, torchvision and the usual scientific packages and
 nothing else, --wheels names a folder with the missing ones

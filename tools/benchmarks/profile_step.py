@@ -133,13 +133,13 @@ def table(result: dict) -> str:
     return '\n'.join([
         '# Where a pre-training step spends its time', '',
         f'SBAM, layers {"" if result["compiled"] else "not "}compiled. '
-        f'{described(dict(result, amp=result["bfloat16"]))}', '',
+        + described(dict(result, amp=result['bfloat16'])), '',
         f'A step takes {1e3 * result["step_seconds"]:.1f} ms without the '
         f'profiler; under it the device is busy for '
         f'{1e3 * result["busy_seconds"]:.1f} ms with {calls:.0f} kernels and '
-        'copies.', '', f'kind{head[0]}', head[1], *rows(result['kinds'], total), '',
-        f'kernel{head[0]}', head[1],
-        *rows(result['kernels'], total), ''
+        'copies.', '',
+        f'kind{head[0]}', head[1], *rows(result['kinds'], total), '',
+        f'kernel{head[0]}', head[1], *rows(result['kernels'], total), ''
     ])
 
 
