@@ -68,6 +68,25 @@ class SelfSupDataPreprocessor(_Preprocessor):
             self._channel_conversion = swap
 
 
+def renormalised(images: Tensor, known: Any, wanted: Any) -> Tensor:
+    """What one preprocessor has normalised, as another would have.
+
+    Where the second does not normalise, images stay as they are.
+
+    Example:
+        >>> first, second = (
+        ...     SelfSupDataPreprocessor([mean], [std])
+        ...     for mean, std in ((100., 50.), (120., 40.)))
+        >>> renormalised(torch.zeros(1, 1, 2, 2), first, second).unique()
+        tensor([-0.5000])
+    """
+    if not wanted._enable_normalize:
+        return images
+    if known._enable_normalize:
+        images = images * known.std + known.mean
+    return (images - wanted.mean) / wanted.std
+
+
 def _channels(data: dict) -> int:
     inputs = data['inputs']
     if hasattr(inputs, 'decoded'):  # colour files, see EncodedCrop

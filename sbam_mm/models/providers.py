@@ -59,7 +59,8 @@ def brought(key: str, model: Any, batch: Batch) -> Tensor | None:
 
 def ask_teacher(model: Any, batch: Batch, *question: Any) -> Tensor:
     """Attention of the teacher on whole images."""
-    return model.teacher.attention(batch.images, batch.grid, *question)
+    images = model.teacher.as_its_own(batch.images, model)
+    return model.teacher.attention(images, batch.grid, *question)
 
 
 def ask_target(model: Any, batch: Batch, *question: Any) -> Tensor:

@@ -234,16 +234,6 @@ def test_bad_input_gets_a_sentence(tiny_mae, teacher_file, make, words):
     assert '\n' not in str(error.value)
 
 
-def test_a_teacher_with_other_patches_is_refused(tiny_mae, tmp_path):
-    vit = MaskedViT(ARCH, img_size=32, patch_size=4)
-    torch.save({f'backbone.{k}': v for k, v in vit.state_dict().items()},
-               tmp_path / 'fine.pth')
-    model = with_teacher(
-        tiny_mae, frozen(str(tmp_path / 'fine.pth'), patch_size=4))
-    with pytest.raises(ValueError, match='64 patches.*4 x 4'):
-        model.loss(torch.rand(1, 3, 32, 32))
-
-
 def test_no_class_token_to_ask():
     vit = VisionTransformer(
         ARCH, with_cls_token=False, out_type='raw', **SIZE)
@@ -251,3 +241,43 @@ def test_no_class_token_to_ask():
     assert patch_attention(vit, x, 0, 'all').shape == (1, 3, 16)
     with pytest.raises(ValueError, match="queries='all'"):
         patch_attention(vit, x, 0)
+
+
+@pytest.mark.parametrize('patch, size', [(14, 56), (4, 16), (16, 64)])
+def test_patches_of_another_size(tiny_mae, tmp_path, patch, size):
+    """The teacher sees images whose patches are the student's, resized."""
+    torch.manual_seed(0)
+    vit = MaskedViT(ARCH, img_size=size, patch_size=patch)
+    for parameter in vit.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    path = tmp_path / 'teacher.pth'
+    torch.save({f'backbone.{k}': v for k, v in vit.state_dict().items()}, path)
+    model = with_teacher(
+        tiny_mae, frozen(str(path), img_size=size, patch_size=patch))
+    images = torch.randn(2, 3, 32, 32)
+    context = model.context(model.embed(images), images)
+    got = context.ask('teacher_attention', 1)
+    resized = torch.nn.functional.interpolate(
+        images, (size, size), mode='bicubic', antialias=True)
+    vit.eval()
+    want = patch_attention(vit, input_tokens(vit, resized), 1)
+    assert got.shape == (2, 3, 16)
+    torch.testing.assert_close(got, want)
+
+
+def test_a_teacher_with_a_normalisation_of_its_own(tiny_mae, teacher_file):
+    """It sees the pixels that it knows, whatever the student's are."""
+    path, vit = teacher_file
+    ours, its = dict(mean=[110.], std=[60.]), dict(
+        mean=[120., 116., 104.], std=[58., 57., 56.])
+    pixels = torch.rand(2, 3, 32, 32) * 255
+    model = with_teacher(tiny_mae, dict(frozen(path), **its))
+    model.data_preprocessor = MODELS.build(
+        dict(type='sbam_mm.SelfSupDataPreprocessor', **ours))
+    images = (pixels - 110.) / 60.
+    context = model.context(model.embed(images), images)
+    mean, std = (torch.tensor(its[key]).view(3, 1, 1) for key in its)
+    vit.eval()
+    want = patch_attention(vit, input_tokens(vit, (pixels - mean) / std), 1)
+    torch.testing.assert_close(
+        context.ask('teacher_attention', 1), want, rtol=1e-4, atol=1e-5)

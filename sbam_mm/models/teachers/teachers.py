@@ -1,8 +1,9 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Teachers look at whole images and tell a masker what they attend to."""
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from mmpretrain.models import VisionTransformer
 from torch import Tensor, nn
 
@@ -10,6 +11,7 @@ from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS, build_part
 
 from ..backbones.vit_attention import input_tokens, patch_attention
+from ..channels import SelfSupDataPreprocessor, renormalised
 from ..checkpoint import check_keys, read_checkpoint, weights_for
 from ..checkpoint_formats import GUIDES
 from ..position_tables import fit_tables, stored_grids
@@ -23,6 +25,10 @@ class Teacher(nn.Module):
     def vit(self) -> VisionTransformer:
         """The teacher's encoder."""
         return self.backbone
+
+    def as_its_own(self, images: Tensor, student: nn.Module) -> Tensor:
+        """The student's images as this teacher knows images."""
+        return images
 
     def init_weights(self) -> None:
         """Keeps what was loaded."""
@@ -51,17 +57,22 @@ class Teacher(nn.Module):
                   own_query: bool = True) -> Tensor:
         """Attention that patches receive; see :func:`patch_attention`.
 
-        ``images`` are as for the student, whose patches are ``grid``.
+        ``images`` are as for the student, whose patches are ``grid``. A
+        teacher with larger or smaller patches sees them resized, so that it
+        has as many.
         """
-        x = input_tokens(self.vit, images)
-        tokens = x.shape[1] - self.vit.num_extra_tokens
-        if tokens != grid[0] * grid[1]:
-            raise UserError(
-                f'the teacher cuts the images into {tokens} patches, the '
-                f'student into {grid[0]} x {grid[1]}; give model.teacher a '
-                "backbone with the student's patch_size.")
+        x = input_tokens(self.vit, self.at_grid(images, grid))
         return patch_attention(self.vit, x, block, queries, softmax,
                                own_query)
+
+    def at_grid(self, images: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Images whose patches are, of this teacher's size, a grid."""
+        patch = self.vit.patch_embed.projection.kernel_size
+        size = (grid[0] * patch[0], grid[1] * patch[1])
+        if images.shape[2:] == size:
+            return images
+        return F.interpolate(
+            images, size, mode='bicubic', antialias=True, align_corners=False)
 
 
 def check_guides(teacher: nn.Module, state: Mapping[str, Tensor],
@@ -103,11 +114,19 @@ class FrozenTeacher(Teacher):
         checkpoint (str): Its weights: a file or URL of this project, of
             mmpretrain, or the official ones of MAE, DINO, iBOT and timm; see
             :func:`sbam_mm.models.checkpoint.load_weights`.
+        mean, std (Sequence[float], optional): What its images were normalised
+            with, in values from 0 to 255. Defaults to None: with those of the
+            student's ``data_preprocessor``.
     """
 
-    def __init__(self, backbone: dict | nn.Module, checkpoint: str):
+    def __init__(self,
+                 backbone: dict | nn.Module,
+                 checkpoint: str,
+                 mean: Sequence[float] | None = None,
+                 std: Sequence[float] | None = None):
         super().__init__()
         self.backbone = build_part(backbone)
+        self.normalised = SelfSupDataPreprocessor(mean, std)
         self.checkpoint = checkpoint
         if not isinstance(self.backbone, VisionTransformer):
             raise UserError(
@@ -118,6 +137,11 @@ class FrozenTeacher(Teacher):
         read = read_checkpoint(checkpoint)
         self.freeze(weights_for(self, read, 0.9, checkpoint), read, 0.9,
                     checkpoint)
+
+    def as_its_own(self, images: Tensor, student: nn.Module) -> Tensor:
+        """Images normalised for a student, normalised for this teacher."""
+        return renormalised(images, student.data_preprocessor,
+                            self.normalised)
 
 
 @MODELS.register_module()
