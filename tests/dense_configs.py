@@ -9,7 +9,8 @@ from sbam_mm.models import MaskedViT
 ARCH = dict(
     embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64)
 # mmdet cannot even be imported without mmcv's compiled operators.
-NEEDS = dict(mmseg=('mmseg', ), mmdet=('mmcv._ext', 'mmdet'))
+NEEDS = dict(mmseg=('mmseg', ), mmdet=('mmcv._ext', 'mmdet'),
+             scenes=('pycocotools', ))
 SIDE = 64
 
 

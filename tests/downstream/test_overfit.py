@@ -166,6 +166,7 @@ def test_a_detector_learns_images_by_heart(tmp_path):
 @pytest.mark.parametrize('flavour', ['', '_plain'])
 def test_a_segmentor_learns_images_by_heart(tmp_path, flavour):
     dense_configs.require('mmseg')
+    dense_configs.require('scenes')
     from scenes import dense_data
     data = dense_data(tmp_path)
     classes = data['stuff']
