@@ -119,15 +119,15 @@ def steps(log):
     return log.read_text().count('Epoch(train)') if log.exists() else 0
 
 
-def finish(config, work_dir, processes=1):
+def finish(config, work_dir, processes=1, epochs=EPOCHS):
     training = start(config, work_dir, processes)
     assert training.wait(600) == 0, work_dir.with_suffix('.log').read_text()
-    return weights(work_dir)
+    return weights(work_dir, epochs)
 
 
-def weights(work_dir):
+def weights(work_dir, epochs=EPOCHS):
     checkpoint = torch.load(
-        work_dir / f'epoch_{EPOCHS}.pth', weights_only=False)
+        work_dir / f'epoch_{epochs}.pth', weights_only=False)
     moments = checkpoint['optimizer']['state']
     return dict(
         checkpoint['state_dict'], **{
@@ -141,11 +141,11 @@ def equal(found, wanted):
         assert torch.equal(found[name], value), name
 
 
-def prepare(folder, images, base):
+def prepare(folder, images, base, epochs=EPOCHS):
     (folder / 'dying.py').write_text(DYING)
     config = small_config(
         folder / 'config.py', images, base,
-        train_cfg__max_epochs=EPOCHS,
+        train_cfg__max_epochs=epochs,
         train_dataloader__batch_size=4,
         train_dataloader__num_workers=2,
         # The hardest case: there is never more than one checkpoint.
@@ -188,8 +188,10 @@ def test_killed_and_resumed_equals_uninterrupted(
 
 
 def test_two_processes_killed_and_resumed(images, tmp_path):
-    config = prepare(tmp_path, images, 'sbam_small')
-    through = finish(config, tmp_path / 'through', 2)
+    # Long enough to be killed three times: ranks train on for a moment.
+    epochs = 60
+    config = prepare(tmp_path, images, 'sbam_small', epochs)
+    through = finish(config, tmp_path / 'through', 2, epochs)
 
     killed = tmp_path / 'killed'
     log = killed.with_suffix('.log')
@@ -204,4 +206,4 @@ def test_two_processes_killed_and_resumed(images, tmp_path):
         training.wait(120)
         # Nobody trains on.
         wait_until(lambda ranks: all(map(gone, ranks)), ranks)
-    equal(finish(config, killed, 2), through)
+    equal(finish(config, killed, 2, epochs), through)
