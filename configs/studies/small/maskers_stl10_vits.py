@@ -6,30 +6,15 @@ Cost:     12 cells of 100 epochs; not measured by this project.
 Command:  python tools/study.py configs/studies/small/maskers_stl10_vits.py \
               --data-root data/stl10 --work-dir work_dirs/vits --jobs 12
 """
+_base_ = './maskers_stl10.py'
+
 config = '../../small/mae_stl10_vits_100e.py'
-axes = {
-    'masker': {
-        'random': 'random',
-        'centre': 'centre',
-        'SBM': 'sbm',
-        'SBAM': 'sbam',
-    },
-}
-seeds = [0, 1, 2]
+axes = dict(
+    masker=dict(
+        _delete_=True, random='random', centre='centre', SBM='sbm',
+        SBAM='sbam'))
 stages = [
     dict(protocol='knn', at=[.1, .25, .5, .75, 1.], settings=dict(k=20)),
     dict(protocol='linear-sweep', settings=dict(
         epochs=20, augment=False, poolings=['avg'])),
 ]
-baseline = dict(masker='random')
-figures = dict(
-    knn=dict(kind='points', x='masker', metric='knn/avg, k=20',
-             label='kNN top-1 [%]'),
-    linear=dict(kind='points', x='masker', metric='linear-sweep/best',
-                label='linear probe top-1 [%]'),
-    convergence=dict(kind='lines', x='epoch', by='masker',
-                     metric='knn/avg, k=20', label='kNN top-1 [%]'),
-    objects=dict(kind='lines', x='epoch', by='masker', metric=[
-        'training/object_hidden', 'training/background_hidden',
-        'training/boundary_hidden', 'training/auroc']),
-)
