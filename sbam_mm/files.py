@@ -96,6 +96,11 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         Path(name).write_bytes(content)
 
 
+def write_json(path: str | Path, content: Any) -> None:
+    """A JSON file, complete or absent."""
+    write_atomically(path, f'{json.dumps(content, indent=1)}\n'.encode())
+
+
 def read_json(path: str | Path, **kinds: Any) -> dict[str, Any]:
     """A JSON object that one of the tools has written.
 

@@ -185,7 +185,7 @@ def measure(model: Model, seeds: list[int], maskers: dict[str, nn.Module],
             ]
             for name in METRICS:
                 found[label][name].append(
-                    torch.stack([one[name].cpu() for one in drawn]))
+                    torch.stack([one[name] for one in drawn]))
     return {
         label: {name: torch.cat(parts, dim=1) for name, parts in one.items()}
         for label, one in found.items()

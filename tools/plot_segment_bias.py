@@ -16,7 +16,6 @@ the options of tools/generate_segments.py (--option scale=100 min_share=0.04).
 Of a fixed bias, which has learnt nothing, this picture is all there is.
 """
 import argparse
-import json
 from pathlib import Path
 
 from sbam_mm.command_line import (
@@ -60,7 +59,7 @@ from mmpretrain.models import BaseSelfSupervisor
 from sbam_mm.datasets.transforms import nearest_crop
 from sbam_mm.datasets.transforms.crop_maps import WHOLE
 from sbam_mm.errors import UserError
-from sbam_mm.files import write_atomically
+from sbam_mm.files import write_json
 from sbam_mm.models.checkpoint import read_checkpoint, state_dict_of
 from sbam_mm.segments import SegmentMaps
 from sbam_mm.segments.figures.attention import (
@@ -180,7 +179,7 @@ def run(args: argparse.Namespace) -> list[Path]:
         for name, values in bias.items()
     }
     data, picture = Path(f'{args.out}.json'), Path(f'{args.out}.png')
-    write_atomically(data, json.dumps(results, indent=1).encode())
+    write_json(data, results)
     save_figure(bias_figure(bias, Path(args.checkpoint).name), picture)
     return [data, picture, *written]
 

@@ -10,7 +10,6 @@ Writes work_dirs/quickstart/report.html and results.json. A second call reuses
 finished runs and goes on with an interrupted one.
 """
 import argparse
-import json
 import os
 import sys
 import time
@@ -75,7 +74,7 @@ from sbam_mm.evaluation import (
     knn_top1,
     linear_probe,
 )
-from sbam_mm.files import read_json, write_atomically
+from sbam_mm.files import read_json, write_json
 from sbam_mm.registry import DATASETS, build_part
 from sbam_mm.visualization import (
     RunResult,
@@ -242,8 +241,7 @@ def main() -> None:
         results[name] = judge(*subject, train, test)
         if name in configs:
             results[name].update(training_scalars(configs[name]))
-        write_atomically(results_path,
-                         json.dumps(results, indent=2).encode())
+        write_json(results_path, results)
 
     rows = {
         name: RunResult(

@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 from sbam_mm.command_line import (
+    KeyValues,
     ToolParser,
     add_trust,
     parses_first,
@@ -50,7 +51,7 @@ def parse_args() -> argparse.Namespace:
         help='train and evaluate each cell with N processes (GPUs) through '
         'tools/dist_train.sh (default: 1)')
     parser.add_argument(
-        '--slurm', nargs='*', metavar='KEY=VALUE',
+        '--slurm', nargs='*', action=KeyValues, metavar='KEY=VALUE',
         help='hand the cells to SLURM as an array of jobs, at most --jobs at '
         'a time, with options of submitit, e.g. slurm_partition=gpu '
         'timeout_min=600 gpus_per_node=1')

@@ -138,7 +138,7 @@ class MaskMetricsHook(EpochHook):
                         self.delta)
                     for name, each in values.items():
                         key = f'{label}/{name}' if label else name
-                        parts.setdefault(key, []).append(each.cpu())
+                        parts.setdefault(key, []).append(each)
         means = {key: over_images(torch.cat(each)).mean
                  for key, each in parts.items()}
         return {key: mean for key, mean in means.items() if mean == mean}

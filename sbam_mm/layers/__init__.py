@@ -23,14 +23,14 @@ from .packing import PackedLayout, Spans
 from .position import sincos_position
 from .received_attention import received_attention
 from .recorded import RecordedAttention
-from .residual import as_residual, normalise, set_residual_dtype
+from .residual import as_residual, set_residual_dtype
 from .windows import from_windows, to_windows
 
 __all__ = [
     'Attend', 'Attention', 'Block', 'Checkpointed', 'CrossAttention',
     'PackedLayout', 'RecordedAttention', 'Spans', 'as_residual',
     'attends_at_once', 'beit_layer_cfgs', 'blocks_of', 'decomposed_attention',
-    'evaluation_mode', 'from_windows', 'normalise', 'packed_attention',
+    'evaluation_mode', 'from_windows', 'packed_attention',
     'plain_layer', 'received_attention', 'relative_rows', 'run_blocks',
     'set_residual_dtype', 'sincos_position', 'to_windows', 'truncated_normal',
     'xavier_linear', 'xavier_patches'

@@ -29,7 +29,6 @@ from .attention import (
     runs_varlen,
 )
 from .packing import PackedLayout, Spans
-from .residual import normalise
 
 
 class Checkpointed(BaseModule):
@@ -221,6 +220,9 @@ class Block(Checkpointed):
         True
     """
 
+    # See :func:`sbam_mm.layers.residual.set_residual_dtype`.
+    residual_dtype = 'float32'
+
     def __init__(self, layer: nn.Module):
         super().__init__(layer.init_cfg)
         for name in ('gamma_1', 'gamma_2'):  # BEiT's layer scale
@@ -239,18 +241,18 @@ class Block(Checkpointed):
 
     def packed(self,
                x: Tensor,
-               bias: Tensor | None = None,
-               layout: PackedLayout | None = None,
-               attend: Attend | None = None,
-               memory: Tensor | None = None,
-               keys: PackedLayout | None = None) -> Tensor:
+               bias: Tensor | None,
+               layout: PackedLayout,
+               attend: Attend | None,
+               memory: Tensor | None,
+               keys: PackedLayout | None) -> Tensor:
         """:meth:`run` with a layout, whose lengths change at every step.
 
         Where one kernel attends, they are in tensors alone, and what is
         compiled fits them all. Elsewhere attention is a loop over lengths,
         and no more than the feed-forward network is compiled.
         """
-        if (layout is None or bias is not None or attend is not None
+        if (bias is not None or attend is not None
                 or not self.attn.runs_varlen(x)):
             return self.forward(x, bias, layout, attend, memory, keys)
         check_order(layout, keys or layout)
@@ -286,14 +288,28 @@ class Block(Checkpointed):
                 sequence instead of images.
         """
         if memory is not None:
-            memory = normalise(self, self.ln1, memory)
-        out = self.attn(normalise(self, self.ln1, x), bias, layout, attend,
+            memory = self.normalise(self.ln1, memory)
+        out = self.attn(self.normalise(self.ln1, x), bias, layout, attend,
                         memory, keys)
         return self.feed_forward(self.add(x, out, self.gamma_1))
 
+    def normalise(self, norm: nn.Module, x: Tensor) -> Tensor:
+        """A norm, in bfloat16 where what the blocks add up is.
+
+        Its mean and variance are float32 all the same. Autocast would copy
+        the tokens to float32 before and the result to bfloat16 after it.
+        """
+        if (self.residual_dtype == 'float32' or x.dtype != torch.bfloat16
+                or not isinstance(norm, nn.LayerNorm)):
+            return norm(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return F.layer_norm(
+                x, norm.normalized_shape, norm.weight.to(x.dtype),
+                norm.bias.to(x.dtype), norm.eps)
+
     def feed_forward(self, x: Tensor) -> Tensor:
         """The second half, token by token."""
-        out = normalise(self, self.ln2, x)
+        out = self.normalise(self.ln2, x)
         if self.ffn.add_identity:
             return self.ffn(out, identity=x)
         return self.add(x, self.ffn(out), self.gamma_2)
@@ -416,10 +432,12 @@ def run_blocks(blocks: Iterable[nn.Module],
     given: Iterable[Tensor | None] = memories or repeat(None)
     for number, (block, memory) in enumerate(
             zip(map(block_of, blocks), given)):
-        run = block if plain else block.packed
-        if plain and memory is not None:
+        if not plain:
+            x = block.packed(
+                x, bias, layout, None if attend is None else attend[number],
+                memory, keys)
+            continue
+        if memory is not None:
             memory = memory.view(layout.batch_size, -1, memory.shape[-1])
-        x = run(x, bias, None if plain else layout,
-                None if attend is None else attend[number], memory,
-                None if plain else keys)
+        x = block(x, bias, None, None, memory)
     return x.view(packed.shape)

@@ -1,10 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """In which type the blocks add up what they compute."""
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError, check_choice
+
+from .block import Block
 
 RESIDUAL_DTYPES = ('float32', 'bfloat16')
 
@@ -13,21 +14,8 @@ def set_residual_dtype(part: nn.Module, name: str) -> None:
     """Set an encoder's or decoder's option of this name, after its blocks."""
     check_choice('residual_dtype', name, RESIDUAL_DTYPES)
     for module in part.modules():
-        module.residual_dtype = name
-
-
-def normalise(block: nn.Module, norm: nn.Module, x: Tensor) -> Tensor:
-    """A norm of a block, in bfloat16 where its tokens are to be so.
-
-    Its mean and variance are float32 all the same. Autocast would copy the
-    tokens to float32 before and the result to bfloat16 after it.
-    """
-    if not (getattr(block, 'residual_dtype', 'float32') == 'bfloat16'
-            and x.dtype == torch.bfloat16 and isinstance(norm, nn.LayerNorm)):
-        return norm(x)
-    with torch.autocast(x.device.type, enabled=False):
-        return F.layer_norm(x, norm.normalized_shape, norm.weight.to(x.dtype),
-                            norm.bias.to(x.dtype), norm.eps)
+        if module is part or isinstance(module, Block):
+            module.residual_dtype = name
 
 
 def as_residual(part: nn.Module, x: Tensor) -> Tensor:

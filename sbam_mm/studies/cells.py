@@ -12,17 +12,13 @@ from sbam_mm.evaluation.protocols import (
     stored_settings,
 )
 from sbam_mm.evaluation.results import write_results
-from sbam_mm.files import read_json, write_atomically
+from sbam_mm.files import read_json, write_atomically, write_json
 
 from .cell_config import content_hash, difference
 from .stages import Stage
 from .study import Cell, Study
 
 RESULT = 'result.json'
-
-
-def write_json(path: Path, content: Any) -> None:
-    write_atomically(path, f'{json.dumps(content, indent=1)}\n'.encode())
 
 
 class Folder:

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from sbam_mm.errors import UserError
-from sbam_mm.files import read_json
+from sbam_mm.files import read_json, write_json
 
-from .cells import RESULT, write_json
+from .cells import RESULT
 from .run_cell import TAKEN
 
 # How an exception ends its traceback, and a tool its complaint.
 ERROR = re.compile(r'^(error: |(\w+\.)*\w*(Error|Exception|Interrupt)\b)')
-# What each of SLURM's options is to be.
-SLURM_KINDS = dict(timeout_min=int, cpus_per_task=int, gpus_per_node=int,
-                   mem_gb=float)
+
+
+# Of SLURM's options, which submitit hands on as they are.
+NUMBERS = ('timeout_min', 'cpus_per_task', 'gpus_per_node', 'mem_gb')
 
 
 class CellProcess:
@@ -136,29 +137,24 @@ class SlurmCell:
 
 
 def submit(plans: Sequence[Path], tools: Path, folder: Path, jobs: int,
-           threads: int, options: Sequence[str]) -> list[str]:
+           threads: int, options: Mapping[str, Any]) -> list[str]:
     """Hand cells to SLURM as an array of jobs; returns their numbers.
 
     Args:
-        options (Sequence[str]): "KEY=VALUE" as of submitit's
-            ``update_parameters``, e.g. "slurm_partition=gpu"; "cluster=local"
-            runs them on this machine.
+        options (Mapping): Of submitit's ``update_parameters``, e.g.
+            ``slurm_partition``; ``cluster='local'`` runs them on this machine.
     """
     try:
         import submitit
     except ImportError as error:
         raise UserError('--slurm needs submitit; pip install submitit, or '
                         'leave --slurm out.') from error
-    chosen: dict[str, Any] = dict(
-        timeout_min=60, cpus_per_task=threads, slurm_array_parallelism=jobs)
-    for option in options:
-        key, sign, value = option.partition('=')
-        if not sign:
-            raise UserError(f'--slurm wants KEY=VALUE, got {option!r}.')
-        try:
-            chosen[key] = SLURM_KINDS.get(key, str)(value)
-        except ValueError as error:
-            raise UserError(f'--slurm {option} is no number.') from error
+    for name in NUMBERS:
+        if not isinstance(options.get(name, 0), (int, float)):
+            raise UserError(f'--slurm {name}={options[name]} is no number.')
+    chosen = {
+        'timeout_min': 60, 'cpus_per_task': threads,
+        'slurm_array_parallelism': jobs, **options}
     try:
         executor: Any = submitit.AutoExecutor(
             folder=folder, cluster=chosen.pop('cluster', 'slurm'))

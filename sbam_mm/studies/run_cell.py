@@ -19,6 +19,7 @@ from typing import Any
 
 from sbam_mm.engine.run_lock import RunIsTaken, RunLock
 from sbam_mm.environment import collect_versions, git_commit
+from sbam_mm.files import write_json
 
 # What a process ends with whose cell another one has.
 TAKEN = 75
@@ -80,7 +81,7 @@ def main() -> None:
     folder = Path(plan['folder'])
     try:
         with RunLock(folder / 'cell.lock'):
-            from .cells import RESULT, write_json
+            from .cells import RESULT
             before = {}
             with suppress(OSError, ValueError):
                 before = json.loads((folder / RESULT).read_text())

@@ -6,6 +6,10 @@ import pytest
 import torch
 from small_runs import small_config, train, write_images
 
+import sbam_mm.evaluation  # noqa: F401  defines them
+from sbam_mm.engine.hooks.same_run import _leaves
+from sbam_mm.evaluation.epoch_hook import EpochHook
+
 pytestmark = pytest.mark.integration
 
 
@@ -32,6 +36,14 @@ def resume(run, *options, images=None):
     root = run / 'images' if images is None else images
     return train(run / 'config.py', run / 'work', '--resume', '--cfg-options',
                  f'train_dataloader.dataset.data_root={root}', *options)
+
+
+def test_evaluations_amid_a_training_may_come_and_go():
+    """Each of these hooks leaves the training as it is without."""
+    kinds = [kind.__name__ for kind in EpochHook.__subclasses__()]
+    assert len(kinds) >= 2
+    hooks = [dict(type=f'sbam_mm.{name}', interval=3) for name in kinds]
+    assert not dict(_leaves(dict(custom_hooks=hooks)))
 
 
 def test_in_another_place_it_is_the_same(run):

@@ -28,6 +28,9 @@ CONFIGS = [
     'amt/amt_mae_vitb_200e',
 ]
 
+# Their maskers go by tokens or attention: bfloat16 may hide others.
+LOOKING = ('sbam', 'sbm', 'attmask', 'gpa', 'hpm', 'milan')
+
 
 class RandomOnHost(TorchFunctionMode):
     """Random numbers for a device are drawn on the CPU and copied."""
@@ -95,3 +98,10 @@ def test_a_step_on_cuda_equals_that_on_the_cpu(config, tmp_path):
             got_grads[name], grad, rtol=1e-3, atol=1e-6 + 1e-3 * largest,
             msg=lambda text, name=name: f'{name}: {text}')
         assert half_grads[name].isfinite().all(), name
+    if not any(word in config for word in LOOKING):
+        # A few in a hundred on the CPU in bfloat16, DINO and CMAE the most.
+        error, length = (sum(
+            x.square().sum() for x in each)**.5 for each in (
+                (half_grads[name] - grad for name, grad in
+                 want_grads.items()), want_grads.values()))
+        assert error < 6e-2 * length

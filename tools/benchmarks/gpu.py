@@ -29,6 +29,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
+# Not installed where this tool brings wheels.
+sys.path.insert(0, str(ROOT))
+
+from sbam_mm.command_line import ToolParser, parses_first
+
 FOLDER = Path('tools/benchmarks')
 # Processes that test at once: most of the time is that of the host.
 TESTERS = '8'
@@ -92,10 +97,9 @@ PARTS = {
 }
 
 
+@parses_first
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument(
         '--parts', nargs='+', choices=list(PARTS), metavar='NAME',
         default=list(PARTS), help=f'any of {", ".join(PARTS)}; default: all')
@@ -123,6 +127,9 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+from sbam_mm.files import write_atomically, write_json
+
+
 def prepare(args: argparse.Namespace) -> dict[str, str]:
     """The environment of all parts; stop where none could run."""
     args.results.mkdir(parents=True, exist_ok=True)
@@ -133,10 +140,12 @@ def prepare(args: argparse.Namespace) -> dict[str, str]:
         if not wheels:
             raise SystemExit(f'error: {args.wheels} holds no wheel.')
         if not site.exists():
+            fresh = args.results / 'site.new'
             subprocess.run(
                 [sys.executable, '-m', 'pip', 'install', '-q', '--no-index',
-                 '--no-deps', '--no-compile', '--target', str(site), *wheels],
-                check=True)
+                 '--no-deps', '--no-compile', '--upgrade', '--target',
+                 str(fresh), *wheels], check=True)
+            fresh.rename(site)
         paths.append(str(site))
     env = dict(os.environ)
     env['PYTHONPATH'] = os.pathsep.join(
@@ -229,10 +238,9 @@ def collect(args: argparse.Namespace) -> None:
             pages.append(f'## {name}\n\nNot measured: '
                          f'{failed.read_text().strip()}\n')
     if found:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.with_suffix('.json').write_text(
-            json.dumps(found, indent=1) + '\n')
-        args.out.with_suffix('.md').write_text('\n'.join(pages))
+        write_json(args.out.with_suffix('.json'), found)
+        write_atomically(args.out.with_suffix('.md'),
+                         '\n'.join(pages).encode())
 
 
 def main() -> None:

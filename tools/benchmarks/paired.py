@@ -7,7 +7,6 @@ anew, and a candidate's ratio is that to the baseline *of the same round*;
 what is reported is the median over rounds with its quartiles.
 """
 import argparse
-import json
 import platform
 import random
 import statistics
@@ -19,7 +18,7 @@ from typing import NamedTuple
 
 import torch
 
-from sbam_mm.files import write_atomically
+from sbam_mm.files import write_atomically, write_json
 
 
 class Ratio(NamedTuple):
@@ -165,8 +164,7 @@ def report(args: argparse.Namespace, measure: Callable, table: Callable
 
 def save(out: str, result: dict, page: str) -> None:
     """Write OUT.json and OUT.md, and print the page."""
-    content = json.dumps(result, indent=1)
-    write_atomically(f'{out}.json', f'{content}\n'.encode())
+    write_json(f'{out}.json', result)
     write_atomically(f'{out}.md', page.encode())
     print(page)
     print(f'Written: {out}.json, {out}.md')

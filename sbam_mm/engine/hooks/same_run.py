@@ -19,8 +19,9 @@ COMPARED = ('model', 'data_preprocessor', 'train_dataloader', 'optim_wrapper',
             'param_scheduler', 'train_cfg', 'custom_hooks', 'randomness',
             'runner_type', 'strategy', 'auto_scale_lr')
 # Hooks that watch: a run is the same with and without them.
-WATCHERS = ('KNNHook', 'ProgressBarHook', 'CheckpointKeysHook',
-            'InvalidLossHook', 'FetchLogHook', 'SameRunHook')
+WATCHERS = ('KNNHook', 'MaskMetricsHook', 'ProgressBarHook',
+            'CheckpointKeysHook', 'InvalidLossHook', 'FetchLogHook',
+            'SameRunHook')
 # Where things are, and how they are read; not what is computed.
 PLACES = ('data_root', 'ann_file', 'img_prefix', 'data_prefix', 'seg_prefix',
           'checkpoint', 'init_cfg', 'folder', 'cache', 'backend_args',

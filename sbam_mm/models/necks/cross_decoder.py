@@ -13,7 +13,6 @@ from sbam_mm.layers import (
     PackedLayout,
     Spans,
     as_residual,
-    normalise,
     plain_layer,
     run_blocks,
     set_residual_dtype,
@@ -55,7 +54,7 @@ class CrossBlock(Block):
             memory: Tensor | None = None,
             keys: PackedLayout | Spans | None = None) -> Tensor:
         """See :meth:`Block.run`; the memory is taken as it is."""
-        out = self.attn(normalise(self, self.ln1, x), bias, layout, attend,
+        out = self.attn(self.normalise(self.ln1, x), bias, layout, attend,
                         memory, keys)
         return self.feed_forward(self.add(x, out))
 
