@@ -25,15 +25,15 @@ help:
 install: $(STAMP)
 
 $(STAMP): constraints.txt setup.py pyproject.toml Makefile
-	@test -n '$(PYTHON)' || { echo 'Python is not installed; install \
-	Python 3.11 and call make again.' >&2; exit 1; }
+	@test -n '$(PYTHON)' || { echo 'Python is not installed; install' \
+		'Python 3.11 and call make again.' >&2; exit 1; }
 	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
-	echo '$(PYTHON) is older than Python 3.10; install Python 3.11 and call \
-	make again.' >&2; exit 1; }
+	echo '$(PYTHON) is older than Python 3.10; install Python 3.11 and call' \
+		'make again.' >&2; exit 1; }
 	@echo '[1/4] virtual environment $(VENV) with $(PYTHON)'
-	@'$(PYTHON)' -m venv $(VENV) || { echo 'The virtual environment could not \
-	be made; install the venv module of $(PYTHON) (Debian: apt-get install \
-	python3-venv) and call make again.' >&2; exit 1; }
+	@'$(PYTHON)' -m venv $(VENV) || { echo 'The virtual environment could not' \
+		'be made; install the venv module of $(PYTHON) (Debian: apt-get' \
+		'install python3-venv) and call make again.' >&2; exit 1; }
 	@$(PIP) install -q -c constraints.txt pip setuptools wheel
 	@echo '[2/4] torch and torchvision (5 GB on disk; a minute to ten)'
 	@$(PIP) install -c constraints.txt torch torchvision
@@ -47,8 +47,8 @@ $(STAMP): constraints.txt setup.py pyproject.toml Makefile
 	@$(PIP) install -q -c constraints.txt --build-constraint constraints.txt \
 		-e '.[dev]'
 	@touch $(STAMP)
-	@echo 'Installed. Next: make quickstart, make test, or \
-	. $(VENV)/bin/activate'
+	@echo 'Installed. Next: make quickstart, make test, or' \
+		'. $(VENV)/bin/activate'
 
 quickstart: install
 	@# The stack warns about optional parts at import; none is used here.
