@@ -5,10 +5,12 @@ from .hf_teacher import HFTeacher
 from .library_teacher import LibraryTeacher
 from .momentum import MomentumCopy
 from .teacher_pass import TeacherPass
+from .named_teachers import teacher_config
 from .teachers import FrozenTeacher, MomentumTeacher, Teacher
 from .timm_teacher import TimmTeacher
 
 __all__ = [
     'CLIPTeacher', 'FrozenTeacher', 'HFTeacher', 'LibraryTeacher',
-    'MomentumCopy', 'MomentumTeacher', 'Teacher', 'TeacherPass', 'TimmTeacher'
+    'MomentumCopy', 'MomentumTeacher', 'Teacher', 'TeacherPass', 'TimmTeacher',
+    'teacher_config'
 ]

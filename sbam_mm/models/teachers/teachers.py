@@ -24,8 +24,6 @@ class Teacher(nn.Module):
     Here it is one of mmpretrain's Vision Transformers; see
     :class:`LibraryTeacher` for those of other libraries.
     """
-    # How its images were normalised; None: as the student's.
-    normalised: SelfSupDataPreprocessor | None = None
 
     @property
     def vit(self) -> VisionTransformer:
@@ -48,10 +46,11 @@ class Teacher(nn.Module):
 
     def as_its_own(self, images: Tensor, student: nn.Module) -> Tensor:
         """Images normalised for a student, normalised for this teacher."""
-        if self.normalised is None:
+        # One that follows the student has none of its own.
+        own = getattr(self, 'normalised', None)
+        if own is None:
             return images
-        return renormalised(images, student.data_preprocessor,
-                            self.normalised)
+        return renormalised(images, student.data_preprocessor, own)
 
     def init_weights(self) -> None:
         """Keeps what was loaded."""
