@@ -9,6 +9,7 @@ import json
 import pytest
 import safetensors.torch
 import torch
+from library_vits import HF, SMALL, hf_folder, randomise
 
 from sbam_mm.models.teachers import HFTeacher, TimmTeacher
 from sbam_mm.models.teachers.library_teacher import on_grid
@@ -16,27 +17,6 @@ from sbam_mm.registry import MODELS
 
 pytestmark = pytest.mark.unit
 MEAN, STD = [120., 115., 100.], [60., 58., 57.]
-SIZES = dict(
-    hidden_size=24, num_hidden_layers=3, num_attention_heads=3,
-    intermediate_size=48, image_size=32, patch_size=8)
-SHORT = {key: value for key, value in SIZES.items()
-         if key != 'intermediate_size'}
-# By name: the config's class, its options, and extra tokens.
-HF = {
-    'ViT': ('ViTConfig', SIZES, 1),
-    'DeiT distilled': ('DeiTConfig', SIZES, 2),
-    'DINOv2': ('Dinov2Config', dict(SHORT, use_swiglu_ffn=True), 1),
-    'DINOv2 with registers': ('Dinov2WithRegistersConfig', SHORT, 5),
-    'DINOv3': ('DINOv3ViTConfig', dict(SIZES, num_register_tokens=4), 5),
-    'CLIP': ('CLIPVisionConfig', SIZES, 1),
-    'SigLIP': ('SiglipVisionConfig', SIZES, 0),
-    'BEiT': ('BeitConfig', dict(SIZES, use_relative_position_bias=True), 1),
-    'MAE': ('ViTMAEConfig', SIZES, 1),
-    'I-JEPA': ('IJepaConfig', SIZES, 0),
-    'data2vec': ('Data2VecVisionConfig', dict(
-        SIZES, use_shared_relative_position_bias=True), 1),
-}
-SMALL = dict(embed_dim=24, depth=3, num_heads=3, img_size=32)
 # timm's names, and the extra tokens.
 TIMM = {
     'vit_tiny_patch16_224': 1,
@@ -52,15 +32,6 @@ TIMM = {
 }
 
 
-def randomise(model):
-    torch.manual_seed(3)
-    for parameter in model.parameters():
-        noise = .4 * torch.randn_like(parameter)
-        # Around the scales that norms begin with.
-        parameter.data = noise + (parameter.data if noise.dim() == 1 else 0)
-    return model.eval()
-
-
 @pytest.fixture
 def transformers():
     return pytest.importorskip('transformers')
@@ -69,18 +40,6 @@ def transformers():
 @pytest.fixture
 def timm():
     return pytest.importorskip('timm')
-
-
-def hf_folder(transformers, name, folder):
-    """A small random model in a folder; returns it with eager attention."""
-    kind, options, _ = HF[name]
-    config = getattr(transformers, kind)(**options)
-    if name == 'MAE':
-        config.mask_ratio = 0.
-    model = randomise(transformers.AutoModel.from_config(
-        config, attn_implementation='eager'))
-    model.save_pretrained(folder)
-    return model
 
 
 def sums(maps, extra, queries, own_query):

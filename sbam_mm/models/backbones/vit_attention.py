@@ -21,7 +21,7 @@ def input_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
     x, grid = vit.patch_embed(images)
     extra = [
         getattr(vit, name).expand(len(x), -1, -1)
-        for name in ('cls_token', 'dist_token')
+        for name in ('cls_token', 'dist_token', 'register_tokens')
         if getattr(vit, name, None) is not None
     ]
     x = torch.cat([*extra, x], dim=1)
