@@ -86,6 +86,11 @@ def cell_rows(folder: Folder, cell: Cell) -> Iterator[Row]:
         return Row(cell.labels, cell.hash, cell.seed, epoch, protocol, metric,
                    float(value))
 
+    known = folder.recorded(cell)
+    if known:
+        for number in known.numbers:
+            yield row(*number)
+        return
     if any(folder.of(cell).glob('*/vis_data/scalars.json')):
         batch = cell.config.train_dataloader.get('batch_size') or 1
         batch *= folder.result(cell).get('processes', 1)

@@ -7,7 +7,7 @@ pixels, as many patches of 14. GPA asks one head of its last block, or all.
 Paper:    none at this scale; Kakogeorgiou et al., ECCV 2022, and Xi et al.,
           GPA, ACM MM 2024, ask an iBOT teacher and a trained MAE.
 Expected: not measured by this project.
-Cost:     30 cells of 20 epochs; the teacher takes ten times the operations of
+Cost:     30 cells of 10 epochs; the teacher takes ten times the operations of
           the student.
 Command:  TEACHER=vit_small_patch14.safetensors python tools/study.py \
               configs/studies/small/teacher_vits14_stl10.py \
