@@ -1,5 +1,8 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Small random ViTs of timm and transformers."""
+import json
+
+import pytest
 import torch
 
 SIZES = dict(
@@ -22,6 +25,9 @@ HF = {
     'data2vec': ('Data2VecVisionConfig', dict(
         SIZES, use_shared_relative_position_bias=True), 1),
 }
+# Of images with values in [0, 1].
+NORMALISATION = dict(image_mean=[.5, .4, .3], image_std=[.3, .25, .2])
+# Of timm.
 SMALL = dict(embed_dim=24, depth=3, num_heads=3, img_size=32)
 
 
@@ -34,8 +40,9 @@ def randomise(model):
     return model.eval()
 
 
-def hf_folder(transformers, name, folder, **options_of_files):
+def hf_folder(name, folder, **options_of_files):
     """A small random model in a folder; returns it with eager attention."""
+    transformers = pytest.importorskip('transformers')
     kind, options, _ = HF[name]
     config = getattr(transformers, kind)(**options)
     if name == 'MAE':
@@ -43,4 +50,6 @@ def hf_folder(transformers, name, folder, **options_of_files):
     model = randomise(transformers.AutoModel.from_config(
         config, attn_implementation='eager'))
     model.save_pretrained(folder, **options_of_files)
+    (folder / 'preprocessor_config.json').write_text(
+        json.dumps(dict(NORMALISATION, rescale_factor=1 / 255)))
     return model

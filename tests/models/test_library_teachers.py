@@ -16,7 +16,6 @@ from sbam_mm.models.teachers.library_teacher import on_grid
 from sbam_mm.registry import MODELS
 
 pytestmark = pytest.mark.unit
-MEAN, STD = [120., 115., 100.], [60., 58., 57.]
 # timm's names, and the extra tokens.
 TIMM = {
     'vit_tiny_patch16_224': 1,
@@ -30,11 +29,6 @@ TIMM = {
     'vit_base_patch16_224.mae': 1,
     'eva02_tiny_patch14_224': 1,
 }
-
-
-@pytest.fixture
-def transformers():
-    return pytest.importorskip('transformers')
 
 
 @pytest.fixture
@@ -70,15 +64,15 @@ def compare(teacher, maps, images, extra, grid):
 
 
 @pytest.mark.parametrize('name', HF)
-def test_attention_is_that_of_transformers(transformers, name, tmp_path):
-    model = hf_folder(transformers, name, tmp_path)
+def test_attention_is_that_of_transformers(name, tmp_path):
+    model = hf_folder(name, tmp_path)
     images = torch.randn(2, 3, 32, 32)
     options = {}
     if name == 'MAE':
         options['noise'] = torch.arange(16.).expand(2, -1)
     with torch.no_grad():
         maps = model(images, output_attentions=True, **options).attentions
-    teacher = HFTeacher(str(tmp_path), mean=MEAN, std=STD)
+    teacher = HFTeacher(str(tmp_path))
     compare(teacher, maps, images, HF[name][2], (4, 4))
 
 

@@ -56,8 +56,9 @@ class HFTeacher(LibraryTeacher):
         if mean is None or std is None:
             mean, std = hf_normalisation(source)
         vit = hf_model(source, checkpoint)
-        super().__init__(vit, model, hf_shape(vit.config, model), mean, std,
-                         size, resample)
+        super().__init__(vit, checkpoint or model,
+                         hf_shape(vit.config, model), mean, std, size,
+                         resample)
 
     def run(self, images: Tensor) -> Any:
         options: dict[str, Any] = {}

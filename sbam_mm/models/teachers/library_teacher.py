@@ -104,7 +104,7 @@ class LibraryTeacher(Teacher):
 
     Args:
         model (nn.Module): With its weights.
-        name (str): For messages.
+        name (str): Of its weights, for messages.
         shape (Shape): Of the model.
         mean, std (Sequence[float]): What its images were normalised with, in
             values from 0 to 255.
@@ -128,7 +128,7 @@ class LibraryTeacher(Teacher):
         super().__init__()
         check_choice('resample', resample, RESAMPLE)
         self.model = model
-        self.name = name
+        self.checkpoint = name
         self.shape = shape
         self.normalised = SelfSupDataPreprocessor(mean, std)
         self.resample = resample
@@ -206,7 +206,7 @@ class LibraryTeacher(Teacher):
         if (call is None or extra < 0 or call.q.shape != call.k.shape
                 or len(call.q) != len(images)):
             raise UserError(
-                f'{self.name} is no plain Vision Transformer whose patches '
+                f'{self.checkpoint} is no plain Vision Transformer whose patches '
                 'all attend to one another; name one that is.')
         received = received_from(
             (call.q * call.scale).transpose(1, 2), call.k.transpose(1, 2),

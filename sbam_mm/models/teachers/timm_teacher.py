@@ -53,7 +53,7 @@ class TimmTeacher(LibraryTeacher):
         vit = timm_model(model, checkpoint, **options)
         known: dict = vit.pretrained_cfg
         super().__init__(
-            vit, model, timm_shape(vit, model),
+            vit, checkpoint or model, timm_shape(vit, model),
             mean or [255 * value for value in known['mean']],
             std or [255 * value for value in known['std']], size, resample)
 
