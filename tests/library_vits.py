@@ -47,6 +47,7 @@ def hf_folder(name, folder, **options_of_files):
     config = getattr(transformers, kind)(**options)
     if name == 'MAE':
         config.mask_ratio = 0.
+    torch.manual_seed(2)
     model = randomise(transformers.AutoModel.from_config(
         config, attn_implementation='eager'))
     model.save_pretrained(folder, **options_of_files)

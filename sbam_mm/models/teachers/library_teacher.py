@@ -171,12 +171,12 @@ class LibraryTeacher(Teacher):
 
         As far as the first block, on the device that the weights are on.
         """
-        weight = next(self.model.parameters())
-        size = self.size or self.shape.size
-        with torch.device(weight.device):
+        height, width = self.size or self.shape.size
+        with torch.device(next(self.model.parameters()).device):
             self.attention(
-                torch.zeros(1, image_channels(self.model) or 3, *size),
-                (1, 1), 0, 'all')
+                torch.zeros(1, image_channels(self.model) or 3, height, width),
+                (height // self.patch_size[0], width // self.patch_size[1]), 0,
+                'all', softmax=False)
 
     @torch.no_grad()
     def attention(self,
