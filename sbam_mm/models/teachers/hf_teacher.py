@@ -53,9 +53,9 @@ class HFTeacher(LibraryTeacher):
         source = model
         if Path(model).is_file():
             source, checkpoint = str(Path(model).parent), checkpoint or model
+        vit = hf_model(source, checkpoint)
         if mean is None or std is None:
             mean, std = hf_normalisation(source)
-        vit = hf_model(source, checkpoint)
         super().__init__(vit, checkpoint or model,
                          hf_shape(vit.config, model), mean, std, size,
                          resample)

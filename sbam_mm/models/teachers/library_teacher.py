@@ -206,10 +206,10 @@ class LibraryTeacher(Teacher):
         if (call is None or extra < 0 or call.q.shape != call.k.shape
                 or len(call.q) != len(images)):
             raise UserError(
-                f'{self.checkpoint} is no plain Vision Transformer whose patches '
-                'all attend to one another; name one that is.')
+                f'{self.checkpoint} is no plain Vision Transformer, whose '
+                'patches all attend to one another; name one that is.')
         received = received_from(
-            (call.q * call.scale).transpose(1, 2), call.k.transpose(1, 2),
+            (call.q.float() * call.scale).transpose(1, 2), call.k.transpose(1, 2),
             queries, softmax, own_query, call.bias, extra)[..., extra:]
         return on_grid(received, own, grid, self.resample)
 
@@ -259,12 +259,15 @@ def why_refused(error: Exception, model: str,
                 checkpoint: str | None) -> UserError:
     """One sentence for what a library says when it cannot build a model."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    # The first is "Error(s) in loading state_dict for ...".
-    if lines and lines[0].startswith('Error(s) in loading') and lines[1:]:
-        lines = lines[1:]
-    reason = ' '.join(lines)[:200].rstrip('. ') or type(error).__name__
-    remedy = ('check the name, or give a file or folder'
-              if checkpoint is None else 'give weights of this model')
+    if lines and lines[0].startswith('Error(s) in loading'):
+        reason = ' '.join(lines[1:])
+    else:
+        reason = (lines or [''])[0].split('. ')[0]
+    reason = reason[:160].rstrip('. ') or type(error).__name__
+    if checkpoint is None:
+        return UserError(
+            f'{model} cannot be loaded ({reason}); check the name, or give '
+            'a file or a folder that is there.')
     return UserError(
-        f'{checkpoint or "the library"} does not give {model} its weights '
-        f'({reason}); {remedy}.')
+        f'{checkpoint} does not hold the weights of {model} ({reason}); give '
+        'weights of this model.')

@@ -51,6 +51,9 @@ class TimmTeacher(LibraryTeacher):
                  resample: str = 'area',
                  **options: Any):
         vit = timm_model(model, checkpoint, **options)
+        for part in vit.modules():
+            if hasattr(part, 'fused_attn'):  # an environment may say no
+                part.fused_attn = True
         known: dict = vit.pretrained_cfg
         super().__init__(
             vit, checkpoint or model, timm_shape(vit, model),
