@@ -133,7 +133,7 @@ class AttentionMapHook(Hook):
         if self.teacher:  # it knows its blocks and heads, and says so
             channels = encoder.patch_embed.projection.in_channels
             with torch.no_grad():
-                self._maps(runner.model, torch.zeros(
+                self.maps(runner.model, torch.zeros(
                     1, channels, *encoder.img_size,
                     device=next(encoder.parameters()).device))
         dataset = runner.train_dataloader.dataset
@@ -225,21 +225,25 @@ class AttentionMapHook(Hook):
                 f"encoder's heads 0 to {heads - 1}.")
         return encoder
 
-    def _maps(self, model: nn.Module, images: Tensor) -> Tensor:
-        """One map per image in [0, 1], (B, h, w)."""
-        asks = self.asks
+    def maps(self, model: nn.Module, images: Tensor) -> Tensor:
+        """One map per image, as they are normalised for the model.
+
+        Returns:
+            Tensor: In [0, 1], (B, h, w).
+        """
+        model, asks = unwrapped(model), self.asks
+        encoder = self._encoder(model)
+        grid = tuple(encoder.patch_resolution)
         question = asks.block, asks.queries, asks.softmax, asks.own_query
         if self.teacher:
             self.teacher.to(images.device)
             received = self.teacher.attention(
-                self.teacher.as_its_own(images, unwrapped(model)), self._grid,
-                *question)
+                self.teacher.as_its_own(images, model), grid, *question)
         else:
-            encoder = self._encoder(model)
             received = encoder.attention(encoder.embed(images), *question)
         maps = join_heads(received, asks.head, asks.normalize)
         constant = maps.amax(dim=1, keepdim=True) == 0
-        return torch.where(constant, 1., maps).unflatten(1, self._grid)
+        return torch.where(constant, 1., maps).unflatten(1, grid)
 
     # How
 
@@ -292,7 +296,7 @@ class AttentionMapHook(Hook):
             if batch is not None:
                 inputs = preprocess(batch, False)['inputs']
                 with runner.optim_wrapper.optim_context(model):
-                    made = self._maps(model, inputs)
+                    made = self.maps(model, inputs)
                 maps[readable] = made.float().cpu().numpy()
             writer.write(first, maps)
             first += len(readable)
