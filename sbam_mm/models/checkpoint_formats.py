@@ -202,7 +202,7 @@ FORMATS: dict[str, Format] = dict(
         # DINOv2's student has a mask token of its own, DeiT a second head.
         heads=r'head(_dist)?\.|masked_embed$|mask_token$'),
     hf=Format(
-        title='Hugging Face ViT, ViTMAE or DeiT',
+        title='Hugging Face ViT or ViTMAE',
         sign=r'((vit|deit)\.)?(encoder\.layer|layers)\.\d+\.'
         r'layernorm_before\.',
         encoder=_HF_ENCODER,
@@ -371,11 +371,12 @@ def with_rows_for_registers(state: dict[str, Tensor]) -> dict[str, Tensor]:
     either: here they are zero.
     """
     table = state.get('backbone.pos_embed')
-    if table is None or REGISTERS not in state:
+    registers = state.get(REGISTERS)
+    if table is None or registers is None or registers.dim() != 3:
         return state
     patches = table.shape[1] - (math.isqrt(table.shape[1])**2 !=
                                 table.shape[1])
-    zeros = table.new_zeros(1, state[REGISTERS].shape[1], table.shape[2])
+    zeros = table.new_zeros(1, registers.shape[1], table.shape[2])
     cls = table[:, :-patches] if patches < table.shape[1] else zeros[:, :1]
     return {
         **state, 'backbone.pos_embed':
