@@ -26,11 +26,11 @@ def answers(batch=3):
     received = torch.rand(batch, 12, length, generator=draws)
     parts = torch.randint(0, 7, (batch, length), generator=draws).byte()
     return dict(
-        attention=lambda *which: received,
-        teacher_attention=lambda *which: received,
-        attention_map=lambda: received.mean(1),
-        predicted_loss=lambda: received.sum(1),
-        part_map=lambda: parts)
+        attention=lambda context, *question: received,
+        teacher_attention=lambda context, *question: received,
+        attention_map=lambda context: received.mean(1),
+        predicted_loss=lambda context: received.sum(1),
+        part_map=lambda context: parts)
 
 
 def presets():

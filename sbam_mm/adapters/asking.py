@@ -1,12 +1,17 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What all adapters have in common: a masker, asked from a foreign model."""
-import importlib.util
 from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any
 
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
-from sbam_mm.masking import TokenMask, check_needs
+from sbam_mm.masking import MaskingContext, TokenMask, check_needs
+
+# A function of the context and of what is asked, by name.
+Providers = Mapping[str, Callable[..., Any]]
 
 
 def check_installed(library: str, extra: str) -> None:
@@ -15,11 +20,15 @@ def check_installed(library: str, extra: str) -> None:
     Raises:
         ModuleNotFoundError: If it is not installed.
     """
-    if importlib.util.find_spec(library) is None:
+    try:
+        import_module(library)
+    except ModuleNotFoundError as error:
+        if error.name != library:
+            raise
         raise ModuleNotFoundError(
             f'this adapter of sbam_mm needs {library}, not found in this '
             f"environment, so run `pip install 'sbam_mm[{extra}]'`.",
-            name=library)
+            name=library) from None
 
 
 class AskedMasker(nn.Module):
@@ -28,8 +37,8 @@ class AskedMasker(nn.Module):
     Args:
         masker (nn.Module): Any of :mod:`sbam_mm.masking`.
         providers (Mapping[str, Callable], optional): What the masker asks
-            for, by name, such as ``teacher_attention`` or ``attention_map``;
-            see :meth:`MaskingContext.ask`.
+            for, by name, such as ``teacher_attention`` or ``attention_map``:
+            functions of the :class:`MaskingContext` and of the question.
 
     Attributes:
         mask (TokenMask): Of the last batch.
@@ -47,7 +56,7 @@ class AskedMasker(nn.Module):
 
     def __init__(self,
                  masker: nn.Module,
-                 providers: Mapping[str, Callable[..., Tensor]] | None = None):
+                 providers: Providers | None = None):
         super().__init__()
         self.masker = masker
         self.providers = dict(providers or {})
@@ -70,9 +79,12 @@ class AskedMasker(nn.Module):
                grid: tuple[int, int],
                images: Tensor | None = None) -> TokenMask:
         """Ask the masker; see :class:`MaskingContext` for the arguments."""
-        mask = self.masker(
+        context = MaskingContext(
             tokens, grid, images=images, progress=self.progress,
-            epoch=self.epoch, providers=self.providers)
+            epoch=self.epoch)
+        context.providers = {name: partial(provider, context)
+                             for name, provider in self.providers.items()}
+        mask = self.masker(context)
         if mask.thrown is not None and not self.takes_thrown:
             raise UserError(
                 f'{type(self.masker).__name__} throws tokens away, which '

@@ -1,16 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Any masker with equal counts in transformers' ViTMAE."""
-from __future__ import annotations
-
 import copy
 import inspect
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from .asking import AskedMasker, check_installed
+from .asking import AskedMasker, Providers, check_installed
 
 check_installed('transformers', 'hf')  # the next line needs it
 
@@ -34,7 +31,7 @@ class MaskNoise(AskedMasker):
     def __init__(self,
                  ratio: float,
                  masker: nn.Module,
-                 providers: Mapping[str, Callable[..., Tensor]] | None = None):
+                 providers: Providers | None = None):
         super().__init__(masker, providers)
         self.ratio = ratio
 
@@ -65,11 +62,9 @@ class MaskNoise(AskedMasker):
         return call.args, call.kwargs
 
 
-def use_masker(
-        model: nn.Module,
-        masker: nn.Module,
-        providers: Mapping[str, Callable[..., Tensor]] | None = None
-) -> MaskNoise:
+def use_masker(model: nn.Module,
+               masker: nn.Module,
+               providers: Providers | None = None) -> MaskNoise:
     """Let a masker decide what ViTMAE hides, in training and evaluation.
 
     Args:

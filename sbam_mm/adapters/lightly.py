@@ -1,14 +1,11 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Any masker in lightly's ``MaskedVisionTransformer``."""
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from .asking import AskedMasker, ids_keep
+from .asking import AskedMasker, Providers, ids_keep
 
 
 class Masks(NamedTuple):
@@ -44,7 +41,7 @@ class TokenIndices(AskedMasker):
 
     def __init__(self,
                  masker: nn.Module,
-                 providers: Mapping[str, Callable[..., Tensor]] | None = None,
+                 providers: Providers | None = None,
                  in_place: bool = False):
         self.equal_counts = not in_place
         super().__init__(masker, providers)

@@ -1,8 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A timm ViT on the visible patches alone, however many an image has."""
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 from sbam_mm.errors import UserError
 from sbam_mm.packed import Latent, PackedLayout, packed_attention
 
-from .asking import AskedMasker, check_installed
+from .asking import AskedMasker, Providers, check_installed
 
 check_installed('timm', 'timm')  # the next lines need it
 
@@ -49,7 +46,7 @@ class PackedViT(AskedMasker):
     def __init__(self,
                  vit: nn.Module,
                  masker: nn.Module,
-                 providers: Mapping[str, Callable[..., Tensor]] | None = None):
+                 providers: Providers | None = None):
         super().__init__(masker, providers)
         check_blocks(vit)
         self.vit: Any = vit

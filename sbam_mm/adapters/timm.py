@@ -1,8 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Any masker with equal counts in place of timm's ``PatchDropout``."""
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -10,7 +7,7 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 
-from .asking import AskedMasker, check_installed, ids_keep, take
+from .asking import AskedMasker, Providers, check_installed, ids_keep, take
 
 check_installed('timm', 'timm')  # the next lines need it
 
@@ -34,7 +31,7 @@ class TokenDropper(AskedMasker):
                  masker: nn.Module,
                  prefix: int,
                  with_indices: bool,
-                 providers: Mapping[str, Callable[..., Tensor]] | None = None):
+                 providers: Providers | None = None):
         super().__init__(masker, providers)
         self.prefix = prefix
         self.with_indices = with_indices
@@ -57,11 +54,9 @@ class TokenDropper(AskedMasker):
         return (x, keep) if self.with_indices else x
 
 
-def use_masker(
-        vit: nn.Module,
-        masker: nn.Module,
-        providers: Mapping[str, Callable[..., Tensor]] | None = None
-) -> TokenDropper:
+def use_masker(vit: nn.Module,
+               masker: nn.Module,
+               providers: Providers | None = None) -> TokenDropper:
     """Let a ViT drop, in training, what a masker hides.
 
     Args:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 # On CUDA it exists since then.
-STATIC_NONZERO = torch.__version__ >= (2, 6)
+STATIC_NONZERO = torch.__version__ >= '2.6'  # as versions
 
 
 class Group(NamedTuple):

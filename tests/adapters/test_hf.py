@@ -130,7 +130,8 @@ def test_what_cannot_be_is_said_at_once(masker, words):
 
 def test_thrown_tokens_are_refused():
     model = vit_mae()
-    use_masker(model, AMT(), dict(attention_map=lambda: torch.rand(3, 64)))
+    use_masker(model, AMT(), dict(
+        attention_map=lambda context: torch.rand(3, 64)))
     with pytest.raises(ValueError, match='AMT throws tokens away'):
         model(images())
 

@@ -73,7 +73,7 @@ def test_torchvisions_vit():
 
 def test_thrown_tokens_are_in_neither():
     masks = TokenIndices(AMT(), dict(
-        attention_map=lambda: torch.rand(3, 64)))
+        attention_map=lambda context: torch.rand(3, 64)))
     idx_keep, idx_mask, _ = masks(lightly_vit(), images())
     assert (idx_keep.shape[1], idx_mask.shape[1]) == (
         1 + masks.mask.num_visible, int(masks.mask.masked[0].sum()))

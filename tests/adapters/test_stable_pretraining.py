@@ -33,7 +33,7 @@ def test_what_cannot_be_is_said():
     with pytest.raises(ValueError, match="but stable-pretraining's Masked"):
         PatchMasking(SBAM())
     masking = PatchMasking(AMT(), dict(
-        attention_map=lambda: torch.rand(3, 64)))
+        attention_map=lambda context: torch.rand(3, 64)))
     with pytest.raises(ValueError, match='AMT throws tokens away'):
         masking(torch.randn(3, 64, 8), *GRID)
 

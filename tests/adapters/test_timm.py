@@ -7,7 +7,14 @@ from adapters_in_small import GRID, images, timm_vit
 timm = pytest.importorskip('timm')
 
 from sbam_mm.adapters.timm import use_masker  # noqa: E402
-from sbam_mm.masking import AMT, SBAM, SBM, RandomMasker  # noqa: E402
+from sbam_mm.masking import (  # noqa: E402
+    AMT,
+    SBAM,
+    SBM,
+    AttMask,
+    MaskingContext,
+    RandomMasker,
+)
 
 pytestmark = pytest.mark.unit
 VITS = {
@@ -101,7 +108,7 @@ def test_as_many_as_patch_dropout():
 def test_thrown_tokens_are_told_apart():
     vit = timm_vit().train()
     dropper = use_masker(vit, AMT(warm_up_ratio=None), dict(
-        attention_map=lambda: torch.rand(3, 64)))
+        attention_map=lambda context: torch.rand(3, 64)))
     kept = vit.forward_features(images()).shape[1] - 1
     mask = dropper.mask
     assert kept == mask.num_visible == 64 - int(
@@ -110,7 +117,7 @@ def test_thrown_tokens_are_told_apart():
 
 
 @pytest.mark.parametrize('make, masker, words', [
-    (timm_vit, SBAM(), 'its own number of tokens, but a ViT of timm.*PackedVi'),
+    (timm_vit, SBAM(), 'its own number of tokens, but a ViT of timm.*Packed'),
     (lambda: timm.models.ResNet(timm.models.resnet.BasicBlock, [1, 1, 1, 1]),
      SBM(), 'ResNet does not drop patches'),
 ])
@@ -125,3 +132,25 @@ def test_position_is_in_the_tokens():
     vit(images())
     tokens = vit._pos_embed(vit.patch_embed(images()))[:, 1:]
     assert torch.equal(SBM(noise=0.)(tokens, GRID).masked, dropper.mask.masked)
+
+
+def test_a_provider_is_asked_about_the_batch():
+    vit = timm_vit().train()
+    questions = []
+
+    def attention(context, *question):
+        questions.append(question)
+        assert torch.equal(context.images, images())
+        return context.images.mean(1).view(3, 8, 4, 8, 4).mean((2, 4)).view(
+            3, 1, 64)
+
+    dropper = use_masker(vit, AttMask(
+        'high', .5, probability=1., source='self'), dict(attention=attention))
+    vit(images())
+    assert questions == [(-1, 'cls', True, True)]
+    brightness = attention(MaskingContext(
+        torch.zeros(3, 64, 1), GRID, images=images()))[:, 0]
+    hidden = dropper.mask.masked
+    for row in range(3):
+        assert brightness[row, hidden[row]].min() >= (
+            brightness[row, ~hidden[row]].max())
