@@ -14,7 +14,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ('sbam_mm', 'tools', 'configs', 'setup.py', 'pyproject.toml',
-           'MANIFEST.in', 'model-index.yml', 'constraints.txt', 'LICENSE', 'README.md')
+           'MANIFEST.in', 'model-index.yml', 'constraints.txt', 'LICENSE',
+           'README.md')
 
 
 def copy_sources(target):

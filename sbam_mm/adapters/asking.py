@@ -97,8 +97,3 @@ class AskedMasker(nn.Module):
 def take(tokens: Tensor, index: Tensor) -> Tensor:
     """Tokens (B, K, D) at int64 (B, K) of (B, L, D)."""
     return tokens.gather(1, index[..., None].expand(-1, -1, tokens.shape[-1]))
-
-
-def ids_keep(mask: TokenMask) -> Tensor:
-    """Visible patches of a mask with equal counts, int64 (B, K)."""
-    return mask.ids_shuffle[:, :mask.num_visible]

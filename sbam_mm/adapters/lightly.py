@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .asking import AskedMasker, Providers, ids_keep
+from .asking import AskedMasker, Providers
 
 
 class Masks(NamedTuple):
@@ -67,5 +67,5 @@ class TokenIndices(AskedMasker):
             return Masks(None, None, mask)
         first = torch.arange(prefix, device=mask.device)
         keep = torch.cat([first.expand(len(mask), -1),
-                          prefix + ids_keep(decided)], dim=1)
+                          prefix + decided.ids_keep], dim=1)
         return Masks(keep, mask.nonzero()[:, 1].view(len(mask), -1), mask)

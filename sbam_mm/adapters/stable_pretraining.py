@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .asking import AskedMasker, ids_keep, take
+from .asking import AskedMasker, take
 
 
 class MaskingOutput(NamedTuple):
@@ -43,6 +43,5 @@ class PatchMasking(AskedMasker):
             every = every.expand(len(x), -1)
             return MaskingOutput(x, x.new_zeros(x.shape[:2]), every, every)
         mask = self.decide(x.detach(), (grid_h, grid_w))
-        keep = ids_keep(mask)
-        return MaskingOutput(take(x, keep), mask.masked.to(x.dtype),
-                             mask.ids_restore, keep)
+        return MaskingOutput(take(x, mask.ids_keep), mask.masked.to(x.dtype),
+                             mask.ids_restore, mask.ids_keep)

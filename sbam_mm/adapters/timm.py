@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 
-from .asking import AskedMasker, Providers, check_installed, ids_keep, take
+from .asking import AskedMasker, Providers, check_installed, take
 
 check_installed('timm', 'timm')  # the next lines need it
 
@@ -49,7 +49,7 @@ class TokenDropper(AskedMasker):
             return (x, None) if self.with_indices else x
         assert seen is not None  # patch_embed runs before
         prefix, patches = x.tensor_split([self.prefix], dim=1)
-        keep = ids_keep(self.decide(patches.detach(), *seen))
+        keep = self.decide(patches.detach(), *seen).ids_keep
         x = torch.cat([prefix, take(patches, keep)], dim=1)
         return (x, keep) if self.with_indices else x
 
