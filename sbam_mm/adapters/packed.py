@@ -97,9 +97,10 @@ def run_block(block: Any, x: Tensor, layout: PackedLayout) -> Tensor:
     attn, inputs = block.attn, block.norm1(x)
     q, k, v = attn.qkv(inputs).unflatten(
         -1, (3, attn.num_heads, attn.head_dim)).unbind(1)
+    # Norms leave half precision under autocast, and the kernel wants one type.
+    q, k = attn.q_norm(q).to(v.dtype), attn.k_norm(k).to(v.dtype)
     out = packed_attention(
-        attn.q_norm(q), attn.k_norm(k), v, layout,
-        attn.attn_drop.p if attn.training else 0.)
+        q, k, v, layout, attn.attn_drop.p if attn.training else 0.)
     out = attn.norm(out.flatten(1))
     if attn.gate is not None:
         out = out * attn.gate(inputs).sigmoid()

@@ -8,6 +8,7 @@ from adapters_in_small import answers, images, timm_vit
 
 timm = pytest.importorskip('timm')
 
+from sbam_mm.adapters import packed  # noqa: E402
 from sbam_mm.adapters.packed import PackedViT  # noqa: E402
 from sbam_mm.adapters.timm import use_masker  # noqa: E402
 from sbam_mm.masking import (  # noqa: E402
@@ -18,6 +19,7 @@ from sbam_mm.masking import (  # noqa: E402
     RandomRatioMasker,
     TokenMask,
 )
+from sbam_mm.packed import packed_attention  # noqa: E402
 
 pytestmark = pytest.mark.unit
 VITS = {
@@ -83,12 +85,12 @@ def test_with_equal_counts_as_the_dropper():
     vit = timm_vit()
     masker = SBM(noise=0.)
     encoder = PackedViT(vit, masker)
-    packed = encoder(images()).packed
+    ours = encoder(images()).packed
     dropper = use_masker(vit.train(), masker)
     dense = vit.forward_features(images())
     assert torch.equal(dropper.mask.masked, encoder.mask.masked)
     torch.testing.assert_close(
-        packed.view_as(dense), dense, rtol=1e-4, atol=1e-5)
+        ours.view_as(dense), dense, rtol=1e-4, atol=1e-5)
 
 
 def test_a_mask_that_hides_nothing_is_the_model_itself():
@@ -99,6 +101,24 @@ def test_a_mask_that_hides_nothing_is_the_model_itself():
     torch.testing.assert_close(
         encoder(images()).to_dense(), vit.forward_features(images()),
         rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('options', VITS.values(), ids=VITS)
+def test_half_precision(options, monkeypatch):
+    """Queries, keys and values have one type, as CUDA's kernel wants them."""
+    kinds = []
+
+    def attention(q, k, v, *rest):
+        kinds.append({q.dtype, k.dtype, v.dtype})
+        return packed_attention(q, k, v, *rest)
+
+    monkeypatch.setattr(packed, 'packed_attention', attention)
+    encoder = PackedViT(make(**options), SBAM(noise=0.))
+    expected = encoder(images()).packed
+    with torch.autocast('cpu', torch.bfloat16):
+        out = encoder(images()).packed
+    assert kinds == 2 * [{torch.float32}] + 2 * [{torch.bfloat16}]
+    assert (out - expected).abs().mean() < .05
 
 
 def test_checkpointed_blocks():
