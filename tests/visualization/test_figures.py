@@ -83,7 +83,7 @@ def test_every_masker_is_found():
         'am', 'amt', 'amt-throw-last', 'attmask', 'attmask-high',
         'attmask-hint', 'attmask-low', 'automae', 'block', 'capi', 'colormae',
         'colormae-blue', 'colormae-green', 'colormae-purple', 'colormae-red',
-        'curriculum', 'gpa', 'grid', 'hpm', 'ijepa', 'incoming',
+        'curriculum', 'gpa', 'grid', 'hpm', 'i-jepa', 'incoming',
         'inverse-block', 'milan', 'random', 'random-ratio', 'sbam',
         'sbam-batch', 'sbm', 'self-guided', 'uniform'
     } <= set(names)
