@@ -454,6 +454,7 @@ LINES = dict(kind='lines', x='epoch', metric='knn/avg, k=3')
     (dict(figures=dict(a=dict(LINES, x='foo'))), "x='foo', which is no axis"),
     (dict(figures=dict(a=dict(kind='lines', x='epoch'))), 'lacks metric'),
     (dict(figures=dict(a=dict(LINES, colour=1))), "has no option 'colour'"),
+    (dict(figures=dict(a=dict(LINES, label=['a', 'b']))), '2 labels for 1'),
     (dict(figures=dict(a=dict(LINES, where=dict(masker='x')))), "'x'"),
     (dict(figures=dict(a=dict(kind='pimr', x='masker', by='masker',
                               metric='a/b'))), "'random' is no number"),
@@ -578,7 +579,7 @@ def test_options_move_together_and_parts_are_replaced():
 
 def test_every_named_masker_takes_the_rounding_of_a_comparison():
     for name, config in masker_names().items():
-        if name in ('uniform', 'grid'):  # their ratio is a lattice's
+        if name in ('uniform', 'grid', 'i-jepa'):  # their ratio is a shape's
             continue
         for rounding in ('floor', 'ceil'):
             masker = MODELS.build(at_ratio(config, .75, rounding))
