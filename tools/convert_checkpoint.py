@@ -27,7 +27,8 @@ def parse_args() -> argparse.Namespace:
         'target', metavar='DST',
         help='file to write: .pth, .pt, .bin, .safetensors')
     parser.add_argument(
-        '--to', choices=('ours', 'mae', 'dino', 'timm', 'hf'), required=True)
+        '--to', choices=('ours', 'mae', 'dino', 'timm', 'hf', 'hf-dinov2'),
+        required=True)
     parser.add_argument(
         '--part',
         choices=('all', 'encoder'),

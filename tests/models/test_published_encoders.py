@@ -8,7 +8,7 @@ import json
 import pytest
 import safetensors.torch
 import torch
-from library_vits import HF, SMALL, hf_folder, randomise
+from library_vits import HF, SHORT, SMALL, hf_folder, randomise
 
 from sbam_mm.evaluation.encoders import encoder_recipe, file_hash, parts_in
 from sbam_mm.evaluation.features import encode
@@ -19,7 +19,7 @@ from sbam_mm.models.backbones.vit_attention import (
     run_whole,
 )
 from sbam_mm.models.checkpoint import load_weights
-from sbam_mm.models.checkpoint_formats import to_ours
+from sbam_mm.models.checkpoint_formats import from_ours, to_ours
 from sbam_mm.models.pretrained_encoder import load_encoder
 from sbam_mm.models.teachers import FrozenTeacher
 
@@ -106,6 +106,30 @@ def test_official_names_of_registers(timm_file):
     assert {f'backbone.{key}' for key in ours} == set(again)
     for key, value in ours.items():
         assert torch.equal(value, again[f'backbone.{key}'])
+
+
+def test_dinov2_is_written_for_transformers(timm_file, tmp_path):
+    """What `convert_checkpoint.py --to hf-dinov2` writes."""
+    transformers = pytest.importorskip('transformers')
+    model, path, patch, extra = timm_file
+    if extra:
+        pytest.skip('has more than the class token')
+    transformers.Dinov2Config(**SHORT | dict(
+        image_size=4 * patch, patch_size=patch, mlp_ratio=4)).save_pretrained(
+            tmp_path)
+    written = from_ours(to_ours(model.state_dict()).state, 'hf-dinov2')
+    assert not written.dropped
+    safetensors.torch.save_file(
+        written.state, tmp_path / 'model.safetensors', dict(format='pt'))
+    theirs, report = transformers.Dinov2Model.from_pretrained(
+        tmp_path, output_loading_info=True)
+    # Of pre-training, and random.
+    assert {*report['missing_keys']} <= {'embeddings.mask_token'}
+    images = torch.randn(2, 3, 4 * patch, 4 * patch)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            theirs.eval()(images).last_hidden_state,
+            model.forward_features(images), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('name', [
