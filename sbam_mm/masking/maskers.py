@@ -111,7 +111,7 @@ class Masker(Part):
         share = self.ratio(scores, context)
         choice = self.selection(scores, share.num_visible, context, noise)
         return TokenMask(choice.masked, choice.thrown, share.ratio, scores,
-                         share.salient, choice.num_visible)
+                         share.salient, choice.num_visible, choice.targets)
 
     def _mask_cells(self,
                     scores: Tensor,
@@ -130,9 +130,15 @@ class Masker(Part):
         thrown = choice.thrown
         if thrown is not None:
             thrown = F.spread_cells(thrown, coarse.grid, self.cell)
+        targets = choice.targets
+        if targets is not None:
+            targets = F.spread_cells(
+                targets.flatten(0, 1), coarse.grid,
+                self.cell).unflatten(0, targets.shape[:2])
         count = choice.num_visible
         return TokenMask(masked, thrown, share.ratio, scores, share.salient,
-                         None if count is None else count * self.cell**2)
+                         None if count is None else count * self.cell**2,
+                         targets)
 
 
 class RandomMasker(Masker):
