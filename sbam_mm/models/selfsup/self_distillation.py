@@ -128,7 +128,8 @@ class SelfDistillation(OwnTeacher):
         student = self.head(torch.cat(cls)).unflatten(0, (-1, batch_size))
         target = self.cls_loss.target(teacher, training_progress()[1])
         loss = self.cls_loss(student, target)
-        self.cls_loss.centre.update(teacher.mean(dim=(0, 1)))
+        if not self.cls_loss.balances:
+            self.cls_loss.centre.update(teacher.mean(dim=(0, 1)))
         return dict(loss_cls=loss, **target_entropy(target))
 
     def _by_view(self, x: Tensor) -> Tensor:
