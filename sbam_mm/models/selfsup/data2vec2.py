@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError, check_choice
-from sbam_mm.masking import TokenMask
+from sbam_mm.masking import InverseBlockMasker, TokenMask
 from sbam_mm.models.backbones import Latent
 from sbam_mm.models.losses import REDUCTIONS, feature_std, masked_mean
 from sbam_mm.models.teachers.teacher_pass import FeedForwardPass
@@ -52,8 +52,8 @@ class Data2Vec2(MaskedImageModel):
     Args:
         backbone (dict): ``MaskedViT``.
         neck (dict): ``ConvDecoder``.
-        masker (dict, optional): The paper's is inverse block masking.
-            Defaults to None: random masking at 0.75.
+        masker (dict, optional): Defaults to None:
+            :class:`InverseBlockMasker`, which hides 0.8 around 3 x 3 blocks.
         target (dict): ``MomentumTeacher``; the default has the official
             schedule of ViT-B.
         num_masks (int): M, of every image. The official ViT-B has 16.
@@ -80,6 +80,7 @@ class Data2Vec2(MaskedImageModel):
 
     def __init__(self,
                  backbone: dict | nn.Module,
+                 masker: dict | nn.Module | None = None,
                  target: dict | nn.Module = DEFAULT_TARGET,
                  num_masks: int = 8,
                  top_k: int = 10,
@@ -88,7 +89,8 @@ class Data2Vec2(MaskedImageModel):
                  reduction: str = 'token',
                  **kwargs):
         check_choice('reduction', reduction, REDUCTIONS)
-        super().__init__(backbone, target=target, **kwargs)
+        super().__init__(
+            backbone, masker or InverseBlockMasker(), target=target, **kwargs)
         depth = len(self.backbone.layers)
         if not 1 <= top_k <= depth:
             raise UserError(

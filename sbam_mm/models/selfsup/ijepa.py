@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError, check_choice
-from sbam_mm.masking import TokenMask
-from sbam_mm.masking.ijepa import IJEPAMasker
+from sbam_mm.masking import IJEPAMasker, TokenMask
 from sbam_mm.models.backbones import Latent
 from sbam_mm.models.losses import REDUCTIONS, feature_std, masked_mean
 from sbam_mm.models.necks import JEPAPredictor
