@@ -4,6 +4,8 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor
 
+TINY = torch.finfo(torch.float32).tiny
+
 
 @torch.no_grad()
 def sinkhorn_knopp(logits: Tensor, iterations: int = 3) -> Tensor:
@@ -38,6 +40,8 @@ def sinkhorn_knopp(logits: Tensor, iterations: int = 3) -> Tensor:
     for _ in range(iterations):
         used = shares.sum(dim=0)
         all_reduce(used, op='sum')
-        shares = shares / used
-        shares = shares / shares.sum(dim=1, keepdim=True)
+        # Neither prototypes nor samples are ever far from all others, but
+        # 0 / 0 would be.
+        shares = shares / used.clamp(min=TINY)
+        shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=TINY)
     return shares.view(logits.shape)
