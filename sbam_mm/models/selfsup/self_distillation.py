@@ -50,13 +50,9 @@ class SelfDistillation(OwnTeacher):
                  head: dict | nn.Module,
                  masker: dict | nn.Module,
                  cls_loss: dict | None = None,
-                 momentum: float = 0.996,
-                 end_momentum: float = 1.,
                  num_global: int = 2,
                  **kwargs):
-        super().__init__(
-            backbone, momentum, end_momentum, head=head, masker=masker,
-            **kwargs)
+        super().__init__(backbone, head=head, masker=masker, **kwargs)
         self.cls_loss = DINOLoss(self.head.out_dim, **(cls_loss or {}))
         self.num_global = num_global
 
