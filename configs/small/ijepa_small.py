@@ -1,9 +1,8 @@
 """I-JEPA on small images: four target blocks and their context.
 
-Of 8 x 8 patches about half are targets, two fifths context and a tenth neither.
-The predictor is half as wide as the encoder and two blocks deep. `--masker
-NAME` puts any other masker in the place of I-JEPA's own; what it masks is one
-target then.
+Of 8 x 8 patches about half are targets, and most others context. The predictor
+is half as wide as the encoder and two blocks deep. `--masker NAME` puts any
+other masker in the place of I-JEPA's own; what it masks is one target then.
 
 Paper:    none; the method of Assran et al., CVPR 2023.
 Expected: not measured by this project.

@@ -183,8 +183,9 @@ def joined(masks: Sequence[TokenMask]) -> TokenMask:
         given = any(part is not None for part in parts)
         return torch.cat(parts) if given else None
 
+    parts = ('thrown', 'ratio', 'scores', 'salient')
     counts = {mask.num_visible for mask in masks}
     return TokenMask(
         torch.cat([mask.masked for mask in masks]),
-        *(join(name) for name in ('thrown', 'ratio', 'scores', 'salient')),
-        num_visible=counts.pop() if len(counts) == 1 else None)
+        num_visible=counts.pop() if len(counts) == 1 else None,
+        **{name: join(name) for name in parts})

@@ -98,9 +98,9 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
         count = counting(token_mask)
         spread = {}
         if self.koleo_weight:
-            views_cls = latent[:, 0].chunk(self.num_global)
-            spread['loss_koleo'] = self.koleo_weight * sum(
-                map(koleo, views_cls))
+            closeness = torch.stack(
+                [koleo(cls) for cls in self._by_view(latent[:, 0])])
+            spread['loss_koleo'] = self.koleo_weight * closeness.sum()
         return dict(
             **spread,
             **self.learn_cls(latent, local, teaching, data_samples),
