@@ -82,6 +82,7 @@ from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
 from sbam_mm.evaluation.encoders import config_decoding
 from sbam_mm.evaluation.models import VIT_BASE
+from sbam_mm.masking import MultiBlockSelection
 from sbam_mm.masking.named_maskers import (
     OWN_RATIO,
     choose_maskers,
@@ -130,6 +131,7 @@ def caption(maskers: dict[str, nn.Module], changes: str,
             progress: float) -> str:
     """What the figure does not say by itself."""
     thrown = any(getattr(masker.selection, 'throw', 0.)
+                 or isinstance(masker.selection, MultiBlockSelection)
                  for masker in maskers.values())
     text = CAPTION.format(
         thrown=', thrown ones dark and hatched' if thrown else '')

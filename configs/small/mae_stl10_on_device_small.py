@@ -14,7 +14,7 @@ _base_ = './mae_stl10_small.py'
 
 train_dataloader = dict(
     _delete_=True,
-    batch_size=64,
+    batch_size=32,
     num_workers=0,
     persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=True),

@@ -4,7 +4,7 @@ Every epoch logs how much of the objects and of the background the masker
 hides: its own masks, those by nothing but the distance to the centre
 ("centre/..."), and SBM's at the weights of the moment ("sbm/...").
 
-Paper:    none; 96 x 96 images, ViT of 4 blocks, 192 wide, patches of 8.
+Paper:    none; 96 x 96 images, ViT of 4 blocks, 96 wide, patches of 8.
 Expected: not measured by this project.
 Cost:     4,000 images of 96 x 96; not measured by this project.
 Command:  DATA_ROOT=data/stl10 .venv/bin/python tools/train.py \
@@ -14,7 +14,7 @@ _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/models/mae_stl10.py',
     '../_base_/datasets/stl10_96.py',
-    '../_base_/schedules/small_20e.py',
+    '../_base_/schedules/small_10e.py',
 ]
 
 # Minutes long: the last checkpoints will do.

@@ -34,6 +34,6 @@ train_cfg = dict(max_epochs=max_epochs)
 _base_.param_scheduler[0].update(end=10)
 _base_.param_scheduler[1].update(begin=10, T_max=90, end=max_epochs)
 
-# Fewer looks than over twenty epochs.
+# Fewer looks than over ten epochs.
 _base_.custom_hooks[-2].update(interval=20)
 _base_.custom_hooks[-1].update(interval=5)

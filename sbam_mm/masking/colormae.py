@@ -21,7 +21,7 @@ from .types import MaskingContext
 # Standard deviations of the Gaussians, in tokens: of the blur, or of the weak
 # and the strong blur between which a band lies.
 SIGMAS: dict[str, tuple[float, ...]] = {
-    'red': (2., ), 'blue': (1., ), 'green': (1., 3.), 'purple': (1., 3.)
+    'red': (2., ), 'blue': (1., ), 'green': (.75, 1.5), 'purple': (.75, 1.5)
 }
 # Where a Gaussian is cut off, in standard deviations.
 CUT = 4
@@ -88,9 +88,9 @@ class FilteredNoise(Part):
         color (str): "green", "blue", "purple" or "red".
         sigma (float or tuple[float, float], optional): Standard deviation of
             the blur, in tokens, or of the weaker and the stronger one of
-            green and purple. None: red 2, blue 1, green and purple 1 and 3.
-            These are this project's: the official patterns come as files
-            and the code does not say how they were filtered.
+            green and purple. None: red 2, blue 1, green and purple 0.75 and
+            1.5. These are this project's: the official patterns come as
+            files and the code does not say how they were filtered.
 
     Example:
         >>> context = MaskingContext(torch.randn(2, 196, 8), grid=(14, 14))

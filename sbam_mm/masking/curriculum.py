@@ -54,7 +54,8 @@ class CurriculumMasker(Masker):
         elif isinstance(ratio, (dict, nn.Module)):
             share = build_part(ratio)
         else:
-            share = ScheduledRatio(*ratio, rounding, power)
+            first, last = ratio
+            share = ScheduledRatio(first, last, rounding, power)
         super().__init__(
             AffinitySalience() if salience is None else salience, share,
             EasyToHard(start, end, power))

@@ -163,9 +163,9 @@ class InverseBlockSelection(Part):
         visible = visible_counts(scores, num_visible)
         tokens, area = scores.shape[1], (self.size or 1)**2
         if draws is None:
-            number = int(tokens * (1 + self.adjust) / area)
+            most = int(tokens * (1 + self.adjust) / area)
             draws = scores.new_empty(
-                len(scores), number if self.size else 5).uniform_()
+                len(scores), most if self.size else 5).uniform_()
         # Tokens of blocks come first, then any.
         if self.size:
             number = ((visible + tokens * self.adjust) / area + 1e-6).floor()

@@ -36,6 +36,7 @@ NAMED: dict[str, dict[str, Any]] = {
         selection=dict(type='sbam_mm.NoisyTopK', noise=0.5)),
     'Block': dict(type='sbam_mm.BlockMasker', ratio=0.75),
     'Random-ratio': dict(type='sbam_mm.RandomRatioMasker'),
+    'I-JEPA': dict(type='sbam_mm.IJEPAMasker'),
     # data2vec 2.0's squares, CAPI's rectangle.
     'Inverse-block': dict(type='sbam_mm.InverseBlockMasker', ratio=0.75),
     'CAPI': dict(type='sbam_mm.InverseBlockMasker', size=None, ratio=0.75),

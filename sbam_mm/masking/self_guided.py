@@ -50,11 +50,12 @@ def second_vector(weight: Tensor) -> Tensor:
 
 
 def main_cluster(tokens: Tensor) -> Tensor:
-    """Cut the graph of similar tokens in two and name the main part.
+    """Cut the graph of similar tokens in two and take the smaller part.
 
-    The weight of an edge is (1 + cosine) / 2. A part is the tokens above the
-    mean of :func:`second_vector`, the main one that of the token farthest
-    from it, as in TokenCut.
+    The weight of an edge is (1 + cosine) / 2; a part is the tokens on one
+    side of the mean of :func:`second_vector`. As objects are mostly smaller
+    than what is behind them, the smaller part stands for the main object
+    (TokenCut takes that of the farthest token, which a single one decides).
 
     Args:
         tokens (Tensor): Of unit length, float32 (B, L, D).
@@ -69,9 +70,9 @@ def main_cluster(tokens: Tensor) -> Tensor:
         [[False, False, False, True]]
     """
     vector = second_vector((1 + tokens @ tokens.transpose(1, 2)) / 2)
-    vector = vector - vector.mean(dim=1, keepdim=True)
-    farthest = vector.gather(1, vector.abs().argmax(dim=1, keepdim=True))
-    return vector * farthest.sign() > 0
+    above = vector > vector.mean(dim=1, keepdim=True)
+    larger = 2 * above.sum(dim=1, keepdim=True) > above.shape[1]
+    return above ^ larger
 
 
 class ClusterSalience(Part):

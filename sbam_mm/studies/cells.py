@@ -15,6 +15,7 @@ from sbam_mm.evaluation.results import write_results
 from sbam_mm.files import read_json, write_atomically, write_json
 
 from .cell_config import content_hash, difference
+from .record import Recorded, read_record
 from .stages import Stage
 from .study import Cell, Study
 
@@ -25,21 +26,34 @@ class Folder:
     """A study in a folder, whose cells other studies may share.
 
     ``cells/<hash>`` is a training, named by what it computes; files of the
-    study itself begin with its name.
+    study itself begin with its name. What their tables know stays known when
+    the folder of a cell is deleted.
     """
 
     def __init__(self, study: Study, path: str | Path) -> None:
         self.study = study
         self.path = Path(path)
         self.state = self.path / f'{study.name}.json'
+        self.record = read_record(self.path)
 
     def of(self, cell: Cell) -> Path:
         return self.path / 'cells' / cell.hash
 
     def result(self, cell: Cell) -> dict[str, Any]:
         """What the last call has noted; nothing before the first."""
+        known = self.recorded(cell)
+        if known:
+            return known.result
         path = self.of(cell) / RESULT
         return read_json(path, status=str) if path.is_file() else {}
+
+    def recorded(self, cell: Cell) -> Recorded | None:
+        """What tables know of a cell whose own folder is gone."""
+        known = self.record.get(cell.hash)
+        if known is None or self.of(cell).exists() or not known.has(
+                self.study.measured, cell.epochs):
+            return None
+        return known
 
     def trained(self, cell: Cell) -> bool:
         return (self.of(cell) / f'epoch_{cell.epochs}.pth').is_file()
@@ -49,7 +63,8 @@ class Folder:
 
         Of a process that was killed "running" stays; the next call finds out.
         """
-        if self.trained(cell) and not any(self.missing(cell)):
+        if self.recorded(cell) or (
+                self.trained(cell) and not any(self.missing(cell))):
             return 'finished'
         found = self.result(cell).get('status', 'to do')
         # Finished as another study, or an earlier form of this one, wanted.
@@ -111,11 +126,15 @@ class Folder:
                 content = read_json(place / 'content.json')
                 changed = difference(content, cell.content)
                 more = f' and {len(changed) - 4} more' * (len(changed) > 4)
-                raise UserError(
-                    f'the study has changed under ({cell}), trained in '
-                    f'{place}: {"; ".join(changed[:4])}{more}; put the study '
-                    'back, give another --work-dir, or add --changed to '
-                    'train such cells anew.')
+                what = f'trained in {place}: {"; ".join(changed[:4])}{more}'
+            elif known in self.record:
+                what = f'whose numbers are in {self.state}'
+            else:
+                continue
+            raise UserError(
+                f'the study has changed under ({cell}), {what}; put the study '
+                'back, give another --work-dir, or add --changed to train '
+                'such cells anew.')
 
     def write(self, cell: Cell, processes: int, threads: int) -> Path:
         """The files that a cell is run by; returns its plan."""
@@ -143,7 +162,8 @@ class Folder:
         """Which training each cell is, and what is known of it."""
         write_results(
             self.state,
-            dict(cells={str(cell): cell.hash for cell in self.study.cells},
+            dict(stages=[stage.stored for stage in self.study.measured],
+                 cells={str(cell): cell.hash for cell in self.study.cells},
                  results={cell.hash: dict(
                      self.result(cell), labels=dict(cell.labels),
                      seed=cell.seed, status=self.status(cell))

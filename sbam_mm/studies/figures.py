@@ -11,8 +11,9 @@ from sbam_mm.visualization.output import COLOURS, colours_of, style_axes
 from sbam_mm.visualization.robustness import robustness_figure
 
 from .figure_kinds import metrics_of
+from .rows import Row
 from .statistics import Spread, spread
-from .table import Row, choose, pimr_curves
+from .table import choose, pimr_curves
 
 # Where there are more lines than colours.
 STYLES = ('-', '--', ':')

@@ -36,6 +36,11 @@ class Stage:
         return [f'{self.protocol}.{key}={value}'.replace(' ', '')
                 for key, value in self.settings.items()]
 
+    @property
+    def stored(self) -> list[Any]:
+        """What decides its numbers, as JSON has it."""
+        return [self.protocol, self.changes, list(self.options)]
+
     def epochs(self, total: int) -> list[int]:
         """Epochs of a training of ``total``.
 

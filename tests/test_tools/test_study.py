@@ -4,6 +4,7 @@ import ast
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -275,6 +276,43 @@ def test_a_changed_study_is_not_mixed_in(life, env):
     assert ended.code == 2 and 'with other settings (k' in ended.err
 
 
+def test_its_table_is_enough(life, env):
+    """Of cells whose folder is deleted, or on another machine."""
+    copy = Path('copied')
+    copy.mkdir()
+    for name in ('study.csv', 'study.json'):
+        shutil.copy(life[0] / name, copy)
+    before = rows(copy), json.loads((copy / 'study.json').read_text())
+
+    def status(file='study.py'):
+        ended = call_tool('study', file, '--work-dir', copy, '--dry-run')
+        return ended.code or next(
+            line.split(maxsplit=4)[4].strip()
+            for line in ended.out.splitlines() if 'random' in line)
+
+    assert status() == 'finished'
+    assert call_tool('study', 'study.py', '--work-dir', copy,
+                     '--draw-only').code == 0
+    after = rows(copy), json.loads((copy / 'study.json').read_text())
+    mark = after[1]['cells']['masker random, seed 0']
+    assert after[0] == before[0]
+    assert after[1]['results'][mark] == before[1]['results'][mark]
+    # What the table has not got is measured, and it goes with the training.
+    Path('more').mkdir()
+    more = write_study(Path('more/study.py'), config='../tiny.py', stages=[
+        dict(protocol='knn', at='all', settings=dict(k=2))])
+    assert status(more) == 'to do'
+    changed = write_study(Path('more/study.py'), config='../tiny.py',
+                          options={'epochs': 3})
+    ended = call_tool('study', changed, '--work-dir', copy)
+    assert ended.code == 2 and 'whose numbers are in' in ended.err
+    text = (copy / 'study.csv').read_text()
+    (copy / 'study.csv').write_text(text[:text.rindex(',')])
+    ended = call_tool('study', 'study.py', '--work-dir', copy)
+    assert ended.code == 2 and ended.err.count('\n') == 1
+    assert 'study.csv is no table of a study' in ended.err
+
+
 def test_told_to_end_it_ends_the_training(project, env):
     """No process stays behind, and the cell counts as interrupted."""
     work = project / 'ended'
@@ -540,7 +578,7 @@ def test_options_move_together_and_parts_are_replaced():
 
 def test_every_named_masker_takes_the_rounding_of_a_comparison():
     for name, config in masker_names().items():
-        if name in ('uniform', 'grid'):  # their ratio is a lattice's
+        if name in ('uniform', 'grid', 'i-jepa'):  # their ratio is a shape's
             continue
         for rounding in ('floor', 'ceil'):
             masker = MODELS.build(at_ratio(config, .75, rounding))

@@ -81,9 +81,11 @@ def test_every_masker_is_found():
     assert found == presets() | {'Masker'}  # AutoMAE is composed
     assert {
         'am', 'amt', 'amt-throw-last', 'attmask', 'attmask-high',
-        'attmask-hint', 'attmask-low', 'automae', 'block', 'gpa', 'grid',
-        'hpm', 'incoming', 'milan', 'random', 'random-ratio', 'sbam',
-        'sbam-batch', 'sbm', 'uniform'
+        'attmask-hint', 'attmask-low', 'automae', 'block', 'capi', 'colormae',
+        'colormae-blue', 'colormae-green', 'colormae-purple', 'colormae-red',
+        'curriculum', 'gpa', 'grid', 'hpm', 'i-jepa', 'incoming',
+        'inverse-block', 'milan', 'random', 'random-ratio', 'sbam',
+        'sbam-batch', 'sbm', 'self-guided', 'uniform'
     } <= set(names)
     assert masker_config('RandomMasker')['type'] == 'sbam_mm.RandomMasker'
     assert masker_config('randomratio') == masker_config('Random_Ratio')
@@ -94,7 +96,8 @@ def test_every_masker_is_found():
 
 def test_every_label_is_another():
     names = masker_names()
-    del names['attmask']  # the same as attmask-high
+    # The same as attmask-high and colormae-green.
+    del names['attmask'], names['colormae']
     assert len({*map(masker_label, names.values())}) == len(names)
     for name, config in names.items():
         assert masker_config(masker_label(config)) == config, name

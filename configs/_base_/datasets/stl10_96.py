@@ -23,7 +23,7 @@ train_dataset = dict(
     cache=True,
     pipeline=train_pipeline)
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=32,
     num_workers=1,
     persistent_workers=False,
     sampler=dict(type='DefaultSampler', shuffle=True),
