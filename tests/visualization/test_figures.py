@@ -274,6 +274,22 @@ def test_wide_comparisons_get_two_rows_per_picture(tiny_mae, images):
     assert shown.count('44% masked, 38% thrown') == 4
 
 
+def test_many_masks_without_salience_stand_beside_their_picture(tiny_mae,
+                                                                images):
+    names = ('i-jepa', 'colormae-red', 'inverse-block', 'capi', 'block',
+             'random', 'uniform')
+    maskers = labelled_maskers(map(masker_config, names))
+    figure = mask_gallery(tiny_mae(), maskers, images)
+    assert len(drawn(figure)) == 4 * 8
+    assert 'ColorMAE-red\nr = 0.75' in texts(figure)
+
+
+def test_a_warm_up_is_not_drawn(tiny_mae, images):
+    masker = build_masker(masker_config('self-guided'))
+    mask = mask_images(tiny_mae(), list(images.values()), masker, progress=0.)
+    assert mask.scores.any()
+
+
 def test_gallery_draws_sharper_than_the_model_sees(tiny_mae, images):
     model = tiny_mae()
     large = {n: center_crop(i, 96) for n, i in photographs().items()}
