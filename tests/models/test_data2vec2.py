@@ -263,17 +263,17 @@ def test_two_halves_of_a_training_equal_the_whole(tmp_path):
 
 
 @pytest.mark.parametrize('options, remedy', [
-    (dict(top_k=4), '3 blocks'), (dict(num_masks=0), 'num_masks'),
-    (dict(neck=None), 'ConvDecoder')])
+    (dict(top_k=4), '3 blocks'), (dict(num_masks=0), 'num_masks')])
 def test_options_that_cannot_be(options, remedy):
-    if 'neck' in options:
-        with pytest.raises(ValueError, match=remedy):
-            MODELS.build(dict(
-                type='sbam_mm.Data2Vec2', top_k=2,
-                backbone=dict(type='sbam_mm.MaskedViT', arch='tiny', **SIZE)))
-        return
     with pytest.raises(ValueError, match=remedy):
         data2vec2(**options)
+
+
+def test_a_decoder_is_wanted():
+    with pytest.raises(ValueError, match='ConvDecoder'):
+        MODELS.build(dict(
+            type='sbam_mm.Data2Vec2',
+            backbone=dict(type='sbam_mm.MaskedViT', arch='tiny', **SIZE)))
 
 
 @pytest.mark.parametrize('options, remedy', [
