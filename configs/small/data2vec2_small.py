@@ -5,8 +5,13 @@ patches. `--masker NAME` puts any other masker in the place of the blocks that
 stay visible.
 
 Paper:    none; the method of Baevski et al., ICML 2023.
-Expected: not measured by this project.
-Cost:     not measured by this project.
+Expected: trains, but minutes do not teach it. On CIFAR-10 (seed 0, mean patch
+          token, k=20, 2000 + 500 images) kNN went from 27.0 % to 26.2 % in
+          200 steps of 32 while the loss fell from 16.3 to 5.2; features did
+          not collapse (target_std 0.98, effective rank 3.2 to 5.9). The 4
+          epochs of this config were not run.
+Cost:     about 140 images a second of processor time, four masks each,
+          measured over these steps.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/data2vec2_small.py
 """
