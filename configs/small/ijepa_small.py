@@ -5,8 +5,14 @@ is half as wide as the encoder and two blocks deep. `--masker NAME` puts any
 other masker in the place of I-JEPA's own; what it masks is one target then.
 
 Paper:    none; the method of Assran et al., CVPR 2023.
-Expected: not measured by this project.
-Cost:     not measured by this project.
+Expected: trains, but minutes do not teach it. On CIFAR-10 (seed 0, mean patch
+          token, k=20, 2000 + 500 images) kNN fell from 23.4 % to 21.0 % in
+          250 steps of 32 while the loss fell from 0.73 to 0.08. The tokens'
+          targets stayed apart (target_std 0.58), but images came closer: the
+          effective rank of their features fell from 3.1 to 1.9. The 4 epochs
+          of this config were not run.
+Cost:     about 150 images a second of processor time, measured over these
+          steps.
 Command:  DATA_ROOT=data/cifar10 \
               .venv/bin/python tools/train.py configs/small/ijepa_small.py
 """
