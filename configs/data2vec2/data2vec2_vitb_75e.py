@@ -7,8 +7,7 @@ The official settings (base_images_only_task.yaml of the authors' repository):
 Paper:    Baevski et al., Efficient Self-supervised Learning with
           Contextualized Target Representations for Vision, Speech and
           Language, ICML 2023.
-Expected: the paper has no number for these 75 epochs; not measured by this
-          project.
+Expected: not measured by this project.
 Cost:     not measured by this project.
 Command:  DATA_ROOT=/path/to/imagenet \
               tools/dist_train.sh configs/data2vec2/data2vec2_vitb_75e.py 16
