@@ -23,6 +23,7 @@ MASKED = [
     'mae_small gpa block=3 head=2',
     'bootmae_small sbam', 'cae_small sbam', 'cmae_small sbam',
     'convmae_small sbam', 'simmim_small sbam', 'ibot_small sbam',
+    'ijepa_small sbam', 'data2vec2_small sbam',
     'ibot_small attmask-high', 'segment_bias_mae_small sbam']
 
 

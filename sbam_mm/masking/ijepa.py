@@ -183,8 +183,10 @@ class MultiBlockSelection(Part):
             self.target_aspect, self.context_scale)
         masked = blocks.any(dim=1) & ~shown
         thrown = ~(masked | shown)
+        targets = blocks & ~shown[:, None]
         return Choice(masked.to(scores.device, non_blocking=True),
-                      thrown.to(scores.device, non_blocking=True))
+                      thrown.to(scores.device, non_blocking=True),
+                      targets=targets.to(scores.device, non_blocking=True))
 
 
 class IJEPAMasker(Masker):

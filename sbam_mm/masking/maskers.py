@@ -119,7 +119,7 @@ class Masker(AsksContext):
         share = self.ratio(scores, context)
         choice = self.selection(scores, share.num_visible, context, noise)
         return TokenMask(choice.masked, choice.thrown, share.ratio, scores,
-                         share.salient, choice.num_visible)
+                         share.salient, choice.num_visible, choice.targets)
 
     def _mask_cells(self,
                     scores: Tensor,
@@ -138,9 +138,15 @@ class Masker(AsksContext):
         thrown = choice.thrown
         if thrown is not None:
             thrown = F.spread_cells(thrown, coarse.grid, self.cell)
+        targets = choice.targets
+        if targets is not None:
+            targets = F.spread_cells(
+                targets.flatten(0, 1), coarse.grid,
+                self.cell).unflatten(0, targets.shape[:2])
         count = choice.num_visible
         return TokenMask(masked, thrown, share.ratio, scores, share.salient,
-                         None if count is None else count * self.cell**2)
+                         None if count is None else count * self.cell**2,
+                         targets)
 
 
 class RandomMasker(Masker):

@@ -73,7 +73,9 @@ class MaskSomeViews(AsksContext):
             None if mask.thrown is None else mask.thrown & rows,
             None if mask.ratio is None else mask.ratio * chosen,
             mask.scores,
-            mask.salient)
+            mask.salient,
+            targets=None if mask.targets is None else
+            mask.targets & rows[:, None])
 
 
 class IBOTMasker(MaskSomeViews):

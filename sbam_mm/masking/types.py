@@ -33,6 +33,9 @@ class TokenMask:
         num_visible (int, optional): The number of visible tokens when it is
             the same for every image *and known without asking the device*;
             it selects the dense path of the encoder.
+        targets (Tensor, optional): Boolean, (B, T, L). Parts of ``masked``,
+            which may overlap, for methods that predict one at a time
+            (I-JEPA). Defaults to None: ``masked`` is the only one.
 
     Example:
         >>> masked = torch.tensor([[True, False, True, True],
@@ -47,6 +50,7 @@ class TokenMask:
     scores: Tensor | None = None
     salient: Tensor | None = None
     num_visible: int | None = None
+    targets: Tensor | None = None
 
     def __post_init__(self):
         if self.masked.dtype != torch.bool or self.masked.dim() != 2:

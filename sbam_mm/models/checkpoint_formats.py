@@ -92,8 +92,7 @@ _TIMM_ENCODER: Table = (
     # The norm after average pooling.
     ('backbone.ln2.*', 'fc_norm.*'),
 )
-# Tokens beside the class token, of DeiT and of DINOv2, and DINOv2-giant's
-# feed-forward layers.
+# Extra tokens of DeiT and DINOv2, and DINOv2-giant's feed-forward layers.
 _TIMM_READ: Table = (
     ('backbone.dist_token', 'dist_token'),
     (REGISTERS, 'register_tokens'),
@@ -135,12 +134,10 @@ _HF_DECODER: Table = (
     ('neck.decoder_pred.*', 'decoder.decoder_pred.*'),
 )
 _HF_DINOV2_BLOCK: Table = (
-    ('ln1.*', 'norm1.*'),
     *_HF_BLOCK[1:3],
+    *(pair for pair in _TIMM_BLOCK if not pair[0].startswith('attn')
+      and 'gamma' not in pair[0]),
     ('attn.gamma1.weight', 'layer_scale1.lambda1'),
-    ('ln2.*', 'norm2.*'),
-    ('ffn.layers.0.0.*', 'mlp.fc1.*'),
-    ('ffn.layers.1.*', 'mlp.fc2.*'),
     ('ffn.gamma2.weight', 'layer_scale2.lambda1'),
 )
 _HF_DINOV2_ENCODER: Table = (
@@ -218,11 +215,8 @@ FORMATS: dict[str, Format] = dict(
         encoder=_HF_DINOV2_ENCODER,
         read=_HF_DINOV2_READ,
         heads=r'classifier\.|dinov2\.embeddings\.mask_token$',
-        spellings=(
-            (r'^(dinov2_with_registers\.|(?=embeddings\.|encoder\.|'
-             r'layernorm\.))', 'dinov2.'),
-            *_HF_5_ATTENTION,
-        ))})
+        spellings=((r'^(dinov2_with_registers\.|(?=embeddings\.|encoder\.|'
+                    r'layernorm\.))', 'dinov2.'), *_HF_5_ATTENTION))})
 
 
 @dataclass
@@ -367,21 +361,16 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
 def with_rows_for_registers(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A table with a position for every token, as mmpretrain has it.
 
-    DINOv2's registers have none, and in timm's files the class token has none
-    either: here they are zero.
+    DINOv2's registers, and in timm's files its class token, have none: zero.
     """
-    table = state.get('backbone.pos_embed')
-    registers = state.get(REGISTERS)
+    key = 'backbone.pos_embed'
+    table, registers = state.get(key), state.get(REGISTERS)
     if table is None or registers is None or registers.dim() != 3:
         return state
-    patches = table.shape[1] - (math.isqrt(table.shape[1])**2 !=
-                                table.shape[1])
     zeros = table.new_zeros(1, registers.shape[1], table.shape[2])
-    cls = table[:, :-patches] if patches < table.shape[1] else zeros[:, :1]
-    return {
-        **state, 'backbone.pos_embed':
-        torch.cat([cls, zeros, table[:, -patches:]], dim=1)
-    }
+    if math.isqrt(table.shape[1])**2 == table.shape[1]:
+        table = torch.cat([zeros[:, :1], table], dim=1)
+    return {**state, key: torch.cat([table[:, :1], zeros, table[:, 1:]], 1)}
 
 
 def from_ours(state: State,

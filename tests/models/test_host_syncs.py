@@ -149,11 +149,14 @@ STEPS = {
     'cmae/cmae_vitb_300e': dict(R=0, S=1),
     'convmae/convmae_base_800e': dict(R=0, S=1),
     'crossmae/crossmae_vitb_800e': dict(R=0, S=1),
+    'data2vec2/data2vec2_vitb_75e': dict(own=0, S=1),
     'dino/dino_vits_100e': dict(own=0, S=1),
     'gpa/gpa_both_mae_vitb_200e': dict(own=0),
     'gpa/gpa_feature_mae_vitb_200e': dict(own=0),
     # How many patches are to be predicted, of all images together.
     'ibot/ibot_vitb_100e': dict(R=0, S=1),
+    # Lengths of contexts, of contexts with a target, and of targets.
+    'ijepa/ijepa_vith14_300e': dict(R=2, S=3),
     'segment_bias/mae_vitb16_bias_1600e': dict(R=0, S=1),
     'segment_bias/mae_vitb16_distill_1600e': dict(own=0),
     'segment_bias/dino_vits16_bias_300e': dict(own=0),

@@ -21,6 +21,8 @@ METHODS = {
     'ConvMAE': 'convmae_small',
     'HPM': 'mae_small hpm',
     'GPAFeature': 'gpa_feature_small',
+    'IJEPA': 'ijepa_small',
+    'data2vec 2.0': 'data2vec2_small',
 }
 OWN = dict(source='self')
 MASKERS = {
