@@ -381,6 +381,7 @@ def test_wrong_folders_of_transformers(tmp_path):
     refused(dict(state, **{key: torch.ones(5)}), 'other sizes', 'norm1')
     path.write_bytes(b'damaged')
     one_sentence(lambda: HFTeacher(str(tmp_path)), str(tmp_path))
+    safetensors.torch.save_file(state, path, dict(format='pt'))
     (tmp_path / 'preprocessor_config.json').unlink()
     one_sentence(lambda: HFTeacher(str(tmp_path)), 'mean and std')
 
