@@ -2,6 +2,7 @@
 """The encoder of a checkpoint, whoever made it, without its masking."""
 import hashlib
 import inspect
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
 from sbam_mm.models.backbones import MaskedViT
 from sbam_mm.registry import MODELS
+from sbam_mm.weight_folders import weight_files
 
 from .models import IMAGENET, quiet_building
 
@@ -193,12 +195,13 @@ def _plain(backbone: dict[str, Any]) -> dict[str, Any]:
 
 
 def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file."""
-    if not Path(path).is_file():
+    """SHA-256 of a checkpoint; of a folder's, of all of its files."""
+    if not os.path.exists(path):
         raise UserError(f'the checkpoint {path} does not exist; check the '
                         'path.')
     digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
+    for name in weight_files(path) if os.path.isdir(path) else [path]:
+        with open(name, 'rb') as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
     return digest.hexdigest()

@@ -9,7 +9,7 @@ no table is an error, and the heads that have no place are listed.
 """
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -105,14 +105,28 @@ _HF_BLOCK: Table = (
     ('ffn.layers.0.0.*', 'intermediate.dense.*'),
     ('ffn.layers.1.*', 'output.dense.*'),
 )
-_HF_ENCODER: Table = (
-    ('backbone.cls_token', 'vit.embeddings.cls_token'),
-    ('backbone.pos_embed', 'vit.embeddings.position_embeddings'),
-    ('backbone.patch_embed.projection.*',
-     'vit.embeddings.patch_embeddings.projection.*'),
-    *_blocks('backbone.layers', 'vit.encoder.layer', _HF_BLOCK),
-    ('backbone.ln1.*', 'vit.layernorm.*'),
+_DINOV2_BLOCK: Table = (
+    ('ln1.*', 'norm1.*'),
+    *_HF_BLOCK[1:3],
+    ('attn.gamma1.weight', 'layer_scale1.lambda1'),
+    ('ln2.*', 'norm2.*'),
+    ('ffn.layers.0.0.*', 'mlp.fc1.*'),
+    ('ffn.layers.1.*', 'mlp.fc2.*'),
+    ('ffn.gamma2.weight', 'layer_scale2.lambda1'),
 )
+
+
+def _hf_encoder(model: str, block: Table) -> Table:
+    return (
+        ('backbone.cls_token', f'{model}.embeddings.cls_token'),
+        ('backbone.pos_embed', f'{model}.embeddings.position_embeddings'),
+        ('backbone.patch_embed.projection.*',
+         f'{model}.embeddings.patch_embeddings.projection.*'),
+        *_blocks('backbone.layers', f'{model}.encoder.layer', block),
+        ('backbone.ln1.*', f'{model}.layernorm.*'),
+    )
+
+
 _HF_DECODER: Table = (
     ('neck.mask_token', 'decoder.mask_token'),
     ('neck.decoder_pos_embed', 'decoder.decoder_pos_embed'),
@@ -121,15 +135,19 @@ _HF_DECODER: Table = (
     ('neck.ln1.*', 'decoder.decoder_norm.*'),
     ('neck.decoder_pred.*', 'decoder.decoder_pred.*'),
 )
+# transformers 5 in memory.
+_HF_ATTENTION = (
+    (r'\.attention\.q_proj\.', '.attention.attention.query.'),
+    (r'\.attention\.k_proj\.', '.attention.attention.key.'),
+    (r'\.attention\.v_proj\.', '.attention.attention.value.'),
+    (r'\.attention\.o_proj\.', '.attention.output.dense.'),
+)
 _HF_SPELLINGS = (
     # A model without head, as ViTModel saves it.
     (r'^(?=embeddings\.|encoder\.|layers\.|layernorm\.)', 'vit.'),
     # transformers 5 in memory.
     (r'^vit\.layers\.', 'vit.encoder.layer.'),
-    (r'\.attention\.q_proj\.', '.attention.attention.query.'),
-    (r'\.attention\.k_proj\.', '.attention.attention.key.'),
-    (r'\.attention\.v_proj\.', '.attention.attention.value.'),
-    (r'\.attention\.o_proj\.', '.attention.output.dense.'),
+    *_HF_ATTENTION,
     (r'\.mlp\.fc1\.', '.intermediate.dense.'),
     (r'\.mlp\.fc2\.', '.output.dense.'),
     # What `save_pretrained` of transformers 5 makes of ViTMAE's decoder.
@@ -166,10 +184,17 @@ FORMATS: dict[str, Format] = dict(
     hf=Format(
         title='Hugging Face ViT or ViTMAE',
         sign=r'(vit\.)?(encoder\.layer|layers)\.\d+\.layernorm_before\.',
-        encoder=_HF_ENCODER,
+        encoder=_hf_encoder('vit', _HF_BLOCK),
         decoder=_HF_DECODER,
         heads=r'pooler\.|classifier\.|vit\.embeddings\.mask_token$',
-        spellings=_HF_SPELLINGS))
+        spellings=_HF_SPELLINGS),
+    hf_dinov2=Format(
+        title='Hugging Face DINOv2',
+        sign=r'(dinov2\.)?encoder\.layer\.\d+\.norm1\.',
+        encoder=_hf_encoder('dinov2', _DINOV2_BLOCK),
+        heads=r'classifier\.|dinov2\.embeddings\.mask_token$',
+        spellings=((r'^(?=embeddings\.|encoder\.|layernorm\.)', 'dinov2.'),
+                   *_HF_ATTENTION)))
 
 
 @dataclass
@@ -209,10 +234,13 @@ def without_prefix(state: State) -> Iterator[tuple[str, dict[str, Tensor]]]:
         }
 
 
-def say_prefix(prefix: str, name: str) -> None:
-    """Log that the beginning of all keys was taken off."""
+def say_prefix(prefix: str, name: str, others: Sequence[str] = ()) -> None:
+    """Log that the beginning of keys was taken off, and what has another."""
     print_log(
-        f'All keys of {name} begin with "{prefix}", which was taken off.',
+        f'{"Keys" if others else "All keys"} of {name} begin with "{prefix}", '
+        'which was taken off' +
+        (f'; {len(others)} have another beginning and are not used: '
+         f'{listing(list(others))}.' if others else '.'),
         logger='current',
         level=logging.WARNING)
 
@@ -223,6 +251,28 @@ def recognise(state: State) -> str | None:
         if any(re.match(layout.sign, key) for key in state):
             return name
     return None
+
+
+def prefix_of_encoder(state: State) -> str | None:
+    """Beginning of the keys that are an encoder in a known format.
+
+    Only where there is one such beginning: of two, as of a student and a
+    teacher, nobody says which is meant.
+
+    Example:
+        >>> prefix_of_encoder({'model.vit.blocks.0.norm1.bias': torch.ones(2),
+        ...                    'loss.centre': torch.ones(2)})
+        'model.vit.'
+    """
+    found = set()
+    for key in state:
+        parts = key.split('.')
+        beginnings = ('.'.join(parts[:end]) + '.' for end in range(
+            1, len(parts)))
+        found.update([next((prefix for prefix in beginnings if recognise(
+            {key[len(prefix):]: state[key]})), None)])
+    found.discard(None)
+    return found.pop() if len(found) == 1 else None
 
 
 @cache
@@ -247,9 +297,9 @@ def _as_tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:
 def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
     """Weights of any known format, in our key names.
 
-    A prefix that all keys share, such as "encoder.", is taken off where that
-    makes the format a known one. Weights of an unknown format are returned as
-    they are, with ``format=None``.
+    A prefix, such as "encoder.", is taken off where that makes the format a
+    known one; keys without it are dropped. Weights of an unknown format are
+    returned as they are, with ``format=None``.
 
     Raises:
         UserError: If the format is known but some keys are not, or of
@@ -263,12 +313,14 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
     """
     source = recognise(state)
     if source is None:
-        for prefix, bare in without_prefix(state):
-            if recognise(bare) is not None:
-                done = to_ours(bare, name)
-                say_prefix(prefix, name)
-                return replace(done, prefix=prefix)
-        return Conversion(dict(state), None)
+        prefix = prefix_of_encoder(state)
+        if prefix is None:
+            return Conversion(dict(state), None)
+        others = [key for key in state if not key.startswith(prefix)]
+        done = to_ours({key[len(prefix):]: value for key, value
+                        in state.items() if key.startswith(prefix)}, name)
+        say_prefix(prefix, name, others)
+        return replace(done, prefix=prefix, dropped=done.dropped + others)
     layout = FORMATS[source]
     table = layout.encoder + layout.decoder
     stacked: dict[str, dict[int, Tensor]] = {}
