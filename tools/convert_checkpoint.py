@@ -75,7 +75,12 @@ from sbam_mm.errors import UserError
 from sbam_mm.evaluation.encoders import file_hash
 from sbam_mm.evaluation.image_sets import LARGE
 from sbam_mm.evaluation.model_card import matching_results, model_card
-from sbam_mm.files import new_folder, write_atomically, write_json
+from sbam_mm.files import (
+    check_new,
+    new_folder,
+    write_atomically,
+    write_json,
+)
 from sbam_mm.models.checkpoint import (
     SUFFIXES,
     read_checkpoint,
@@ -127,6 +132,7 @@ def is_folder(args: argparse.Namespace) -> bool:
         return False
     if args.to in FOLDERS and (not name.suffix or name.is_dir()
                                or args.target.endswith(os.sep)):
+        check_new(name)
         return True
     raise UserError(f'{args.target} does not end in {", ".join(SUFFIXES)}; '
                     'choose one, or of hf and timm a folder, whose name ends '
@@ -154,7 +160,8 @@ def write_folder(args: argparse.Namespace, checkpoint: Any,
     crop = 1. if min(of.image) < LARGE else 224 / 256
     written, files = FOLDERS[args.to](state, of, crop, args.branch,
                                       args.source)
-    digest = file_hash(args.source)
+    # Of a URL nothing is known beside it.
+    digest = file_hash(args.source) if os.path.exists(args.source) else ''
     meta = checkpoint.get('meta') or {}
     results = matching_results(args.source, digest, args.branch, args.results)
     epochs = (config.get('train_cfg') or {}).get('max_epochs')
@@ -164,7 +171,8 @@ def write_folder(args: argparse.Namespace, checkpoint: Any,
             if 'epoch' in meta and epochs else None,
             'iterations': meta.get('iter'),
             'seed': meta.get('seed'),
-            'checkpoint': f'{Path(args.source).name}, SHA-256 {digest}',
+            'checkpoint': Path(args.source).name,
+            'its SHA-256': digest or None,
         }, results, args.licence)
     with new_folder(args.target) as folder:
         write_weights(str(folder / 'model.safetensors'), written.state)

@@ -7,17 +7,17 @@ of pairs of names, read in both directions: converting there and back gives
 the same keys and the same numbers. Nothing is lost silently: a key that is in
 no table is an error, and the heads that have no place are listed.
 """
-import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor
 
 from sbam_mm.errors import UserError
+
+from .key_prefixes import listing, prefix_of_known, say_prefix
 
 State = Mapping[str, Tensor]
 # "#" stands for the number of a block and "*" for weight or bias. Three names
@@ -30,13 +30,6 @@ BRANCHES = ('teacher', 'student')
 TEACHER = 'momentum_teacher.module.backbone.'
 # What guides the encoder in its pre-training and is in no plain ViT.
 GUIDES = re.compile(r'backbone\.segment_bias\.u_(pos|neg)$')
-SHOWN = 5
-
-
-def listing(keys: list[str]) -> str:
-    """The first keys and how many more there are."""
-    more = len(keys) - SHOWN
-    return ', '.join(keys[:SHOWN]) + (f', and {more} more' if more > 0 else '')
 
 
 @dataclass(frozen=True)
@@ -186,7 +179,7 @@ FORMATS: dict[str, Format] = dict(
         sign=r'(vit\.)?(encoder\.layer|layers)\.\d+\.layernorm_before\.',
         encoder=_hf_encoder('vit', _HF_BLOCK),
         decoder=_HF_DECODER,
-        heads=r'pooler\.|classifier\.|vit\.embeddings\.mask_token$',
+        heads=r'(vit\.)?pooler\.|classifier\.|vit\.embeddings\.mask_token$',
         spellings=_HF_SPELLINGS),
     hf_dinov2=Format(
         title='Hugging Face DINOv2',
@@ -212,67 +205,12 @@ class Conversion:
     prefix: str = ''
 
 
-def without_prefix(state: State) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Beginnings that all keys share, shortest first, and weights without.
-
-    Example:
-        >>> state = {'model.encoder.a.x': torch.ones(1),
-        ...          'model.encoder.b.x': torch.ones(1)}
-        >>> for prefix, bare in without_prefix(state):
-        ...     print(prefix, list(bare))
-        model. ['encoder.a.x', 'encoder.b.x']
-        model.encoder. ['a.x', 'b.x']
-    """
-    paths = [key.split('.')[:-1] for key in state]
-    prefix = ''
-    for names in zip(*paths):
-        if len(set(names)) > 1:
-            break
-        prefix += f'{names[0]}.'
-        yield prefix, {
-            key[len(prefix):]: value for key, value in state.items()
-        }
-
-
-def say_prefix(prefix: str, name: str, others: Sequence[str] = ()) -> None:
-    """Log that the beginning of keys was taken off, and what has another."""
-    print_log(
-        f'{"Keys" if others else "All keys"} of {name} begin with "{prefix}", '
-        'which was taken off' +
-        (f'; {len(others)} have another beginning and are not used: '
-         f'{listing(list(others))}.' if others else '.'),
-        logger='current',
-        level=logging.WARNING)
-
-
 def recognise(state: State) -> str | None:
     """The format of weights, a key of ``FORMATS``, or None."""
     for name, layout in FORMATS.items():
         if any(re.match(layout.sign, key) for key in state):
             return name
     return None
-
-
-def prefix_of_encoder(state: State) -> str | None:
-    """Beginning of the keys that are an encoder in a known format.
-
-    Only where there is one such beginning: of two, as of a student and a
-    teacher, nobody says which is meant.
-
-    Example:
-        >>> prefix_of_encoder({'model.vit.blocks.0.norm1.bias': torch.ones(2),
-        ...                    'loss.centre': torch.ones(2)})
-        'model.vit.'
-    """
-    found = set()
-    for key in state:
-        parts = key.split('.')
-        beginnings = ('.'.join(parts[:end]) + '.' for end in range(
-            1, len(parts)))
-        found.update([next((prefix for prefix in beginnings if recognise(
-            {key[len(prefix):]: state[key]})), None)])
-    found.discard(None)
-    return found.pop() if len(found) == 1 else None
 
 
 @cache
@@ -313,7 +251,8 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
     """
     source = recognise(state)
     if source is None:
-        prefix = prefix_of_encoder(state)
+        prefix = prefix_of_known(state, lambda key: any(
+            re.match(layout.sign, key) for layout in FORMATS.values()))
         if prefix is None:
             return Conversion(dict(state), None)
         others = [key for key in state if not key.startswith(prefix)]

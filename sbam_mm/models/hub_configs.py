@@ -1,5 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""A ViT as transformers and timm describe it beside its weights.
+"""A ViT in the words of transformers and timm, to be written for them.
 
 Both build their own model from ``config.json``. What has no word there cannot
 be written, and is refused: the model would be built, and compute something
@@ -327,7 +327,7 @@ def timm_folder(state: Mapping[str, Tensor], of: Description,
             fixed_input_size=True,
             interpolation='bicubic',
             crop_pct=crop,
-            crop_mode='center',
+            crop_mode='squash' if crop == 1 else 'center',
             mean=[value / 255 for value in of.mean],
             std=[value / 255 for value in of.std],
             first_conv='patch_embed.proj',
