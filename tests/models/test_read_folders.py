@@ -17,9 +17,9 @@ from sbam_mm.models.checkpoint import (
     write_weights,
 )
 from sbam_mm.models.checkpoint_formats import from_ours, to_ours
-from sbam_mm.models.folder_encoder import stated_model
-from sbam_mm.models.pretrained_encoder import load_encoder
+from sbam_mm.models.folder_encoder import TIMM_OPTIONS, stated_model
 from sbam_mm.models.position_tables import stored_grids
+from sbam_mm.models.pretrained_encoder import load_encoder
 from sbam_mm.models.teachers import FrozenTeacher
 from sbam_mm.registry import HOOKS
 
@@ -270,9 +270,7 @@ def backbone_state(backbone, read):
 @pytest.mark.parametrize('config, words', [
     (dict(model_type='vit', hidden_size=24), "KeyError: 'num_hidden_layers'"),
     (dict(model_type='vit', hidden_act='relu'), "hidden_act 'relu'"),
-    (dict(model_args={key: None for key in (
-        'img_size', 'patch_size', 'in_chans', 'embed_dim', 'depth',
-        'num_heads', 'mlp_ratio', 'qkv_bias', 'init_values', 'pre_norm')},
+    (dict(model_args=dict.fromkeys(TIMM_OPTIONS),
           pretrained_cfg=dict(mean=[1], std=[1])), 'TypeError'),
 ])
 def test_config_of_no_vit(tmp_path, config, words):
