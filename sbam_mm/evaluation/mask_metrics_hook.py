@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Whether the masks find the objects, while the model is being trained."""
-import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,8 +10,9 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from sbam_mm.engine.fsdp import unwrapped, whole_parameters
+from sbam_mm.engine.hooks.attention_map_hook import AttentionMapHook
 from sbam_mm.errors import UserError
-from sbam_mm.masking import AttentionSalience, StoredSalience, check_needs
+from sbam_mm.masking import check_needs
 from sbam_mm.models.evaluating import evaluating, unchanged_random_state
 from sbam_mm.models.providers import REMEDIES, STORED_MAPS
 from sbam_mm.registry import DATASETS, HOOKS, MODELS
@@ -29,9 +30,9 @@ class MaskMetricsHook(EpochHook):
     images, with the ``epoch``: ``object_hidden``, ``background_hidden``,
     ``boundary_hidden``, ``auroc`` and the others, and the same of every other
     masker as "name/object_hidden". Where a masker goes by stored maps (AM,
-    AMT), the model's attention to these images at this moment takes their
-    place, since maps are of training images alone. Training goes on to the bit
-    as without the hook.
+    AMT), which are of training images alone, ``AttentionMapHook`` makes those
+    of these images at this moment. Training goes on to the bit as without the
+    hook.
 
     Args:
         images (dict): Config of a data set with annotated images, with a
@@ -84,7 +85,14 @@ class MaskMetricsHook(EpochHook):
                   for name, config in self.maskers.items()}
         for masker in others.values():
             check_needs(masker, model.provides, type(model).__name__, REMEDIES)
-        self._built = {'': seeing(model.masker), **others}
+        self._built = {'': model.masker, **others}
+        self._maps = next((hook.maps for hook in runner.hooks
+                           if isinstance(hook, AttentionMapHook)), None)
+        stored = model.masker.needs & STORED_MAPS.keys()
+        if stored - ({'attention_map'} if self._maps else set()):
+            raise UserError(
+                f'{type(model.masker).__name__} masks by maps that these '
+                'images do not have; leave MaskMetricsHook out.')
         with unchanged_random_state():
             self._pictures, self._cover = self._read(model)
         self._start(runner)
@@ -132,6 +140,9 @@ class MaskMetricsHook(EpochHook):
                     inputs=self._pictures[chosen], data_samples=None))[
                         'inputs']
                 context = model.context(model.embed(inputs), inputs)
+                if self._maps:
+                    context.providers['attention_map'] = partial(
+                        as_stored, self._maps, model, inputs)
                 for label, masker in self._built.items():
                     values = mask_metrics(
                         masker(context), self._cover[chosen], self.threshold,
@@ -144,15 +155,6 @@ class MaskMetricsHook(EpochHook):
         return {key: mean for key, mean in means.items() if mean == mean}
 
 
-def seeing(masker: nn.Module) -> nn.Module:
-    """A masker that can do with one image what it does with stored maps."""
-    if not isinstance(getattr(masker, 'salience', None), StoredSalience):
-        if not masker.needs & STORED_MAPS.keys():
-            return masker
-    elif masker.salience.key == 'attention_map':  # type: ignore[union-attr]
-        masker = copy.deepcopy(masker)
-        masker.salience = AttentionSalience()
-        masker.warm_up = None  # type: ignore[assignment]
-        return masker
-    raise UserError(f'{type(masker).__name__} masks by maps that these images '
-                    'do not have; leave MaskMetricsHook out.')
+def as_stored(maps: Callable, model: nn.Module, images: Tensor) -> Tensor:
+    """As the pipeline brings them, (B, L)."""
+    return maps(model, images).flatten(1)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from difflib import get_close_matches
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -148,9 +149,9 @@ def _known(part: Any) -> list[str] | None:
 def comparable(cfg: Config) -> dict[str, Any]:
     """What a run computes, by dotted name.
 
-    Where it is run (``work_dir``, the folder of the images), whether it was
-    resumed, which checkpoints it keeps and what else a config calls by a name
-    (``data_root``) do not count.
+    Where it is run (``work_dir``, the folder of the images and of files that
+    environment variables name), whether it was resumed, which checkpoints it
+    keeps and what else a config calls by a name (``data_root``) do not count.
 
     Example:
         >>> comparable(Config(dict(train_cfg=dict(max_epochs=4), lr=1.)))
@@ -160,11 +161,21 @@ def comparable(cfg: Config) -> dict[str, Any]:
     (content.get('default_hooks') or {}).pop('checkpoint', None)
     # As recipes of this project have it, also where it is the default.
     root = cfg.get('data_root') or cfg.env_variables.get('DATA_ROOT')
+    # A teacher counts by the name of its file.
+    files = {path: f'{name}/{Path(str(path)).name}'
+             for name, path in cfg.env_variables.items()}
+
+    def elsewhere(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if root and value.startswith(root):
+            return 'DATA_ROOT' + value[len(root):]
+        return files.get(value, value)
+
     # As it is stored.
     return json.loads(json.dumps(
-        {name: 'DATA_ROOT' + value[len(root):]
-         if root and isinstance(value, str) and value.startswith(root)
-         else value for name, value in flat(content)}, default=str))
+        {name: elsewhere(value) for name, value in flat(content)},
+        default=str))
 
 
 def content_hash(content: Mapping[str, Any]) -> str:

@@ -14,7 +14,8 @@ pimr        ``x``: the axis of the ratio, ``by``: that of the masker
 
 ``where`` keeps some labels ({axis: label or list of them}), ``at`` is the
 epoch ("last"), ``label`` what stands at the vertical axis. Several metrics are
-several diagrams side by side, or with ``by='metric'`` colours of one.
+several diagrams side by side, with a list of labels, or with ``by='metric'``
+colours of one.
 """
 from collections.abc import Mapping
 from typing import Any
@@ -52,6 +53,12 @@ def check_figure(name: str, content: Mapping[str, Any],
                 [f'lacks {key}' for key in lacking]
                 + [f'has no option {key!r}' for key in unknown])
             + '; correct it.')
+    metrics, labels = metrics_of(content), content.get('label')
+    if isinstance(labels, (list, tuple)) and (
+            len(labels) != len(metrics) or content.get('by') == 'metric'):
+        raise UserError(f'the figure {name!r} has {len(labels)} labels for '
+                        f'{len(metrics)} metrics; give one label for each '
+                        'diagram.')
     if kind == 'pimr' and not isinstance(content['metric'], str):
         raise UserError(f'the figure {name!r} of kind pimr has one metric, '
                         f'got {content["metric"]!r}.')

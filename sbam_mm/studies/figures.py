@@ -11,8 +11,9 @@ from sbam_mm.visualization.output import COLOURS, colours_of, style_axes
 from sbam_mm.visualization.robustness import robustness_figure
 
 from .figure_kinds import metrics_of
+from .rows import Row
 from .statistics import Spread, spread
-from .table import Row, choose, pimr_curves
+from .table import choose, pimr_curves
 
 # Where there are more lines than colours.
 STYLES = ('-', '--', ':')
@@ -34,6 +35,8 @@ def draw(content: Mapping[str, Any], rows: Sequence[Row],
         chosen = [row for metric in shown
                   for row in choose(rows, metric, content.get('where'), at)]
         label = content.get('label', shown[0] if len(shown) == 1 else '')
+        if isinstance(label, list):
+            label = label[number]
         DRAW[content['kind']](place, content, chosen, axes, label)
     if content.get('title'):
         figure.suptitle(content['title'], fontsize=10.5)
@@ -61,7 +64,9 @@ def grouped(rows: Sequence[Row], *names: str | None
 def _seeds(found: Sequence[Spread]) -> str:
     low, high = (f(one.seeds for one in found) for f in (min, max))
     number = str(low) if low == high else f'{low} to {high}'
-    return f'{number} run{"s" * (high > 1)} each: mean ± standard deviation'
+    if high == 1:
+        return '1 run each'
+    return f'{number} runs each: mean ± standard deviation'
 
 
 def _positions(labels: Sequence[str]) -> tuple[list[float], bool]:

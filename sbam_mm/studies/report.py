@@ -10,9 +10,10 @@ from sbam_mm.evaluation.results import markdown_table, plus_minus
 
 from .cells import Folder
 from .figure_kinds import metrics_of
+from .rows import Row
 from .statistics import against, spread
 from .study import shown
-from .table import Row, choose, pimr_curves, study_rows, write_table
+from .table import choose, pimr_curves, study_rows, write_table
 
 NOTE = ('Means ± standard deviations over seeds. Differences from {baseline} '
         'are paired by seed (and by the other axes), ± standard error; p of '

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from scipy import stats
 
-from .table import Row
+from .rows import Row
 
 # Fewer pairs cannot give p < 0.05 in a two-sided test of signed ranks.
 WILCOXON = 6

@@ -1,40 +1,22 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The tidy table of a study: a line per cell, epoch, protocol and metric."""
-import csv
-import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean, median
-from typing import Any, NamedTuple
+from typing import Any
 
 from sbam_mm.engine.run_log import Records, read_scalars
 from sbam_mm.errors import UserError
 from sbam_mm.evaluation.pimr import Curve, Run, curves
-from sbam_mm.files import write_atomically
 
 from .cells import Folder
+from .rows import Row, write_rows
 from .study import Cell
 
 # Of the log, what is no result.
 IGNORED = ('step', 'iter', 'epoch', 'lr', 'base_lr', 'data_time', 'eta',
            'memory', 'time', 'grad_norm')
-
-
-class Row(NamedTuple):
-    """One number of one cell; accuracies are per cent."""
-    labels: Mapping[str, str]
-    cell: str
-    seed: int
-    epoch: int
-    protocol: str
-    metric: str
-    value: float
-
-    @property
-    def name(self) -> str:
-        """What figures call the metric, e.g. "knn/avg, k=20"."""
-        return f'{self.protocol}/{self.metric}'
 
 
 def training_rows(records: Records,
@@ -88,8 +70,8 @@ def cell_rows(folder: Folder, cell: Cell) -> Iterator[Row]:
 
     known = folder.recorded(cell)
     if known:
-        for number in known.numbers:
-            yield row(*number)
+        for one in known.rows:
+            yield one._replace(labels=cell.labels)
         return
     if any(folder.of(cell).glob('*/vis_data/scalars.json')):
         batch = cell.config.train_dataloader.get('batch_size') or 1
@@ -112,16 +94,9 @@ def study_rows(folder: Folder) -> list[Row]:
 
 
 def write_table(folder: Folder, rows: Iterable[Row]) -> Path:
-    """``<study>.csv``: a column per axis, then those of :class:`Row`."""
+    """``<study>.csv``."""
     path = folder.path / f'{folder.study.name}.csv'
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator='\n')
-    axes = list(folder.study.levels)
-    table.writerow([*axes, *Row._fields[1:]])
-    for row in rows:
-        table.writerow([*(row.labels[axis] for axis in axes), *row[1:-1],
-                        f'{row.value:.6g}'])
-    write_atomically(path, text.getvalue().encode())
+    write_rows(path, list(folder.study.levels), rows)
     return path
 
 

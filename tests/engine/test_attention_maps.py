@@ -18,7 +18,9 @@ from small_runs import small
 
 from sbam_mm.datasets import ImageFolder, MapVersions, StoredMaps
 from sbam_mm.datasets.transforms.crop_maps import WHOLE, area_crop
+from sbam_mm.engine.hooks.attention_map_hook import WholeImages
 from sbam_mm.masking import functional as F
+from sbam_mm.registry import MODELS
 
 IMAGES, GRID = 24, (4, 4)
 # mmengine takes a second run of the same name for the first.
@@ -309,8 +311,9 @@ def test_the_hook_leaves_no_trace(images, tmp_path):
         train_cfg=dict(_delete_=True, by_epoch=False, max_iters=4))),
      'by_epoch=True'),
     (lambda c: c.custom_hooks[0].update(interval=0), 'at least 1 epoch'),
-    (lambda c: c.custom_hooks[0].update(normalize='max'), "'mean', 'head'"),
-    (lambda c: c.custom_hooks[0].update(head='max'), 'a number or "mean"'),
+    (lambda c: c.custom_hooks[0].update(normalize='max'), '"mean" or "head"'),
+    (lambda c: c.custom_hooks[0].update(head='max'),
+     'a number from 0, "last", "mean"'),
 ])
 def test_bad_input_stops_with_a_sentence(images, tmp_path, change, sentence):
     cfg = config(images, tmp_path / 'run')
@@ -324,3 +327,79 @@ def test_changed_data_stop_at_resume(finished, again, images):
     (again / 'last_checkpoint').write_text(str(again / 'epoch_2.pth'))
     with pytest.raises(ValueError, match='24 images then, 23 now'):
         run(config(images, again, resume=True))
+
+
+def of_teacher(finished, images, folder, resume=False, **options):
+    """GPA's question to the finished run, asked once for each image."""
+    cfg = config(images, folder, resume=resume)
+    cfg.custom_hooks[0].update(
+        batch_size=7, queries='patches', softmax=False, own_query=False,
+        block=1, head='sum', teacher=dict(
+            type='sbam_mm.FrozenTeacher', backbone=cfg.model.backbone,
+            checkpoint=str(finished.folder / 'epoch_3.pth')))
+    cfg.custom_hooks[0].update(options)
+    cfg.model.masker = dict(
+        type='sbam_mm.Masker', salience=dict(type='sbam_mm.StoredSalience'),
+        ratio=dict(type='sbam_mm.FixedRatio', ratio=.5),
+        selection=dict(type='sbam_mm.NoisyTopK', noise=.5))
+    return cfg
+
+
+def test_a_teacher_is_asked_once(finished, images, tmp_path):
+    watch = Watch()
+    cfg = of_teacher(finished, images, tmp_path / 'run')
+    runner = run(cfg, watch)
+    folder = tmp_path / 'run/attention_maps'
+    assert [path.name for path in folder.glob('*.npy')] == ['epoch_0000.npy']
+    # From the first step on.
+    assert all(attention.shape == GRID for batch in watch.batches
+               for _, attention in batch)
+    assert {log['visible_tokens'] for log in watch.logs} == {8}
+    stored = StoredMaps(folder / 'epoch_0000.npy')
+    assert 'epoch_3.pth' in stored.info.made_by
+    teacher = MODELS.build(cfg.custom_hooks[0].teacher)
+    dataset = ImageFolder(str(images), 'train')
+    whole = WholeImages(dataset, range(IMAGES), (16, 16))
+    pixels = default_collate([whole[i] for i in range(IMAGES)])
+    seen = runner.model.data_preprocessor(pixels, False)['inputs']
+    received = teacher.attention(seen, GRID, 1, 'patches', False, False)
+    expected = F.min_max(received.sum(dim=1)).unflatten(1, GRID)
+    np.testing.assert_allclose(stored.maps, expected.numpy(), atol=1e-3)
+    # What it says does not depend on what is trained.
+    assert torch.equal(
+        torch.cat([p.flatten() for p in teacher.parameters()]),
+        torch.cat([p.flatten() for p in MODELS.build(
+            cfg.custom_hooks[0].teacher).parameters()]))
+
+
+def test_resumed_with_a_teacher_equals_uninterrupted(
+        finished, images, tmp_path):
+    through = run(of_teacher(finished, images, tmp_path / 'through'))
+    with pytest.raises(KeyboardInterrupt):
+        run(of_teacher(finished, images, tmp_path / 'cut'), Watch(1))
+    maps = tmp_path / 'cut/attention_maps/epoch_0000.npy'
+    stamp = maps.stat().st_mtime_ns
+    resumed = run(of_teacher(finished, images, tmp_path / 'cut', True))
+    assert maps.stat().st_mtime_ns == stamp
+    assert same(weights(resumed), weights(through))
+    # Lost, they are made again: a frozen teacher says the same.
+    for path in (tmp_path / 'cut').glob('epoch_[23].pth'):
+        path.unlink()
+    (tmp_path / 'cut/last_checkpoint').write_text(
+        str(tmp_path / 'cut/epoch_1.pth'))
+    maps.unlink()
+    again = run(of_teacher(finished, images, tmp_path / 'cut', True))
+    assert same(weights(again), weights(through))
+    # Those of an earlier run are not taken: its teacher may be another one.
+    stamp = maps.stat().st_mtime_ns
+    run(of_teacher(finished, images, tmp_path / 'cut'))
+    assert maps.stat().st_mtime_ns != stamp
+
+
+@pytest.mark.parametrize('option, sentence', [
+    (dict(block=2), 'block'), (dict(head=7), 'head'),
+    (dict(queries='everyone'), 'queries must be')])
+def test_a_teacher_without_that_block_or_head(
+        finished, images, tmp_path, option, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        run(of_teacher(finished, images, tmp_path, **option))

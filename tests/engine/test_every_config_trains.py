@@ -84,6 +84,19 @@ def teacher(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
+def large_teacher(tmp_path_factory):
+    """Random weights of the ViT-S/14 that one config asks what to hide."""
+    path = tmp_path_factory.mktemp('teacher') / 'vit_small_patch14.pth'
+    cfg = Config.fromfile(ROOT / 'configs/small/mae_stl10_teacher_small.py')
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        vit = MODELS.build(cfg.custom_hooks[0].teacher.backbone)
+    torch.save({f'backbone.{name}': value
+                for name, value in vit.state_dict().items()}, path)
+    return path
+
+
+@pytest.fixture(scope='module')
 def part_maps(data, tmp_path_factory):
     path = tmp_path_factory.mktemp('parts') / 'part_maps.npy'
     generator = np.random.default_rng(0)
@@ -151,10 +164,11 @@ def train(case, work_dir, epochs, resume=False):
 
 
 @pytest.mark.parametrize('case', CASES)
-def test_trains_and_resumes(case, data, teacher, part_maps, segments,
-                            phase_one, tmp_path, monkeypatch):
+def test_trains_and_resumes(case, data, teacher, large_teacher, part_maps,
+                            segments, phase_one, tmp_path, monkeypatch):
     monkeypatch.setenv('DATA_ROOT', str(data))
-    monkeypatch.setenv('TEACHER', str(teacher))
+    monkeypatch.setenv('TEACHER', str(
+        large_teacher if 'teacher' in case else teacher))
     monkeypatch.setenv('PART_MAPS', str(part_maps))
     monkeypatch.setenv('SEGMENTS', str(segments))
     monkeypatch.setenv('PHASE_ONE', phase_one.get(Path(case).stem, ''))

@@ -6,21 +6,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 from small_runs import small_config, train
 from started_tools import call_tool
 
 from sbam_mm.config_files import read_config
+from sbam_mm.engine.replace_masker import replace_masker
 from sbam_mm.engine.run_log import read_scalars, series
 from sbam_mm.evaluation import MaskMetricsHook
-from sbam_mm.evaluation.mask_metrics_hook import seeing
-from sbam_mm.masking import (
-    AttentionSalience,
-    CentreSalience,
-    MaskingContext,
-    SemMAEMasker,
-)
+from sbam_mm.masking import CentreSalience, MaskingContext
 from sbam_mm.masking.named_maskers import masker_config
-from sbam_mm.registry import MODELS
+from sbam_mm.registry import DATASETS, MODELS
 
 pytestmark = pytest.mark.integration
 
@@ -111,13 +107,39 @@ def test_the_numbers_of_the_tool(images, tmp_path):
     assert sbm['auroc']['mean'] == pytest.approx(found, abs=1e-5)
 
 
-def test_stored_maps_have_a_stand_in():
-    amt = MODELS.build(masker_config('amt'))
-    assert isinstance(seeing(amt).salience, AttentionSalience)
-    # The training's own stays as it is.
-    assert amt.warm_up is not None and 'attention_map' in amt.needs
-    with pytest.raises(ValueError, match='SemMAEMasker masks by maps'):
-        seeing(SemMAEMasker())
+def test_stored_maps_are_made_for_its_images(images, tmp_path):
+    """As the hook makes them, with its head; and without it none."""
+    path = small_config(tmp_path / 'config.py', images / 'images',
+                        train_cfg__max_epochs=2)
+    cfg = read_config(path)
+    replace_masker(cfg, 'amt')
+    cfg.custom_hooks[0].update(interval=1, head=1, batch_size=8)
+    cfg.custom_hooks = [
+        h for h in cfg.custom_hooks if h.type != 'sbam_mm.KNNHook'
+    ] + [hook(images)]
+    cfg.dump(path)
+    assert train(path, tmp_path / 'work').code == 0
+    found = series(read_scalars(tmp_path / 'work'), 'auroc', 'epoch')[1][-1]
+    model = MODELS.build(cfg.model)
+    model.load_state_dict(torch.load(
+        tmp_path / 'work/epoch_2.pth', weights_only=False)['state_dict'])
+    model.eval()
+    data = DATASETS.build(dict(hook(images)['images'], test_mode=True))
+    pixels = torch.stack([data[i]['inputs'] for i in range(len(data))])
+    seen = model.data_preprocessor(dict(inputs=pixels, data_samples=None))
+    with torch.no_grad():
+        scores = model.backbone.attention(
+            model.backbone.embed(seen['inputs']), -1)[:, 1]
+    cells = torch.zeros(8, 8, dtype=torch.bool)
+    cells[2:6, 3:6] = True
+    expected = [roc_auc_score(cells.ravel(), image) for image in scores]
+    assert found == pytest.approx(np.mean(expected), abs=1e-5)
+    cfg.custom_hooks = cfg.custom_hooks[1:]
+    cfg.train_dataloader.dataset.pipeline[-2].folder = str(
+        tmp_path / 'work/attention_maps')
+    cfg.dump(path)
+    ended = train(path, tmp_path / 'without')
+    assert ended.code == 2 and 'AMT masks by maps that these' in ended.err
 
 
 def test_what_it_cannot_measure_is_a_sentence(images, tmp_path):

@@ -7,7 +7,8 @@ from scipy import stats
 
 from sbam_mm.studies.figures import draw, grouped
 from sbam_mm.studies.statistics import against, paired
-from sbam_mm.studies.table import Row, choose, training_rows
+from sbam_mm.studies.rows import Row
+from sbam_mm.studies.table import choose, training_rows
 
 pytestmark = pytest.mark.unit
 

@@ -454,6 +454,7 @@ LINES = dict(kind='lines', x='epoch', metric='knn/avg, k=3')
     (dict(figures=dict(a=dict(LINES, x='foo'))), "x='foo', which is no axis"),
     (dict(figures=dict(a=dict(kind='lines', x='epoch'))), 'lacks metric'),
     (dict(figures=dict(a=dict(LINES, colour=1))), "has no option 'colour'"),
+    (dict(figures=dict(a=dict(LINES, label=['a', 'b']))), '2 labels for 1'),
     (dict(figures=dict(a=dict(LINES, where=dict(masker='x')))), "'x'"),
     (dict(figures=dict(a=dict(kind='pimr', x='masker', by='masker',
                               metric='a/b'))), "'random' is no number"),

@@ -21,4 +21,5 @@ axes = {
 figures = dict(
     objects=dict(
         _delete_=True, kind='lines', x='epoch', by='masker',
-        metric=['training/loss', 'training/visible_tokens']))
+        metric=['training/loss', 'training/visible_tokens'],
+        label=['loss', 'visible tokens of 64']))

@@ -40,7 +40,10 @@ figures = dict(
                 label='linear probe top-1 [%]'),
     convergence=dict(kind='lines', x='epoch', by='masker',
                      metric='knn/avg, k=20', label='kNN top-1 [%]'),
-    objects=dict(kind='lines', x='epoch', by='masker', metric=[
-        'training/object_hidden', 'training/background_hidden',
-        'training/boundary_hidden', 'training/auroc']),
+    objects=dict(
+        kind='lines', x='epoch', by='masker',
+        metric=['training/object_hidden', 'training/background_hidden',
+                'training/auroc'],
+        label=['share of objects hidden', 'share of background hidden',
+               'AUROC of the scores for objects']),
 )

@@ -6,7 +6,7 @@ MAE's code; "incoming" is the paper's reading of AMT.
 Paper:    none at this scale; Choi et al., ECCV 2024, Fig. 3 and supplement
           Fig. 2, compare on ImageNet-1K and print no values.
 Expected: not measured by this project.
-Cost:     48 cells of 20 epochs.
+Cost:     48 cells of 10 epochs.
 Command:  python tools/study.py configs/studies/small/pimr_stl10.py \
               --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2
 """

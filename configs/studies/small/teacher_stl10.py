@@ -6,16 +6,16 @@ attention of the model itself.
 
 Paper:    none at this scale; Xi et al., GPA, ACM MM 2024, ask a trained MAE.
 Expected: not measured by this project.
-Cost:     15 cells of 20 epochs, and the teacher's training.
+Cost:     15 cells of 10 epochs, and the teacher's training.
 Command:  python tools/train.py configs/small/mae_stl10_on_device_small.py \
               --data-root data/stl10 --work-dir work_dirs/teacher
-          TEACHER=work_dirs/teacher/epoch_20.pth \
+          TEACHER=work_dirs/teacher/epoch_10.pth \
               python tools/study.py configs/studies/small/teacher_stl10.py \
               --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2
 """
 _base_ = './maskers_stl10.py'
 
-teacher = '{{$TEACHER:work_dirs/teacher/epoch_20.pth}}'
+teacher = '{{$TEACHER:work_dirs/teacher/epoch_10.pth}}'
 head = dict(block=3, head=2)
 axes = {
     '_delete_': True,

@@ -37,18 +37,17 @@ from sbam_mm.datasets.transforms import (
     attention_loaders,
 )
 from sbam_mm.engine.fsdp import unwrapped, whole_parameters
-from sbam_mm.errors import UserError, check_choice
-from sbam_mm.masking import functional as F
+from sbam_mm.errors import UserError
+from sbam_mm.masking import AttentionSalience
+from sbam_mm.masking.attention import join_heads
 from sbam_mm.models.evaluating import evaluating, unchanged_random_state
-from sbam_mm.registry import HOOKS
+from sbam_mm.registry import HOOKS, build_part
 from sbam_mm.run_switches import RESUME_ANYWAY
-
-NORMALIZATIONS = ('mean', 'head')
 
 
 @HOOKS.register_module()
 class AttentionMapHook(Hook):
-    r"""Renew the attention maps that AM and AMT mask by.
+    r"""Store the attention maps that AM, AMT and ``StoredSalience`` mask by.
 
     After every ``interval`` epochs the class token's attention to the patches
     is taken for each whole image of the training set, resized to the model's
@@ -63,6 +62,12 @@ class AttentionMapHook(Hook):
     official code takes the mean of the N(a_h). An image that cannot be read
     or has a constant map gets a map of ones.
 
+    With a ``teacher`` the maps are its own, made once, before the first
+    epoch: a frozen teacher says the same of an image every time, and asked
+    in every step it may cost more than the training. What differs from
+    asking it in every step is that it sees the whole image, and the map is
+    cropped, in place of the crop.
+
     A resumed run takes the maps that it had when its checkpoint was saved.
     If they are missing they are made anew, provided the checkpoint is of the
     epoch after which they were made; otherwise the run is refused. A fresh
@@ -75,12 +80,12 @@ class AttentionMapHook(Hook):
 
     Args:
         interval (int): Epochs between two collections; the last epoch makes
-            none.
-        block (int): Which block, from 0; negative counts from the end.
-        head (int or str): Which head, or "mean".
-        normalize (str): With ``head='mean'``, scale to [0, 1] after the mean
-            ("mean", the paper) or each head before it ("head", the official
-            code).
+            none. A teacher is asked once.
+        block, head, normalize, queries, softmax, own_query: See
+            :class:`sbam_mm.masking.AttentionSalience`. The paper of AMT
+            normalises "mean", its code "head".
+        teacher (dict, optional): Whose attention it is, e.g. of a
+            ``FrozenTeacher``. Defaults to None: the encoder that is trained.
 
     Raises:
         UserError: At the start of the training, if the pipeline has no
@@ -96,18 +101,20 @@ class AttentionMapHook(Hook):
                  normalize: str = 'mean',
                  batch_size: int = 256,
                  num_workers: int = 0,
-                 interpolation: str = 'bicubic') -> None:
+                 interpolation: str = 'bicubic',
+                 queries: str = 'cls',
+                 softmax: bool = True,
+                 own_query: bool = True,
+                 teacher: dict | nn.Module | None = None) -> None:
         if interval < 1:
             raise UserError(
                 f'AttentionMapHook(interval={interval}) collects nothing: '
                 'give at least 1 epoch.')
-        check_choice('normalize', normalize, NORMALIZATIONS)
-        if isinstance(head, str) and head != 'mean':
-            raise UserError(f'head must be a number or "mean", got {head!r}.')
+        # What a masker may ask, it may ask: the same words, the same checks.
+        self.asks = AttentionSalience(block, head, queries, softmax,
+                                      own_query, normalize)
+        self.teacher = None if teacher is None else build_part(teacher)
         self.interval = interval
-        self.block = block
-        self.head = head
-        self.normalize = normalize
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.interpolation = interpolation
@@ -123,6 +130,12 @@ class AttentionMapHook(Hook):
                 'max_epochs=...) or remove the hook.')
         encoder = self._encoder(runner.model)
         self._grid = tuple(encoder.patch_resolution)
+        if self.teacher:  # it knows its blocks and heads, and says so
+            channels = encoder.patch_embed.projection.in_channels
+            with torch.no_grad():
+                self.maps(runner.model, torch.zeros(
+                    1, channels, *encoder.img_size,
+                    device=next(encoder.parameters()).device))
         dataset = runner.train_dataloader.dataset
         loaders = list(attention_loaders(dataset))
         if not loaders:
@@ -148,8 +161,10 @@ class AttentionMapHook(Hook):
         """Choose the maps to begin with, by the epochs already done."""
         epoch = runner.epoch
         # Those that the run had when it saved the checkpoint.
-        wanted = epoch // self.interval * self.interval
-        known = wanted in self._versions.epochs()
+        wanted = 0 if self.teacher else epoch // self.interval * self.interval
+        # Before the first epoch there are none, but a teacher's.
+        known = epoch > 0 and wanted in self._versions.epochs() and (
+            wanted > 0 or self.teacher is not None)
         lost = wanted and wanted != epoch and not known
         if lost and not RESUME_ANYWAY.is_on():
             raise UserError(
@@ -170,7 +185,11 @@ class AttentionMapHook(Hook):
                     f'{self._versions.folder} that are newer than epoch '
                     f'{epoch}, where this one begins.')
         barrier()
-        if wanted and not known and epoch < runner.max_epochs:
+        if known or epoch >= runner.max_epochs:
+            return
+        if self.teacher:
+            self._collect(runner, 0)
+        elif wanted:
             runner.logger.warning(
                 f'No attention maps of epoch {wanted} are left in '
                 f'{self._versions.folder}: they are made from the resumed '
@@ -179,7 +198,8 @@ class AttentionMapHook(Hook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         epoch = runner.epoch + 1
-        if epoch % self.interval == 0 and epoch != runner.max_epochs:
+        again = epoch % self.interval == 0 and epoch != runner.max_epochs
+        if again and self.teacher is None:
             self._collect(runner, epoch)
 
     # What
@@ -193,36 +213,46 @@ class AttentionMapHook(Hook):
                 f'class token, which {type(encoder).__name__} does not give; '
                 "use backbone.type='sbam_mm.MaskedViT'.")
         depth, heads = len(encoder.layers), encoder.layers[0].attn.num_heads
-        if not -depth <= self.block < depth:
+        block, head = self.asks.block, self.asks.head
+        if self.teacher is None and not -depth <= block < depth:
             raise UserError(
-                f'AttentionMapHook(block={self.block}) is not one of the '
+                f'AttentionMapHook(block={block}) is not one of the '
                 f"encoder's blocks 0 to {depth - 1}.")
-        if isinstance(self.head, int) and not -heads <= self.head < heads:
+        if self.teacher is None and isinstance(head, int) and not (
+                -heads <= head < heads):
             raise UserError(
-                f'AttentionMapHook(head={self.head}) is not one of the '
+                f'AttentionMapHook(head={head}) is not one of the '
                 f"encoder's heads 0 to {heads - 1}.")
         return encoder
 
-    def _scaled(self, attention: Tensor) -> Tensor:
-        """One map per image in [0, 1] from (B, heads, L)."""
-        if isinstance(self.head, int):
-            maps = F.min_max(attention[:, self.head])
-        elif self.normalize == 'head':
-            heads = attention.shape[1]
-            maps = F.min_max(attention.flatten(0, 1)).unflatten(
-                0, (-1, heads)).mean(dim=1)
+    def maps(self, model: nn.Module, images: Tensor) -> Tensor:
+        """One map per image, as they are normalised for the model.
+
+        Returns:
+            Tensor: In [0, 1], (B, h, w).
+        """
+        model, asks = unwrapped(model), self.asks
+        encoder = self._encoder(model)
+        grid = tuple(encoder.patch_resolution)
+        question = asks.block, asks.queries, asks.softmax, asks.own_query
+        if self.teacher:
+            self.teacher.to(images.device)
+            received = self.teacher.attention(
+                self.teacher.as_its_own(images, model), grid, *question)
         else:
-            maps = F.min_max(attention.mean(dim=1))
+            received = encoder.attention(encoder.embed(images), *question)
+        maps = join_heads(received, asks.head, asks.normalize)
         constant = maps.amax(dim=1, keepdim=True) == 0
-        return torch.where(constant, 1., maps)
+        return torch.where(constant, 1., maps).unflatten(1, grid)
 
     # How
 
     def _collect(self, runner: Runner, epoch: int) -> None:
         start = time.monotonic()
         rank, world = get_dist_info()
-        made_by = (f'AttentionMapHook: block {self.block}, head {self.head}, '
-                   f'normalize {self.normalize}')
+        whose = getattr(self.teacher, 'checkpoint', 'the encoder')
+        made_by = (f'AttentionMapHook: {whose}, block {self.asks.block}, '
+                   f'head {self.asks.head}, normalize {self.asks.normalize}')
         writer = MapWriter(
             self._versions.path(epoch),
             MapInfo(self._grid, self._image_list, made_by, epoch))
@@ -266,12 +296,12 @@ class AttentionMapHook(Hook):
             if batch is not None:
                 inputs = preprocess(batch, False)['inputs']
                 with runner.optim_wrapper.optim_context(model):
-                    attention = encoder.attention(
-                        encoder.embed(inputs), self.block)
-                scaled = self._scaled(attention).unflatten(1, self._grid)
-                maps[readable] = scaled.cpu().numpy()
+                    made = self.maps(model, inputs)
+                maps[readable] = made.float().cpu().numpy()
             writer.write(first, maps)
             first += len(readable)
+        if self.teacher:  # not asked again
+            self.teacher.cpu()
 
 
 class WholeImages(Dataset):

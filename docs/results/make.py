@@ -1,0 +1,87 @@
+#!/usr/bin/env python
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Write the tables of docs/results.md from the tables of the studies.
+
+Between `<!-- table NAME COLUMN ... -->` and `<!-- end -->` stands a line for
+each arm of the study docs/results/NAME.csv, with the mean and the standard
+deviation of the columns over seeds, and of what has a * the mean difference
+from the first arm and its standard error. A last column has p of the paired t
+test of the first such difference, corrected by Holm's method.
+"""
+import re
+from pathlib import Path
+
+from sbam_mm.evaluation.results import markdown_table, plus_minus
+from sbam_mm.studies.rows import read_rows
+from sbam_mm.studies.statistics import against, spread
+from sbam_mm.studies.table import choose
+
+FOLDER = Path(__file__).resolve().parent
+PAGE = FOLDER.parent / 'results.md'
+BLOCK = re.compile(r'<!-- table (\S+) ([^>]*?) -->\n.*?<!-- end -->', re.S)
+# Title, metric, factor and digits.
+COLUMNS = {
+    'kNN': ('kNN top-1', 'knn/avg, k=20', 1, 1),
+    'linear': ('linear top-1', 'linear-sweep/best', 1, 1),
+    'tokens': ('visible tokens', 'training/visible_tokens', 1, 1),
+    'object': ('objects hidden [%]', 'training/object_hidden', 100, 1),
+    'background': ('background hidden [%]', 'training/background_hidden', 100,
+                   1),
+    'auroc': ('AUROC of objects', 'training/auroc', 1, 2),
+    'pimr': ('kNN top-1', 'training/knn_top1', 1, 1),
+}
+
+
+def table(name, columns):
+    """One table of the page."""
+    rows = read_rows(FOLDER / f'{name}.csv')
+    axes = list(rows[0].labels)
+    last = {column: choose(rows, COLUMNS[column.strip('*')][1])
+            for column in columns}
+    arms = dict.fromkeys(tuple(row.labels.values()) for row in rows)
+    first = next(iter(arms))
+    compared = {column: against(
+        [row._replace(labels={'arm': str(tuple(row.labels.values()))})
+         for row in last[column]], 'arm', str(first))
+        for column in columns if column.endswith('*')}
+    head, lines = [*axes, 'seeds'], []
+    for column in columns:
+        title = COLUMNS[column.strip('*')][0]
+        head += [title, f'− {" ".join(first)}'] if column in compared else [
+            title]
+    for arm in arms:
+        line, seeds = [*arm], set()
+        for column in columns:
+            _, _, factor, digits = COLUMNS[column.strip('*')]
+            values = [factor * row.value for row in last[column]
+                      if tuple(row.labels.values()) == arm]
+            seeds.add(len(values))
+            line.append(plus_minus(*spread(values)[:2], digits)
+                        if values else '–')
+            if column in compared:
+                test = compared[column].get(str(arm))
+                line.append(plus_minus(test.mean, test.error, 1)
+                            if test else '–')
+        test = next(iter(compared.values()), {}).get(str(arm))
+        if compared:
+            line.append(f'{test.holm:.2f}' if test and test.holm == test.holm
+                        else '–')
+        line.insert(len(arm), str(max(seeds)))
+        lines.append(line)
+    return markdown_table(head + ['p'] * bool(compared), lines)
+
+
+def page(text):
+    """The page with its tables as they have to be.
+
+    Args:
+        text (str): The page with any tables.
+    """
+    return BLOCK.sub(
+        lambda m: (f'<!-- table {m[1]} {m[2]} -->\n'
+                   f'{table(m[1], m[2].split())}\n<!-- end -->'), text)
+
+
+if __name__ == '__main__':
+    PAGE.write_text(page(PAGE.read_text(encoding='utf-8')), encoding='utf-8')
+    print(f'wrote {PAGE}')
