@@ -19,13 +19,16 @@ WEIGHTS = ('model.safetensors', 'pytorch_model.bin')
 def weight_files(path: str | Path) -> dict[Path, set[str]]:
     """The files of a folder's weights, and the tensors promised of each.
 
-    Nothing is promised of a single file. ``path`` may also be the index of
-    several, "model.safetensors.index.json".
+    Nothing is promised of a single file. ``path`` may also be that, or the
+    index of several, "model.safetensors.index.json".
 
     Raises:
         UserError: If there are no weights, or one of the files is missing.
     """
     folder = Path(path)
+    if not folder.exists():
+        raise UserError(f'the checkpoint {path} does not exist; check the '
+                        'path.')
     named = [folder] if folder.is_file() else [
         folder / name for weights in WEIGHTS
         for name in (f'{weights}.index.json', weights)]

@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
         'timm a new folder')
     parser.add_argument(
         '--to', required=True,
-        choices=('ours', 'mae', 'dino', 'timm', 'hf', 'hf_dinov2'))
+        choices=('ours', 'mae', 'dino', 'timm', 'hf', 'hf-dinov2'))
     parser.add_argument(
         '--part',
         choices=('all', 'encoder'),

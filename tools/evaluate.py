@@ -12,8 +12,8 @@ r"""Judge a pre-trained encoder: kNN, linear probes, fine-tuning, few labels.
         --config configs/sbam_mae_vitb_400e.py --data data/imagenet \
         --out work_dirs/sbam/evaluation
 
-The checkpoint is ours, mmpretrain's or an official one (MAE, DINO, iBOT,
-timm, Hugging Face), a file or a folder with weights and config.json. The data
+The checkpoint is ours, mmpretrain's or an official one (MAE, DINO, DINOv2,
+iBOT, DeiT, timm, Hugging Face), a file, or a folder with config.json. The data
 are class folders (train/<class>/ and test/<class>/ or val/<class>/), Tiny
 ImageNet, or CIFAR-10, CIFAR-100 or STL-10 as torchvision keeps them. Results
 are in OUT/results.json and OUT/results.md; a second call goes on where the
@@ -122,6 +122,7 @@ from sbam_mm.evaluation.encoders import (
     EncoderRecipe,
     encoder_recipe,
     file_hash,
+    parts_in,
 )
 from sbam_mm.evaluation.features import FrozenEncoder
 from sbam_mm.evaluation.finetune import finetune_recipe, pretraining_method
@@ -202,6 +203,8 @@ def run(args: argparse.Namespace) -> list[Path]:
     images = read_image_set(args.data, args.classes,
                             image_endings(**recipe.decoding))
     set_random_seed(args.seed)
+    if args.config is None:
+        recipe.backbone.update(parts_in(args.checkpoint, args.branch))
     backbone: Any = recipe.build()
     segments = None
     if args.segments:

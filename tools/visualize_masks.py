@@ -18,6 +18,7 @@ from pathlib import Path
 from sbam_mm.command_line import (
     SEED,
     ToolParser,
+    add_teacher,
     add_trust,
     parses_first,
     share,
@@ -53,6 +54,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--config', help='take model and masker options from this config')
     parser.add_argument('--checkpoint', help='weights of the model')
+    add_teacher(parser)
     parser.add_argument(
         '--photographs',
         metavar='A,B,...',
@@ -158,7 +160,8 @@ def draw(args: argparse.Namespace) -> str:
     configs = masker_configs(args, config.model.get('masker'))
     maskers = labelled_maskers(configs, base_ratios(args, configs))
 
-    model, report = model_from_config(config, args.checkpoint, args.seed)
+    model, report = model_from_config(config, args.checkpoint, args.seed,
+                                      args.teacher)
     text = caption(maskers, fit_all(maskers, model), args.progress)
     patch = model.backbone.patch_size
     size = model.backbone.img_size
@@ -170,6 +173,8 @@ def draw(args: argparse.Namespace) -> str:
     size = (int(size[0]), int(size[1]))
     weights = (f'weights of {Path(args.checkpoint).name}' if args.checkpoint
                else f'random weights (seed {args.seed})')
+    if args.teacher:
+        weights += f', teacher {args.teacher}'
 
     # Small inputs are drawn with more pixels than the model sees.
     scale = max(1, round(SHARP / max(size)))

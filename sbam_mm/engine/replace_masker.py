@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """``tools/train.py CONFIG --masker NAME``: any recipe with another masker."""
-import copy
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from sbam_mm.masking.named_maskers import (
     masker_name,
 )
 from sbam_mm.models.providers import STORED_MAPS
+from sbam_mm.models.teachers import teacher_config
 from sbam_mm.registry import MODELS
 
 from .trial_build import build_without_weights, pipeline_of, quiet
@@ -40,8 +40,8 @@ def replace_masker(cfg: Config,
     Args:
         name (str): See :func:`sbam_mm.masking.named_maskers.masker_names`.
         options (Mapping, optional): Of the masker, by dotted name.
-        teacher (str, optional): Checkpoint of an encoder like the model's,
-            used in place of a moving average.
+        teacher (str, optional): Used in place of a moving average, see
+            :func:`sbam_mm.models.teachers.teacher_config`.
 
     Example::
 
@@ -66,10 +66,7 @@ def replace_masker(cfg: Config,
         raise UserError(f'the masker {name!r} asks no teacher; leave out '
                         '--teacher.')
     if teacher:
-        cfg.model.teacher = dict(
-            type='sbam_mm.FrozenTeacher',
-            backbone=copy.deepcopy(cfg.model.backbone),
-            checkpoint=teacher)
+        cfg.model.teacher = teacher_config(teacher, cfg.model.backbone)
     elif 'teacher_attention' in needs and not cfg.model.get('teacher'):
         if masker_name(name) == 'gpa':
             raise UserError(

@@ -43,17 +43,24 @@ from .selfsup import (
     SimMIM,
     iBOT,
 )
-from .teachers import CLIPTeacher, FrozenTeacher, MomentumTeacher
+from .teachers import (
+    CLIPTeacher,
+    FrozenTeacher,
+    HFTeacher,
+    MomentumTeacher,
+    TimmTeacher,
+)
 
 __all__ = [
     'BEiT', 'BootMAE', 'CAE', 'CLIPTeacher', 'CMAE', 'ChannelPixelHead',
     'ContextRegressor', 'ConvMAE', 'ConvViT', 'CrossDecoder', 'DINO',
-    'DINOHead', 'DalleHead', 'Decoder', 'FrozenTeacher', 'GPAFeature', 'HPM',
-    'Head', 'InfoNCEHead', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder',
-    'MAEViT', 'MFFViT', 'MILAN', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT',
-    'MomentumTeacher', 'PixelHead', 'PromptDecoder', 'Reconstruction',
-    'Regressor', 'SelfDistillation', 'SelfSupDataPreprocessor', 'SimMIM',
-    'UMMAE', 'iBOT', 'masked_mean', 'patchify', 'unpatchify'
+    'DINOHead', 'DalleHead', 'Decoder', 'FrozenTeacher', 'GPAFeature',
+    'HFTeacher', 'HPM', 'Head', 'InfoNCEHead', 'Latent', 'LinearDecoder',
+    'MAE', 'MAEDecoder', 'MAEViT', 'MFFViT', 'MILAN', 'MaskedBEiT',
+    'MaskedImageModel', 'MaskedViT', 'MomentumTeacher', 'PixelHead',
+    'PromptDecoder', 'Reconstruction', 'Regressor', 'SelfDistillation',
+    'SelfSupDataPreprocessor', 'SimMIM', 'TimmTeacher', 'UMMAE', 'iBOT',
+    'masked_mean', 'patchify', 'unpatchify'
 ]
 __getattr__ = moved(__name__, {
     'DistilDINO': 'sbam_mm.segments.DistilDINO',

@@ -7,6 +7,7 @@ of pairs of names, read in both directions: converting there and back gives
 the same keys and the same numbers. Nothing is lost silently: a key that is in
 no table is an error, and the heads that have no place are listed.
 """
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ PARTS = ('all', 'encoder')
 BRANCHES = ('teacher', 'student')
 # Where our DINO and iBOT keep the former.
 TEACHER = 'momentum_teacher.module.backbone.'
+REGISTERS = 'backbone.register_tokens'
 # What guides the encoder in its pre-training and is in no plain ViT.
 GUIDES = re.compile(r'backbone\.segment_bias\.u_(pos|neg)$')
 
@@ -43,6 +45,7 @@ class Format:
         decoder (tuple): The same for MAE's decoder.
         heads (str): Pattern of keys that have no place in our models and are
             dropped; nothing by default.
+        read (tuple): Pairs as in ``encoder`` that are read and not written.
         spellings (tuple): Pairs of a pattern and the name used in the tables,
             for what versions and wrappers call differently.
     """
@@ -51,6 +54,7 @@ class Format:
     encoder: Table
     decoder: Table = ()
     heads: str = '$'
+    read: Table = ()
     spellings: tuple[tuple[str, str], ...] = ()
 
 
@@ -81,6 +85,15 @@ _TIMM_ENCODER: Table = (
     # The norm after average pooling.
     ('backbone.ln2.*', 'fc_norm.*'),
 )
+# Tokens beside the class token, of DeiT and of DINOv2, and DINOv2-giant's
+# feed-forward layers.
+_TIMM_READ: Table = (
+    ('backbone.dist_token', 'dist_token'),
+    (REGISTERS, 'register_tokens'),
+    (REGISTERS, 'reg_token'),
+    *_blocks('backbone.layers', 'blocks', (
+        ('ffn.w12.*', 'mlp.w12.*'), ('ffn.w3.*', 'mlp.w3.*'))),
+)
 _MAE_DECODER: Table = (
     ('neck.mask_token', 'mask_token'),
     ('neck.decoder_pos_embed', 'decoder_pos_embed'),
@@ -98,28 +111,14 @@ _HF_BLOCK: Table = (
     ('ffn.layers.0.0.*', 'intermediate.dense.*'),
     ('ffn.layers.1.*', 'output.dense.*'),
 )
-_DINOV2_BLOCK: Table = (
-    ('ln1.*', 'norm1.*'),
-    *_HF_BLOCK[1:3],
-    ('attn.gamma1.weight', 'layer_scale1.lambda1'),
-    ('ln2.*', 'norm2.*'),
-    ('ffn.layers.0.0.*', 'mlp.fc1.*'),
-    ('ffn.layers.1.*', 'mlp.fc2.*'),
-    ('ffn.gamma2.weight', 'layer_scale2.lambda1'),
+_HF_ENCODER: Table = (
+    ('backbone.cls_token', 'vit.embeddings.cls_token'),
+    ('backbone.pos_embed', 'vit.embeddings.position_embeddings'),
+    ('backbone.patch_embed.projection.*',
+     'vit.embeddings.patch_embeddings.projection.*'),
+    *_blocks('backbone.layers', 'vit.encoder.layer', _HF_BLOCK),
+    ('backbone.ln1.*', 'vit.layernorm.*'),
 )
-
-
-def _hf_encoder(model: str, block: Table) -> Table:
-    return (
-        ('backbone.cls_token', f'{model}.embeddings.cls_token'),
-        ('backbone.pos_embed', f'{model}.embeddings.position_embeddings'),
-        ('backbone.patch_embed.projection.*',
-         f'{model}.embeddings.patch_embeddings.projection.*'),
-        *_blocks('backbone.layers', f'{model}.encoder.layer', block),
-        ('backbone.ln1.*', f'{model}.layernorm.*'),
-    )
-
-
 _HF_DECODER: Table = (
     ('neck.mask_token', 'decoder.mask_token'),
     ('neck.decoder_pos_embed', 'decoder.decoder_pos_embed'),
@@ -128,19 +127,38 @@ _HF_DECODER: Table = (
     ('neck.ln1.*', 'decoder.decoder_norm.*'),
     ('neck.decoder_pred.*', 'decoder.decoder_pred.*'),
 )
-# transformers 5 in memory.
-_HF_ATTENTION = (
+_HF_DINOV2_BLOCK: Table = (
+    ('ln1.*', 'norm1.*'),
+    *_HF_BLOCK[1:3],
+    ('attn.gamma1.weight', 'layer_scale1.lambda1'),
+    ('ln2.*', 'norm2.*'),
+    ('ffn.layers.0.0.*', 'mlp.fc1.*'),
+    ('ffn.layers.1.*', 'mlp.fc2.*'),
+    ('ffn.gamma2.weight', 'layer_scale2.lambda1'),
+)
+_HF_DINOV2_ENCODER: Table = (
+    *((ours, str(theirs).replace('vit.', 'dinov2.'))
+      for ours, theirs in _HF_ENCODER if '#' not in ours),
+    *_blocks('backbone.layers', 'dinov2.encoder.layer', _HF_DINOV2_BLOCK),
+)
+_HF_DINOV2_READ: Table = (
+    (REGISTERS, 'dinov2.embeddings.register_tokens'),
+    *_blocks('backbone.layers', 'dinov2.encoder.layer', (
+        ('ffn.w12.*', 'mlp.weights_in.*'), ('ffn.w3.*', 'mlp.weights_out.*'))),
+)
+_HF_5_ATTENTION = (
     (r'\.attention\.q_proj\.', '.attention.attention.query.'),
     (r'\.attention\.k_proj\.', '.attention.attention.key.'),
     (r'\.attention\.v_proj\.', '.attention.attention.value.'),
     (r'\.attention\.o_proj\.', '.attention.output.dense.'),
 )
 _HF_SPELLINGS = (
+    (r'^deit\.', 'vit.'),
     # A model without head, as ViTModel saves it.
     (r'^(?=embeddings\.|encoder\.|layers\.|layernorm\.)', 'vit.'),
     # transformers 5 in memory.
     (r'^vit\.layers\.', 'vit.encoder.layer.'),
-    *_HF_ATTENTION,
+    *_HF_5_ATTENTION,
     (r'\.mlp\.fc1\.', '.intermediate.dense.'),
     (r'\.mlp\.fc2\.', '.output.dense.'),
     # What `save_pretrained` of transformers 5 makes of ViTMAE's decoder.
@@ -153,7 +171,7 @@ FORMATS: dict[str, Format] = dict(
         title='sbam_mm or mmpretrain',
         sign=r'(backbone\.)?layers\.\d+\.ln1\.',
         encoder=(),
-        spellings=((r'^(?=cls_token$|pos_embed$|patch_embed\.|pre_norm\.|'
+        spellings=((r'^(?=(cls|dist)_token$|register_tokens$|pos_embed$|patch_embed\.|pre_norm\.|'
                     r'layers\.|ln[12]\.|rel_pos_bias\.|segment_bias\.)',
                     'backbone.'), )),
     mae=Format(
@@ -173,21 +191,31 @@ FORMATS: dict[str, Format] = dict(
         title='timm (also MAE\'s and DINO\'s encoder)',
         sign=r'blocks\.\d+\.norm1\.',
         encoder=_TIMM_ENCODER,
-        heads=r'head\.|masked_embed$'),
+        read=_TIMM_READ,
+        # DINOv2's student has a mask token of its own, DeiT a second head.
+        heads=r'head(_dist)?\.|masked_embed$|mask_token$'),
     hf=Format(
-        title='Hugging Face ViT or ViTMAE',
-        sign=r'(vit\.)?(encoder\.layer|layers)\.\d+\.layernorm_before\.',
-        encoder=_hf_encoder('vit', _HF_BLOCK),
+        title='Hugging Face ViT, ViTMAE or DeiT',
+        sign=r'((vit|deit)\.)?(encoder\.layer|layers)\.\d+\.'
+        r'layernorm_before\.',
+        encoder=_HF_ENCODER,
         decoder=_HF_DECODER,
-        heads=r'(vit\.)?pooler\.|classifier\.|vit\.embeddings\.mask_token$',
+        read=(('backbone.dist_token',
+               'vit.embeddings.distillation_token'), ),
+        heads=r'(vit\.)?pooler\.|((cls|distillation)_)?classifier\.|'
+        r'vit\.embeddings\.mask_token$',
         spellings=_HF_SPELLINGS),
-    hf_dinov2=Format(
+    **{'hf-dinov2': Format(
         title='Hugging Face DINOv2',
-        sign=r'(dinov2\.)?encoder\.layer\.\d+\.norm1\.',
-        encoder=_hf_encoder('dinov2', _DINOV2_BLOCK),
+        sign=r'(dinov2\w*\.)?encoder\.layer\.\d+\.norm1\.',
+        encoder=_HF_DINOV2_ENCODER,
+        read=_HF_DINOV2_READ,
         heads=r'classifier\.|dinov2\.embeddings\.mask_token$',
-        spellings=((r'^(?=embeddings\.|encoder\.|layernorm\.)', 'dinov2.'),
-                   *_HF_ATTENTION)))
+        spellings=(
+            (r'^(dinov2_with_registers\.|(?=embeddings\.|encoder\.|'
+             r'layernorm\.))', 'dinov2.'),
+            *_HF_5_ATTENTION,
+        ))})
 
 
 @dataclass
@@ -261,7 +289,7 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
         say_prefix(prefix, name, others)
         return replace(done, prefix=prefix, dropped=done.dropped + others)
     layout = FORMATS[source]
-    table = layout.encoder + layout.decoder
+    table = layout.encoder + layout.decoder + layout.read
     stacked: dict[str, dict[int, Tensor]] = {}
     parts: dict[str, int] = {}
     dropped, unknown = [], []
@@ -292,12 +320,33 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
         raise UserError(
             f'{name} lacks query, key or value of {listing(torn)}; it is '
             'incomplete, so copy or download it again.')
+    ours = {
+        key: values[0] if parts[key] == 1 else torch.cat(
+            [values[i] for i in range(parts[key])])
+        for key, values in stacked.items()
+    }
     return Conversion(
-        {
-            key: values[0] if parts[key] == 1 else torch.cat(
-                [values[i] for i in range(parts[key])])
-            for key, values in stacked.items()
-        }, source, dropped)
+        ours if source == 'ours' else with_rows_for_registers(ours), source,
+        dropped)
+
+
+def with_rows_for_registers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A table with a position for every token, as mmpretrain has it.
+
+    DINOv2's registers have none, and in timm's files the class token has none
+    either: here they are zero.
+    """
+    table = state.get('backbone.pos_embed')
+    if table is None or REGISTERS not in state:
+        return state
+    patches = table.shape[1] - (math.isqrt(table.shape[1])**2 !=
+                                table.shape[1])
+    zeros = table.new_zeros(1, state[REGISTERS].shape[1], table.shape[2])
+    cls = table[:, :-patches] if patches < table.shape[1] else zeros[:, :1]
+    return {
+        **state, 'backbone.pos_embed':
+        torch.cat([cls, zeros, table[:, -patches:]], dim=1)
+    }
 
 
 def from_ours(state: State,

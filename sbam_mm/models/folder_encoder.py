@@ -13,7 +13,8 @@ from sbam_mm.files import read_json
 
 from .backbones.masked_encoder import vit_arch
 
-HF_MODELS = ('vit', 'vit_mae', 'dinov2')
+# Registers and distillation tokens are told from the weights.
+HF_MODELS = ('vit', 'vit_mae', 'deit', 'dinov2', 'dinov2_with_registers')
 TIMM_OPTIONS = {
     'img_size', 'patch_size', 'in_chans', 'embed_dim', 'depth', 'num_heads',
     'mlp_ratio', 'qkv_bias', 'init_values', 'pre_norm'
@@ -23,7 +24,7 @@ TIMM_OPTIONS = {
 def stated_model(folder: str | Path) -> dict[str, Any] | None:
     """Our config of a folder's encoder: ``backbone``, ``data_preprocessor``.
 
-    Of transformers' ViT, ViTMAE and DINOv2, and of timm's ViTs where all
+    Of transformers' ViT, ViTMAE, DeiT and DINOv2, and of timm's ViTs where all
     sizes are stated, as this project writes them; None of anything else.
     Images have the size that the folder's are prepared for.
 
@@ -75,7 +76,7 @@ def _of_timm(said: Mapping[str, Any], images: Mapping[str, Any]) -> Encoder:
 def _of_hf(said: Mapping[str, Any], folder: Path) -> Encoder:
     if said.get('hidden_act', 'gelu') != 'gelu':
         raise ValueError(f'hidden_act {said["hidden_act"]!r}')
-    dinov2 = said['model_type'] == 'dinov2'
+    dinov2 = said['model_type'].startswith('dinov2')
     width, depth = said['hidden_size'], said['num_hidden_layers']
     backbone = dict(
         arch=_arch(width, depth, said['num_attention_heads'],

@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
+from library_vits import hf_folder
 from small_runs import MASKED, small
 
 from sbam_mm.datasets import ImageFolder, save_maps
@@ -167,8 +168,11 @@ def train(case, work_dir, epochs, resume=False):
 def test_trains_and_resumes(case, data, teacher, large_teacher, part_maps,
                             segments, phase_one, tmp_path, monkeypatch):
     monkeypatch.setenv('DATA_ROOT', str(data))
-    monkeypatch.setenv('TEACHER', str(
-        large_teacher if 'teacher' in case else teacher))
+    teacher = large_teacher if 'teacher' in case else teacher
+    if 'dinov2' in case:
+        teacher = tmp_path / 'teacher'
+        hf_folder('DINOv2', teacher)
+    monkeypatch.setenv('TEACHER', str(teacher))
     monkeypatch.setenv('PART_MAPS', str(part_maps))
     monkeypatch.setenv('SEGMENTS', str(segments))
     monkeypatch.setenv('PHASE_ONE', phase_one.get(Path(case).stem, ''))
