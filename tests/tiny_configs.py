@@ -6,7 +6,6 @@ Each function changes ``model`` in place and returns the batch for one step,
 """
 import numpy as np
 import torch
-from library_vits import hf_folder
 from mmengine.registry import DefaultScope
 from mmpretrain.models import DALLEEncoder
 from mmpretrain.models.utils.clip_generator_helper import CLIP
@@ -251,14 +250,6 @@ def clip_teacher(model, folder):
         teacher.checkpoint = str(path)
 
 
-def library_teacher(model, folder):
-    """A ViT of transformers with random weights, as its own folder."""
-    teacher = model.get('teacher') or {}
-    if teacher.get('type') == 'sbam_mm.HFTeacher':
-        hf_folder('DINOv2', folder)
-        teacher.model = str(folder)
-
-
 def dalle_tokenizer(model, folder):
     """A tokenizer with random weights, from a file as users have it."""
     head = model.get('head') or {}
@@ -292,7 +283,6 @@ def tiny(cfg, folder):
     frozen_teacher(model, folder)
     frozen_dino(model, folder)
     clip_teacher(model, folder)
-    library_teacher(model, folder)
     dalle_tokenizer(model, folder)
     if model.get('masker'):
         tiny_masker(model.masker)

@@ -7,12 +7,12 @@ r"""Find the attention head that looks at objects, from a handful of images.
     python tools/select_attention.py --config CONFIG --checkpoint PTH \
         --images a.jpg b.jpg --annotations boxes.json --top masked
 
-Ranks every head of every block of a teacher (the config's or that of
---teacher, or else the encoder itself) by the recall of the annotated patches among the patches of
-highest GPA score, writes a table, a picture and a JSON file, and prints the
-config lines for the best head. Annotations are a folder of PNG masks named
-like the images (not black = object), a COCO file, or a JSON file
-{"photo.jpg": [[x, y, width, height], ...]}.
+Ranks every head of every block of a teacher (that of --teacher or of the
+config, or else the encoder itself) by the recall of the annotated patches
+among the patches of highest GPA score, writes a table, a picture and a JSON
+file, and prints the config lines for the best head. Annotations are a folder
+of PNG masks named like the images (not black = object), a COCO file, or a JSON
+file {"photo.jpg": [[x, y, width, height], ...]}.
 """
 import argparse
 from functools import partial

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from library_vits import hf_folder
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
-from library_vits import hf_folder
 from small_runs import MASKED, small
 
 from sbam_mm.datasets import ImageFolder, save_maps

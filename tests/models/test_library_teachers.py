@@ -284,9 +284,8 @@ def test_sharded_folders_and_files_beside_a_config(tmp_path):
 def test_clip_with_its_text_encoder(tmp_path):
     """Of a whole CLIP the image encoder is taken."""
     transformers = pytest.importorskip('transformers')
-    vision = {key: value for key, value in SIZES.items()}
     model = randomise(transformers.CLIPModel(transformers.CLIPConfig(
-        vision_config=vision, text_config=dict(
+        vision_config=SIZES, text_config=dict(
             hidden_size=16, intermediate_size=16, num_hidden_layers=1,
             num_attention_heads=2, vocab_size=9, max_position_embeddings=5))))
     model.set_attn_implementation('eager')

@@ -143,5 +143,5 @@ def test_a_plain_vit_refuses_registers(timm_file):
             action()
         assert '\n' not in str(error.value)
         kind = 'RegisterViT' if extra == 4 else 'DistilledVisionTransformer'
-        assert f"build it with type='" in str(error.value)
+        assert "build it with type='" in str(error.value)
         assert kind in str(error.value)

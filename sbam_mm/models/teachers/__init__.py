@@ -4,8 +4,8 @@ from .clip_teacher import CLIPTeacher
 from .hf_teacher import HFTeacher
 from .library_teacher import LibraryTeacher
 from .momentum import MomentumCopy
-from .teacher_pass import TeacherPass
 from .named_teachers import teacher_config
+from .teacher_pass import TeacherPass
 from .teachers import FrozenTeacher, MomentumTeacher, Teacher
 from .timm_teacher import TimmTeacher
 

@@ -208,10 +208,10 @@ class LibraryTeacher(Teacher):
             raise UserError(
                 f'{self.checkpoint} is no plain Vision Transformer, whose '
                 'patches all attend to one another; name one that is.')
-        received = received_from(
-            (call.q.float() * call.scale).transpose(1, 2), call.k.transpose(1, 2),
-            queries, softmax, own_query, call.bias, extra)[..., extra:]
-        return on_grid(received, own, grid, self.resample)
+        q, k = (part.float().transpose(1, 2) for part in (call.q, call.k))
+        received = received_from(q * call.scale, k, queries, softmax,
+                                 own_query, call.bias, extra)
+        return on_grid(received[..., extra:], own, grid, self.resample)
 
 
 def on_grid(received: Tensor,
