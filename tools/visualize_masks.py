@@ -84,7 +84,12 @@ from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
 from sbam_mm.evaluation.encoders import config_decoding
 from sbam_mm.evaluation.models import VIT_BASE
-from sbam_mm.masking.named_maskers import choose_maskers, masker_label
+from sbam_mm.masking import MultiBlockSelection
+from sbam_mm.masking.named_maskers import (
+    OWN_RATIO,
+    choose_maskers,
+    masker_label,
+)
 from sbam_mm.visualization import (
     center_crop,
     labelled_maskers,
@@ -98,8 +103,6 @@ from sbam_mm.visualization.fitted_maskers import changes_over_training, fit_all
 from sbam_mm.visualization.report import write_page
 
 RATIOS = (0.6, 0.75, 0.9)
-# Shapes that hide three of four patches and no other share.
-FIXED = ('sbam_mm.UniformMasker', 'sbam_mm.GridMasker')
 # Pixels that a photograph needs to be recognised.
 SHARP = 224
 CAPTION = ('Masked patches are grey{thrown}. Salience is shown as its square '
@@ -121,7 +124,8 @@ def base_ratios(args: argparse.Namespace, configs: list[dict]) -> tuple:
     """The ratios asked for, or those that show most."""
     if args.ratios:
         return tuple(args.ratios)
-    fixed = any(config['type'] in FIXED for config in configs)
+    fixed = any(config['type'].removeprefix('sbam_mm.') in OWN_RATIO
+                for config in configs)
     return (None, ) if args.compare or fixed else RATIOS
 
 
@@ -129,6 +133,7 @@ def caption(maskers: dict[str, nn.Module], changes: str,
             progress: float) -> str:
     """What the figure does not say by itself."""
     thrown = any(getattr(masker.selection, 'throw', 0.)
+                 or isinstance(masker.selection, MultiBlockSelection)
                  for masker in maskers.values())
     text = CAPTION.format(
         thrown=', thrown ones dark and hatched' if thrown else '')

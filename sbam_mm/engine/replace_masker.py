@@ -9,6 +9,7 @@ from mmengine.registry import DefaultScope
 
 from sbam_mm.errors import UserError
 from sbam_mm.masking.named_maskers import (
+    OWN_RATIO,
     at_ratio,
     default_of,
     masker_config,
@@ -20,8 +21,8 @@ from sbam_mm.registry import MODELS
 
 from .trial_build import build_without_weights, pipeline_of, quiet
 
-# Of these the ratio belongs to the method, or to the shape.
-OWN_RATIO = ('AMT', 'RandomThrow', 'UniformMasker', 'GridMasker')
+# Of these the ratio belongs to the method, of OWN_RATIO to the shape.
+OF_THE_METHOD = ('AMT', 'RandomThrow')
 # Epochs between two collections of attention maps (AMT), or a quarter of a
 # shorter training.
 MAP_INTERVAL = 40
@@ -108,7 +109,8 @@ def match_own_masker(own: Mapping, named: dict) -> dict:
     probability = own.get('probability', default_of(before, 'probability'))
     masker = dict(named)
     varies = default_of(kind, 'probability') is not None
-    if kind.__name__ not in OWN_RATIO and ratio is not None:
+    own_ratio = kind.__name__ in OF_THE_METHOD + OWN_RATIO
+    if not own_ratio and ratio is not None:
         if varies:
             masker['ratio'] = ratio
         else:

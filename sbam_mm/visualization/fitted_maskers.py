@@ -17,13 +17,16 @@ from sbam_mm.registry import MODELS
 def build_masker(config: Mapping, ratio: float | None = None) -> nn.Module:
     """Build a masker to look at, if wanted at another base ratio.
 
-    The warm-up with random masks (``start_epoch``) is left out: a figure is
-    to show the method.
+    The warm-up with random masks (``start_epoch``, ``start_progress``) is
+    left out: a figure is to show the method.
     """
     options = copy.deepcopy(dict(config))
     options.pop('start_epoch', None)
-    return MODELS.build(
+    masker = MODELS.build(
         options if ratio is None else at_ratio(options, ratio))
+    if hasattr(masker, 'start_progress'):
+        masker.start_progress = 0.
+    return masker
 
 
 def labelled_maskers(

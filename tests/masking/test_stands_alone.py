@@ -36,6 +36,7 @@ context = MaskingContext(
         teacher_attention=lambda *which: received,
         attention_map=lambda: received.mean(1),
         predicted_loss=lambda: received.sum(1),
+        layer_tokens=lambda layer: tokens,
         part_map=lambda: parts))
 for masker, hidden in [
         (SBM(), 147), (IncomingMasker(), 147), (SBAM(delta_r=0.), 147),
@@ -47,9 +48,14 @@ for masker, hidden in [
         (BootMAEMasker(), 147), (UniformMasker(), 147), (GridMasker(), 147),
         (SemMAEMasker(), 147), (SBM(cell=2, rounding='floor'), 148),
         (MaskSomeViews(SBM(), probability=1.), 147),
+        (ColorMAEMasker(), 147), (ColorMAEMasker('red'), 147),
+        (InverseBlockMasker(), 157), (SelfGuidedMasker(), 147),
+        (InverseBlockMasker(.65, 'ceil', size=None), 127),
+        (CurriculumMasker(), 147),
         (Masker(NoSalience(), FixedRatio(.5), Bump()), 98)]:
     assert masker(context).masked.sum(1).tolist() == [hidden] * 2, masker
 assert (IBOTMasker()(context).masked.sum(1) <= 98).all()
+assert (IJEPAMasker()(context).masked.sum(1) <= 160).all()
 assert 'mmengine' not in sys.modules
 '''
 

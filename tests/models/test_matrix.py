@@ -45,6 +45,12 @@ MASKERS = {
     'hpm': dict(type='HPMMasker'),
     'milan': dict(type='MILANMasker', **OWN),
     'semmae': dict(type='SemMAEMasker'),
+    'ijepa': dict(type='IJEPAMasker'),
+    'colormae': dict(type='ColorMAEMasker'),
+    'inverse-block': dict(type='InverseBlockMasker'),
+    'capi': dict(type='InverseBlockMasker', size=None, ratio=0.65),
+    'self-guided': dict(type='SelfGuidedMasker', start_progress=0.),
+    'curriculum': dict(type='CurriculumMasker'),
 }
 
 # Maskers that ask for a class token, or for what only one method has.

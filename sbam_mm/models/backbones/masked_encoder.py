@@ -106,11 +106,13 @@ class PatchEncoder:
         return resize_pos_embed(self.pos_embed, self.patch_resolution, grid,
                                 self.interpolate_mode, self.num_extra_tokens)
 
-    def check_depth(self, layer: int) -> None:
-        if layer > len(self.layers):
+    def depth(self, layer: int) -> int:
+        """How many blocks ``layer`` means; -1 is all, -2 all but one."""
+        if not -len(self.layers) <= layer <= len(self.layers):
             raise UserError(
                 f'salience is asked for after block {layer}, but the encoder '
                 f'has {len(self.layers)}; lower `salience.layer`.')
+        return layer if layer >= 0 else len(self.layers) + 1 + layer
 
 
 class MaskedEncoder(PatchEncoder):
@@ -238,7 +240,7 @@ class MaskedEncoder(PatchEncoder):
 
         Without gradient; nothing is dropped, also in training.
         """
-        self.check_depth(layer)
+        layer = self.depth(layer)
         x = self.pre_norm(self.prepend_cls(tokens))
         with evaluation_mode(self):
             return run_whole(self, x, layer)[:, 1:]
