@@ -74,12 +74,18 @@ from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
 from sbam_mm.evaluation.encoders import file_hash
 from sbam_mm.evaluation.image_sets import LARGE
-from sbam_mm.evaluation.model_card import matching_results, model_card
 from sbam_mm.files import (
     check_new,
     new_folder,
     write_atomically,
     write_json,
+)
+from sbam_mm.hub import (
+    describe,
+    hf_folder,
+    matching_results,
+    model_card,
+    timm_folder,
 )
 from sbam_mm.models.checkpoint import (
     SUFFIXES,
@@ -94,7 +100,6 @@ from sbam_mm.models.checkpoint_formats import (
     listing,
     to_ours,
 )
-from sbam_mm.models.hub_configs import describe, hf_folder, timm_folder
 from sbam_mm.models.position_tables import stored_grids
 from sbam_mm.models.stored_config import stored_options
 

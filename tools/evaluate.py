@@ -135,7 +135,7 @@ from sbam_mm.evaluation.protocols import (
 )
 from sbam_mm.evaluation.results import ResultStore
 from sbam_mm.evaluation.run_protocols import RUN, Evaluation
-from sbam_mm.models.folder_encoder import stated_model
+from sbam_mm.hub import stated_model
 from sbam_mm.models.pretrained_encoder import load_encoder
 from sbam_mm.segments.stored_segments import StoredSegments, segment_options
 

@@ -10,8 +10,7 @@ from typing import Any
 
 from sbam_mm.errors import UserError
 from sbam_mm.files import read_json
-
-from .backbones.masked_encoder import vit_arch
+from sbam_mm.models.backbones.masked_encoder import vit_arch
 
 # Registers and distillation tokens are told from the weights.
 HF_MODELS = ('vit', 'vit_mae', 'deit', 'dinov2', 'dinov2_with_registers')

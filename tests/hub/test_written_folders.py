@@ -8,12 +8,12 @@ import pytest
 import torch
 import yaml
 from mmengine.config import Config
-from test_mae import WithNoise
+from torch import nn
 
 from sbam_mm.evaluation.encoders import encoder_recipe, file_hash
 from sbam_mm.files import write_json
+from sbam_mm.hub import stated_model
 from sbam_mm.masking import RandomMasker
-from sbam_mm.models.folder_encoder import stated_model
 from sbam_mm.models.pretrained_encoder import load_encoder
 from sbam_mm.registry import MODELS
 
@@ -63,6 +63,18 @@ def save(path, model, config, **meta):
         state_dict=model.state_dict(),
         meta=dict(cfg=config.pretty_text, epoch=3, iter=60, **meta)), path)
     return path
+
+
+class WithNoise(nn.Module):
+    """A masker whose draws are given."""
+
+    def __init__(self, masker, noise):
+        super().__init__()
+        self.masker, self.noise = masker, noise
+        self.uniform, self.needs = masker.uniform, masker.needs
+
+    def forward(self, context):
+        return self.masker(context, self.noise)
 
 
 @pytest.fixture

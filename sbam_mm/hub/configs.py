@@ -15,9 +15,8 @@ from torch import Tensor
 
 from sbam_mm import masking
 from sbam_mm.errors import UserError
-
-from .backbones import MaskedViT
-from .checkpoint_formats import GUIDES, Conversion, from_ours
+from sbam_mm.models.backbones import MaskedViT
+from sbam_mm.models.checkpoint_formats import GUIDES, Conversion, from_ours
 
 # Encoders that compute a plain ViT where nothing is masked, and the options
 # that do not change it or are read below.

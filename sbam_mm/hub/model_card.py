@@ -11,10 +11,10 @@ from typing import Any
 import yaml
 
 from sbam_mm.errors import UserError
+from sbam_mm.evaluation.results import markdown_table
 from sbam_mm.files import read_json
-from sbam_mm.models.hub_configs import Description, kind_of
 
-from .results import markdown_table
+from .configs import Description, kind_of
 
 USE = {
     'timm': '''

@@ -9,24 +9,38 @@ import pytest
 import torch
 from mmengine.config import Config
 from safetensors.torch import load_file, save_file
-from test_checkpoint_formats import TINY, vit, weights
 
 from sbam_mm.evaluation.encoders import encoder_recipe, file_hash, parts_in
+from sbam_mm.hub.stated_model import TIMM_OPTIONS, stated_model
 from sbam_mm.models.checkpoint import (
     load_weights,
     read_checkpoint,
     write_weights,
 )
 from sbam_mm.models.checkpoint_formats import from_ours, to_ours
-from sbam_mm.models.folder_encoder import TIMM_OPTIONS, stated_model
 from sbam_mm.models.position_tables import stored_grids
 from sbam_mm.models.pretrained_encoder import load_encoder
 from sbam_mm.models.teachers import FrozenTeacher
-from sbam_mm.registry import HOOKS
+from sbam_mm.registry import HOOKS, MODELS
 
 pytestmark = pytest.mark.unit
 
+TINY = dict(
+    type='sbam_mm.MaskedViT',
+    arch=dict(
+        embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=96),
+    img_size=32,
+    patch_size=8)
 SHARDS = [f'model-0000{i}-of-00003.safetensors' for i in (1, 2, 3)]
+
+
+def vit(**options):
+    return MODELS.build(dict(TINY, **options))
+
+
+def weights(golden):
+    return {key[3:]: value
+            for key, value in golden.items() if key.startswith('sd/')}
 
 
 @pytest.fixture
