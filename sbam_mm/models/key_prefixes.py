@@ -20,6 +20,7 @@ def without_prefix(state: State) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Beginnings that all keys share, shortest first, and weights without.
 
     Example:
+        >>> import torch
         >>> state = {'model.encoder.a.x': torch.ones(1),
         ...          'model.encoder.b.x': torch.ones(1)}
         >>> for prefix, bare in without_prefix(state):

@@ -1,13 +1,15 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Folders that transformers and timm load without us, to the same numbers."""
-import runpy
-import sys
-from pathlib import Path
+import json
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from mmengine.config import Config
+from PIL import Image
+from started_tools import call_tool
 from torch import nn
 
 from sbam_mm.evaluation.encoders import encoder_recipe, file_hash
@@ -19,7 +21,6 @@ from sbam_mm.registry import MODELS
 
 pytestmark = pytest.mark.integration
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools/convert_checkpoint.py'
 ARCH = dict(embed_dims=24, num_layers=2, num_heads=3, feedforward_channels=72)
 
 
@@ -78,21 +79,8 @@ class WithNoise(nn.Module):
 
 
 @pytest.fixture
-def convert(capsys, monkeypatch):
-    """Run the converter with a command line; (exit code, out, err)."""
-    main = runpy.run_path(str(TOOL))['main']
-
-    def run(*args):
-        monkeypatch.setattr(sys, 'argv', [str(TOOL), *map(str, args)])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run
+def convert():
+    return partial(call_tool, 'convert_checkpoint')
 
 
 @pytest.fixture(scope='session')
@@ -406,3 +394,35 @@ def test_folder_is_complete_or_absent(tmp_path, convert, monkeypatch):
     assert file_hash(tmp_path / 'out') == before
     assert sorted(one.name for one in (tmp_path / 'out').iterdir()) == [
         'README.md', 'config.json', 'model.safetensors']
+
+
+def test_evaluate_takes_the_folder(tmp_path, convert):
+    """The same votes as of the checkpoint with its config."""
+    config = config_of()
+    path = save(tmp_path / 'x.pth', random_model(config), config)
+    (tmp_path / 'config.py').write_text(config.pretty_text)
+    rng = np.random.default_rng(0)
+    for i in range(60):
+        file = tmp_path / f'images/{("train", "test")[i % 2]}/{i % 3}/{i}.png'
+        file.parent.mkdir(parents=True, exist_ok=True)
+        noise = rng.integers(40 * (i % 3), 256, (32, 32, 3), np.uint8)
+        Image.fromarray(noise).save(file)
+    found = {}
+    for to in ('hf', 'timm'):
+        assert convert(path, tmp_path / to, '--to', to).code == 0
+    for name, more in (('x.pth', ('--config', tmp_path / 'config.py')),
+                       ('hf', ()), ('timm', ())):
+        ended = call_tool(
+            'evaluate', tmp_path / name, '--data', tmp_path / 'images',
+            '--out', tmp_path / f'out_{name}', '--workers', 0, '--set',
+            'knn.k=[1,5]', *more)
+        assert ended.code == 0, ended.err
+        results = json.loads(
+            (tmp_path / f'out_{name}/results.json').read_text())
+        found[name] = results['protocols']['knn']['top1']
+    assert found['hf'] == found['timm'] == found['x.pth']
+    # Evaluated there, the results are on the card of the next folder.
+    convert(path, tmp_path / 'again', '--to', 'timm')
+    _, page = card_of(tmp_path / 'again')
+    assert page.count('knn, ') == 4
+    assert f'{max(found["hf"].values()):.2f}' in page
