@@ -20,15 +20,15 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sbam_mm.errors import UserError
-
-from .attention import (
+from sbam_mm.packed import (
     Attend,
+    PackedLayout,
+    Spans,
     attend_spans,
     check_order,
     packed_attention,
     runs_varlen,
 )
-from .packing import PackedLayout, Spans
 
 
 class Checkpointed(BaseModule):

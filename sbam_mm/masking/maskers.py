@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sbam_mm.errors import UserError
 
 from . import functional as F
-from .parts import Part, build_part
+from .parts import AsksContext, build_part
 from .ratio import AdaptiveRatio, FixedRatio, check_range
 from .salience import AffinitySalience, NoSalience
 from .selection import NoisyTopK
@@ -21,7 +21,7 @@ from .types import MaskingContext, TokenMask
 from .varied_ratio import RandomRatio
 
 
-class Masker(Part):
+class Masker(AsksContext):
     """Decide which patch tokens to hide.
 
     In all presets ``rounding``, "floor" or "ceil", is of the visible tokens.

@@ -90,6 +90,20 @@ class TokenMask:
         """MAE's permutation, int64 (B, L): visible patches, then the rest."""
         return torch.argsort((~self.visible).byte(), dim=1, stable=True)
 
+    @property
+    def ids_keep(self) -> Tensor:
+        """Where the visible patches are, int64 (B, K), in grid order.
+
+        Raises:
+            UserError: If images keep unequally many.
+        """
+        if self.num_visible is None:
+            raise UserError(
+                'ids_keep is for masks with equally many visible tokens in '
+                'every image; use `visible`, or a masker with one ratio per '
+                'batch.')
+        return self.ids_shuffle[:, :self.num_visible]
+
     def statistics(self) -> dict[str, Tensor]:
         """Scalars for the log.
 

@@ -49,7 +49,7 @@ class Step(NamedTuple):
 
 # Blocks of a ViT-B are 12, of a ViT-L 24, of a decoder 8; the last of these
 # is one call for masked patches alone, which is of the varlen kernel.
-# Waits: L = the lengths of packed sequences, layers/packing.py; C = how many
+# Waits: L = the lengths of packed sequences, packed/layout.py; C = how many
 # patches are masked, which is asked for long before, to_host.py; R = how large
 # the rectangles are that are searched on the CPU, masking/blocks.py.
 STEPS = {

@@ -2,7 +2,6 @@
 """What an encoder of masked image modelling does with hidden patches."""
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,14 +10,13 @@ from torch import Tensor
 
 from sbam_mm.errors import UserError
 from sbam_mm.layers import (
-    Attend,
-    PackedLayout,
     as_residual,
     attends_at_once,
     evaluation_mode,
     run_blocks,
 )
 from sbam_mm.masking import TokenMask
+from sbam_mm.packed import Attend, Latent, PackedLayout
 
 from .vit_attention import patch_attention, run_whole, shared_bias
 
@@ -55,26 +53,6 @@ def check_tiles(img_size: int | tuple[int, int],
 def blocks_run(block: int | str, depth: int) -> int:
     """How many blocks have run after one of ``depth``, or at "input"."""
     return block % depth + 1 if isinstance(block, int) else 0
-
-
-@dataclass(eq=False)
-class Latent:
-    """Encoded tokens.
-
-    ``packed`` is (T, D): image after image, each with its class token
-    followed by its encoded patches in grid order; ``layout`` says where they
-    stand in (B, 1 + L). ``blocks`` is the output of single blocks, where
-    asked for, without the final norm; likewise what enters the first.
-    """
-    packed: Tensor
-    layout: PackedLayout
-    blocks: tuple[Tensor, ...] = ()
-
-    def to_dense(self, fill: float = 0.) -> Tensor:
-        """Tokens in place, (B, 1 + L, D), ``fill`` where there is none."""
-        if self.layout.full:
-            return self.packed.view(*self.layout.shape, -1)
-        return self.layout.unpack(self.packed, self.packed.new_full((), fill))
 
 
 class PatchEncoder:
