@@ -3,7 +3,15 @@
 import sbam_mm.registry  # noqa: F401
 from sbam_mm.moved_names import moved
 
-from .backbones import ConvViT, Latent, MAEViT, MaskedBEiT, MaskedViT, MFFViT
+from .backbones import (
+    ConvViT,
+    Latent,
+    MAEViT,
+    MaskedBEiT,
+    MaskedViT,
+    MFFViT,
+    RegisterViT,
+)
 from .channels import SelfSupDataPreprocessor
 from .heads import (
     ChannelPixelHead,
@@ -58,9 +66,9 @@ __all__ = [
     'HFTeacher', 'HPM', 'Head', 'InfoNCEHead', 'Latent', 'LinearDecoder',
     'MAE', 'MAEDecoder', 'MAEViT', 'MFFViT', 'MILAN', 'MaskedBEiT',
     'MaskedImageModel', 'MaskedViT', 'MomentumTeacher', 'PixelHead',
-    'PromptDecoder', 'Reconstruction', 'Regressor', 'SelfDistillation',
-    'SelfSupDataPreprocessor', 'SimMIM', 'TimmTeacher', 'UMMAE', 'iBOT',
-    'masked_mean', 'patchify', 'unpatchify'
+    'PromptDecoder', 'Reconstruction', 'RegisterViT', 'Regressor',
+    'SelfDistillation', 'SelfSupDataPreprocessor', 'SimMIM', 'TimmTeacher',
+    'UMMAE', 'iBOT', 'masked_mean', 'patchify', 'unpatchify'
 ]
 __getattr__ = moved(__name__, {
     'DistilDINO': 'sbam_mm.segments.DistilDINO',
