@@ -167,7 +167,8 @@ def _describe(state: Mapping[str, Tensor], config: Mapping[str, Any],
         'backbone.pre_norm.weight' in state,
         mean * (channels if len(mean) == 1 else 1),
         std * (channels if len(std) == 1 else 1),
-        _ratio(model.get('masker') or backbone.get('masker') or {}),
+        _ratio(model.get('masker') or backbone.get('masker') or dict(
+            ratio=backbone.get('mask_ratio', 0.75))),
         bool(norm_pix))
 
 
@@ -196,6 +197,8 @@ def _blocks(state: Mapping[str, Tensor], part: str, blocks: str,
 def _decoder(state: Mapping[str, Tensor], model: Mapping[str, Any],
              encoder: Blocks, image: tuple[int, int], name: str) -> Blocks:
     neck, head = model['neck'], model.get('head') or {}
+    # mmpretrain's is an option of the loss.
+    criterion = dict(head, **(head.get('loss') or {})).get('criterion', 'L2')
     decoder = _blocks(state, 'neck', 'decoder_blocks', neck,
                       neck.get('decoder_num_heads', 16), name)
     reasons = {
@@ -203,8 +206,7 @@ def _decoder(state: Mapping[str, Tensor], model: Mapping[str, Any],
         set(neck) <= DECODER_OPTIONS,
         f'a {kind_of(head) or "missing head"}':
         kind_of(head) in ('PixelHead', 'MAEPretrainHead'),
-        f'criterion {head.get("criterion")}':
-        head.get('criterion', 'L2') == 'L2',
+        f'criterion {criterion}': criterion == 'L2',
         'images that are no squares': image[0] == image[1],
         'another eps in the decoder than in the encoder':
         decoder.eps == encoder.eps,

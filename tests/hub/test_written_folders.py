@@ -239,6 +239,21 @@ def test_official_file_with_a_config(tmp_path, convert, transformers):
                    '--config', tmp_path / 'config.py')[0] == 0
     mae, _ = from_hf(transformers.ViTMAEForPreTraining, tmp_path / 'out')
     assert mae.config.decoder_num_attention_heads == 2
+    # mmpretrain's config of the same.
+    config.model.update(
+        type='MAE',
+        backbone=dict(type='MAEViT', arch=ARCH, img_size=32, patch_size=8,
+                      mask_ratio=0.25),
+        neck=dict(type='MAEPretrainDecoder', decoder_num_heads=4),
+        head=dict(type='MAEPretrainHead', patch_size=8, loss=dict(
+            type='PixelReconstructionLoss', criterion='L2')))
+    del config.model['masker']
+    (tmp_path / 'theirs.py').write_text(config.pretty_text)
+    assert convert(tmp_path / 'mae.pth', tmp_path / 'new', '--to', 'hf',
+                   '--config', tmp_path / 'theirs.py')[0] == 0
+    mae, _ = from_hf(transformers.ViTMAEForPreTraining, tmp_path / 'new')
+    assert mae.config.decoder_num_attention_heads == 4
+    assert mae.config.mask_ratio == 0.25 and not mae.config.norm_pix_loss
 
 
 def test_teacher_of_self_distillation(tmp_path, convert, timm):
