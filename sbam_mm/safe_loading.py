@@ -23,8 +23,8 @@ from mmengine.fileio import get_local_path
 from mmengine.logging import HistoryBuffer
 
 from sbam_mm.errors import UserError
-from sbam_mm.files import read_json
 from sbam_mm.run_switches import TRUST_PICKLE
+from sbam_mm.weight_folders import read_folder
 
 # What torch says when a file wants something that is not allowed.
 FORBIDDEN = re.compile(
@@ -64,8 +64,8 @@ def read_checkpoint(path: str,
 
     Args:
         path (str): A file, or a URL that mmengine can fetch; ".safetensors"
-            or what torch saves. Or a folder as Hugging Face writes it, see
-            :func:`weight_files`.
+            or what torch saves. Or a folder of such files, or their index,
+            see :mod:`sbam_mm.weight_folders`.
         trust_pickle (bool, optional): Read any Python object, which runs
             whatever code the file holds. Defaults to None: as
             ``TRUST_PICKLE`` says.
@@ -75,10 +75,9 @@ def read_checkpoint(path: str,
             objects than those of :func:`allowed_types`.
     """
     path = str(path)
-    if os.path.isdir(path):
-        return {key: value for file in weight_files(path)
-                for key, value in read_checkpoint(
-                    str(file), trust_pickle, map_location).items()}
+    if os.path.isdir(path) or path.endswith('.index.json'):
+        return read_folder(path, lambda file: read_checkpoint(
+            file, trust_pickle, map_location))
     try:
         with get_local_path(path) as local:
             if path.endswith('.safetensors'):
@@ -100,29 +99,6 @@ def read_checkpoint(path: str,
             f'{path} cannot be read as a checkpoint '
             f'({type(error).__name__}: {reason[:120]}); it is damaged or '
             'something else, so copy or download it again.') from error
-
-
-def weight_files(path: str | Path) -> list[Path]:
-    """The files that a checkpoint consists of: itself, or a folder's.
-
-    Of a folder those of ``model.safetensors.index.json``, or
-    ``model.safetensors``; the same of ``pytorch_model.bin``.
-    """
-    folder = Path(path)
-    if not folder.is_dir():
-        return [folder]
-    for name in ('model.safetensors', 'pytorch_model.bin'):
-        index = folder / f'{name}.index.json'
-        if index.is_file():
-            shards = set(read_json(
-                index, weight_map=dict)['weight_map'].values())
-            # Beside it, and nowhere else.
-            return [folder / Path(shard).name for shard in sorted(shards)]
-        if (folder / name).is_file():
-            return [folder / name]
-    raise UserError(f'the folder {path} has neither model.safetensors nor '
-                    'pytorch_model.bin, whole or with an index; name the file '
-                    'of the weights.')
 
 
 class HoldsObjects(UserError):

@@ -18,13 +18,8 @@ from sbam_mm.errors import UserError
 from sbam_mm.files import replacing
 from sbam_mm.safe_loading import read_checkpoint
 
-from .checkpoint_formats import (
-    BRANCHES,
-    listing,
-    say_prefix,
-    to_ours,
-    without_prefix,
-)
+from .checkpoint_formats import BRANCHES, to_ours
+from .key_prefixes import listing, say_prefix, without_prefix
 from .position_tables import fit_tables, stored_grids
 
 # Under these names projects keep their weights beside other things.

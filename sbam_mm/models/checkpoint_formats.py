@@ -7,18 +7,18 @@ of pairs of names, read in both directions: converting there and back gives
 the same keys and the same numbers. Nothing is lost silently: a key that is in
 no table is an error, and the heads that have no place are listed.
 """
-import logging
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor
 
 from sbam_mm.errors import UserError
+
+from .key_prefixes import listing, prefix_of_known, say_prefix
 
 State = Mapping[str, Tensor]
 # "#" stands for the number of a block and "*" for weight or bias. Three names
@@ -32,13 +32,6 @@ TEACHER = 'momentum_teacher.module.backbone.'
 REGISTERS = 'backbone.register_tokens'
 # What guides the encoder in its pre-training and is in no plain ViT.
 GUIDES = re.compile(r'backbone\.segment_bias\.u_(pos|neg)$')
-SHOWN = 5
-
-
-def listing(keys: list[str]) -> str:
-    """The first keys and how many more there are."""
-    more = len(keys) - SHOWN
-    return ', '.join(keys[:SHOWN]) + (f', and {more} more' if more > 0 else '')
 
 
 @dataclass(frozen=True)
@@ -206,7 +199,7 @@ FORMATS: dict[str, Format] = dict(
         decoder=_HF_DECODER,
         read=(('backbone.dist_token',
                'vit.embeddings.distillation_token'), ),
-        heads=r'pooler\.|((cls|distillation)_)?classifier\.|'
+        heads=r'(vit\.)?pooler\.|((cls|distillation)_)?classifier\.|'
         r'vit\.embeddings\.mask_token$',
         spellings=_HF_SPELLINGS),
     **{'hf-dinov2': Format(
@@ -232,36 +225,6 @@ class Conversion:
     format: str | None
     dropped: list[str] = field(default_factory=list)
     prefix: str = ''
-
-
-def without_prefix(state: State) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Beginnings that all keys share, shortest first, and weights without.
-
-    Example:
-        >>> state = {'model.encoder.a.x': torch.ones(1),
-        ...          'model.encoder.b.x': torch.ones(1)}
-        >>> for prefix, bare in without_prefix(state):
-        ...     print(prefix, list(bare))
-        model. ['encoder.a.x', 'encoder.b.x']
-        model.encoder. ['a.x', 'b.x']
-    """
-    paths = [key.split('.')[:-1] for key in state]
-    prefix = ''
-    for names in zip(*paths):
-        if len(set(names)) > 1:
-            break
-        prefix += f'{names[0]}.'
-        yield prefix, {
-            key[len(prefix):]: value for key, value in state.items()
-        }
-
-
-def say_prefix(prefix: str, name: str) -> None:
-    """Log that the beginning of all keys was taken off."""
-    print_log(
-        f'All keys of {name} begin with "{prefix}", which was taken off.',
-        logger='current',
-        level=logging.WARNING)
 
 
 def recognise(state: State) -> str | None:
@@ -294,9 +257,9 @@ def _as_tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:
 def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
     """Weights of any known format, in our key names.
 
-    A prefix that all keys share, such as "encoder.", is taken off where that
-    makes the format a known one. Weights of an unknown format are returned as
-    they are, with ``format=None``.
+    A prefix, such as "encoder.", is taken off where that makes the format a
+    known one; keys without it are dropped. Weights of an unknown format are
+    returned as they are, with ``format=None``.
 
     Raises:
         UserError: If the format is known but some keys are not, or of
@@ -310,12 +273,15 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
     """
     source = recognise(state)
     if source is None:
-        for prefix, bare in without_prefix(state):
-            if recognise(bare) is not None:
-                done = to_ours(bare, name)
-                say_prefix(prefix, name)
-                return replace(done, prefix=prefix)
-        return Conversion(dict(state), None)
+        prefix = prefix_of_known(state, lambda key: any(
+            re.match(layout.sign, key) for layout in FORMATS.values()))
+        if prefix is None:
+            return Conversion(dict(state), None)
+        others = [key for key in state if not key.startswith(prefix)]
+        done = to_ours({key[len(prefix):]: value for key, value
+                        in state.items() if key.startswith(prefix)}, name)
+        say_prefix(prefix, name, others)
+        return replace(done, prefix=prefix, dropped=done.dropped + others)
     layout = FORMATS[source]
     table = layout.encoder + layout.decoder + layout.read
     stacked: dict[str, dict[int, Tensor]] = {}
