@@ -28,6 +28,9 @@ CONFIGS = sorted([
 ])
 CASES = [*(str(path.relative_to(ROOT / 'configs')) for path in CONFIGS),
          *MASKED]
+# A ViT-S, and a teacher of the library that another test has already.
+LARGE = ('small/mae_stl10_vits_100e.py',
+         'small/mae_stl10_dinov2_teacher_small.py')
 TRAIN, TEST = 8, 4
 
 pytestmark = pytest.mark.integration
@@ -164,7 +167,9 @@ def train(case, work_dir, epochs, resume=False):
     return runner, losses.steps
 
 
-@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('case', [
+    pytest.param(case, marks=pytest.mark.slow if case in LARGE else ())
+    for case in CASES])
 def test_trains_and_resumes(case, data, teacher, large_teacher, part_maps,
                             segments, phase_one, tmp_path, monkeypatch):
     monkeypatch.setenv('DATA_ROOT', str(data))

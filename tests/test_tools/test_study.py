@@ -338,6 +338,7 @@ def test_told_to_end_it_ends_the_training(project, env):
         pass
 
 
+@pytest.mark.slow
 def test_slurm_is_handed_an_array(project, env):
     """By submitit, whose jobs are processes of this machine here."""
     submitit = pytest.importorskip('submitit')
