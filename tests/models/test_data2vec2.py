@@ -9,6 +9,7 @@ from short_trainings import (
     two_halves_equal_the_whole,
 )
 from torch import nn
+from unlike_teachers import apart, images
 
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.vit_attention import (
@@ -46,19 +47,8 @@ def data2vec2(masker=None, seed=0, noise=0.01, backbone=None, **options):
     return model
 
 
-def apart(model):
-    """A teacher that differs from its student."""
-    generator = torch.Generator().manual_seed(5)
-    for value in model.target.vit.parameters():
-        value.data += 0.05 * torch.randn(value.shape, generator=generator)
-    return model
-
-
-def images(batch_size=3, seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    batch = torch.randn(batch_size, 3, 32, 32, generator=generator)
-    batch[0, :, :, :24] *= 0.05
-    return batch
+def moved(model):
+    return apart(model, model.target.vit)
 
 
 class Masks(nn.Module):
@@ -137,7 +127,7 @@ def by_hand(model, batch, given, scale, reduction):
 def test_losses_and_gradients_are_the_formulae(scale, reduction, throw):
     """Packed masks of several ratios equal a loop over masked images."""
     given = list(masks(throw=throw))
-    model = apart(data2vec2(Masks(given), scale=scale, reduction=reduction,
+    model = moved(data2vec2(Masks(given), scale=scale, reduction=reduction,
                             noise=0.)).eval()
     batch = images()
     out = model.loss(batch)

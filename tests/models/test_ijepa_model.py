@@ -9,6 +9,7 @@ from short_trainings import (
     two_halves_equal_the_whole,
 )
 from torch import nn
+from unlike_teachers import apart, images
 
 from sbam_mm.masking import TokenMask
 from sbam_mm.models.backbones.vit_attention import encode_whole
@@ -43,19 +44,8 @@ def ijepa(masker=None, seed=0, **options):
     return model
 
 
-def apart(model):
-    """A teacher that differs from its student."""
-    generator = torch.Generator().manual_seed(5)
-    for value in model.momentum_teacher.module.parameters():
-        value.data += 0.05 * torch.randn(value.shape, generator=generator)
-    return model
-
-
-def images(batch_size=3, seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    batch = torch.randn(batch_size, 3, 32, 32, generator=generator)
-    batch[0, :, :, :24] *= 0.05
-    return batch
+def moved(model):
+    return apart(model, model.momentum_teacher.module)
 
 
 class FixedMask(nn.Module):
@@ -131,7 +121,7 @@ def test_loss_and_gradients_are_the_formula(distance, reduction, named):
     mask = masks()
     if not named:
         mask = TokenMask(mask.masked, mask.thrown)
-    model = apart(ijepa(FixedMask(mask), distance=distance,
+    model = moved(ijepa(FixedMask(mask), distance=distance,
                         reduction=reduction)).eval()
     batch = images()
     loss = model.loss(batch)['loss']
@@ -155,7 +145,7 @@ def test_other_targets_have_no_part_in_a_prediction():
 
 
 def test_targets_are_layer_normalised_and_of_the_teacher():
-    model = apart(ijepa())
+    model = moved(ijepa())
     teacher = model.momentum_teacher.module['backbone']
     wanted = normalised(model.teach(images()).tokens[:, 1:])
     tokens = encode_whole(teacher, images())[:, 1:]
@@ -230,7 +220,7 @@ def test_the_target_encoder_is_evaluated():
     model.loss(batch)
     teacher = model.momentum_teacher.module['backbone']
     assert model.evaluated_encoder is teacher
-    apart(model)
+    moved(model)
     found = encoder_weights(dict(state_dict=model.state_dict()))
     assert torch.equal(found['ln1.weight'], teacher.ln1.weight)
 

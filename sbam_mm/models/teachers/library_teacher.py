@@ -1,5 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Teachers whose architecture is the code of another library."""
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
@@ -99,7 +100,7 @@ def attention_call(query: Tensor,
         query.shape[-1]**-0.5 if scale is None else scale)
 
 
-class LibraryTeacher(Teacher):
+class LibraryTeacher(Teacher, ABC):
     """A frozen ViT that runs by its own library's code.
 
     Args:
@@ -145,9 +146,9 @@ class LibraryTeacher(Teacher):
         self.eval()
         self._try()
 
+    @abstractmethod
     def run(self, images: Tensor) -> Any:
         """One pass of the library's model over images of any size."""
-        raise NotImplementedError
 
     @property
     def depth(self) -> int:
