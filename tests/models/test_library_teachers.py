@@ -26,7 +26,7 @@ from sbam_mm.models.teachers import (
     TimmTeacher,
     teacher_config,
 )
-from sbam_mm.models.teachers.library_teacher import on_grid
+from sbam_mm.models.teachers.library_teacher import EXTRAS, library, on_grid
 from sbam_mm.registry import MODELS
 
 pytestmark = pytest.mark.unit
@@ -403,3 +403,13 @@ def test_libraries_that_are_not_there(monkeypatch, kind, name, extra):
     monkeypatch.setitem(sys.modules, name, None)
     one_sentence(lambda: kind('vit_tiny_patch16_224'), name,
                  f"pip install 'sbam_mm[{extra}]'")
+
+
+def test_a_broken_library_is_not_called_missing(tmp_path, monkeypatch):
+    (tmp_path / 'vits_of_mine.py').write_text('import a_part_that_is_gone')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(EXTRAS, 'vits_of_yours', 'yours')
+    with pytest.raises(ModuleNotFoundError, match='a_part_that_is_gone'):
+        library('vits_of_mine')
+    with pytest.raises(UserError, match="install 'sbam_mm.yours.'"):
+        library('vits_of_yours')

@@ -29,7 +29,9 @@ def library(name: str) -> Any:
     """A library that only some users have."""
     try:
         return import_module(name)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
+        if error.name != name:  # it is there, and lacks something itself
+            raise
         raise UserError(
             f'this teacher wants {name}, which is not installed; run `pip '
             f"install 'sbam_mm[{EXTRAS[name]}]'`.") from error
