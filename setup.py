@@ -88,6 +88,9 @@ SAM = ['scikit-image', 'transformers']
 # Of the maintained distribution; installs without compiling anything.
 SEGMENTATION = ['onedl-mmsegmentation']
 REPORT = ['jinja2', 'matplotlib', 'scikit-image', 'tensorboard']
+# 6: the version whose themes and events tools/explore.py uses.
+EXPLORE = ['gradio>=6', 'matplotlib']
+DOCS = ['furo', 'myst-nb', 'sphinx', 'sphinx-copybutton']
 
 setup(
     name='sbam_mm',
@@ -121,6 +124,10 @@ setup(
         'hf': HF,
         'lightly': LIGHTLY,
         'report': REPORT,
+        # tools/explore.py: masks in a browser.
+        'explore': EXPLORE,
+        # make docs: the site; notebooks/.
+        'docs': DOCS,
         # docs/data.md: decodes JPEGs for decode='fast'.
         'jpeg': ['simplejpeg'],
         # docs/segment_bias.md: maps of segments by SAM.
@@ -133,9 +140,9 @@ setup(
         'detection': ['onedl-mmdetection', 'pycocotools'],
         'dev':
         [
-            *TRAINING, *REPORT, *SEGMENTATION, *TIMM, *HF, *LIGHTLY, 'mypy',
-            'pytest', 'pytest-xdist', 'ruff', 'simplejpeg', 'submitit',
-            'types-PyYAML'
+            *TRAINING, *REPORT, *SEGMENTATION, *TIMM, *HF, *LIGHTLY, *EXPLORE,
+            *DOCS, 'ipykernel', 'mypy', 'playwright', 'pytest',
+            'pytest-xdist', 'ruff', 'simplejpeg', 'submitit', 'types-PyYAML'
         ],
     },
     classifiers=[
