@@ -75,35 +75,64 @@ def read_readme():
     return readme.read_text(encoding='utf-8') if readme.exists() else ''
 
 
+# What maskers and adapters do without, beside the OpenMMLab stack.
+TRAINING = [
+    'packaging', 'pillow', 'rich', 'safetensors', 'scikit-learn', 'tifffile',
+    'torchvision'
+]
+TIMM = ['timm']
+# accelerate: for transformers.Trainer.
+HF = ['accelerate', 'transformers']
+LIGHTLY = ['lightly', 'timm']
+SAM = ['scikit-image', 'transformers']
 # Of the maintained distribution; installs without compiling anything.
 SEGMENTATION = ['onedl-mmsegmentation']
 REPORT = ['jinja2', 'matplotlib', 'scikit-image', 'tensorboard']
+# 6: the version whose themes and events tools/explore.py uses.
+EXPLORE = ['gradio>=6', 'matplotlib']
+DOCS = ['furo', 'myst-nb', 'sphinx', 'sphinx-copybutton']
 
 setup(
     name='sbam_mm',
     version=read_version(),
-    description='Salience-Based Adaptive Masking for masked image modelling '
-    'with OpenMMLab',
+    description='Salience-Based Adaptive Masking for masked image modelling: '
+    'maskers for OpenMMLab, transformers, timm, lightly and plain PyTorch',
     long_description=read_readme(),
     long_description_content_type='text/markdown',
-    license='Apache-2.0',
+    author='The contributors of sbam_mm',
+    license_expression='Apache-2.0',
+    license_files=['LICENSE'],
+    keywords=[
+        'masked image modelling', 'MAE', 'masking', 'self-supervised learning',
+        'vision transformer'
+    ],
     python_requires='>=3.10',
     packages=find_packages(include=['sbam_mm', 'sbam_mm.*']),
+    package_data={'sbam_mm': ['py.typed']},
     cmdclass={'build_py': BuildWithMim},
     # Neither OpenMMLab distribution is required here: the original and the
     # maintained one share their import names and overwrite each other's
-    # files, so the choice is the user's, made through an extra.
-    install_requires=[
-        'numpy', 'packaging', 'pillow', 'rich', 'safetensors', 'scikit-learn',
-        'tifffile', 'torch', 'torchvision'
-    ],
+    # files, so the choice is the user's, made through an extra. Without one
+    # there are the maskers and the adapters.
+    install_requires=['numpy', 'torch'],
     extras_require={
-        'onedl': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain'],
-        'openmmlab': ['mmengine', 'mmcv', 'mmpretrain'],
+        'onedl':
+        ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain', *TRAINING],
+        'openmmlab': ['mmengine', 'mmcv', 'mmpretrain', *TRAINING],
+        # docs/use_with.md: the libraries of sbam_mm.adapters.
+        'timm': TIMM,
+        'hf': HF,
+        'lightly': LIGHTLY,
         'report': REPORT,
+        # tools/explore.py: masks in a browser.
+        'explore': EXPLORE,
+        # make docs: the site; notebooks/.
+        'docs': DOCS,
         # docs/data.md: decodes JPEGs for decode='fast'.
         'jpeg': ['simplejpeg'],
-        'segments': ['scikit-image', 'transformers'],
+        # docs/segment_bias.md: maps of segments by SAM.
+        'sam': SAM,
+        'segments': SAM,  # the former name
         # docs/studies.md: cells as jobs of SLURM.
         'studies': ['matplotlib', 'submitit'],
         # docs/transfer.md: detection needs mmcv's compiled operators.
@@ -111,15 +140,23 @@ setup(
         'detection': ['onedl-mmdetection', 'pycocotools'],
         'dev':
         [
-            *REPORT, *SEGMENTATION, 'mypy', 'pytest', 'pytest-xdist', 'ruff',
-            'simplejpeg', 'submitit', 'types-PyYAML'
+            *TRAINING, *REPORT, *SEGMENTATION, *TIMM, *HF, *LIGHTLY, *EXPLORE,
+            *DOCS, 'ipykernel', 'mypy', 'playwright', 'pytest',
+            'pytest-xdist', 'ruff', 'simplejpeg', 'submitit', 'types-PyYAML'
         ],
     },
     classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Science/Research',
+        'Operating System :: OS Independent',
         'Programming Language :: Python :: 3',
         'Programming Language :: Python :: 3.10',
         'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Programming Language :: Python :: 3.13',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+        'Typing :: Typed',
     ],
     zip_safe=False,
 )

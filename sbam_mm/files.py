@@ -41,6 +41,35 @@ def replacing(path: str | Path) -> Iterator[str]:
         raise
 
 
+@contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """A temporary folder to fill, which becomes ``path`` on success.
+
+    Raises:
+        UserError: If something is there already, but for an empty folder.
+    """
+    path = Path(path)
+    check_new(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f'.{path.name}.'))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        check_new(path)
+        put_in_place(folder, path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def check_new(folder: Path) -> None:
+    """Stop where a folder would replace something."""
+    if folder.is_symlink() or folder.is_file() or (
+            folder.is_dir() and any(folder.iterdir())):
+        raise UserError(f'{folder} exists already and would be replaced; '
+                        'give the name of a new folder.')
+
+
 def put_in_place(finished: str | Path, path: str | Path) -> None:
     """Rename a finished file or folder of files, once flushed to the disk.
 

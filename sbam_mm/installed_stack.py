@@ -74,9 +74,13 @@ def _check_present(versions: dict[str, str]) -> None:
             name in versions for names in DISTRIBUTIONS.values()
             for name in names[1:])
         wanted = [DISTRIBUTIONS[module][int(original)] for module in missing]
+        install = f"`pip install {' '.join(wanted)}`"
+        if len(missing) == len(DISTRIBUTIONS):
+            install = f"`pip install 'sbam_mm[onedl]'` (or {install})"
         raise ImportError(
-            f"sbam_mm needs {', '.join(missing)}, not found in this "
-            f"environment, so run `pip install {' '.join(wanted)}`.")
+            'all of sbam_mm but its maskers and adapters needs '
+            f"{', '.join(missing)}, not found in this environment, so run "
+            f'{install}.')
 
 
 def _warn_if_resume_fails(versions: dict[str, str]) -> None:

@@ -24,6 +24,7 @@ from mmengine.logging import HistoryBuffer
 
 from sbam_mm.errors import UserError
 from sbam_mm.run_switches import TRUST_PICKLE
+from sbam_mm.weight_folders import read_folder
 
 # What torch says when a file wants something that is not allowed.
 FORBIDDEN = re.compile(
@@ -63,7 +64,8 @@ def read_checkpoint(path: str,
 
     Args:
         path (str): A file, or a URL that mmengine can fetch; ".safetensors"
-            or what torch saves.
+            or what torch saves. Or a folder of such files, or their index,
+            see :mod:`sbam_mm.weight_folders`.
         trust_pickle (bool, optional): Read any Python object, which runs
             whatever code the file holds. Defaults to None: as
             ``TRUST_PICKLE`` says.
@@ -73,6 +75,9 @@ def read_checkpoint(path: str,
             objects than those of :func:`allowed_types`.
     """
     path = str(path)
+    if os.path.isdir(path) or path.endswith('.index.json'):
+        return read_folder(path, lambda file: read_checkpoint(
+            file, trust_pickle, map_location))
     try:
         with get_local_path(path) as local:
             if path.endswith('.safetensors'):

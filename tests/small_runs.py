@@ -14,12 +14,16 @@ from sbam_mm.masking.named_maskers import masker_names
 # Beside the files of configs/small and configs/ablations, by the words of a
 # command: every other masker in MAE, and those that papers had elsewhere.
 IN_FILES = ('random', 'sbam', 'automae', 'random-ratio')
+# The same as another, or but for a filter.
+ALIKE = ('attmask', 'colormae', 'colormae-blue', 'colormae-purple',
+         'colormae-red')
 MASKED = [
     *(f'mae_small {name}' for name in masker_names()
-      if name not in (*IN_FILES, 'attmask', 'gpa')),
+      if name not in (*IN_FILES, *ALIKE, 'gpa')),
     'mae_small gpa block=3 head=2',
     'bootmae_small sbam', 'cae_small sbam', 'cmae_small sbam',
     'convmae_small sbam', 'simmim_small sbam', 'ibot_small sbam',
+    'ijepa_small sbam', 'data2vec2_small sbam',
     'ibot_small attmask-high', 'segment_bias_mae_small sbam']
 
 

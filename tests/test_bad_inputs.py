@@ -123,6 +123,12 @@ COMMANDS = [
     'convert_checkpoint {checkpoint} {out}/a.onnx --to timm',
     'convert_checkpoint {checkpoint} {out}/a.pth --to nothing',
     'convert_checkpoint {checkpoint} /dev/null/a.pth --to ours',
+    'convert_checkpoint {checkpoint} {images} --to timm',
+    *(f'convert_checkpoint {{checkpoint}} {{out}}/{more}' for more in (
+        'a --to mae', 'a.b --to hf', 'a --to hf --config {place}/missing.py',
+        'a --to hf --config {place}/empty.py',
+        'a --to timm --results {place}/missing.json',
+        'a --to timm --results {place}/text.txt')),
     # Evaluation
     *(f'{EVALUATE} {more}' for more in (
         '--protocol pca', '--protocol', '--set knn.k=0', '--set knn.k=x',

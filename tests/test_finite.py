@@ -76,6 +76,10 @@ def test_wherever_it_stands(cfg):
     (dict(type='sbam_mm.BootMAEMasker', roll=-1), 'roll'),
     (dict(type='sbam_mm.SBM', cell=0), 'cell'),
     (dict(type='sbam_mm.SBM', start_epoch=-1), 'start_epoch'),
+    (dict(type='sbam_mm.ColorMAEMasker', sigma=0.), 'sigma'),
+    (dict(type='sbam_mm.InverseBlockMasker', size=-1), 'size'),
+    (dict(type='sbam_mm.SelfGuidedMasker', start_progress=2.),
+     'start_progress'),
 ], ids=str)
 def test_ranges(cfg, word):
     with pytest.raises(ValueError, match=word):

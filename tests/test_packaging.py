@@ -1,6 +1,8 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What gets installed, as a wheel and as an editable install."""
 import ast
+import email
+import re
 import shutil
 import subprocess
 import sys
@@ -13,13 +15,12 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ('sbam_mm', 'tools', 'configs', 'setup.py', 'pyproject.toml',
-           'MANIFEST.in', 'model-index.yml', 'constraints.txt', 'LICENSE')
+           'MANIFEST.in', 'model-index.yml', 'constraints.txt', 'LICENSE',
+           'README.md')
 
 
-@pytest.fixture
-def checkout(tmp_path):
-    """A copy to build in: builds write next to the sources."""
-    target = tmp_path / 'checkout'
+def copy_sources(target):
+    """Copy what is built: builds write next to the sources."""
     target.mkdir()
     ignore = shutil.ignore_patterns('__pycache__', '.mim')
     for name in SOURCES:
@@ -29,6 +30,23 @@ def checkout(tmp_path):
         else:
             shutil.copy2(source, target / name)
     return target
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return copy_sources(tmp_path / 'checkout')
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    """A built wheel, with the checkout beside it."""
+    folder = tmp_path_factory.mktemp('wheel')
+    checkout = copy_sources(folder / 'checkout')
+    pip('wheel', str(checkout), '--wheel-dir', str(folder))
+    # The source tree itself stays as it was.
+    assert not (checkout / 'sbam_mm' / '.mim').exists()
+    wheel, = folder.glob('sbam_mm-*.whl')
+    return wheel
 
 
 def pip(*args):
@@ -43,18 +61,52 @@ def pip(*args):
 
 
 @pytest.mark.integration
-def test_wheel_contains_mim(checkout, tmp_path):
-    pip('wheel', str(checkout), '--wheel-dir', str(tmp_path))
-    wheel, = tmp_path.glob('sbam_mm-*.whl')
+def test_wheel_contains_mim(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     for name in ('model-index.yml', 'configs/sbam/metafile.yml',
                  'tools/train.py', 'tools/dist_train.sh'):
         assert f'sbam_mm/.mim/{name}' in names
     assert 'sbam_mm/registry.py' in names
+    assert 'sbam_mm/py.typed' in names
+    assert {'sbam_mm/adapters/hf.py', 'sbam_mm/packed/layout.py'} <= names
     assert not [name for name in names if name.startswith('tests')]
-    # The source tree itself stays as it was.
-    assert not (checkout / 'sbam_mm' / '.mim').exists()
+
+
+def wheel_metadata(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        name, = (name for name in archive.namelist()
+                 if name.endswith('.dist-info/METADATA'))
+        return email.message_from_bytes(archive.read(name))
+
+
+@pytest.mark.integration
+def test_metadata_of_the_wheel(wheel):
+    """What an index shows, and what each extra installs."""
+    about = wheel_metadata(wheel)
+    assert about['Description-Content-Type'] == 'text/markdown'
+    assert about.get_payload().startswith('# sbam_mm')
+    assert about['License-Expression'] == 'Apache-2.0'
+    assert about['License-File'] == 'LICENSE'
+    required = about.get_all('Requires-Dist')
+    assert {line for line in required if 'extra' not in line} == {
+        'numpy', 'torch'}
+    extras = {extra: {line.split(';')[0] for line in required
+                      if f'extra == "{extra}"' in line}
+              for extra in about.get_all('Provides-Extra')}
+    assert extras['timm'] == {'timm'}
+    assert extras['hf'] == {'accelerate', 'transformers'}
+    assert extras['lightly'] == {'lightly', 'timm'}
+    assert extras['sam'] == extras['segments']
+    assert {'mmengine', 'torchvision', 'scikit-learn'} <= extras['openmmlab']
+    assert {'onedl-mmengine', 'torchvision'} <= extras['onedl']
+    # What continuous integration tests has every adapter's library, pinned.
+    assert (extras['timm'] | extras['hf'] | extras['lightly']
+            <= extras['dev'])
+    pins = {line.split('==')[0] for line in
+            (ROOT / 'constraints.txt').read_text().splitlines()}
+    assert {re.split('[<>=]', name)[0].lower()
+            for name in extras['dev']} <= pins
 
 
 @pytest.mark.integration

@@ -97,6 +97,7 @@ def test_two_distributions_of_one_name(tmp_path, pair):
 
 def test_no_stack(tmp_path):
     error = the_sentence(import_with(tmp_path, {}))
+    assert "pip install 'sbam_mm[onedl]'" in error
     assert 'pip install onedl-mmengine onedl-mmcv onedl-mmpretrain' in error
 
 

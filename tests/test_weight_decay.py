@@ -41,6 +41,8 @@ DECAYED = {
     'sbam_mm.DistilDINO': DINOS,
     'sbam_mm.MILAN': TIMM,  # written on MAE's code, as the next one
     'sbam_mm.UMMAE': TIMM,
+    'sbam_mm.IJEPA': TIMM,  # all but vectors, as data2vec 2.0's
+    'sbam_mm.Data2Vec2': TIMM,
     'sbam_mm.BEiT': BEITS,
     'sbam_mm.BootMAE': BEITS,
     'sbam_mm.CAE': BEITS,

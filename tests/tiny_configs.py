@@ -130,6 +130,27 @@ def cae(model):
     return images, stored_maps()
 
 
+def ijepa(model):
+    """I-JEPA: a predictor instead of a decoder."""
+    model.backbone.update(arch=ARCH, **SIZE)
+    model.neck.update(
+        embed_dim=24,
+        decoder_embed_dim=16,
+        decoder_depth=1,
+        decoder_num_heads=2,
+        **SIZE)
+    return torch.rand(2, 3, 32, 32), stored_maps()
+
+
+def data2vec2(model):
+    """data2vec 2.0: two masks, targets of both blocks."""
+    model.backbone.update(arch=ARCH, **SIZE)
+    model.neck.update(
+        embed_dim=24, decoder_embed_dim=16, decoder_depth=2, groups=4, **SIZE)
+    model.update(num_masks=2, top_k=2)
+    return torch.rand(2, 3, 32, 32), stored_maps()
+
+
 def self_distillation(model):
     """DINO and iBOT: two global and one local crop of two images."""
     # FrozenTeacher has a backbone only, which `frozen_teacher` shrinks.
@@ -200,8 +221,10 @@ METHODS = {
     'sbam_mm.CMAE': cmae,
     'sbam_mm.CAE': cae,
     'sbam_mm.ConvMAE': convmae,
+    'sbam_mm.Data2Vec2': data2vec2,
     'sbam_mm.GPAFeature': mae,
     'sbam_mm.HPM': mae,
+    'sbam_mm.IJEPA': ijepa,
     'sbam_mm.MAE': mae,
     'sbam_mm.MILAN': milan,
     'sbam_mm.SimMIM': simmim,

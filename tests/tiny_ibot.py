@@ -6,7 +6,7 @@ from sbam_mm.registry import MODELS
 
 
 def tiny_ibot(width=24, prototypes=16, hidden=32, bottleneck=8, with_cp=False,
-              **options):
+              separate=False, **options):
     """Two blocks on patches of 8 pixels, always from the same weights.
 
     Args:
@@ -15,6 +15,7 @@ def tiny_ibot(width=24, prototypes=16, hidden=32, bottleneck=8, with_cp=False,
         hidden (int): Width of the head's layers.
         bottleneck (int): Width before the prototypes.
         with_cp (bool): Whether the encoder computes activations twice.
+        separate (bool): Whether patches have a head of their own.
         **options: Of :class:`sbam_mm.models.iBOT`.
     """
     torch.manual_seed(0)
@@ -37,7 +38,8 @@ def tiny_ibot(width=24, prototypes=16, hidden=32, bottleneck=8, with_cp=False,
                 in_dim=width,
                 out_dim=prototypes,
                 hidden_dim=hidden,
-                bottleneck_dim=bottleneck),
+                bottleneck_dim=bottleneck,
+                **(dict(separate_patches=True) if separate else {})),
             **options))
     model.init_weights()
     return model

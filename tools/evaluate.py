@@ -12,12 +12,12 @@ r"""Judge a pre-trained encoder: kNN, linear probes, fine-tuning, few labels.
         --config configs/sbam_mae_vitb_400e.py --data data/imagenet \
         --out work_dirs/sbam/evaluation
 
-The checkpoint is ours, mmpretrain's or an official one (MAE, DINO, iBOT,
-timm, Hugging Face). The data are class folders (train/<class>/ and
-test/<class>/ or val/<class>/), Tiny ImageNet, or CIFAR-10, CIFAR-100 or
-STL-10 as torchvision keeps them. Results are in OUT/results.json and
-OUT/results.md; a second call goes on where the first one stopped. What each
-protocol does: docs/evaluation.md.
+The checkpoint is ours, mmpretrain's or an official one (MAE, DINO, DINOv2,
+iBOT, DeiT, timm, Hugging Face), a file, or a folder with config.json. The data
+are class folders (train/<class>/ and test/<class>/ or val/<class>/), Tiny
+ImageNet, or CIFAR-10, CIFAR-100 or STL-10 as torchvision keeps them. Results
+are in OUT/results.json and OUT/results.md; a second call goes on where the
+first one stopped. What each protocol does: docs/evaluation.md.
 """
 import argparse
 import logging
@@ -44,7 +44,7 @@ from sbam_mm.command_line import (
 @parses_first
 def parse_args() -> argparse.Namespace:
     parser = ToolParser(__doc__)
-    parser.add_argument('checkpoint', help='file with the encoder')
+    parser.add_argument('checkpoint', help='file or folder of the encoder')
     parser.add_argument(
         '--protocol',
         default='knn',
@@ -54,8 +54,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, help='folder of the results')
     parser.add_argument(
         '--config', help='config the checkpoint was trained with; without it '
-        'a ViT is built from the next three')
-    parser.add_argument('--arch', default='base', help='default: base')
+        'a ViT is built from the next three, or as the config.json of a '
+        'folder says')
+    parser.add_argument(
+        '--arch', help="default: what a folder's config.json says, or base")
     parser.add_argument(
         '--patch', type=whole(1), default=16, help='pixels (default: 16)')
     parser.add_argument(
@@ -106,6 +108,7 @@ def parse_args() -> argparse.Namespace:
 
 
 import torch
+from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process, master_only
 from mmengine.logging import MMLogger
 from mmengine.runner import set_random_seed
@@ -119,6 +122,7 @@ from sbam_mm.evaluation.encoders import (
     EncoderRecipe,
     encoder_recipe,
     file_hash,
+    parts_in,
 )
 from sbam_mm.evaluation.features import FrozenEncoder
 from sbam_mm.evaluation.finetune import finetune_recipe, pretraining_method
@@ -131,6 +135,7 @@ from sbam_mm.evaluation.protocols import (
 )
 from sbam_mm.evaluation.results import ResultStore
 from sbam_mm.evaluation.run_protocols import RUN, Evaluation
+from sbam_mm.hub import stated_model
 from sbam_mm.models.pretrained_encoder import load_encoder
 from sbam_mm.segments.stored_segments import StoredSegments, segment_options
 
@@ -190,11 +195,16 @@ def run(args: argparse.Namespace) -> list[Path]:
 
     # The encoder, the images, and the segments that it may be told.
     sha256 = file_hash(args.checkpoint)
-    recipe = encoder_recipe(args.config, args.arch, args.patch, args.size,
-                            guided=bool(args.segments))
+    stated = None if args.config or args.arch else stated_model(
+        args.checkpoint)
+    recipe = encoder_recipe(
+        Config(dict(model=stated)) if stated else args.config,
+        args.arch or 'base', args.patch, args.size, bool(args.segments))
     images = read_image_set(args.data, args.classes,
                             image_endings(**recipe.decoding))
     set_random_seed(args.seed)
+    if args.config is None:
+        recipe.backbone.update(parts_in(args.checkpoint, args.branch))
     backbone: Any = recipe.build()
     segments = None
     if args.segments:

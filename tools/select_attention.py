@@ -7,18 +7,20 @@ r"""Find the attention head that looks at objects, from a handful of images.
     python tools/select_attention.py --config CONFIG --checkpoint PTH \
         --images a.jpg b.jpg --annotations boxes.json --top masked
 
-Ranks every head of every block of a teacher (the config's, or else the
-encoder itself) by the recall of the annotated patches among the patches of
-highest GPA score, writes a table, a picture and a JSON file, and prints the
-config lines for the best head. Annotations are a folder of PNG masks named
-like the images (not black = object), a COCO file, or a JSON file
-{"photo.jpg": [[x, y, width, height], ...]}.
+Ranks every head of every block of a teacher (that of --teacher or of the
+config, or else the encoder itself) by the recall of the annotated patches
+among the patches of highest GPA score, writes a table, a picture and a JSON
+file, and prints the config lines for the best head. Annotations are a folder
+of PNG masks named like the images (not black = object), a COCO file, or a JSON
+file {"photo.jpg": [[x, y, width, height], ...]}.
 """
 import argparse
+from functools import partial
 from pathlib import Path
 
 from sbam_mm.command_line import (
     ToolParser,
+    add_teacher,
     add_trust,
     device,
     parses_first,
@@ -41,6 +43,7 @@ def parse_args() -> argparse.Namespace:
         '--config', help='take the teacher, or else the encoder, from this '
         'config (default: ViT-B/16)')
     parser.add_argument('--checkpoint', help='weights of the model')
+    add_teacher(parser)
     parser.add_argument(
         '--top', default='annotated', choices=('annotated', 'masked'),
         help='look for the annotated patches among as many (default), or '
@@ -80,6 +83,7 @@ from sbam_mm.datasets.reading.tree import printable
 from sbam_mm.environment import collect_versions
 from sbam_mm.errors import UserError
 from sbam_mm.evaluation.attention_selection import (
+    Ask,
     HeadRecall,
     annotated_patches,
     head_scores,
@@ -144,27 +148,37 @@ def queries_of(args: argparse.Namespace) -> str:
     return 'all' if args.class_query else 'patches'
 
 
+def asked(model: nn.Module, pictures: list[np.ndarray]) -> Ask:
+    """What answers for these pictures: the teacher, or else the encoder."""
+    inputs = to_inputs(model, pictures)
+    return partial(
+        model.context(model.embed(inputs), inputs).ask,
+        'attention' if model.teacher is None else 'teacher_attention')
+
+
 @torch.no_grad()
-def measure(args: argparse.Namespace, model: nn.Module, vit: nn.Module,
+def measure(args: argparse.Namespace, model: nn.Module,
             pictures: list[np.ndarray], annotated: Tensor,
             number: int | None) -> tuple[Tensor, HeadRecall, int, Tensor]:
     """Recall of all heads, the best, its column, and its scores (B, L)."""
     batches = [
-        (to_inputs(model, pictures[i:i + args.batch_size]),
+        (asked(model, pictures[i:i + args.batch_size]),
          annotated[i:i + args.batch_size].to(args.device))
         for i in range(0, len(pictures), args.batch_size)
     ]
+    depth = (len(model.backbone.layers) if model.teacher is None else
+             model.teacher.depth)
     recall = torch.cat([
-        recall_of_heads(vit, inputs, wanted, number, args.own_query,
+        recall_of_heads(ask, depth, wanted, number, args.own_query,
                         queries_of(args)).cpu()
-        for inputs, wanted in track(batches, 'Images', transient=True)
+        for ask, wanted in track(batches, 'Images', transient=True)
     ], dim=2)
     best = rank_heads(recall)[0]
     column = recall.shape[1] - 1 if best.head == 'sum' else int(best.head)
     scores = torch.cat([
-        head_scores(vit, inputs, best.block, args.own_query,
+        head_scores(ask, best.block, args.own_query,
                     queries_of(args))[column].cpu()
-        for inputs, _ in batches
+        for ask, _ in batches
     ])
     return recall, best, column, scores
 
@@ -173,10 +187,10 @@ def run(args: argparse.Namespace) -> list[Path]:
     """Do everything; returns the files written."""
     config = read_model_config(args.config) if args.config else VIT_BASE
     source = Path(args.config).name if args.config else 'ViT-B/16'
-    model, _ = model_from_config(config, args.checkpoint)
+    model, _ = model_from_config(config, args.checkpoint,
+                                 teacher=args.teacher)
     model = model.to(args.device).eval()
-    teacher = getattr(model, 'teacher', None)
-    vit = model.backbone if teacher is None else teacher.vit
+    teacher = model.teacher
     patch = model.backbone.patch_size
     height, width = map(int, model.backbone.img_size)
     images, annotated = annotated_images(
@@ -185,14 +199,16 @@ def run(args: argparse.Namespace) -> list[Path]:
     length = annotated.shape[1]
     number = masked_count(args, length)
     recall, best, column, scores = measure(
-        args, model, vit, list(images.values()), annotated, number)
+        args, model, list(images.values()), annotated, number)
 
     ranked = rank_heads(recall)
     share = float(annotated.float().mean())
     chance = share if number is None else number / length
     who = 'encoder' if teacher is None else type(teacher).__name__
     weights = 'random weights' if teacher is None else 'its own weights'
-    if args.checkpoint:
+    if args.teacher:
+        weights = f'weights of {args.teacher}'
+    elif args.checkpoint:
         weights = f'weights of {Path(args.checkpoint).name}'
     looked = ('as many as are annotated' if number is None else
               f'{number} of {length}')

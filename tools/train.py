@@ -13,6 +13,7 @@ import argparse
 
 from sbam_mm.command_line import (
     SEED,
+    add_teacher,
     keep_tracebacks_in,
     key_values,
     launch_parser,
@@ -31,10 +32,7 @@ def parse_args() -> argparse.Namespace:
         metavar=('NAME', 'KEY=VALUE'),
         help="a masker in place of the config's, with its options and what "
         'it needs, e.g. sbam noise=0.4; a wrong name lists all')
-    parser.add_argument(
-        '--teacher',
-        metavar='CHECKPOINT',
-        help='with --masker: of the encoder that the masker asks')
+    add_teacher(parser, 'with --masker: ')
     parser.add_argument(
         '--resume',
         nargs='?',

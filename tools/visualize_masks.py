@@ -18,6 +18,7 @@ from pathlib import Path
 from sbam_mm.command_line import (
     SEED,
     ToolParser,
+    add_teacher,
     add_trust,
     parses_first,
     share,
@@ -53,6 +54,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--config', help='take model and masker options from this config')
     parser.add_argument('--checkpoint', help='weights of the model')
+    add_teacher(parser)
     parser.add_argument(
         '--photographs',
         metavar='A,B,...',
@@ -82,7 +84,12 @@ from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
 from sbam_mm.evaluation.encoders import config_decoding
 from sbam_mm.evaluation.models import VIT_BASE
-from sbam_mm.masking.named_maskers import choose_maskers, masker_label
+from sbam_mm.masking import MultiBlockSelection
+from sbam_mm.masking.named_maskers import (
+    OWN_RATIO,
+    choose_maskers,
+    masker_label,
+)
 from sbam_mm.visualization import (
     center_crop,
     labelled_maskers,
@@ -96,8 +103,6 @@ from sbam_mm.visualization.fitted_maskers import changes_over_training, fit_all
 from sbam_mm.visualization.report import write_page
 
 RATIOS = (0.6, 0.75, 0.9)
-# Shapes that hide three of four patches and no other share.
-FIXED = ('sbam_mm.UniformMasker', 'sbam_mm.GridMasker')
 # Pixels that a photograph needs to be recognised.
 SHARP = 224
 CAPTION = ('Masked patches are grey{thrown}. Salience is shown as its square '
@@ -119,7 +124,8 @@ def base_ratios(args: argparse.Namespace, configs: list[dict]) -> tuple:
     """The ratios asked for, or those that show most."""
     if args.ratios:
         return tuple(args.ratios)
-    fixed = any(config['type'] in FIXED for config in configs)
+    fixed = any(config['type'].removeprefix('sbam_mm.') in OWN_RATIO
+                for config in configs)
     return (None, ) if args.compare or fixed else RATIOS
 
 
@@ -127,6 +133,7 @@ def caption(maskers: dict[str, nn.Module], changes: str,
             progress: float) -> str:
     """What the figure does not say by itself."""
     thrown = any(getattr(masker.selection, 'throw', 0.)
+                 or isinstance(masker.selection, MultiBlockSelection)
                  for masker in maskers.values())
     text = CAPTION.format(
         thrown=', thrown ones dark and hatched' if thrown else '')
@@ -158,7 +165,8 @@ def draw(args: argparse.Namespace) -> str:
     configs = masker_configs(args, config.model.get('masker'))
     maskers = labelled_maskers(configs, base_ratios(args, configs))
 
-    model, report = model_from_config(config, args.checkpoint, args.seed)
+    model, report = model_from_config(config, args.checkpoint, args.seed,
+                                      args.teacher)
     text = caption(maskers, fit_all(maskers, model), args.progress)
     patch = model.backbone.patch_size
     size = model.backbone.img_size
@@ -170,6 +178,8 @@ def draw(args: argparse.Namespace) -> str:
     size = (int(size[0]), int(size[1]))
     weights = (f'weights of {Path(args.checkpoint).name}' if args.checkpoint
                else f'random weights (seed {args.seed})')
+    if args.teacher:
+        weights += f', teacher {args.teacher}'
 
     # Small inputs are drawn with more pixels than the model sees.
     scale = max(1, round(SHARP / max(size)))

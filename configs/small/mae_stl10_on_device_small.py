@@ -5,8 +5,9 @@ They are cropped there: boxes and flips are of the distribution of
 of every image (AMT, SemMAE) need that config.
 
 Paper:    none; the model of `mae_stl10_small.py`.
-Expected: not measured by this project.
-Cost:     not measured by this project.
+Expected: 37.8 ± 1.4 % kNN (k = 20, mean patch token) and 38.9 ± 1.2 %
+          linear top-1 over three seeds, see docs/results.md.
+Cost:     three to five minutes on one CPU core.
 Command:  DATA_ROOT=data/stl10 .venv/bin/python tools/train.py \
               configs/small/mae_stl10_on_device_small.py
 """

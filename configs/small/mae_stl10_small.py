@@ -5,8 +5,9 @@ hides: its own masks, those by nothing but the distance to the centre
 ("centre/..."), and SBM's at the weights of the moment ("sbm/...").
 
 Paper:    none; 96 x 96 images, ViT of 4 blocks, 96 wide, patches of 8.
-Expected: not measured by this project.
-Cost:     4,000 images of 96 x 96; not measured by this project.
+Expected: with the images in memory 37.8 ± 1.4 % kNN (k = 20, mean patch
+          token) and 38.9 ± 1.2 % linear top-1, see docs/results.md.
+Cost:     4,000 images of 96 x 96; three to five minutes on one CPU core.
 Command:  DATA_ROOT=data/stl10 .venv/bin/python tools/train.py \
               configs/small/mae_stl10_small.py
 """

@@ -6,7 +6,7 @@ as many patches of 14 as the student has. Its maps are cropped with the images.
 
 Paper:    none; the model of `mae_stl10_small.py`, and the question of
           Kakogeorgiou et al., AttMask, ECCV 2022.
-Expected: see docs/results.md.
+Expected: not measured by this project.
 Cost:     ten epochs and one pass of the teacher, which is as long again on a
           CPU.
 Command:  TEACHER=vit_small_patch14.safetensors DATA_ROOT=data/stl10 \

@@ -68,7 +68,8 @@ def table(name, columns):
                         else '–')
         line.insert(len(arm), str(max(seeds)))
         lines.append(line)
-    return markdown_table(head + ['p'] * bool(compared), lines)
+    text = markdown_table(head + ['p (kNN)'] * bool(compared), lines)
+    return text.replace('-0.0 ', ' 0.0 ')
 
 
 def page(text):

@@ -47,6 +47,16 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
         'code in them, if there is some')
 
 
+def add_teacher(parser: argparse.ArgumentParser, when: str = '') -> None:
+    """The option of every tool whose maskers may ask a teacher."""
+    parser.add_argument(
+        '--teacher',
+        metavar='TEACHER',
+        help=f'{when}whom the masker asks: timm:NAME or hf:NAME, with =FILE '
+        'for weights of your own; a folder that timm or transformers wrote; '
+        'or a checkpoint of an encoder like the model')
+
+
 def whole(low: int, high: int | None = None) -> Callable[[str], int]:
     """The ``type`` of an argument that is a whole number in [low, high]."""
 

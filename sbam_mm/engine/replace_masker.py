@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """``tools/train.py CONFIG --masker NAME``: any recipe with another masker."""
-import copy
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -10,18 +9,20 @@ from mmengine.registry import DefaultScope
 
 from sbam_mm.errors import UserError
 from sbam_mm.masking.named_maskers import (
+    OWN_RATIO,
     at_ratio,
     default_of,
     masker_config,
     masker_name,
 )
 from sbam_mm.models.providers import STORED_MAPS
+from sbam_mm.models.teachers import teacher_config
 from sbam_mm.registry import MODELS
 
 from .trial_build import build_without_weights, pipeline_of, quiet
 
-# Of these the ratio belongs to the method, or to the shape.
-OWN_RATIO = ('AMT', 'RandomThrow', 'UniformMasker', 'GridMasker')
+# Of these the ratio belongs to the method, of OWN_RATIO to the shape.
+OF_THE_METHOD = ('AMT', 'RandomThrow')
 # Epochs between two collections of attention maps (AMT), or a quarter of a
 # shorter training.
 MAP_INTERVAL = 40
@@ -40,8 +41,8 @@ def replace_masker(cfg: Config,
     Args:
         name (str): See :func:`sbam_mm.masking.named_maskers.masker_names`.
         options (Mapping, optional): Of the masker, by dotted name.
-        teacher (str, optional): Checkpoint of an encoder like the model's,
-            used in place of a moving average.
+        teacher (str, optional): Used in place of a moving average, see
+            :func:`sbam_mm.models.teachers.teacher_config`.
 
     Example::
 
@@ -66,10 +67,7 @@ def replace_masker(cfg: Config,
         raise UserError(f'the masker {name!r} asks no teacher; leave out '
                         '--teacher.')
     if teacher:
-        cfg.model.teacher = dict(
-            type='sbam_mm.FrozenTeacher',
-            backbone=copy.deepcopy(cfg.model.backbone),
-            checkpoint=teacher)
+        cfg.model.teacher = teacher_config(teacher, cfg.model.backbone)
     elif 'teacher_attention' in needs and not cfg.model.get('teacher'):
         if masker_name(name) == 'gpa':
             raise UserError(
@@ -111,7 +109,8 @@ def match_own_masker(own: Mapping, named: dict) -> dict:
     probability = own.get('probability', default_of(before, 'probability'))
     masker = dict(named)
     varies = default_of(kind, 'probability') is not None
-    if kind.__name__ not in OWN_RATIO and ratio is not None:
+    own_ratio = kind.__name__ in OF_THE_METHOD + OWN_RATIO
+    if not own_ratio and ratio is not None:
         if varies:
             masker['ratio'] = ratio
         else:

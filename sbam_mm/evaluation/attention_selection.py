@@ -7,22 +7,20 @@ head of every block is judged by the recall of annotated patches among those
 it would mask. The paper found block 9, head 11 of MAE's ViT-B with 10 and
 with 50 images (Table 5).
 """
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import sqrt
 from typing import NamedTuple
 
 import torch
-from mmpretrain.models import VisionTransformer
 from torch import Tensor
 
 from sbam_mm.errors import UserError
 from sbam_mm.masking import join_heads
-from sbam_mm.models.backbones.vit_attention import (
-    input_tokens,
-    patch_attention,
-)
 
 from .object_masks import covered_patches
+
+# What patches receive, (B, heads, L), by block, queries, softmax, own_query.
+Ask = Callable[[int, str, bool, bool], Tensor]
 
 
 class HeadRecall(NamedTuple):
@@ -116,8 +114,7 @@ def patch_recall(scores: Tensor,
 
 
 @torch.no_grad()
-def head_scores(vit: VisionTransformer,
-                inputs: Tensor,
+def head_scores(ask: Ask,
                 block: int,
                 own_query: bool = False,
                 queries: str = 'patches') -> Tensor:
@@ -126,39 +123,38 @@ def head_scores(vit: VisionTransformer,
     Each image's are scaled to [0, 1].
 
     Args:
-        inputs (Tensor): Normalised images, (B, C, H, W).
+        ask (Callable): Of some images.
         own_query (bool): Whether a patch's own query counts, which in the
             paper it does not; see :class:`sbam_mm.masking.GPA`.
         queries (str): "patches", as in the paper, or "all" with the class
             token's.
     """
-    received = patch_attention(vit, input_tokens(vit, inputs), block,
-                               queries, False, own_query)
+    received = ask(block, queries, False, own_query)
     heads: list[int | str] = [*range(received.shape[1]), 'sum']
     return torch.stack([join_heads(received, head) for head in heads])
 
 
-def recall_of_heads(vit: VisionTransformer,
-                    inputs: Tensor,
+def recall_of_heads(ask: Ask,
+                    depth: int,
                     annotated: Tensor,
                     num_masked: int | None = None,
                     own_query: bool = False,
                     queries: str = 'patches') -> Tensor:
     """Recall of every head of every block and of their sum, image by image.
 
-    Of shape (blocks, heads + 1, B); the arguments are those of
-    :func:`head_scores` and :func:`patch_recall`.
+    Of shape (blocks, heads + 1, B) for ``depth`` blocks; the other arguments
+    are those of :func:`head_scores` and :func:`patch_recall`.
 
     Example:
-        >>> vit = VisionTransformer('deit-tiny', img_size=32, patch_size=8)
         >>> annotated = torch.arange(16).expand(2, 16) < 4
-        >>> recall_of_heads(vit, torch.randn(2, 3, 32, 32), annotated).shape
+        >>> recall_of_heads(lambda *which: torch.rand(2, 3, 16), 12,
+        ...                 annotated).shape
         torch.Size([12, 4, 2])
     """
     return torch.stack([
         patch_recall(
-            head_scores(vit, inputs, block, own_query, queries), annotated,
-            num_masked) for block in range(len(vit.layers))
+            head_scores(ask, block, own_query, queries), annotated,
+            num_masked) for block in range(depth)
     ])
 
 

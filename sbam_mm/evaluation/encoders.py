@@ -14,7 +14,11 @@ from torch import nn
 from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
 from sbam_mm.models.backbones import MaskedViT
+from sbam_mm.models.checkpoint import state_dict_of
+from sbam_mm.models.checkpoint_formats import to_ours
 from sbam_mm.registry import MODELS
+from sbam_mm.safe_loading import read_checkpoint
+from sbam_mm.weight_folders import weight_files
 
 from .models import IMAGENET, quiet_building
 
@@ -70,6 +74,35 @@ class EncoderRecipe:
         """What turns a batch of uint8 images into normalised RGB."""
         return MODELS.build(
             dict(type='sbam_mm.SelfSupDataPreprocessor', **self.normalise))
+
+
+def parts_in(checkpoint: str, branch: str = 'teacher') -> dict[str, Any]:
+    """Options of a ViT for parts that only some have, by their weights.
+
+    Registers, a distillation token, layer scale and SwiGLU, where the names
+    are those of a known format.
+
+    Args:
+        checkpoint (str): File or folder.
+        branch (str): "teacher" or "student", where a file has both.
+    """
+    name = f'the checkpoint {checkpoint}'
+    state = {
+        key.removeprefix('backbone.'): value for key, value in to_ours(
+            state_dict_of(read_checkpoint(checkpoint), name, branch),
+            name).state.items()
+    }
+    found: dict[str, Any] = {}
+    if 'register_tokens' in state:
+        found.update(type='sbam_mm.RegisterViT',
+                     num_registers=state['register_tokens'].shape[1])
+    elif 'dist_token' in state:
+        found['type'] = 'mmpretrain.DistilledVisionTransformer'
+    if 'layers.0.attn.gamma1.weight' in state:
+        found['layer_scale_init_value'] = 1e-5
+    if 'layers.0.ffn.w12.weight' in state:
+        found['layer_cfgs'] = dict(ffn_type='swiglu_fused')
+    return found
 
 
 def encoder_recipe(config: str | Path | Config | None = None,
@@ -173,7 +206,8 @@ def _plain(backbone: dict[str, Any]) -> dict[str, Any]:
     if kind is None:
         for key in ('masker', 'init_cfg', 'frozen_stages'):
             backbone.pop(key, None)
-        if name in ('VisionTransformer', 'BEiTViT'):
+        if name in ('VisionTransformer', 'BEiTViT', 'RegisterViT',
+                    'DistilledVisionTransformer'):
             backbone.update(out_type='raw', final_norm=True)
         return backbone
     known = inspect.signature(kind.__init__).parameters
@@ -193,12 +227,10 @@ def _plain(backbone: dict[str, Any]) -> dict[str, Any]:
 
 
 def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file."""
-    if not Path(path).is_file():
-        raise UserError(f'the checkpoint {path} does not exist; check the '
-                        'path.')
+    """SHA-256 of a checkpoint's file, or of all a folder's, in order."""
     digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
+    for part in weight_files(path):
+        with open(part, 'rb') as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
     return digest.hexdigest()

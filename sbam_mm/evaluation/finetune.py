@@ -16,7 +16,7 @@ from sbam_mm.engine.launch import prepare_launch, protect_run
 from sbam_mm.engine.run_log import read_scalars
 from sbam_mm.errors import UserError
 from sbam_mm.models.checkpoint import read_checkpoint
-from sbam_mm.models.stored_config import stored_options, stored_value
+from sbam_mm.models.stored_config import stored_options
 
 from .encoders import EncoderRecipe
 from .image_sets import LARGE, ImageSet, eval_pipeline
@@ -77,7 +77,7 @@ def pretraining_method(checkpoint: str | Path,
     From the checkpoint's own config, read as data, or else from ``config``.
     """
     stored = stored_options(read_checkpoint(str(checkpoint)), 'model')
-    found = stored_value(stored, 'type')
+    found = (stored or {}).get('type')
     if not isinstance(found, str) and config is not None:
         found = (read_model_config(config).get('model') or {}).get('type')
     return found.rpartition('.')[2] if isinstance(found, str) else None

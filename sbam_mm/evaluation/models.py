@@ -14,6 +14,7 @@ from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
 from sbam_mm.models import MaskedImageModel
 from sbam_mm.models.checkpoint import LoadReport, load_weights
+from sbam_mm.models.teachers import teacher_config
 from sbam_mm.registry import MODELS
 
 IMAGENET = dict(
@@ -43,14 +44,21 @@ def model_from_config(
     config: str | Path | Config,
     checkpoint: str | None = None,
     seed: int = 0,
+    teacher: str | None = None,
 ) -> tuple[MaskedImageModel, LoadReport | None]:
-    """Build the model of a config, and load a checkpoint that must fit."""
+    """Build the model of a config, and load a checkpoint that must fit.
+
+    A ``teacher``, named as on a command line (:func:`teacher_config`), takes
+    the place of the config's and brings weights of its own.
+    """
     if not isinstance(config, Config):
         config = read_model_config(config)
     options = config.model.copy()
     # The Runner moves this key from the top into the model, too.
     if 'data_preprocessor' in config:
         options.setdefault('data_preprocessor', config.data_preprocessor)
+    if teacher:
+        options.teacher = teacher_config(teacher, options.backbone)
     scope = config.get('default_scope', 'mmpretrain')
     # Constructors draw the weights that `init_weights` leaves alone.
     with quiet_building(scope), torch.random.fork_rng():
@@ -62,4 +70,12 @@ def model_from_config(
                 "are taken from models like type='sbam_mm.MAE'.")
         model.init_weights()
     model.eval()
-    return model, load_weights(model, checkpoint) if checkpoint else None
+    if not checkpoint:
+        return model, None
+    apart = model.teacher if teacher else None
+    if teacher:
+        model.teacher = None
+    report = load_weights(model, checkpoint)
+    if teacher:
+        model.teacher = apart
+    return model, report

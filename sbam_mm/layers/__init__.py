@@ -3,8 +3,8 @@
 # First, for its sentence about a stack that is not there.
 import sbam_mm.registry  # noqa: F401
 from sbam_mm.moved_names import moved
+from sbam_mm.packed import Attend, PackedLayout, Spans, packed_attention
 
-from .attention import Attend, packed_attention
 from .beit_layers import beit_layer_cfgs
 from .block import (
     Attention,
@@ -19,7 +19,6 @@ from .block import (
 from .decomposed import decomposed_attention, relative_rows
 from .evaluation_mode import evaluation_mode
 from .init import truncated_normal, xavier_linear, xavier_patches
-from .packing import PackedLayout, Spans
 from .position import sincos_position
 from .received_attention import received_attention
 from .recorded import RecordedAttention

@@ -20,15 +20,15 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sbam_mm.errors import UserError
-
-from .attention import (
+from sbam_mm.packed import (
     Attend,
+    PackedLayout,
+    Spans,
     attend_spans,
     check_order,
     packed_attention,
     runs_varlen,
 )
-from .packing import PackedLayout, Spans
 
 
 class Checkpointed(BaseModule):
@@ -287,11 +287,22 @@ class Block(Checkpointed):
             UserError: If stochastic depth would drop tokens of a packed
                 sequence instead of images.
         """
+        return self.feed_forward(
+            self.attended(x, bias, layout, attend, memory, keys))
+
+    def attended(self,
+                 x: Tensor,
+                 bias: Tensor | None = None,
+                 layout: PackedLayout | Spans | None = None,
+                 attend: Attend | None = None,
+                 memory: Tensor | None = None,
+                 keys: PackedLayout | Spans | None = None) -> Tensor:
+        """The first half of :meth:`run`."""
         if memory is not None:
             memory = self.normalise(self.ln1, memory)
         out = self.attn(self.normalise(self.ln1, x), bias, layout, attend,
                         memory, keys)
-        return self.feed_forward(self.add(x, out, self.gamma_1))
+        return self.add(x, out, self.gamma_1)
 
     def normalise(self, norm: nn.Module, x: Tensor) -> Tensor:
         """A norm, in bfloat16 where what the blocks add up is.
@@ -313,6 +324,24 @@ class Block(Checkpointed):
         if self.ffn.add_identity:
             return self.ffn(out, identity=x)
         return self.add(x, self.ffn(out), self.gamma_2)
+
+    def fed_forward(self, x: Tensor) -> Tensor:
+        """What the second half adds to the tokens, nothing dropped.
+
+        Example:
+            >>> from mmpretrain.models.backbones.vision_transformer import (
+            ...     TransformerEncoderLayer)
+            >>> block = Block(TransformerEncoderLayer(8, 2, 16)).eval()
+            >>> x = block.attended(torch.randn(2, 5, 8))
+            >>> torch.allclose(x + block.fed_forward(x),
+            ...                block.feed_forward(x), atol=1e-6)
+            True
+        """
+        out = self.normalise(self.ln2, x)
+        if self.ffn.add_identity:
+            return self.ffn(out, identity=out.new_zeros(()))
+        added = self.ffn(out)
+        return added if self.gamma_2 is None else self.gamma_2 * added
 
     def add(self,
             x: Tensor,

@@ -37,7 +37,26 @@ def received_attention(attn: nn.Module,
     """
     with torch.autocast(x.device.type, enabled=False):
         q, k, _ = Attention(attn).project(x.float())
-        q = q * q.shape[-1]**-0.5
+    return received_from(q * q.shape[-1]**-0.5, k, queries, softmax, own_query,
+                         bias, extra_tokens)
+
+
+@torch.no_grad()
+def received_from(q: Tensor,
+                  k: Tensor,
+                  queries: str = 'cls',
+                  softmax: bool = True,
+                  own_query: bool = True,
+                  bias: Tensor | None = None,
+                  extra_tokens: int = 1) -> Tensor:
+    """As :func:`received_attention`, from queries and keys.
+
+    Args:
+        q (Tensor): Queries that are scaled already, (B, N, heads, d).
+        k (Tensor): Keys, (B, N, heads, d).
+    """
+    with torch.autocast(q.device.type, enabled=False):
+        q, k = q.float(), k.float()
         if bias is None:
             bias = q.new_zeros(()).expand(1, q.shape[1], q.shape[1])
         bias = bias.float()

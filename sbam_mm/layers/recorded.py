@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .packing import PackedLayout
+from sbam_mm.packed import PackedLayout
 
 
 class RecordedAttention:

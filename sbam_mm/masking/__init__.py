@@ -5,8 +5,12 @@ from .attention import AttentionSalience, join_heads
 from .attmask import AttMask, HintTopK
 from .automae import Bump
 from .bootmae import BlocksAndTokens, BootMAEMasker
+from .colormae import ColorMAEMasker, FilteredNoise
+from .curriculum import CurriculumMasker
 from .gpa import GPA
 from .hpm import HPMMasker
+from .ijepa import IJEPAMasker, MultiBlockSelection
+from .inverse_blocks import InverseBlockMasker, InverseBlockSelection
 from .maskers import (
     SBAM,
     SBM,
@@ -29,6 +33,7 @@ from .salience import (
 )
 from .schedule import EasyToHard, SoftToHard
 from .selection import Choice, NoisyTopK, WeightedOrder
+from .self_guided import ClusterSalience, SelfGuidedMasker, TopWithHints
 from .semmae import PartwiseSelection, SemMAEMasker
 from .shapes import BlockSelection, GridSelection, UniformSelection
 from .some_views import IBOTMasker, MaskSomeViews
@@ -39,12 +44,15 @@ __all__ = [
     'AM', 'AMT', 'AdaptiveRatio', 'AffinitySalience', 'AttMask',
     'AttentionSalience', 'BlockMasker', 'BlockSelection',
     'BlocksAndTokens', 'BootMAEMasker', 'Bump', 'CentreSalience', 'Choice',
-    'EasyToHard', 'FixedRatio', 'GPA', 'GridMasker', 'GridSelection',
-    'HPMMasker', 'HintTopK', 'IBOTMasker', 'IncomingMasker', 'MILANMasker',
-    'MaskSomeViews', 'Masker', 'MaskingContext', 'NoSalience', 'NoisyTopK',
-    'PartwiseSelection', 'PredictedLoss', 'RandomMasker', 'RandomRatio',
-    'RandomRatioMasker', 'RandomThrow', 'SBAM', 'SBM', 'ScheduledRatio',
-    'SemMAEMasker', 'Share', 'SoftToHard', 'StoredSalience', 'TokenMask',
+    'ClusterSalience', 'ColorMAEMasker', 'CurriculumMasker', 'EasyToHard',
+    'FilteredNoise', 'FixedRatio', 'GPA', 'GridMasker', 'GridSelection',
+    'HPMMasker', 'HintTopK', 'IBOTMasker', 'IJEPAMasker', 'IncomingMasker',
+    'InverseBlockMasker', 'InverseBlockSelection', 'MILANMasker',
+    'MaskSomeViews', 'Masker', 'MaskingContext', 'MultiBlockSelection',
+    'NoSalience', 'NoisyTopK', 'PartwiseSelection', 'PredictedLoss',
+    'RandomMasker', 'RandomRatio', 'RandomRatioMasker', 'RandomThrow',
+    'SBAM', 'SBM', 'ScheduledRatio', 'SelfGuidedMasker', 'SemMAEMasker',
+    'Share', 'SoftToHard', 'StoredSalience', 'TokenMask', 'TopWithHints',
     'UniformMasker', 'UniformSelection', 'WeightedOrder', 'check_needs',
     'join_heads'
 ]

@@ -149,9 +149,22 @@ def visible_count(num_tokens: int,
     return max(1, round_(num_tokens * (1 - ratio)))
 
 
-def between(start: float, end: float, progress: float) -> float:
-    """The value at ``progress`` on a straight line, as ratios move on it."""
-    return start + progress * (end - start)
+def check_power(power: float) -> None:
+    """Stop if it does not bend a schedule."""
+    if power <= 0:
+        raise UserError(f'power bends a schedule and cannot be {power}; 1 is '
+                        'a straight line, SemMAE uses 2.')
+
+
+def between(start: float, end: float, progress: float,
+            power: float = 1.) -> float:
+    """The value at ``progress`` of a schedule; power 1 is a straight line.
+
+    Example:
+        >>> between(0., 1., 0.5), between(0., 1., 0.5, power=2.)
+        (0.5, 0.25)
+    """
+    return start + progress**power * (end - start)
 
 
 def order_to_rank(order: Tensor) -> Tensor:

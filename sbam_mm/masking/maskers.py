@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sbam_mm.errors import UserError
 
 from . import functional as F
-from .parts import Part, build_part
+from .parts import AsksContext, build_part
 from .ratio import AdaptiveRatio, FixedRatio, check_range
 from .salience import AffinitySalience, NoSalience
 from .selection import NoisyTopK
@@ -21,7 +21,7 @@ from .types import MaskingContext, TokenMask
 from .varied_ratio import RandomRatio
 
 
-class Masker(Part):
+class Masker(AsksContext):
     """Decide which patch tokens to hide.
 
     In all presets ``rounding``, "floor" or "ceil", is of the visible tokens.
@@ -39,6 +39,8 @@ class Masker(Part):
         cell (int): Tokens per side of the squares that are hidden as a
             whole; scores are averaged over them. 2 with patches of 16 is
             SimMIM's 32 pixels.
+        start_progress (float): The warm-up masks before this share of the
+            training, too.
 
     Example:
         >>> masker = Masker(
@@ -56,18 +58,23 @@ class Masker(Part):
                  selection: dict | nn.Module,
                  start_epoch: int = 0,
                  warm_up: dict | nn.Module | None = None,
-                 cell: int = 1):
+                 cell: int = 1,
+                 start_progress: float = 0.):
         super().__init__()
         if cell < 1 or start_epoch < 0:
             raise UserError(
                 f'cell={cell} and start_epoch={start_epoch} of a masker count '
                 'tokens, from 1, and epochs, from 0; correct them.')
+        if not 0 <= start_progress < 1:
+            raise UserError(f'start_progress is a share of the training in '
+                            f'[0, 1), got {start_progress}; 0 is at once.')
         self.salience = build_part(salience)
         self.ratio = build_part(ratio)
         self.selection = build_part(selection)
         self.start_epoch = start_epoch
+        self.start_progress = start_progress
         self.cell = cell
-        if warm_up is None and (start_epoch
+        if warm_up is None and (start_epoch or start_progress
                                 or hasattr(self.salience, 'ready')):
             warm_up = RandomMasker(self.ratio.ratio, cell=cell)
         self.warm_up = None if warm_up is None else build_part(warm_up)
@@ -91,6 +98,7 @@ class Masker(Part):
             return False
         ready = getattr(self.salience, 'ready', None)
         return (context.epoch < self.start_epoch
+                or context.progress < self.start_progress
                 or ready is not None and not ready(context))
 
     @torch.no_grad()
@@ -111,7 +119,7 @@ class Masker(Part):
         share = self.ratio(scores, context)
         choice = self.selection(scores, share.num_visible, context, noise)
         return TokenMask(choice.masked, choice.thrown, share.ratio, scores,
-                         share.salient, choice.num_visible)
+                         share.salient, choice.num_visible, choice.targets)
 
     def _mask_cells(self,
                     scores: Tensor,
@@ -130,9 +138,15 @@ class Masker(Part):
         thrown = choice.thrown
         if thrown is not None:
             thrown = F.spread_cells(thrown, coarse.grid, self.cell)
+        targets = choice.targets
+        if targets is not None:
+            targets = F.spread_cells(
+                targets.flatten(0, 1), coarse.grid,
+                self.cell).unflatten(0, targets.shape[:2])
         count = choice.num_visible
         return TokenMask(masked, thrown, share.ratio, scores, share.salient,
-                         None if count is None else count * self.cell**2)
+                         None if count is None else count * self.cell**2,
+                         targets)
 
 
 class RandomMasker(Masker):

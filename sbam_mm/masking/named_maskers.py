@@ -36,7 +36,16 @@ NAMED: dict[str, dict[str, Any]] = {
         selection=dict(type='sbam_mm.NoisyTopK', noise=0.5)),
     'Block': dict(type='sbam_mm.BlockMasker', ratio=0.75),
     'Random-ratio': dict(type='sbam_mm.RandomRatioMasker'),
+    'I-JEPA': dict(type='sbam_mm.IJEPAMasker'),
+    # data2vec 2.0's squares, CAPI's rectangle.
+    'Inverse-block': dict(type='sbam_mm.InverseBlockMasker', ratio=0.75),
+    'CAPI': dict(type='sbam_mm.InverseBlockMasker', size=None, ratio=0.75),
+    **{f'ColorMAE-{color}': dict(type='sbam_mm.ColorMAEMasker', color=color)
+       for color in ('green', 'blue', 'purple', 'red')},
+    'Self-guided': dict(type='sbam_mm.SelfGuidedMasker'),
 }
+# Shapes that have no ratio to choose.
+OWN_RATIO = ('UniformMasker', 'GridMasker', 'IJEPAMasker')
 # AMT leaves this share of the tokens visible.
 AMT_VISIBLE = 0.15
 
@@ -66,8 +75,9 @@ def masker_names() -> dict[str, dict]:
         if (inspect.isclass(kind) and issubclass(kind, Masker)
                 and kind is not Masker and _key(name) not in known):
             names[_key(name)] = dict(type=f'sbam_mm.{name}')
-    # Its default mode; the type's own defaults leave half the images whole.
+    # Default modes; AttMask's own defaults leave half the images whole.
     names['attmask'] = names['attmask-high']
+    names['colormae'] = names['colormae-green']
     return {name: copy.deepcopy(names[name]) for name in sorted(names)}
 
 

@@ -17,8 +17,9 @@ class SoftToHard(Part):
     Of the masked tokens the share ``hard`` are those with the highest
     scores, the share ``soft`` is drawn without replacement with the scores
     as weights, and the others are any. Both shares move on straight lines
-    with the progress of the training. A token that is both drawn and among
-    the highest counts once; a random one fills the gap.
+    with the progress of the training, or with a power of it. A token that is
+    both drawn and among the highest counts once; a random one fills the gap.
+    A share below 0 is of the tokens with the lowest scores instead.
 
     Source: Xi et al., *Global Patch-wise Attention is Masterful Facilitator
     for Masked Image Modeling* (GPA), ACM MM 2024. The defaults are the
@@ -29,9 +30,10 @@ class SoftToHard(Part):
 
     Args:
         hard (tuple[float, float]): Share of the masked tokens at progress 0
-            and 1.
-        soft (tuple[float, float]): The same; less where hard and soft would
-            be more than all.
+            and 1, in [-1, 1].
+        soft (tuple[float, float]): The same, in [0, 1]; less where hard and
+            soft would be more than all.
+        power (float): Of the progress: 1 is a straight line, 2 starts late.
 
     Example:
         >>> S = torch.tensor([[0., .1, .2, 1.]])
@@ -44,15 +46,19 @@ class SoftToHard(Part):
 
     def __init__(self,
                  hard: tuple[float, float] = (0., 0.5),
-                 soft: tuple[float, float] = (0.5, 0.)):
+                 soft: tuple[float, float] = (0.5, 0.),
+                 power: float = 1.):
         super().__init__()
-        for name, bounds in dict(hard=hard, soft=soft).items():
-            if len(bounds) != 2 or not all(0 <= b <= 1 for b in bounds):
+        for name, bounds, least in ('hard', hard, -1), ('soft', soft, 0):
+            if len(bounds) != 2 or not all(least <= b <= 1 for b in bounds):
                 raise UserError(
-                    f'{name} holds two shares of the masked tokens in [0, 1], '
-                    f'at the start and at the end, got {bounds}.')
+                    f'{name} holds two shares of the masked tokens in '
+                    f'[{least}, 1], at the start and at the end, got '
+                    f'{bounds}.')
+        F.check_power(power)
         self.hard = hard
         self.soft = soft
+        self.power = power
 
     def forward(self,
                 scores: Tensor,
@@ -69,12 +75,12 @@ class SoftToHard(Part):
         """
         noise = token_noise(scores, noise)
         num_masked = masked_counts(scores, num_visible)
-        hard = F.between(*self.hard, context.progress)
-        soft = F.between(*self.soft, context.progress)
-        num_hard = F.share_count(num_masked, hard)
+        hard = F.between(*self.hard, context.progress, self.power)
+        soft = F.between(*self.soft, context.progress, self.power)
+        num_hard = F.share_count(num_masked, abs(hard))
         num_soft = torch.minimum(
             F.share_count(num_masked, soft), num_masked - num_hard)
-        first = F.top_rank(scores, noise) < num_hard
+        first = F.top_rank(scores if hard >= 0 else -scores, noise) < num_hard
         if soft > 0:
             # Fresh draws: those made from `noise` would tie the soft choice
             # to the random one.
@@ -98,7 +104,11 @@ class EasyToHard(SoftToHard):
 
     Args:
         start, end (float): Share of the masked tokens at progress 0 and 1.
+            Below 0 it is of the easiest tokens: ``start=-0.5`` begins with
+            masks that are easier than random ones.
+        power: See :class:`SoftToHard`.
     """
 
-    def __init__(self, start: float = 0., end: float = 0.5):
-        super().__init__(hard=(start, end), soft=(0., 0.))
+    def __init__(self, start: float = 0., end: float = 0.5,
+                 power: float = 1.):
+        super().__init__(hard=(start, end), soft=(0., 0.), power=power)

@@ -34,10 +34,12 @@ class Choice(NamedTuple):
             decoder nor loss.
         num_visible (int, optional): Tokens left visible where it is one
             number for the whole batch, known without asking the device.
+        targets (Tensor, optional): See :class:`TokenMask`.
     """
     masked: Tensor
     thrown: Tensor | None = None
     num_visible: int | None = None
+    targets: Tensor | None = None
 
 
 def one_count(num_visible: int | Tensor) -> int | None:

@@ -110,10 +110,7 @@ class PartwiseSelection(Part):
 
     def __init__(self, power: float = 2.):
         super().__init__()
-        if power <= 0:
-            raise UserError(
-                f'power bends the way from parts to whole parts and cannot '
-                f'be {power}; SemMAE uses 2.')
+        F.check_power(power)
         self.power = power
 
     def forward(self,
@@ -131,8 +128,9 @@ class PartwiseSelection(Part):
         num_masked = masked_counts(scores, num_visible)
         sizes = parts.new_zeros(len(parts), MAX_PARTS).scatter_add_(
             1, parts, torch.ones_like(parts))
-        counts = part_counts(sizes, num_masked, scores.shape[1],
-                             1 - context.progress**self.power, part_draws)
+        within = F.between(1., 0., context.progress, self.power)
+        counts = part_counts(sizes, num_masked, scores.shape[1], within,
+                             part_draws)
         chosen = _rank_in_part(parts, sizes, noise) < counts.gather(1, parts)
         # Where the counts do not sum up, the noise decides.
         return hide_top(torch.where(chosen, 1 + noise, noise), num_visible)

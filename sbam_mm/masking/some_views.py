@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from .maskers import Masker
-from .parts import Part, build_part
+from .parts import AsksContext, build_part
 from .salience import NoSalience
 from .selection import check_probability, images_to_mask
 from .shapes import BlockSelection
@@ -12,7 +12,7 @@ from .types import MaskingContext, TokenMask
 from .varied_ratio import RandomRatio
 
 
-class MaskSomeViews(Part):
+class MaskSomeViews(AsksContext):
     """Any masker, but every image is left whole with some probability.
 
     In iBOT a view without mask trains the class token only, which is how the
@@ -73,7 +73,9 @@ class MaskSomeViews(Part):
             None if mask.thrown is None else mask.thrown & rows,
             None if mask.ratio is None else mask.ratio * chosen,
             mask.scores,
-            mask.salient)
+            mask.salient,
+            targets=None if mask.targets is None else
+            mask.targets & rows[:, None])
 
 
 class IBOTMasker(MaskSomeViews):

@@ -33,6 +33,9 @@ class TokenMask:
         num_visible (int, optional): The number of visible tokens when it is
             the same for every image *and known without asking the device*;
             it selects the dense path of the encoder.
+        targets (Tensor, optional): Boolean, (B, T, L). Parts of ``masked``,
+            which may overlap, for methods that predict one at a time
+            (I-JEPA). Defaults to None: ``masked`` is the only one.
 
     Example:
         >>> masked = torch.tensor([[True, False, True, True],
@@ -47,6 +50,7 @@ class TokenMask:
     scores: Tensor | None = None
     salient: Tensor | None = None
     num_visible: int | None = None
+    targets: Tensor | None = None
 
     def __post_init__(self):
         if self.masked.dtype != torch.bool or self.masked.dim() != 2:
@@ -89,6 +93,20 @@ class TokenMask:
     def ids_shuffle(self) -> Tensor:
         """MAE's permutation, int64 (B, L): visible patches, then the rest."""
         return torch.argsort((~self.visible).byte(), dim=1, stable=True)
+
+    @property
+    def ids_keep(self) -> Tensor:
+        """Where the visible patches are, int64 (B, K), in grid order.
+
+        Raises:
+            UserError: If images keep unequally many.
+        """
+        if self.num_visible is None:
+            raise UserError(
+                'ids_keep is for masks with equally many visible tokens in '
+                'every image; use `visible`, or a masker with one ratio per '
+                'batch.')
+        return self.ids_shuffle[:, :self.num_visible]
 
     def statistics(self) -> dict[str, Tensor]:
         """Scalars for the log.

@@ -84,11 +84,12 @@ class RandomRatio(Part):
 
 
 class ScheduledRatio(Part):
-    """A masking ratio that moves on a straight line over the training.
+    """A masking ratio that moves over the training.
 
     Args:
         start, end (float): Ratio in [0, 1) at progress 0 and 1.
         rounding (str): "floor" or "ceil" of the visible tokens.
+        power (float): Of the progress: 1 is a straight line, 2 starts late.
 
     Example:
         >>> half = MaskingContext(torch.zeros(1, 100, 2), (10, 10), 0.5)
@@ -100,12 +101,15 @@ class ScheduledRatio(Part):
     def __init__(self,
                  start: float = 0.6,
                  end: float = 0.9,
-                 rounding: str = 'floor'):
+                 rounding: str = 'floor',
+                 power: float = 1.):
         super().__init__()
         check_options(rounding, start=start, end=end)
+        F.check_power(power)
         self.start = start
         self.end = end
         self.rounding = rounding
+        self.power = power
 
     @property
     def ratio(self) -> float:
@@ -113,7 +117,7 @@ class ScheduledRatio(Part):
 
     def forward(self, scores: Tensor, context: MaskingContext) -> Share:
         batch_size, num_tokens = scores.shape
-        ratio = F.between(self.start, self.end, context.progress)
+        ratio = F.between(self.start, self.end, context.progress, self.power)
         return Share(
             F.visible_count(num_tokens, ratio, self.rounding),
             scores.new_full((batch_size, ), ratio))

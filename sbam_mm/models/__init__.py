@@ -3,7 +3,15 @@
 import sbam_mm.registry  # noqa: F401
 from sbam_mm.moved_names import moved
 
-from .backbones import ConvViT, Latent, MAEViT, MaskedBEiT, MaskedViT, MFFViT
+from .backbones import (
+    ConvViT,
+    Latent,
+    MAEViT,
+    MaskedBEiT,
+    MaskedViT,
+    MFFViT,
+    RegisterViT,
+)
 from .channels import SelfSupDataPreprocessor
 from .heads import (
     ChannelPixelHead,
@@ -18,8 +26,10 @@ from .heads import (
 from .losses import masked_mean
 from .necks import (
     ContextRegressor,
+    ConvDecoder,
     CrossDecoder,
     Decoder,
+    JEPAPredictor,
     LinearDecoder,
     MAEDecoder,
     PromptDecoder,
@@ -30,30 +40,41 @@ from .selfsup import (
     CMAE,
     DINO,
     HPM,
+    IJEPA,
     MAE,
     MILAN,
     UMMAE,
     BEiT,
     BootMAE,
     ConvMAE,
+    Data2Vec2,
     GPAFeature,
     MaskedImageModel,
+    OwnTeacher,
     Reconstruction,
     SelfDistillation,
     SimMIM,
     iBOT,
 )
-from .teachers import CLIPTeacher, FrozenTeacher, MomentumTeacher
+from .teachers import (
+    CLIPTeacher,
+    FrozenTeacher,
+    HFTeacher,
+    MomentumTeacher,
+    TimmTeacher,
+)
 
 __all__ = [
     'BEiT', 'BootMAE', 'CAE', 'CLIPTeacher', 'CMAE', 'ChannelPixelHead',
-    'ContextRegressor', 'ConvMAE', 'ConvViT', 'CrossDecoder', 'DINO',
-    'DINOHead', 'DalleHead', 'Decoder', 'FrozenTeacher', 'GPAFeature', 'HPM',
-    'Head', 'InfoNCEHead', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder',
-    'MAEViT', 'MFFViT', 'MILAN', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT',
-    'MomentumTeacher', 'PixelHead', 'PromptDecoder', 'Reconstruction',
-    'Regressor', 'SelfDistillation', 'SelfSupDataPreprocessor', 'SimMIM',
-    'UMMAE', 'iBOT', 'masked_mean', 'patchify', 'unpatchify'
+    'ContextRegressor', 'ConvDecoder', 'ConvMAE', 'ConvViT', 'CrossDecoder',
+    'DINO', 'DINOHead', 'DalleHead', 'Data2Vec2', 'Decoder', 'FrozenTeacher',
+    'GPAFeature', 'HFTeacher', 'HPM', 'Head', 'IJEPA', 'InfoNCEHead',
+    'JEPAPredictor', 'Latent', 'LinearDecoder', 'MAE', 'MAEDecoder', 'MAEViT',
+    'MFFViT', 'MILAN', 'MaskedBEiT', 'MaskedImageModel', 'MaskedViT',
+    'MomentumTeacher', 'OwnTeacher', 'PixelHead', 'PromptDecoder',
+    'Reconstruction', 'RegisterViT', 'Regressor', 'SelfDistillation',
+    'SelfSupDataPreprocessor', 'SimMIM', 'TimmTeacher', 'UMMAE', 'iBOT',
+    'masked_mean', 'patchify', 'unpatchify'
 ]
 __getattr__ = moved(__name__, {
     'DistilDINO': 'sbam_mm.segments.DistilDINO',

@@ -18,13 +18,8 @@ from sbam_mm.errors import UserError
 from sbam_mm.files import replacing
 from sbam_mm.safe_loading import read_checkpoint
 
-from .checkpoint_formats import (
-    BRANCHES,
-    listing,
-    say_prefix,
-    to_ours,
-    without_prefix,
-)
+from .checkpoint_formats import BRANCHES, to_ours
+from .key_prefixes import listing, say_prefix, without_prefix
 from .position_tables import fit_tables, stored_grids
 
 # Under these names projects keep their weights beside other things.
@@ -34,10 +29,13 @@ SUFFIXES = ('.pth', '.pt', '.bin', '.safetensors')
 LEARNT = ('weight', 'bias', 'cls_token', 'mask_token', 'pos_embed', 'gamma')
 # What some ViTs have and a model may be built without.
 OPTIONS = {
-    r'backbone\.pre_norm\.': 'pre_norm=True',
-    r'backbone\.layers\.\d+\.\w+\.gamma[12]\.':
+    r'register_tokens$':
+    "type='sbam_mm.RegisterViT' and the number of registers",
+    r'dist_token$': "type='DistilledVisionTransformer'",
+    r'pre_norm\.': 'pre_norm=True',
+    r'layers\.\d+\.\w+\.gamma[12]\.':
     'layer_scale_init_value=1e-5',
-    r'backbone\.ln2\.': "out_type='avg_featmap' and final_norm=False",
+    r'ln2\.': "out_type='avg_featmap' and final_norm=False",
 }
 
 
@@ -262,6 +260,22 @@ def write_weights(path: str, weights: Mapping[str, Any]) -> None:
             torch.save(weights, name)
 
 
+def check_options(state: Iterable[str], own: Iterable[str],
+                  name: str) -> None:
+    """Stop if a file has a part that a model was built without.
+
+    Both have the encoder's keys, with or without "backbone." in front.
+    """
+    state, own = list(state), list(own)
+    for pattern, option in OPTIONS.items():
+        part = re.compile(rf'(backbone\.)?{pattern}')
+        extra = [key for key in state if part.match(key)]
+        if extra and not any(map(part.match, own)):
+            raise UserError(
+                f'{name} has {listing(extra)}, which the encoder lacks; build '
+                f'it with {option}.')
+
+
 def weights_for(model: nn.Module,
                 checkpoint: Mapping[str, Any],
                 min_share: float = 0.5,
@@ -292,16 +306,11 @@ def weights_for(model: nn.Module,
                 say_prefix(prefix, name)
                 return bare
     state = done.state
-    own = list(model.state_dict())
+    own = model.state_dict()
     prefix = 'backbone.'
     if not any(key.startswith(prefix) for key in own):
-        own, prefix = [f'backbone.{key}' for key in own], ''
-    for pattern, option in OPTIONS.items():
-        extra = [key for key in state if re.match(pattern, key)]
-        if extra and not any(re.match(pattern, key) for key in own):
-            raise UserError(
-                f'{name} has {listing(extra)}, which the encoder lacks; build '
-                f'it with {option}.')
+        prefix = ''
+    check_options(state, own, name)
     return {
         re.sub(r'^backbone\.', prefix, key): value
         for key, value in state.items()

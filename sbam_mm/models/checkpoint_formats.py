@@ -7,17 +7,18 @@ of pairs of names, read in both directions: converting there and back gives
 the same keys and the same numbers. Nothing is lost silently: a key that is in
 no table is an error, and the heads that have no place are listed.
 """
-import logging
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
 import torch
-from mmengine.logging import print_log
 from torch import Tensor
 
 from sbam_mm.errors import UserError
+
+from .key_prefixes import listing, prefix_of_known, say_prefix
 
 State = Mapping[str, Tensor]
 # "#" stands for the number of a block and "*" for weight or bias. Three names
@@ -28,15 +29,9 @@ PARTS = ('all', 'encoder')
 BRANCHES = ('teacher', 'student')
 # Where our DINO and iBOT keep the former.
 TEACHER = 'momentum_teacher.module.backbone.'
+REGISTERS = 'backbone.register_tokens'
 # What guides the encoder in its pre-training and is in no plain ViT.
 GUIDES = re.compile(r'backbone\.segment_bias\.u_(pos|neg)$')
-SHOWN = 5
-
-
-def listing(keys: list[str]) -> str:
-    """The first keys and how many more there are."""
-    more = len(keys) - SHOWN
-    return ', '.join(keys[:SHOWN]) + (f', and {more} more' if more > 0 else '')
 
 
 @dataclass(frozen=True)
@@ -50,6 +45,7 @@ class Format:
         decoder (tuple): The same for MAE's decoder.
         heads (str): Pattern of keys that have no place in our models and are
             dropped; nothing by default.
+        read (tuple): Pairs as in ``encoder`` that are read and not written.
         spellings (tuple): Pairs of a pattern and the name used in the tables,
             for what versions and wrappers call differently.
     """
@@ -58,6 +54,7 @@ class Format:
     encoder: Table
     decoder: Table = ()
     heads: str = '$'
+    read: Table = ()
     spellings: tuple[tuple[str, str], ...] = ()
 
 
@@ -87,6 +84,14 @@ _TIMM_ENCODER: Table = (
     ('backbone.ln1.*', 'norm.*'),
     # The norm after average pooling.
     ('backbone.ln2.*', 'fc_norm.*'),
+)
+# Extra tokens of DeiT and DINOv2, and DINOv2-giant's feed-forward layers.
+_TIMM_READ: Table = (
+    ('backbone.dist_token', 'dist_token'),
+    (REGISTERS, 'register_tokens'),
+    (REGISTERS, 'reg_token'),
+    *_blocks('backbone.layers', 'blocks', (
+        ('ffn.w12.*', 'mlp.w12.*'), ('ffn.w3.*', 'mlp.w3.*'))),
 )
 _MAE_DECODER: Table = (
     ('neck.mask_token', 'mask_token'),
@@ -121,15 +126,36 @@ _HF_DECODER: Table = (
     ('neck.ln1.*', 'decoder.decoder_norm.*'),
     ('neck.decoder_pred.*', 'decoder.decoder_pred.*'),
 )
-_HF_SPELLINGS = (
-    # A model without head, as ViTModel saves it.
-    (r'^(?=embeddings\.|encoder\.|layers\.|layernorm\.)', 'vit.'),
-    # transformers 5 in memory.
-    (r'^vit\.layers\.', 'vit.encoder.layer.'),
+_HF_DINOV2_BLOCK: Table = (
+    *_HF_BLOCK[1:3],
+    *(pair for pair in _TIMM_BLOCK if not pair[0].startswith('attn')
+      and 'gamma' not in pair[0]),
+    ('attn.gamma1.weight', 'layer_scale1.lambda1'),
+    ('ffn.gamma2.weight', 'layer_scale2.lambda1'),
+)
+_HF_DINOV2_ENCODER: Table = (
+    *((ours, str(theirs).replace('vit.', 'dinov2.'))
+      for ours, theirs in _HF_ENCODER if '#' not in ours),
+    *_blocks('backbone.layers', 'dinov2.encoder.layer', _HF_DINOV2_BLOCK),
+)
+_HF_DINOV2_READ: Table = (
+    (REGISTERS, 'dinov2.embeddings.register_tokens'),
+    *_blocks('backbone.layers', 'dinov2.encoder.layer', (
+        ('ffn.w12.*', 'mlp.weights_in.*'), ('ffn.w3.*', 'mlp.weights_out.*'))),
+)
+_HF_5_ATTENTION = (
     (r'\.attention\.q_proj\.', '.attention.attention.query.'),
     (r'\.attention\.k_proj\.', '.attention.attention.key.'),
     (r'\.attention\.v_proj\.', '.attention.attention.value.'),
     (r'\.attention\.o_proj\.', '.attention.output.dense.'),
+)
+_HF_SPELLINGS = (
+    (r'^deit\.', 'vit.'),
+    # A model without head, as ViTModel saves it.
+    (r'^(?=embeddings\.|encoder\.|layers\.|layernorm\.)', 'vit.'),
+    # transformers 5 in memory.
+    (r'^vit\.layers\.', 'vit.encoder.layer.'),
+    *_HF_5_ATTENTION,
     (r'\.mlp\.fc1\.', '.intermediate.dense.'),
     (r'\.mlp\.fc2\.', '.output.dense.'),
     # What `save_pretrained` of transformers 5 makes of ViTMAE's decoder.
@@ -142,7 +168,7 @@ FORMATS: dict[str, Format] = dict(
         title='sbam_mm or mmpretrain',
         sign=r'(backbone\.)?layers\.\d+\.ln1\.',
         encoder=(),
-        spellings=((r'^(?=cls_token$|pos_embed$|patch_embed\.|pre_norm\.|'
+        spellings=((r'^(?=(cls|dist)_token$|register_tokens$|pos_embed$|patch_embed\.|pre_norm\.|'
                     r'layers\.|ln[12]\.|rel_pos_bias\.|segment_bias\.)',
                     'backbone.'), )),
     mae=Format(
@@ -162,14 +188,28 @@ FORMATS: dict[str, Format] = dict(
         title='timm (also MAE\'s and DINO\'s encoder)',
         sign=r'blocks\.\d+\.norm1\.',
         encoder=_TIMM_ENCODER,
-        heads=r'head\.|masked_embed$'),
+        read=_TIMM_READ,
+        # DINOv2's student has a mask token of its own, DeiT a second head.
+        heads=r'head(_dist)?\.|masked_embed$|mask_token$'),
     hf=Format(
         title='Hugging Face ViT or ViTMAE',
-        sign=r'(vit\.)?(encoder\.layer|layers)\.\d+\.layernorm_before\.',
+        sign=r'((vit|deit)\.)?(encoder\.layer|layers)\.\d+\.'
+        r'layernorm_before\.',
         encoder=_HF_ENCODER,
         decoder=_HF_DECODER,
-        heads=r'pooler\.|classifier\.|vit\.embeddings\.mask_token$',
-        spellings=_HF_SPELLINGS))
+        read=(('backbone.dist_token',
+               'vit.embeddings.distillation_token'), ),
+        heads=r'(vit\.)?pooler\.|((cls|distillation)_)?classifier\.|'
+        r'vit\.embeddings\.mask_token$',
+        spellings=_HF_SPELLINGS),
+    **{'hf-dinov2': Format(
+        title='Hugging Face DINOv2',
+        sign=r'(dinov2\w*\.)?encoder\.layer\.\d+\.norm1\.',
+        encoder=_HF_DINOV2_ENCODER,
+        read=_HF_DINOV2_READ,
+        heads=r'classifier\.|dinov2\.embeddings\.mask_token$',
+        spellings=((r'^(dinov2_with_registers\.|(?=embeddings\.|encoder\.|'
+                    r'layernorm\.))', 'dinov2.'), *_HF_5_ATTENTION))})
 
 
 @dataclass
@@ -185,36 +225,6 @@ class Conversion:
     format: str | None
     dropped: list[str] = field(default_factory=list)
     prefix: str = ''
-
-
-def without_prefix(state: State) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Beginnings that all keys share, shortest first, and weights without.
-
-    Example:
-        >>> state = {'model.encoder.a.x': torch.ones(1),
-        ...          'model.encoder.b.x': torch.ones(1)}
-        >>> for prefix, bare in without_prefix(state):
-        ...     print(prefix, list(bare))
-        model. ['encoder.a.x', 'encoder.b.x']
-        model.encoder. ['a.x', 'b.x']
-    """
-    paths = [key.split('.')[:-1] for key in state]
-    prefix = ''
-    for names in zip(*paths):
-        if len(set(names)) > 1:
-            break
-        prefix += f'{names[0]}.'
-        yield prefix, {
-            key[len(prefix):]: value for key, value in state.items()
-        }
-
-
-def say_prefix(prefix: str, name: str) -> None:
-    """Log that the beginning of all keys was taken off."""
-    print_log(
-        f'All keys of {name} begin with "{prefix}", which was taken off.',
-        logger='current',
-        level=logging.WARNING)
 
 
 def recognise(state: State) -> str | None:
@@ -247,9 +257,9 @@ def _as_tuple(names: str | tuple[str, ...]) -> tuple[str, ...]:
 def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
     """Weights of any known format, in our key names.
 
-    A prefix that all keys share, such as "encoder.", is taken off where that
-    makes the format a known one. Weights of an unknown format are returned as
-    they are, with ``format=None``.
+    A prefix, such as "encoder.", is taken off where that makes the format a
+    known one; keys without it are dropped. Weights of an unknown format are
+    returned as they are, with ``format=None``.
 
     Raises:
         UserError: If the format is known but some keys are not, or of
@@ -263,14 +273,17 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
     """
     source = recognise(state)
     if source is None:
-        for prefix, bare in without_prefix(state):
-            if recognise(bare) is not None:
-                done = to_ours(bare, name)
-                say_prefix(prefix, name)
-                return replace(done, prefix=prefix)
-        return Conversion(dict(state), None)
+        prefix = prefix_of_known(state, lambda key: any(
+            re.match(layout.sign, key) for layout in FORMATS.values()))
+        if prefix is None:
+            return Conversion(dict(state), None)
+        others = [key for key in state if not key.startswith(prefix)]
+        done = to_ours({key[len(prefix):]: value for key, value
+                        in state.items() if key.startswith(prefix)}, name)
+        say_prefix(prefix, name, others)
+        return replace(done, prefix=prefix, dropped=done.dropped + others)
     layout = FORMATS[source]
-    table = layout.encoder + layout.decoder
+    table = layout.encoder + layout.decoder + layout.read
     stacked: dict[str, dict[int, Tensor]] = {}
     parts: dict[str, int] = {}
     dropped, unknown = [], []
@@ -301,12 +314,29 @@ def to_ours(state: State, name: str = 'the checkpoint') -> Conversion:
         raise UserError(
             f'{name} lacks query, key or value of {listing(torn)}; it is '
             'incomplete, so copy or download it again.')
+    ours = {
+        key: values[0] if parts[key] == 1 else torch.cat(
+            [values[i] for i in range(parts[key])])
+        for key, values in stacked.items()
+    }
     return Conversion(
-        {
-            key: values[0] if parts[key] == 1 else torch.cat(
-                [values[i] for i in range(parts[key])])
-            for key, values in stacked.items()
-        }, source, dropped)
+        ours if source == 'ours' else with_rows_for_registers(ours), source,
+        dropped)
+
+
+def with_rows_for_registers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A table with a position for every token, as mmpretrain has it.
+
+    DINOv2's registers, and in timm's files its class token, have none: zero.
+    """
+    key = 'backbone.pos_embed'
+    table, registers = state.get(key), state.get(REGISTERS)
+    if table is None or registers is None or registers.dim() != 3:
+        return state
+    zeros = table.new_zeros(1, registers.shape[1], table.shape[2])
+    if math.isqrt(table.shape[1])**2 == table.shape[1]:
+        table = torch.cat([zeros[:, :1], table], dim=1)
+    return {**state, key: torch.cat([table[:, :1], zeros, table[:, 1:]], 1)}
 
 
 def from_ours(state: State,

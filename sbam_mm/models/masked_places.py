@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from sbam_mm.layers.packing import kept_places
 from sbam_mm.masking import TokenMask
+from sbam_mm.packed import kept_places
 from sbam_mm.to_host import ToHost
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
 
-from .stored_config import stored_options, stored_value
+from .stored_config import stored_options
 
 Grid = tuple[int, int]
 KEY = 'grid'
@@ -136,15 +136,10 @@ def _grid_of_config(checkpoint: Any) -> Grid | None:
     options = stored_options(checkpoint, 'model', 'backbone')
     if options is None:
         return None
-    numbers = {
-        name: stored_value(options, name)
-        for name in ('img_size', 'patch_size', 'patch_sizes')
-        if name in options
-    }
     try:
-        height, width = to_2tuple(numbers.get('img_size', 224))
-        patch = (math.prod(numbers['patch_sizes'])
-                 if 'patch_sizes' in numbers else numbers.get(
+        height, width = to_2tuple(options.get('img_size', 224))
+        patch = (math.prod(options['patch_sizes'])
+                 if 'patch_sizes' in options else options.get(
                      'patch_size', 16))
         return int(height) // int(patch), int(width) // int(patch)
     except (ValueError, TypeError, ZeroDivisionError):

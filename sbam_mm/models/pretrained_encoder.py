@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from sbam_mm.errors import UserError
 
 from .checkpoint import (
-    OPTIONS,
     LoadReport,
     check_keys,
+    check_options,
     read_checkpoint,
     state_dict_of,
     weights_for,
@@ -36,7 +36,7 @@ from .position_tables import fit_tables, stored_grids
 # Mask token, norms at the end, class token, segment bias, and what joins
 # layers (MFF).
 LEFT_BEHIND = re.compile(
-    r'mask_token$|ln[12]\.|(cls|dist)_token$|relative_position_index$|'
+    r'mask_token$|ln[12]\.|cls_token$|relative_position_index$|'
     r'segment_bias\.u_(pos|neg)$|proj_(layers\.|weights$)')
 
 
@@ -108,6 +108,7 @@ def load_encoder(backbone: nn.Module,
         state['pos_embed'] = state['pos_embed'][:, 1:]
     state = {key: value for key, value in state.items()
              if key in own or not LEFT_BEHIND.match(key)}
+    check_options(state, own, name)
     state = fit_tables(backbone, state, stored_grids(checkpoint), name)
     report = check_keys(backbone, state, 0., name)
     lacking = [key for key in report.missing if not any(
@@ -120,10 +121,8 @@ def load_encoder(backbone: nn.Module,
             f'({listing(report.unexpected) or "none"}); give the config it '
             'was trained with, or a checkpoint of such an encoder.')
     if report.unexpected:
-        options = [option for pattern, option in OPTIONS.items()
-                   if re.match(pattern, f'backbone.{report.unexpected[0]}')]
         raise UserError(
             f'{name} has {listing(report.unexpected)}, which the encoder '
-            f'lacks; build it with {[*options, "the options it had"][0]}.')
+            'lacks; build it with the options it had.')
     backbone.load_state_dict(state, strict=False)
     return report

@@ -65,6 +65,8 @@ def ask_teacher(model: Any, batch: Batch, *question: Any) -> Tensor:
 
 def ask_target(model: Any, batch: Batch, *question: Any) -> Tensor:
     """Attention of the momentum copy that sets the target."""
+    if batch.teaching is not None:
+        return batch.teaching.attention(*question)
     return model.target.attention(batch.images, batch.grid, *question)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 from sbam_mm.visualization.output import COLOURS, colours_of, style_axes
 from sbam_mm.visualization.robustness import robustness_figure
@@ -38,9 +39,26 @@ def draw(content: Mapping[str, Any], rows: Sequence[Row],
         if isinstance(label, list):
             label = label[number]
         DRAW[content['kind']](place, content, chosen, axes, label)
+    legends = [place.get_legend() for place in places]
+    for legend in filter(None, legends[1:] if legends[0] else ()):
+        if _texts(legend) <= _texts(legends[0]):  # said already
+            legend.remove()
     if content.get('title'):
         figure.suptitle(content['title'], fontsize=10.5)
     return figure
+
+
+def _texts(legend: Legend) -> set[str]:
+    return {text.get_text() for text in legend.get_texts()}
+
+
+def _looks(known: Mapping[str, Any] | None, groups: Sequence[str]
+           ) -> dict[str, tuple[Any, str]]:
+    """Colour and line style of each group, the same in all diagrams."""
+    names = list(known or groups)
+    return {name: (colour, STYLES[number // len(COLOURS) % len(STYLES)])
+            for number, (name, colour) in enumerate(colours_of(names).items())
+            if name in groups}
 
 
 def _key(row: Row, name: str | None) -> str:
@@ -94,15 +112,16 @@ def _lines(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
     where, numbers = _positions(labels)
     position = dict(zip(labels, where))
     groups = _ordered(axes.get(by or ''), [key[0] for key in found])
-    for number, (group, colour) in enumerate(colours_of(groups).items()):
+    looks = _looks(axes.get(by or ''), groups)
+    for group, (colour, style) in looks.items():
         points = sorted((position[point], one) for (name, point), one in
                         found.items() if name == group)
         xs = [point[0] for point in points]
         means = np.array([one.mean for _, one in points])
         stds = np.nan_to_num([one.std for _, one in points])
         place.plot(xs, means, color=colour, label=group or None, marker='o',
-                   linestyle=STYLES[number // len(COLOURS) % len(STYLES)],
-                   markersize=3.5, linewidth=1.6)
+                   linestyle=style, markersize=3.5,
+                   linewidth=1.6)
         place.fill_between(xs, means - stds, means + stds, color=colour,
                            alpha=.15, linewidth=0)
     if not numbers or len(labels) <= 8:
@@ -117,7 +136,8 @@ def _points(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
     labels = _ordered(axes.get(x), [key[1] for key in found])
     groups = _ordered(axes.get(by or ''), [key[0] for key in found])
     width = .8 / len(groups)
-    for number, (group, colour) in enumerate(colours_of(groups).items()):
+    looks = _looks(axes.get(by or ''), groups)
+    for number, (group, (colour, _)) in enumerate(looks.items()):
         there = [i for i, point in enumerate(labels)
                  if (group, point) in found]
         centres = [i + (number - (len(groups) - 1) / 2) * width

@@ -10,19 +10,23 @@ from sbam_mm.errors import UserError
 from sbam_mm.masking import AttentionSalience, StoredSalience, check_needs
 from sbam_mm.masking.named_maskers import at_ratio, masker_label
 from sbam_mm.models.providers import REMEDIES, STORED_MAPS
+from sbam_mm.models.teachers import Teacher
 from sbam_mm.registry import MODELS
 
 
 def build_masker(config: Mapping, ratio: float | None = None) -> nn.Module:
     """Build a masker to look at, if wanted at another base ratio.
 
-    The warm-up with random masks (``start_epoch``) is left out: a figure is
-    to show the method.
+    The warm-up with random masks (``start_epoch``, ``start_progress``) is
+    left out: a figure is to show the method.
     """
     options = copy.deepcopy(dict(config))
     options.pop('start_epoch', None)
-    return MODELS.build(
+    masker = MODELS.build(
         options if ratio is None else at_ratio(options, ratio))
+    if hasattr(masker, 'start_progress'):
+        masker.start_progress = 0.
+    return masker
 
 
 def labelled_maskers(
@@ -98,19 +102,22 @@ def fit_to_model(masker: nn.Module, model) -> list[str]:
 
 def _clip(salience: AttentionSalience, model) -> list[str]:
     """Bring block and head into the range of the encoder that is asked."""
-    encoder = model.backbone
-    if salience.source == 'teacher' and getattr(model, 'teacher', None):
-        encoder = model.teacher.vit
-    layers = getattr(encoder, 'layers', None)
-    if not layers:
-        return []
+    teacher = getattr(model, 'teacher', None)
+    if salience.source == 'teacher' and teacher is not None:
+        if not isinstance(teacher, Teacher):
+            return []
+        depth, heads = teacher.depth, teacher.heads
+    else:
+        layers = getattr(model.backbone, 'layers', None)
+        if not layers:
+            return []
+        depth, heads = len(layers), layers[0].attn.num_heads
     notes = []
-    if salience.block >= len(layers):
-        notes.append(f'block {len(layers) - 1} in place of {salience.block}')
-        salience.block = len(layers) - 1
+    if salience.block >= depth:
+        notes.append(f'block {depth - 1} in place of {salience.block}')
+        salience.block = depth - 1
     if isinstance(salience.head, str):
         return notes
-    heads = layers[salience.block].attn.num_heads
     if salience.head >= heads:
         notes.append(f'head {heads - 1} in place of {salience.head}')
         salience.head = heads - 1

@@ -123,7 +123,7 @@ def mask_gallery(model,
     All maskers get the same draws. A masker without salience (random, block)
     adds no salience map, and equal maps are shown once. Where that would be
     too many columns to be legible, every masker has one column, and every
-    picture two rows: salience above, mask below.
+    picture two rows, if there is salience: salience above, mask below.
 
     Args:
         maskers (Mapping[str, nn.Module]): By what stands above the column.
@@ -164,13 +164,15 @@ def mask_gallery(model,
                 np.allclose(column.scores, other.scores) for other in maps):
             maps.append(column)
     first: list[Cell] = list(zip(pictures, names))
+    labels = [c.label for c in columns]
     if 1 + len(maps) + len(columns) > MAX_COLUMNS:
+        labels = [label.replace(', ', '\n', 1) for label in labels]
+    if maps and 1 + len(maps) + len(columns) > MAX_COLUMNS:
         rows: list[list[Cell]] = []
         for i, cell in enumerate(first):
             rows.append(
                 [cell, *(c.maps[i] if c.maps else None for c in columns)])
             rows.append([None, *(c.masks[i] for c in columns)])
-        labels = [c.label.replace(', ', '\n', 1) for c in columns]
         return picture_grid(rows, ['Image', *labels], title, note)
     headings = [
         f'Salience, {c.label.partition(", ")[0]}' if i else 'Salience'
@@ -179,8 +181,7 @@ def mask_gallery(model,
     return picture_grid([[cell, *(c.maps[i] for c in maps),
                           *(c.masks[i] for c in columns)]
                          for i, cell in enumerate(first)],
-                        ['Image', *headings, *(c.label for c in columns)],
-                        title, note)
+                        ['Image', *headings, *labels], title, note)
 
 
 def mask_figure(model,

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.unit, needs_cuda_build]
 
 @pytest.mark.parametrize('config, masked, waits', [
     ('mae_vitb16_bias_1600e', False, 0),
-    ('mae_vitb16_bias_sbam_1600e', True, 1),  # lengths, layers/packing.py
+    ('mae_vitb16_bias_sbam_1600e', True, 1),  # lengths, packed/layout.py
 ])
 def test_flex(config, masked, waits, monkeypatch):
     calls = Counter()

@@ -49,7 +49,7 @@ class Step(NamedTuple):
 
 # Blocks of a ViT-B are 12, of a ViT-L 24, of a decoder 8; the last of these
 # is one call for masked patches alone, which is of the varlen kernel.
-# Waits: L = the lengths of packed sequences, layers/packing.py; C = how many
+# Waits: L = the lengths of packed sequences, packed/layout.py; C = how many
 # patches are masked, which is asked for long before, to_host.py; R = how large
 # the rectangles are that are searched on the CPU, masking/blocks.py.
 STEPS = {
@@ -138,6 +138,18 @@ STEPS = {
     'CrossMAE, SBAM': Step(
         'crossmae/crossmae_vitb_sbam_800e', waits=1,  # L
         varlen=12 + 12, float32=1),
+    # A teacher's pass; lengths of contexts, with targets, and of targets.
+    'I-JEPA': Step(
+        'ijepa/ijepa_vith14_300e', waits=3,  # L three times
+        flash=32, varlen=32 + 12),
+    'I-JEPA, SBAM': Step(
+        'ijepa/ijepa_vith14_300e', waits=3,  # L three times
+        flash=32, varlen=32 + 12, float32=1, masker='sbam'),
+    'data2vec 2.0': Step(
+        'data2vec2/data2vec2_vitb_75e', flash=12 + 12),
+    'data2vec 2.0, SBAM': Step(
+        'data2vec2/data2vec2_vitb_75e', waits=1,  # L
+        flash=12, varlen=12, float32=16, masker='sbam'),
     # The teacher, and the student on crops of two sizes; prototypes are
     # compared in float32, three times, with those of patches six times.
     'DINO': Step('dino/dino_vits_100e', flash=3 * 12, float32=3),

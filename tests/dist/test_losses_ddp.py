@@ -1,10 +1,15 @@
 # Copyright (c) OpenMMLab. All rights reserved.
-"""Two processes with halves of a batch have one process's HPM losses."""
+"""Two processes with halves of a batch have one process's losses."""
 import pytest
 import torch
 from two_processes import run_two
 
-from sbam_mm.models.losses import masked_mean, ranking_loss, standardize
+from sbam_mm.models.losses import (
+    masked_mean,
+    ranking_loss,
+    sinkhorn_knopp,
+    standardize,
+)
 
 pytestmark = pytest.mark.dist
 
@@ -35,11 +40,18 @@ def half(rank):
         value = loss(p, losses, masked, reduction)
         value.backward()
         out.append((value.detach(), p.grad))
-    return out
+    # DINOv2's targets, of two samples here and ten there.
+    return out, sinkhorn_knopp(samples()[:2] if rank == 0 else samples()[2:])
+
+
+def samples():
+    return 5 * torch.randn(12, 6, generator=torch.Generator().manual_seed(1))
 
 
 def test_two_processes_equal_one(tmp_path):
-    halves = run_two(half, tmp_path)
+    halves, balanced = zip(*run_two(half, tmp_path))
+    torch.testing.assert_close(
+        torch.cat(balanced), sinkhorn_knopp(samples()))
     for (loss, reduction), first, second in zip(CASES, *halves):
         predicted, losses, masked = batch()
         predicted.requires_grad_()

@@ -59,6 +59,24 @@ MODELS_OF = {
         target=dict(
             type='sbam_mm.MomentumTeacher', momentum=0.5,
             milestones=((1, 0.9), ))),
+    'ijepa':
+    dict(
+        type='sbam_mm.IJEPA',
+        neck=dict(DECODER, type='sbam_mm.JEPAPredictor'),
+        masker=SBM,
+        **MOVING),
+    'data2vec2':
+    dict(
+        type='sbam_mm.Data2Vec2',
+        neck=dict(
+            type='sbam_mm.ConvDecoder', embed_dim=24, decoder_embed_dim=16,
+            decoder_depth=2, groups=4, noise=0., img_size=32, patch_size=8),
+        masker=SBM,
+        num_masks=2,
+        top_k=2,
+        target=dict(
+            type='sbam_mm.MomentumTeacher', momentum=0.5, end_momentum=0.9,
+            shape='linear', ramp_epochs=1)),
 }
 CROPS = (32, 32, 16)
 COSINE = [

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from library_vits import hf_folder
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
@@ -27,6 +28,9 @@ CONFIGS = sorted([
 ])
 CASES = [*(str(path.relative_to(ROOT / 'configs')) for path in CONFIGS),
          *MASKED]
+# A ViT-S, and a teacher of the library that another test has already.
+LARGE = ('small/mae_stl10_vits_100e.py',
+         'small/mae_stl10_dinov2_teacher_small.py')
 TRAIN, TEST = 8, 4
 
 pytestmark = pytest.mark.integration
@@ -163,12 +167,17 @@ def train(case, work_dir, epochs, resume=False):
     return runner, losses.steps
 
 
-@pytest.mark.parametrize('case', CASES)
+@pytest.mark.parametrize('case', [
+    pytest.param(case, marks=pytest.mark.slow if case in LARGE else ())
+    for case in CASES])
 def test_trains_and_resumes(case, data, teacher, large_teacher, part_maps,
                             segments, phase_one, tmp_path, monkeypatch):
     monkeypatch.setenv('DATA_ROOT', str(data))
-    monkeypatch.setenv('TEACHER', str(
-        large_teacher if 'teacher' in case else teacher))
+    teacher = large_teacher if 'teacher' in case else teacher
+    if 'dinov2' in case:
+        teacher = tmp_path / 'teacher'
+        hf_folder('DINOv2', teacher)
+    monkeypatch.setenv('TEACHER', str(teacher))
     monkeypatch.setenv('PART_MAPS', str(part_maps))
     monkeypatch.setenv('SEGMENTS', str(segments))
     monkeypatch.setenv('PHASE_ONE', phase_one.get(Path(case).stem, ''))

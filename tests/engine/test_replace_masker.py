@@ -54,6 +54,12 @@ SAME = [
     ('mae', 'uniform', dict(type='sbam_mm.UniformMasker'), None),
     ('mae', 'hpm', dict(at_075('HPMMasker'), start=0., end=0.5), None),
     ('mae', 'semmae', dict(at_075('SemMAEMasker'), power=2.), None),
+    ('mae', 'ijepa', dict(type='sbam_mm.IJEPAMasker'), None),
+    ('mae', 'colormae', dict(at_075('ColorMAEMasker'), color='green'), None),
+    ('mae', 'inverse-block', at_075('InverseBlockMasker'), None),
+    ('mae', 'capi', dict(at_075('InverseBlockMasker'), size=None), None),
+    ('mae', 'self-guided', at_075('SelfGuidedMasker'), None),
+    ('mae', 'curriculum', at_075('CurriculumMasker'), None),
     ('mae', 'random-ratio', dict(at_075('RandomRatioMasker'), delta_r=0.15),
      None),
     ('mae', 'automae', dict(

@@ -80,9 +80,9 @@ def run(images, work_dir, hooks=(), resume=False, workers=2,
     ('sbam_small', 0),
     ('sbam_small', 2),
     # Its teacher moves every step and decides on the masks.
-    ('mae_small hpm', 0),
+    pytest.param('mae_small hpm', 0, marks=pytest.mark.slow),
     # Centres, a frozen last layer, several views.
-    ('ibot_small attmask-high', 0),
+    pytest.param('ibot_small attmask-high', 0, marks=pytest.mark.slow),
 ])
 def test_resumed_equals_uninterrupted(images, tmp_path, config, workers):
     options = dict(workers=workers, config=config)

@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The head that points at the objects is found, in its block."""
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -34,6 +35,10 @@ def objects():
     return images, annotated.flatten(1)
 
 
+def attention_in(vit, images):
+    return partial(patch_attention, vit, input_tokens(vit, images))
+
+
 def point_at(vit, images, annotated, block, head):
     """Make one head's logits an affine function that is high on objects."""
     x = input_tokens(vit, images)
@@ -63,7 +68,8 @@ def test_the_head_that_points_at_objects_is_first(tiny_mae, objects, block,
     vit = tiny_mae().eval().backbone
     point_at(vit, images, annotated, block, head)
     recall = recall_of_heads(
-        vit, images, annotated, own_query=own_query, queries=queries)
+        attention_in(vit, images), 2, annotated, own_query=own_query,
+        queries=queries)
     assert recall.shape == (2, 4, 3)
     ranked = rank_heads(recall)
     assert ranked[0][:3] == (block, head, 1.)
@@ -81,11 +87,11 @@ def test_scores_are_those_gpa_masks_by(tiny_mae, objects):
         masker = GPA(block=1, head=head, source='self')
         column = 3 if head == 'sum' else head
         torch.testing.assert_close(
-            head_scores(model.backbone, images, 1)[column],
+            head_scores(attention_in(model.backbone, images), 1)[column],
             masker(context).scores)
-    logits = patch_attention(model.backbone, input_tokens(
-        model.backbone, images), 1, 'patches', False, False)
-    order = head_scores(model.backbone, images, 1)[3].argsort(dim=1)
+    ask = attention_in(model.backbone, images)
+    logits = ask(1, 'patches', False, False)
+    order = head_scores(ask, 1)[3].argsort(dim=1)
     assert torch.equal(order, logits.mean(dim=1).argsort(dim=1))
 
 

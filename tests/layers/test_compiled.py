@@ -12,13 +12,13 @@ from sbam_mm.evaluation import evaluating
 from sbam_mm.layers import (
     PackedLayout,
     attends_at_once,
-    attention,
     block,
     run_blocks,
 )
 from sbam_mm.layers.compiled import DropPath, compile_layers
 from sbam_mm.models import MaskedBEiT, MaskedViT
 from sbam_mm.models.necks import cross_decoder, regressor
+from sbam_mm.packed import attention
 
 pytestmark = pytest.mark.unit
 ARCH = dict(

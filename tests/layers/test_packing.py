@@ -12,7 +12,7 @@ from sbam_mm.layers import (
     run_blocks,
     sincos_position,
 )
-from sbam_mm.layers.attention import grouped_attention, runs_varlen
+from sbam_mm.packed.attention import grouped_attention, runs_varlen
 
 pytestmark = pytest.mark.unit
 

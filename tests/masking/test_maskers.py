@@ -9,27 +9,38 @@ from sbam_mm.masking import (
     GPA,
     SBAM,
     SBM,
+    AdaptiveRatio,
     AffinitySalience,
     AttMask,
     BlockMasker,
     BootMAEMasker,
     Bump,
+    ColorMAEMasker,
+    CurriculumMasker,
     EasyToHard,
+    FilteredNoise,
     FixedRatio,
     GridMasker,
     HintTopK,
     HPMMasker,
+    IJEPAMasker,
     IncomingMasker,
+    InverseBlockMasker,
+    InverseBlockSelection,
     Masker,
     MaskingContext,
     MILANMasker,
     NoisyTopK,
+    NoSalience,
     RandomMasker,
+    RandomRatio,
     RandomRatioMasker,
     RandomThrow,
     ScheduledRatio,
+    SelfGuidedMasker,
     SoftToHard,
     TokenMask,
+    TopWithHints,
     UniformMasker,
     WeightedOrder,
     check_needs,
@@ -75,6 +86,16 @@ MASKERS = {
     'gpa': GPA,
     'hpm': HPMMasker,
     'milan': MILANMasker,
+    'green': ColorMAEMasker,
+    'blue': lambda **kw: ColorMAEMasker('blue', **kw),
+    'purple': lambda **kw: ColorMAEMasker('purple', **kw),
+    'red': lambda **kw: ColorMAEMasker('red', **kw),
+    'inverse-block': InverseBlockMasker,
+    'capi': lambda **kw: InverseBlockMasker(size=None, **kw),
+    'capi-no-roll': lambda **kw: InverseBlockMasker(
+        size=None, roll=False, **kw),
+    'self-guided': SelfGuidedMasker,
+    'curriculum': CurriculumMasker,
 }
 # These have no one ratio to set.
 OWN_RATIO = {
@@ -87,6 +108,17 @@ OWN_RATIO = {
     'attmask': AttMask,
     'views': lambda: Masker(AffinitySalience(), FixedRatio(),
                             HintTopK('high', probability=0.5)),
+    'ijepa': IJEPAMasker,
+    'inverse-block-per-image': lambda: Masker(
+        NoSalience(), RandomRatio(), InverseBlockSelection()),
+    'capi-per-image': lambda: Masker(
+        NoSalience(), RandomRatio(), InverseBlockSelection(size=None)),
+    'green-per-image': lambda: Masker(
+        NoSalience(), RandomRatio(), FilteredNoise()),
+    'self-guided-per-image': lambda: Masker(
+        AffinitySalience(), RandomRatio(), TopWithHints(0.2)),
+    'curriculum-amr': lambda: CurriculumMasker(AdaptiveRatio()),
+    'curriculum-scheduled': lambda: CurriculumMasker((0.5, 0.75), power=2.),
 }
 GRIDS = [(14, 14), (7, 5), (1, 9), (1, 1)]
 
@@ -104,6 +136,7 @@ def images(batch_size=3, grid=(14, 14), dim=16, seed=0):
             attention=lambda *args: attention_of(tokens),
             teacher_attention=lambda *args: attention_of(tokens),
             attention_map=lambda: attention_of(tokens).mean(1),
+            layer_tokens=lambda layer: tokens,
             predicted_loss=lambda: attention_of(tokens).sum(1)))
 
 
@@ -427,7 +460,7 @@ def test_missing_needs_are_named_at_build_time():
     with pytest.raises(ValueError, match="SBM needs 'layer_tokens'"):
         check_needs(masker, frozenset(), 'SimMIM')
     with pytest.raises(KeyError, match='does not'):
-        masker(images())
+        masker(small_images())
 
 
 def test_custom_selection_without_scores_is_deterministic_at_zero_noise():

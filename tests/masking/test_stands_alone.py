@@ -36,6 +36,7 @@ context = MaskingContext(
         teacher_attention=lambda *which: received,
         attention_map=lambda: received.mean(1),
         predicted_loss=lambda: received.sum(1),
+        layer_tokens=lambda layer: tokens,
         part_map=lambda: parts))
 for masker, hidden in [
         (SBM(), 147), (IncomingMasker(), 147), (SBAM(delta_r=0.), 147),
@@ -47,9 +48,14 @@ for masker, hidden in [
         (BootMAEMasker(), 147), (UniformMasker(), 147), (GridMasker(), 147),
         (SemMAEMasker(), 147), (SBM(cell=2, rounding='floor'), 148),
         (MaskSomeViews(SBM(), probability=1.), 147),
+        (ColorMAEMasker(), 147), (ColorMAEMasker('red'), 147),
+        (InverseBlockMasker(), 157), (SelfGuidedMasker(), 147),
+        (InverseBlockMasker(.65, 'ceil', size=None), 127),
+        (CurriculumMasker(), 147),
         (Masker(NoSalience(), FixedRatio(.5), Bump()), 98)]:
     assert masker(context).masked.sum(1).tolist() == [hidden] * 2, masker
 assert (IBOTMasker()(context).masked.sum(1) <= 98).all()
+assert (IJEPAMasker()(context).masked.sum(1) <= 160).all()
 assert 'mmengine' not in sys.modules
 '''
 
@@ -88,17 +94,53 @@ def test_what_is_wrong_is_said_without_the_stack(code, words):
     assert words in result.stderr.splitlines()[-1]
 
 
-def test_the_stack_is_left_alone_where_it_is_installed():
-    code = ('import sys, sbam_mm.masking; '
-            "print({'mmengine', 'mmcv', 'mmpretrain', 'sbam_mm.registry'} "
-            '& set(sys.modules))')
-    loaded = subprocess.run([sys.executable, '-c', code],
-                            cwd=ROOT,
-                            capture_output=True,
-                            text=True,
-                            check=True,
-                            timeout=300).stdout
-    assert loaded.strip() == 'set()'
+ADAPTERS = '''
+import sbam_mm.adapters
+from sbam_mm.adapters import asking, lightly, stable_pretraining
+tokens = torch.randn(2, 16, 8)
+mask = SBAM()(tokens, (4, 4))
+assert mask.masked.shape == (2, 16)
+masking = stable_pretraining.PatchMasking(SBM())
+assert masking(tokens, 4, 4).visible.shape == (2, 4, 8)
+from sbam_mm.packed import PackedLayout
+assert PackedLayout(mask.visible).pack(tokens).shape[1] == 8
+'''
+
+
+def test_adapters_whose_library_is_handed_in():
+    result = run(ADAPTERS)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize('adapter, library, extra', [
+    ('hf', 'transformers', 'hf'), ('timm', 'timm', 'timm'),
+    ('packed', 'timm', 'timm')])
+def test_other_adapters_name_their_extra(adapter, library, extra):
+    result = run(f'import sbam_mm.adapters.{adapter}')
+    assert result.stderr.splitlines()[-1] == (
+        f'ModuleNotFoundError: this adapter of sbam_mm needs {library}, not '
+        f"found in this environment, so run `pip install 'sbam_mm[{extra}]'`.")
+
+
+def test_nothing_else_is_imported_where_it_is_installed():
+    """Which also takes far less than a second."""
+    code = (
+        'import sys, time, torch; before = set(sys.modules); '
+        'begin = time.perf_counter(); '
+        'import sbam_mm, sbam_mm.masking, sbam_mm.adapters; '
+        'print(time.perf_counter() - begin); '
+        'print(*{name.split(".")[0] for name in set(sys.modules) - before}); '
+        'print("sbam_mm.registry" in sys.modules)')
+    out = subprocess.run([sys.executable, '-c', code],
+                         cwd=ROOT,
+                         capture_output=True,
+                         text=True,
+                         check=True,
+                         timeout=300).stdout
+    seconds, new, registry = out.splitlines()
+    assert float(seconds) < 1
+    assert set(new.split()) - set(sys.stdlib_module_names) == {'sbam_mm'}
+    assert registry == 'False'
 
 
 def test_the_registry_has_all_that_is_listed():

@@ -74,7 +74,8 @@ def data(tmp_path_factory):
 @pytest.mark.integration
 @pytest.mark.parametrize('name', [
     'sbam_small', 'simmim_small', 'bootmae_small', 'convmae_small',
-    'mae_small hpm', 'ibot_small sbam', 'dino_small', 'mae_small am'
+    'mae_small hpm', 'ibot_small sbam', 'dino_small', 'mae_small am',
+    'ijepa_small', 'data2vec2_small'
 ])
 def test_every_framework_trains_on_four_channels(data, tmp_path, name):
     cfg = config(data, name)

@@ -269,10 +269,10 @@ def refused(action, *words):
 
 @pytest.mark.parametrize('name', ['timm', 'hf'])
 def test_keys_left_over(tmp_path, name):
-    state = dict(encoder_of(name), reg_token=torch.zeros(1, 4, 24))
+    state = dict(encoder_of(name), prompt_token=torch.zeros(1, 4, 24))
     write_weights(str(tmp_path / 'x.pth'), state)
     refused(lambda: FrozenTeacher(dict(TINY), str(tmp_path / 'x.pth')),
-            'x.pth', 'reg_token', FORMATS[name].title)
+            'x.pth', 'prompt_token', FORMATS[name].title)
 
 
 def test_torn_attention():

@@ -40,7 +40,8 @@ def sized(config, size, folder, **backbone):
 
 FRAMEWORKS = [
     'mae_small', 'sbam_small', 'mae_small hpm', 'cae_small', 'bootmae_small',
-    'cmae_small', 'convmae_small', 'convmae_small sbam', 'simmim_small'
+    'cmae_small', 'convmae_small', 'convmae_small sbam', 'simmim_small',
+    'ijepa_small', 'data2vec2_small'
 ]
 OTHERS = {
     'smaller': ((48, 48), (32, 32)),

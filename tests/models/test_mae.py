@@ -216,7 +216,9 @@ def composed(selection, ratio=0.75, **options):
 
 @pytest.mark.parametrize('masker', [
     'RandomMasker', 'BlockMasker', 'SBM', 'SBAM', 'IncomingMasker',
-    'UniformMasker', 'GridMasker', 'RandomRatioMasker',
+    'UniformMasker', 'GridMasker', 'RandomRatioMasker', 'IJEPAMasker',
+    'ColorMAEMasker', 'InverseBlockMasker', 'CurriculumMasker',
+    dict(type='sbam_mm.SelfGuidedMasker', start_progress=0.),
     composed('WeightedOrder', 0.45, throw=0.4),
     composed('WeightedOrder', keep=True),
     composed('HintTopK', mode='hint'),

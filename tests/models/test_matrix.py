@@ -21,6 +21,8 @@ METHODS = {
     'ConvMAE': 'convmae_small',
     'HPM': 'mae_small hpm',
     'GPAFeature': 'gpa_feature_small',
+    'IJEPA': 'ijepa_small',
+    'data2vec 2.0': 'data2vec2_small',
 }
 OWN = dict(source='self')
 MASKERS = {
@@ -45,6 +47,12 @@ MASKERS = {
     'hpm': dict(type='HPMMasker'),
     'milan': dict(type='MILANMasker', **OWN),
     'semmae': dict(type='SemMAEMasker'),
+    'ijepa': dict(type='IJEPAMasker'),
+    'colormae': dict(type='ColorMAEMasker'),
+    'inverse-block': dict(type='InverseBlockMasker'),
+    'capi': dict(type='InverseBlockMasker', size=None, ratio=0.65),
+    'self-guided': dict(type='SelfGuidedMasker', start_progress=0.),
+    'curriculum': dict(type='CurriculumMasker'),
 }
 
 # Maskers that ask for a class token, or for what only one method has.

@@ -20,7 +20,8 @@ pytestmark = [
 CONFIGS = [
     'sbam_mae_vitb_400e', 'baselines/mae_vitb_400e', 'sbm_mae_vitl_800e',
     *(f'small/{name}_small' for name in (
-        'bootmae', 'cae', 'cmae', 'convmae', 'crossmae', 'dino', 'ibot',
+        'bootmae', 'cae', 'cmae', 'convmae', 'crossmae', 'data2vec2',
+        'dino', 'dinov2', 'ibot', 'ijepa',
         'segment_bias_mae', 'segment_bias_dino', 'simmim', 'um_mae')),
     'ibot/ibot_vits_attmask_high_100e', 'baselines/hpm_vitb_200e',
     'baselines/milan_vitb_400e', 'baselines/semmae_vitb_800e',

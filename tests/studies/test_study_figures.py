@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from sbam_mm.studies.figures import draw, grouped
-from sbam_mm.studies.statistics import against, paired
 from sbam_mm.studies.rows import Row
+from sbam_mm.studies.statistics import against, paired
 from sbam_mm.studies.table import choose, training_rows
 
 pytestmark = pytest.mark.unit

@@ -86,7 +86,9 @@ def test_what_is_dropped_is_named(tmp_path, convert):
     ('missing.pth', 'b.pth', 'does not exist'),
     ('a.pth', 'b.txt', 'does not end in'),
     ('other.pth', 'b.pth', 'no known format: conv.weight; known are'),
-    ('extra.pth', 'b.pth', 'reg_token'),
+    ('extra.pth', 'b.pth', 'prompt_token'),
+    ('registers.pth', 'b.pth', 'no names for: backbone.register_tokens'),
+    ('damaged.pth', 'b.pth', 'no names for: backbone.register_tokens'),
     ('timm.pth', 'b.pth', "has 4 parameters that Hugging Face ViT or ViTMAE "
      'has no names for'),
 ])
@@ -96,6 +98,10 @@ def test_bad_input_gets_a_sentence(tmp_path, convert, source, target, words):
     write_weights(str(tmp_path / 'a.pth'), plain)
     write_weights(str(tmp_path / 'timm.pth'), timm)
     write_weights(str(tmp_path / 'extra.pth'),
+                  dict(plain, prompt_token=torch.ones(1)))
+    write_weights(str(tmp_path / 'registers.pth'),
+                  dict(plain, reg_token=torch.ones(1, 4, 24)))
+    write_weights(str(tmp_path / 'damaged.pth'),
                   dict(plain, reg_token=torch.ones(1)))
     write_weights(str(tmp_path / 'other.pth'),
                   {'conv.weight': torch.ones(1)})

@@ -443,4 +443,4 @@ def test_sam_without_transformers(images, tmp_path, start):
         pytest.skip('transformers is installed')
     code, words = start(images, '--out', tmp_path / 'a.npy', '--backend',
                         'sam')
-    assert code == 2 and "pip install 'sbam_mm[segments]'" in words
+    assert code == 2 and "pip install 'sbam_mm[sam]'" in words

@@ -17,6 +17,7 @@ TRIED = {part.tool: name for name, part in reversed(gpu.PARTS.items())
          if part.tool}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', TRIED.values())
 def test_a_part(name, tmp_path):
     script, *options = gpu.command(
@@ -37,6 +38,7 @@ def test_parts_fit_in_two_minutes_and_name_files():
         assert (ROOT / gpu.FOLDER / part.tool).exists(), name
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     """A part with a result is not measured again, one that failed is."""
     # Imports everything in a process of its own, as every part does.

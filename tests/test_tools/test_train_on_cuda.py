@@ -28,7 +28,8 @@ def logged(work_dir):
 
 @pytest.mark.parametrize('base', [
     'mae_small', 'sbam_small', 'ibot_small attmask-high', 'dino_small',
-    'cmae_small sbam', 'simmim_small sbam', 'bootmae_small sbam'])
+    'cmae_small sbam', 'simmim_small sbam', 'bootmae_small sbam',
+    'ijepa_small', 'data2vec2_small'])
 @pytest.mark.parametrize('compiled', [False, True])
 def test_a_training_in_bfloat16_goes_on(base, compiled, tmp_path):
     """Two epochs, and one more after a resume; every loss is a number."""

@@ -81,9 +81,11 @@ def test_every_masker_is_found():
     assert found == presets() | {'Masker'}  # AutoMAE is composed
     assert {
         'am', 'amt', 'amt-throw-last', 'attmask', 'attmask-high',
-        'attmask-hint', 'attmask-low', 'automae', 'block', 'gpa', 'grid',
-        'hpm', 'incoming', 'milan', 'random', 'random-ratio', 'sbam',
-        'sbam-batch', 'sbm', 'uniform'
+        'attmask-hint', 'attmask-low', 'automae', 'block', 'capi', 'colormae',
+        'colormae-blue', 'colormae-green', 'colormae-purple', 'colormae-red',
+        'curriculum', 'gpa', 'grid', 'hpm', 'i-jepa', 'incoming',
+        'inverse-block', 'milan', 'random', 'random-ratio', 'sbam',
+        'sbam-batch', 'sbm', 'self-guided', 'uniform'
     } <= set(names)
     assert masker_config('RandomMasker')['type'] == 'sbam_mm.RandomMasker'
     assert masker_config('randomratio') == masker_config('Random_Ratio')
@@ -94,7 +96,8 @@ def test_every_masker_is_found():
 
 def test_every_label_is_another():
     names = masker_names()
-    del names['attmask']  # the same as attmask-high
+    # The same as attmask-high and colormae-green.
+    del names['attmask'], names['colormae']
     assert len({*map(masker_label, names.values())}) == len(names)
     for name, config in names.items():
         assert masker_config(masker_label(config)) == config, name
@@ -269,6 +272,22 @@ def test_wide_comparisons_get_two_rows_per_picture(tiny_mae, images):
     shown = texts(figure)
     assert 'AMT\nr = 0.45, 0.4 thrown' in shown
     assert shown.count('44% masked, 38% thrown') == 4
+
+
+def test_many_masks_without_salience_stand_beside_their_picture(tiny_mae,
+                                                                images):
+    names = ('i-jepa', 'colormae-red', 'inverse-block', 'capi', 'block',
+             'random', 'uniform')
+    maskers = labelled_maskers(map(masker_config, names))
+    figure = mask_gallery(tiny_mae(), maskers, images)
+    assert len(drawn(figure)) == 4 * 8
+    assert 'ColorMAE-red\nr = 0.75' in texts(figure)
+
+
+def test_a_warm_up_is_not_drawn(tiny_mae, images):
+    masker = build_masker(masker_config('self-guided'))
+    mask = mask_images(tiny_mae(), list(images.values()), masker, progress=0.)
+    assert mask.scores.any()
 
 
 def test_gallery_draws_sharper_than_the_model_sees(tiny_mae, images):

@@ -54,6 +54,7 @@ def test_bias_moves_attention_into_the_segment():
     assert (guided[0, same] > guided[0, ~same].max()).all()
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_tool(tmp_path):
     model, _ = model_from_config(CONFIG)

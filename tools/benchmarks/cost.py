@@ -93,8 +93,8 @@ from sbam_mm.engine.trial_build import (
     quiet,
 )
 from sbam_mm.errors import UserError
-from sbam_mm.layers.attention import varlen_attn
 from sbam_mm.masking.named_maskers import at_ratio, default_of
+from sbam_mm.packed.attention import varlen_attn
 from sbam_mm.registry import MODELS
 
 # Parts of a model by the names of its children; others have their own.

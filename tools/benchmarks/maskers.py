@@ -47,6 +47,12 @@ def maskers(depth: int, heads: int) -> dict:
         'UniformMasker': (dict(type='UniformMasker'), '-'),
         'GridMasker': (dict(type='GridMasker'), '-'),
         'RandomRatioMasker': (dict(type='RandomRatioMasker'), '-'),
+        'IJEPAMasker': (dict(type='IJEPAMasker'), '-'),
+        'ColorMAEMasker': (dict(type='ColorMAEMasker'), '-'),
+        'InverseBlockMasker': (dict(
+            type='InverseBlockMasker', ratio=0.75), '-'),
+        'InverseBlockMasker, CAPI': (dict(
+            type='InverseBlockMasker', ratio=0.75, size=None), '-'),
         'SBM': (dict(type='SBM', rounding='floor'), 'input tokens'),
         'SBAM': (dict(type='SBAM'), 'input tokens'),
         "SBAM, scope='batch'": (dict(type='SBAM',
@@ -64,6 +70,9 @@ def maskers(depth: int, heads: int) -> dict:
     rows['AMT'] = (dict(type='AMT'), 'stored maps')
     rows['GPA'] = (gpa, FROZEN)
     rows['GPA, own encoder'] = (dict(gpa, source='self'), OWN)
+    rows['SelfGuidedMasker'] = (dict(
+        type='SelfGuidedMasker', start_progress=0.), OWN)
+    rows['CurriculumMasker'] = (dict(type='CurriculumMasker'), 'input tokens')
     rows['SemMAEMasker'] = (dict(type='SemMAEMasker'), 'part maps')
     return {
         name: (dict(masker, type=f'sbam_mm.{masker["type"]}'), source)

@@ -38,9 +38,9 @@ from PIL import Image
 from torch import Tensor
 
 from sbam_mm.layers import Block, PackedLayout, packed_attention
-from sbam_mm.layers.attention import runs_varlen
 from sbam_mm.layers.block import plain_layer
 from sbam_mm.layers.compiled import compile_layers
+from sbam_mm.packed.attention import runs_varlen
 from sbam_mm.registry import MODELS
 from sbam_mm.visualization import photographs
 

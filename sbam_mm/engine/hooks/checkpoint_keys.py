@@ -69,14 +69,14 @@ class CheckpointKeysHook(Hook):
         self.min_share = min_share
 
     def before_run(self, runner: Runner) -> None:
-        """Have local files read by us, not by mmengine."""
+        """Have local files and folders read by us, not by mmengine."""
         path = getattr(runner, '_load_from', None)
         if path is None and getattr(runner, '_resume', False):
             last = last_checkpoint(runner.work_dir)
             path = last.path
             if last.note:
                 runner.logger.warning(last.note)
-        if path and Path(path).is_file():
+        if path and Path(path).exists():
             runner._load_from = SCHEME + str(path)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

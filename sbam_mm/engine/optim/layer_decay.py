@@ -14,8 +14,8 @@ from .groups import GroupingOptimWrapperConstructor
 BLOCKS = ('layers', 'blocks')
 # What comes before the first block; the rest of a backbone comes after the
 # last one. The second line is ConvMAE's.
-STEM = re.compile(r'(cls_token|dist_token|mask_token|pos_embed|patch_embed|'
-                  r'pre_norm|'
+STEM = re.compile(r'((cls|dist|mask)_token|register_tokens|pos_embed|'
+                  r'patch_embed|pre_norm|'
                   r'merge|convs|proj)(\.|$)')
 
 

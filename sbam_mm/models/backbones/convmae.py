@@ -292,9 +292,8 @@ class ConvViT(PatchEncoder, BaseBackbone):
     @torch.no_grad()
     def layer_tokens(self, tokens: Tensor, layer: int) -> Tensor:
         """:meth:`tokens` after the first ``layer`` blocks, no gradient."""
-        self.check_depth(layer)
         with evaluation_mode(self):
-            for block in self.layers[:layer]:
+            for block in self.layers[:self.depth(layer)]:
                 tokens = block(tokens)
         return tokens
 

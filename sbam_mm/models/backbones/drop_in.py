@@ -76,8 +76,8 @@ class MAEViT(selfsup.MAEViT):
             # statistics reach the log lines through the message hub.
             MessageHub.get_current_instance().update_scalar(
                 f'train/{name}', value)
-        ids_keep = token_mask.ids_shuffle[:, :token_mask.num_visible]
-        visible = x.gather(1, ids_keep[..., None].expand(-1, -1, x.shape[-1]))
+        index = token_mask.ids_keep[..., None].expand(-1, -1, x.shape[-1])
+        visible = x.gather(1, index)
         return visible, token_mask.masked.to(x.dtype), token_mask.ids_restore
 
     def forward(self, x: Tensor, mask: bool | None = True):

@@ -2,7 +2,6 @@
 """What an encoder of masked image modelling does with hidden patches."""
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,14 +10,13 @@ from torch import Tensor
 
 from sbam_mm.errors import UserError
 from sbam_mm.layers import (
-    Attend,
-    PackedLayout,
     as_residual,
     attends_at_once,
     evaluation_mode,
     run_blocks,
 )
 from sbam_mm.masking import TokenMask
+from sbam_mm.packed import Attend, Latent, PackedLayout
 
 from .vit_attention import patch_attention, run_whole, shared_bias
 
@@ -57,26 +55,6 @@ def blocks_run(block: int | str, depth: int) -> int:
     return block % depth + 1 if isinstance(block, int) else 0
 
 
-@dataclass(eq=False)
-class Latent:
-    """Encoded tokens.
-
-    ``packed`` is (T, D): image after image, each with its class token
-    followed by its encoded patches in grid order; ``layout`` says where they
-    stand in (B, 1 + L). ``blocks`` is the output of single blocks, where
-    asked for, without the final norm; likewise what enters the first.
-    """
-    packed: Tensor
-    layout: PackedLayout
-    blocks: tuple[Tensor, ...] = ()
-
-    def to_dense(self, fill: float = 0.) -> Tensor:
-        """Tokens in place, (B, 1 + L, D), ``fill`` where there is none."""
-        if self.layout.full:
-            return self.packed.view(*self.layout.shape, -1)
-        return self.layout.unpack(self.packed, self.packed.new_full((), fill))
-
-
 class PatchEncoder:
     """An encoder's grid of patches and their positions."""
     patch_size: int
@@ -106,11 +84,13 @@ class PatchEncoder:
         return resize_pos_embed(self.pos_embed, self.patch_resolution, grid,
                                 self.interpolate_mode, self.num_extra_tokens)
 
-    def check_depth(self, layer: int) -> None:
-        if layer > len(self.layers):
+    def depth(self, layer: int) -> int:
+        """How many blocks ``layer`` means; -1 is all, -2 all but one."""
+        if not -len(self.layers) <= layer <= len(self.layers):
             raise UserError(
                 f'salience is asked for after block {layer}, but the encoder '
                 f'has {len(self.layers)}; lower `salience.layer`.')
+        return layer if layer >= 0 else len(self.layers) + 1 + layer
 
 
 class MaskedEncoder(PatchEncoder):
@@ -238,7 +218,7 @@ class MaskedEncoder(PatchEncoder):
 
         Without gradient; nothing is dropped, also in training.
         """
-        self.check_depth(layer)
+        layer = self.depth(layer)
         x = self.pre_norm(self.prepend_cls(tokens))
         with evaluation_mode(self):
             return run_whole(self, x, layer)[:, 1:]

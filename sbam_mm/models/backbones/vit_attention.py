@@ -21,7 +21,7 @@ def input_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
     x, grid = vit.patch_embed(images)
     extra = [
         getattr(vit, name).expand(len(x), -1, -1)
-        for name in ('cls_token', 'dist_token')
+        for name in ('cls_token', 'dist_token', 'register_tokens')
         if getattr(vit, name, None) is not None
     ]
     x = torch.cat([*extra, x], dim=1)
@@ -57,6 +57,23 @@ def encode_whole(vit: VisionTransformer, images: Tensor) -> Tensor:
     return vit.ln1(x) if vit.final_norm else x
 
 
+def which_block(block: int, depth: int) -> int:
+    """The number from 0 of a block that is asked for, if there is one."""
+    if not -depth <= block < depth:
+        raise UserError(
+            f'attention of block {block} is asked for, but the encoder has '
+            f'blocks 0 to {depth - 1}; change `salience.block`.')
+    return block % depth
+
+
+def check_queries(queries: str, has_class_token: bool) -> None:
+    """Stop if a class token is asked that is not there."""
+    if queries == 'cls' and not has_class_token:
+        raise UserError(
+            'the attention of the class token is asked for, but the encoder '
+            "has none; set `salience.queries='all'`.")
+
+
 @torch.no_grad()
 def patch_attention(vit: VisionTransformer,
                     x: Tensor,
@@ -87,12 +104,7 @@ def patch_attention(vit: VisionTransformer,
         >>> patch_attention(vit, input_tokens(vit, images), -1).shape
         torch.Size([2, 3, 16])
     """
-    depth = len(vit.layers)
-    if not -depth <= block < depth:
-        raise UserError(
-            f'attention of block {block} is asked for, but the encoder has '
-            f'blocks 0 to {depth - 1}; change `salience.block`.')
-    block %= depth
+    block = which_block(block, len(vit.layers))
     with evaluation_mode(vit):
         x = run_whole(vit, x, block)
     return block_attention(vit, x, block, queries, softmax, own_query)
@@ -106,10 +118,7 @@ def block_attention(vit: VisionTransformer,
                     softmax: bool = True,
                     own_query: bool = True) -> Tensor:
     """As :func:`patch_attention`, from what enters the block itself."""
-    if queries == 'cls' and vit.cls_token is None:
-        raise UserError(
-            'the attention of the class token is asked for, but the encoder '
-            "has none; set `salience.queries='all'`.")
+    check_queries(queries, vit.cls_token is not None)
     layer = vit.layers[block]
     bias = shared_bias(vit)
     if getattr(vit, 'attend', None) is not None:

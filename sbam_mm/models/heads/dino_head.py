@@ -22,6 +22,14 @@ def prototypes(bottleneck_dim: int, out_dim: int,
     return layer
 
 
+def mlp(widths: list[int]) -> nn.Sequential:
+    """Linear layers with GELU between them."""
+    layers: list[nn.Module] = []
+    for width, next_width in zip(widths, widths[1:]):
+        layers += [nn.Linear(width, next_width), nn.GELU()]
+    return nn.Sequential(*layers[:-1])
+
+
 @MODELS.register_module()
 class DINOHead(BaseModule):
     """MLP, unit length, weight-normalised prototypes.
@@ -43,6 +51,10 @@ class DINOHead(BaseModule):
             65536.
         patch_out_dim (int, optional): Prototypes of patches, in a layer of
             their own. Defaults to None: shared with the class token.
+        separate_patches (bool): Give patches an MLP of their own, too, and
+            ``out_dim`` prototypes unless ``patch_out_dim`` is set: a head of
+            their own, as in the large models of Oquab et al., *DINOv2*, TMLR
+            2024.
         num_layers (int): Linear layers up to the bottleneck.
         norm_last_layer (bool): Keep the prototypes at unit length. The
             recipes of ViT-S let their norms learn.
@@ -55,25 +67,28 @@ class DINOHead(BaseModule):
                  hidden_dim: int = 2048,
                  bottleneck_dim: int = 256,
                  num_layers: int = 3,
-                 norm_last_layer: bool = True):
+                 norm_last_layer: bool = True,
+                 separate_patches: bool = False):
         super().__init__()
         if num_layers < 1:
             raise UserError(f'num_layers counts the linear layers up to the '
                             f'bottleneck and cannot be {num_layers}; DINO '
                             'has 3.')
+        if separate_patches:
+            patch_out_dim = patch_out_dim or out_dim
         self.out_dim = out_dim
         self.patch_out_dim = patch_out_dim or out_dim
         widths = [in_dim] + [hidden_dim] * (num_layers - 1) + [bottleneck_dim]
-        layers: list[nn.Module] = []
-        for width, next_width in zip(widths, widths[1:]):
-            layers += [nn.Linear(width, next_width), nn.GELU()]
-        self.mlp = nn.Sequential(*layers[:-1])
+        self.mlp = mlp(widths)
+        self.patch_mlp = mlp(widths) if separate_patches else None
         self.last_layer = prototypes(bottleneck_dim, out_dim, norm_last_layer)
         self.patch_last_layer = None if patch_out_dim is None else prototypes(
             bottleneck_dim, patch_out_dim, norm_last_layer)
 
     def init_weights(self) -> None:
         truncated_normal(self.mlp)
+        if self.patch_mlp is not None:
+            truncated_normal(self.patch_mlp)
 
     def prototype_parameters(self) -> list[nn.Parameter]:
         """What is frozen at the beginning of the training."""
@@ -86,6 +101,10 @@ class DINOHead(BaseModule):
     def project(self, x: Tensor) -> Tensor:
         """Points on the unit sphere: (..., D) -> float32 (..., bottleneck)."""
         return F.normalize(self.mlp(x).float(), dim=-1)
+
+    def project_patches(self, x: Tensor) -> Tensor:
+        """As :meth:`project`, of patch tokens."""
+        return F.normalize((self.patch_mlp or self.mlp)(x).float(), dim=-1)
 
     def patch_logits(self, projected: Tensor) -> Tensor:
         """Of projected patches: (..., bottleneck) -> (..., K), linear."""

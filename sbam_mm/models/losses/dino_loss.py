@@ -3,10 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
+from sbam_mm.errors import UserError, check_choice
 from sbam_mm.finite import finite_options
 
 from .centring import Centre, TeacherTemperature
+from .sinkhorn import sinkhorn_knopp
+
+CENTRINGS = ('mean', 'sinkhorn')
 
 
 @finite_options
@@ -18,6 +21,9 @@ class PrototypeLoss(nn.Module):
         teacher_temperature (float): After the warm-up; that of all recipes of
             iBOT, and DINO's for ViT-S ends there as well.
         centre_momentum (float): See :class:`Centre`.
+        centring (str): "mean", to subtract the moving mean of the teacher's
+            logits, or "sinkhorn", to balance the prototypes within the global
+            batch (:func:`sinkhorn_knopp`, DINOv2).
     """
 
     def __init__(self,
@@ -27,8 +33,10 @@ class PrototypeLoss(nn.Module):
                  teacher_temperature: float = 0.07,
                  warm_up_temperature: float = 0.04,
                  warm_up_epochs: int = 30,
-                 centre_momentum: float = 0.9):
+                 centre_momentum: float = 0.9,
+                 centring: str = 'mean'):
         super().__init__()
+        check_choice('centring', centring, CENTRINGS)
         if student_temperature <= 0:
             raise UserError(
                 'logits are divided by student_temperature, which must be '
@@ -38,10 +46,14 @@ class PrototypeLoss(nn.Module):
         self.teacher_temperature = TeacherTemperature(
             warm_up_temperature, teacher_temperature, warm_up_epochs)
         self.centre = Centre(dim, centre_momentum)
+        self.balances = centring == 'sinkhorn'
 
     @torch.no_grad()
     def target(self, logits: Tensor, epoch: int = 0) -> Tensor:
         """Centre and sharpen: float32 probabilities (..., K), no gradient."""
+        if self.balances:
+            return sinkhorn_knopp(
+                logits.float() / self.teacher_temperature(epoch))
         centred = logits.float() - self.centre.value
         return (centred / self.teacher_temperature(epoch)).softmax(dim=-1)
 

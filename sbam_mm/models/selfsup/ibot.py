@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from sbam_mm.masking import IBOTMasker, TokenMask
-from sbam_mm.models.losses import PatchLoss
+from sbam_mm.models.losses import PatchLoss, koleo
 from sbam_mm.models.masked_places import counting, masked_places
 from sbam_mm.models.progress import training_progress
 from sbam_mm.models.teachers.teacher_pass import TeacherPass
@@ -43,12 +43,18 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
     (leave the wrapper out to mask every view). Embeddings of one image's two
     views differ, hence so do their masks and ratios.
 
+    **DINOv2** (Oquab et al., TMLR 2024) is iBOT with other settings:
+    ``head=dict(separate_patches=True)``, ``centring='sinkhorn'`` in
+    ``cls_loss`` and ``patch_loss``, and ``koleo_weight=0.1``.
+
     Args:
         masker (dict, optional): Defaults to None: :class:`IBOTMasker`,
             rectangles on half of the views.
         patch_loss (dict, optional): Options of :class:`PatchLoss`.
         mim_start_epoch (int): Nothing is masked before it, and the patch
             loss's temperature begins its warm-up there; 50 for iBOT's Swin.
+        koleo_weight (float): Of :func:`koleo` on the student's class tokens,
+            a sum over the global views.
         **kwargs: Of :class:`SelfDistillation`.
 
     Example:
@@ -72,23 +78,31 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
                  masker: dict | nn.Module | None = None,
                  patch_loss: dict | None = None,
                  mim_start_epoch: int = 0,
+                 koleo_weight: float = 0.,
                  **kwargs):
         super().__init__(backbone, head, masker or IBOTMasker(), **kwargs)
         self.patch_loss = PatchLoss(self.head.patch_out_dim,
                                     **(patch_loss or {}))
         self.mim_start_epoch = mim_start_epoch
+        self.koleo_weight = koleo_weight
 
     def loss(self,
              inputs: list[Tensor],
              data_samples: list | None = None) -> dict[str, Tensor]:
-        """As DINO's, and ``loss_patch``."""
+        """As DINO's, ``loss_patch``, and with its weight ``loss_koleo``."""
         self.follow_student()
         views, local = self.split(inputs)
         teaching = self.teach(views, data_samples)
         latent, token_mask = self.study(views, teaching, data_samples)
         # On its way while class tokens are compared.
         count = counting(token_mask)
+        spread = {}
+        if self.koleo_weight:
+            closeness = torch.stack(
+                [koleo(cls) for cls in self._by_view(latent[:, 0])])
+            spread['loss_koleo'] = self.koleo_weight * closeness.sum()
         return dict(
+            **spread,
             **self.learn_cls(latent, local, teaching, data_samples),
             loss_patch=self.learn_patches(latent, token_mask.masked, teaching,
                                           count),
@@ -114,14 +128,20 @@ class iBOT(SelfDistillation):  # noqa: N801  the paper's spelling
         """
         place = masked_places(TokenMask(masked), count)
         hidden = latent[:, 1:].flatten(0, 1).index_select(0, place)
-        student = self.head.patch_logits(self.head.project(hidden))
+        student = self.head.patch_logits(self.head.project_patches(hidden))
         with torch.no_grad():
             head = self.momentum_teacher.module['head']
-            every = head.project(teaching.tokens[:, 1:].flatten(0, 1))
-            teacher = head.patch_logits(every.index_select(0, place))
-            mean = head.patch_logits(every.mean(dim=0))
+            every = teaching.tokens[:, 1:].flatten(0, 1)
+            if self.patch_loss.balances:
+                teacher = head.patch_logits(
+                    head.project_patches(every.index_select(0, place)))
+            else:
+                every = head.project_patches(every)
+                teacher = head.patch_logits(every.index_select(0, place))
+                mean = head.patch_logits(every.mean(dim=0))
         target = self.patch_loss.target(
             teacher, training_progress()[1] - self.mim_start_epoch)
         loss = self.patch_loss(student, target, masked)
-        self.patch_loss.centre.update(mean)
+        if not self.patch_loss.balances:
+            self.patch_loss.centre.update(mean)
         return loss

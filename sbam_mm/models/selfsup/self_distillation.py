@@ -14,12 +14,10 @@ from sbam_mm.models.backbones.vit_attention import encode_whole
 from sbam_mm.models.guidance import guided, kernels_for
 from sbam_mm.models.losses import DINOLoss, target_entropy
 from sbam_mm.models.progress import training_progress
-from sbam_mm.models.providers import STORED_MAPS, Batch, Provider
-from sbam_mm.models.teachers import MomentumTeacher
-from sbam_mm.models.teachers.momentum import MomentumCopy
+from sbam_mm.models.providers import STORED_MAPS, Provider
 from sbam_mm.models.teachers.teacher_pass import TeacherPass
 
-from .base import MaskedImageModel
+from .own_teacher import OwnTeacher
 
 
 class Crops(NamedTuple):
@@ -28,29 +26,20 @@ class Crops(NamedTuple):
     local: list[Tensor]  # (nB, C, h, w)
 
 
-class SelfDistillation(MaskedImageModel):
-    """A student that predicts what its own moving average says.
+class SelfDistillation(OwnTeacher):
+    """A student that predicts what its own moving average says of crops.
 
     The teacher sees the global crops whole, the student masked global crops
     and whole local ones; a guide of the encoder guides both.
-    ``model.backbone`` is the student's encoder; what the papers evaluate,
-    and :attr:`evaluated_encoder` is, is the teacher's, in checkpoints under
-    the prefix ``momentum_teacher.module.backbone.``.
 
     Args:
         backbone (dict): ``MaskedViT``, with ``learned_position=True`` as
             published.
         head (dict): ``DINOHead``.
         masker (dict or nn.Module): It is asked once for all global views.
-            What teachers attend to comes from the pass that is made anyway,
-            as far as it is the last block's.
         cls_loss (dict, optional): Options of :class:`DINOLoss`.
-        momentum (float): Of the teacher, at first.
-        end_momentum (float): At the end, by a cosine.
         num_global (int): Views that are global crops, the first ones.
-        teacher (dict, optional): A ``FrozenTeacher`` for the masker to ask
-            instead of the momentum teacher (GPA).
-        **kwargs: Options of mmpretrain's ``BaseSelfSupervisor``.
+        **kwargs: Options of :class:`OwnTeacher`.
     """
 
     follows_guides = True
@@ -61,24 +50,9 @@ class SelfDistillation(MaskedImageModel):
                  head: dict | nn.Module,
                  masker: dict | nn.Module,
                  cls_loss: dict | None = None,
-                 momentum: float = 0.996,
-                 end_momentum: float = 1.,
                  num_global: int = 2,
-                 teacher: dict | nn.Module | None = None,
                  **kwargs):
-        super().__init__(
-            backbone=backbone,
-            head=head,
-            masker=masker,
-            teacher=teacher,
-            **kwargs)
-        if isinstance(self.teacher, MomentumTeacher):
-            raise UserError(
-                f'{type(self).__name__} has a momentum teacher of its own, '
-                'which maskers may ask; leave model.teacher out and set '
-                'model.momentum.')
-        self.momentum_teacher = MomentumCopy(self.student, momentum,
-                                             end_momentum)
+        super().__init__(backbone, head=head, masker=masker, **kwargs)
         self.cls_loss = DINOLoss(self.head.out_dim, **(cls_loss or {}))
         self.num_global = num_global
 
@@ -88,28 +62,12 @@ class SelfDistillation(MaskedImageModel):
         return nn.ModuleDict(dict(backbone=self.backbone, head=self.head))
 
     def providers(self) -> dict[str, Provider]:
-        """As for every method, with the momentum teacher's attention.
-
-        Stored maps belong to an image and do not follow its many crops.
-        """
-        table = super().providers()
-        if self.teacher is None:
-            table['teacher_attention'] = ask_teaching
+        """Without stored maps, which do not follow an image's many crops."""
         return {
             name: provider
-            for name, provider in table.items() if name not in STORED_MAPS
+            for name, provider in super().providers().items()
+            if name not in STORED_MAPS
         }
-
-    @property
-    def evaluated_encoder(self) -> nn.Module:
-        """The teacher's, as in the papers; the student's before step 1."""
-        if not self.momentum_teacher.followed:
-            return self.backbone
-        return self.momentum_teacher.module['backbone']
-
-    def follow_student(self) -> None:
-        if self.training:
-            self.momentum_teacher.follow(self.student)
 
     def split(self, inputs: Sequence[Tensor]) -> Crops:
         """Tell global crops from local ones; ``inputs``: (B, C, h, w) each."""
@@ -166,15 +124,9 @@ class SelfDistillation(MaskedImageModel):
         student = self.head(torch.cat(cls)).unflatten(0, (-1, batch_size))
         target = self.cls_loss.target(teacher, training_progress()[1])
         loss = self.cls_loss(student, target)
-        self.cls_loss.centre.update(teacher.mean(dim=(0, 1)))
+        if not self.cls_loss.balances:
+            self.cls_loss.centre.update(teacher.mean(dim=(0, 1)))
         return dict(loss_cls=loss, **target_entropy(target))
 
     def _by_view(self, x: Tensor) -> Tensor:
         return x.unflatten(0, (self.num_global, -1))
-
-
-def ask_teaching(model: SelfDistillation, batch: Batch,
-                 *question) -> Tensor:
-    """The momentum teacher's attention, from a pass that is made anyway."""
-    teaching = batch.teaching or model.teach(batch.images)
-    return teaching.attention(*question)

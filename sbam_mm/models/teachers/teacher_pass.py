@@ -9,20 +9,26 @@ from mmpretrain.models import VisionTransformer
 from torch import Tensor
 
 from sbam_mm.layers import Attend
+from sbam_mm.layers.block import block_of
 
 from ..backbones.vit_attention import (
     block_attention,
     input_tokens,
     patch_attention,
     run_whole,
+    shared_bias,
 )
 from ..guidance import attending
 
 
 class Outcome(NamedTuple):
-    """The encoder's output and what entered its last block, (B, E + L, D)."""
+    """The encoder's output and what entered its last block, (B, E + L, D).
+
+    ``added`` is what feed-forward networks of blocks have added.
+    """
     tokens: Tensor
     last_input: Tensor
+    added: tuple[Tensor, ...] = ()
 
 
 class TeacherPass:
@@ -75,3 +81,35 @@ class TeacherPass:
                                        block, *options)
             return patch_attention(
                 self.vit, input_tokens(self.vit, self.images), block, *options)
+
+
+class FeedForwardPass(TeacherPass):
+    """A pass that also keeps what feed-forward networks add to the tokens.
+
+    Args:
+        top_k (int): Of how many blocks, the last ones.
+    """
+
+    def __init__(self, vit: VisionTransformer, images: Tensor, top_k: int):
+        super().__init__(vit, images)
+        self.top_k = top_k
+
+    @cached_property
+    def _outcome(self) -> Outcome:
+        with torch.no_grad():
+            first = len(self.vit.layers) - self.top_k
+            x = run_whole(
+                self.vit, input_tokens(self.vit, self.images), first)
+            bias, added = shared_bias(self.vit), []
+            for block in map(block_of, self.vit.layers[first:]):
+                last_input = x
+                x = block.attended(x, bias)
+                added.append(block.fed_forward(x))
+                x = x + added[-1]
+            return Outcome(self.vit.ln1(x) if self.vit.final_norm else x,
+                           last_input, tuple(added))
+
+    @property
+    def added(self) -> tuple[Tensor, ...]:
+        """What each network has added, of all tokens, (B, E + L, D)."""
+        return self._outcome.added

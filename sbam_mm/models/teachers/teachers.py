@@ -19,16 +19,38 @@ from .momentum import MomentumCopy
 
 
 class Teacher(nn.Module):
-    """What maskers may ask of any teacher; see the two below."""
+    """What maskers may ask of any teacher.
+
+    Here it is one of mmpretrain's Vision Transformers; see
+    :class:`LibraryTeacher` for those of other libraries.
+    """
 
     @property
     def vit(self) -> VisionTransformer:
         """The teacher's encoder."""
         return self.backbone
 
+    @property
+    def depth(self) -> int:
+        """Number of blocks that can be asked."""
+        return len(self.vit.layers)
+
+    @property
+    def heads(self) -> int:
+        """Number of heads of every block."""
+        return int(self.vit.layers[0].attn.num_heads)
+
+    @property
+    def patch_size(self) -> tuple[int, int]:
+        return self.vit.patch_embed.projection.kernel_size
+
     def as_its_own(self, images: Tensor, student: nn.Module) -> Tensor:
-        """The student's images as this teacher knows images."""
-        return images
+        """Images normalised for a student, normalised for this teacher."""
+        # One that follows the student has none of its own.
+        own = getattr(self, 'normalised', None)
+        if own is None:
+            return images
+        return renormalised(images, student.data_preprocessor, own)
 
     def init_weights(self) -> None:
         """Keeps what was loaded."""
@@ -67,12 +89,16 @@ class Teacher(nn.Module):
 
     def at_grid(self, images: Tensor, grid: tuple[int, int]) -> Tensor:
         """Images whose patches are, of this teacher's size, a grid."""
-        patch = self.vit.patch_embed.projection.kernel_size
-        size = (grid[0] * patch[0], grid[1] * patch[1])
-        if images.shape[2:] == size:
-            return images
-        return F.interpolate(
-            images, size, mode='bicubic', antialias=True, align_corners=False)
+        height, width = self.patch_size
+        return resized(images, (grid[0] * height, grid[1] * width))
+
+
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images of a height and width in pixels, as they are if they have it."""
+    if images.shape[2:] == size:
+        return images
+    return F.interpolate(
+        images, size, mode='bicubic', antialias=True, align_corners=False)
 
 
 def check_guides(teacher: nn.Module, state: Mapping[str, Tensor],
@@ -137,11 +163,6 @@ class FrozenTeacher(Teacher):
         read = read_checkpoint(checkpoint)
         self.freeze(weights_for(self, read, 0.9, checkpoint), read, 0.9,
                     checkpoint)
-
-    def as_its_own(self, images: Tensor, student: nn.Module) -> Tensor:
-        """Images normalised for a student, normalised for this teacher."""
-        return renormalised(images, student.data_preprocessor,
-                            self.normalised)
 
 
 @MODELS.register_module()

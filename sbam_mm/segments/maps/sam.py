@@ -54,7 +54,7 @@ class SAM:
         except ImportError as error:
             raise UserError(
                 'the back-end sam needs transformers, which is not installed; '
-                "run `pip install 'sbam_mm[segments]'`, or take the back-end "
+                "run `pip install 'sbam_mm[sam]'`, or take the back-end "
                 'felzenszwalb.') from error
         if device is None:
             device = 'cuda' if torch.cuda.is_available() else 'cpu'

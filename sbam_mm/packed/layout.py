@@ -6,16 +6,16 @@ The kept tokens of all images stand one after another in a flat tensor
 it as it is; only attention has to know where an image ends.
 """
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
 import torch
-from mmengine.utils import digit_version
 from torch import Tensor
 
 # On CUDA it exists since then.
-STATIC_NONZERO = digit_version(torch.__version__) >= digit_version('2.6')
+STATIC_NONZERO = torch.__version__ >= '2.6'  # as versions
 
 
 class Group(NamedTuple):
@@ -206,3 +206,23 @@ class PackedLayout:
         full = full.reshape(-1, packed.shape[-1])
         return full.index_copy(0, self.index, packed).view(
             batch_size, width, -1)
+
+
+@dataclass(eq=False)
+class Latent:
+    """Encoded tokens.
+
+    ``packed`` is (T, D): image after image, each with its class token
+    followed by its encoded patches in grid order; ``layout`` says where they
+    stand in (B, 1 + L). ``blocks`` is the output of single blocks, where
+    asked for, without the final norm; likewise what enters the first.
+    """
+    packed: Tensor
+    layout: PackedLayout
+    blocks: tuple[Tensor, ...] = ()
+
+    def to_dense(self, fill: float = 0.) -> Tensor:
+        """Tokens in place, (B, 1 + L, D), ``fill`` where there is none."""
+        if self.layout.full:
+            return self.packed.view(*self.layout.shape, -1)
+        return self.layout.unpack(self.packed, self.packed.new_full((), fill))

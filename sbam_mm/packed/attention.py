@@ -10,7 +10,7 @@ from torch import Tensor
 from sbam_mm.errors import UserError
 from sbam_mm.run_switches import is_exact
 
-from .packing import PackedLayout, Spans
+from .layout import PackedLayout, Spans
 
 try:
     # Public since torch 2.10. Only the first seven arguments, by position:

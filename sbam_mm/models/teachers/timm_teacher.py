@@ -1,0 +1,109 @@
+# Copyright (c) OpenMMLab. All rights reserved.
+"""Any Vision Transformer of timm as a frozen teacher."""
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sbam_mm.errors import UserError
+from sbam_mm.registry import MODELS
+
+from ..checkpoint import read_checkpoint, state_dict_of
+from .library_teacher import LibraryTeacher, Shape, library, why_refused
+
+# What classifies, and MAE's decoder.
+HEADS = re.compile(r'(head|head_dist|decoder_\w+)(\.|$)')
+
+
+@MODELS.register_module()
+class TimmTeacher(LibraryTeacher):
+    """A ViT of timm: registers, layer scale, rotary positions, SwiGLU, etc.
+
+    Args:
+        model (str): timm's name, such as
+            "vit_small_patch14_reg4_dinov2.lvd142m", or a folder with a
+            ``config.json`` of timm and weights.
+        checkpoint (str, optional): Weights in any layout that timm reads for
+            this model: a file, or a folder. Defaults to None: the folder
+            named in ``model``, or those that timm downloads.
+        mean, std (Sequence[float], optional): In values from 0 to 255.
+            Defaults to None: timm's for these weights.
+        size, resample: See :class:`LibraryTeacher`.
+        **options: Of ``timm.create_model``.
+
+    Example::
+
+        teacher = dict(
+            type='sbam_mm.TimmTeacher',
+            model='vit_small_patch14_reg4_dinov2.lvd142m',
+            checkpoint='model.safetensors')
+    """
+
+    def __init__(self,
+                 model: str,
+                 checkpoint: str | None = None,
+                 mean: Sequence[float] | None = None,
+                 std: Sequence[float] | None = None,
+                 size: int | tuple[int, int] | None = None,
+                 resample: str = 'area',
+                 **options: Any):
+        vit = timm_model(model, checkpoint, **options)
+        for part in vit.modules():
+            if hasattr(part, 'fused_attn'):  # an environment may say no
+                part.fused_attn = True
+        known: dict = vit.pretrained_cfg
+        super().__init__(
+            vit, checkpoint or model, timm_shape(vit, model),
+            mean or [255 * value for value in known['mean']],
+            std or [255 * value for value in known['std']], size, resample)
+
+    def run(self, images: Tensor) -> Any:
+        return self.model.forward_features(images)
+
+
+def timm_model(model: str, checkpoint: str | None = None,
+               **options: Any) -> Any:
+    """A model of timm with its weights, without classifier, on the CPU."""
+    timm = library('timm')
+    if Path(model).is_dir():
+        model, checkpoint = f'local-dir:{model}', checkpoint or model
+    if checkpoint is not None:
+        state = state_dict_of(read_checkpoint(checkpoint), checkpoint)
+        decoded = any(key.startswith('decoder_') for key in state)
+        # As many classes as the model has, or timm is not strict.
+        options['pretrained_cfg_overlay'] = dict(
+            num_classes=0,
+            label_offset=0,
+            state_dict={
+                key: value for key, value in state.items()
+                if not (HEADS.match(key) or decoded and key == 'mask_token')
+            })
+    else:
+        options.setdefault('num_classes', 0)
+    try:
+        with torch.device('cpu'):
+            try:
+                return timm.create_model(
+                    model, pretrained=True, dynamic_img_size=True, **options)
+            except TypeError:  # takes no option of that name
+                return timm.create_model(model, pretrained=True, **options)
+    # timm and its download raise whatever they like.
+    except Exception as error:
+        raise why_refused(error, model, checkpoint) from error
+
+
+def timm_shape(vit: nn.Module, name: str) -> Shape:
+    """What has to be known of a model of timm."""
+    try:
+        patches: Any = vit.patch_embed
+        blocks: Any = vit.blocks
+        return Shape(
+            len(blocks), blocks[0].attn.num_heads, tuple(patches.patch_size),
+            tuple(patches.img_size),
+            not getattr(vit, 'dynamic_img_size', False))
+    except (AttributeError, TypeError) as error:
+        raise UserError(f'{name} is no Vision Transformer of timm; name one '
+                        'that is.') from error
