@@ -118,7 +118,11 @@ setup(
     extras_require={
         'onedl':
         ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain', *TRAINING],
-        'openmmlab': ['mmengine', 'mmcv', 'mmpretrain', *TRAINING],
+        # mmcv's compiled operators, which only detection needs, do not build
+        # with a recent setuptools.
+        'openmmlab': ['mmengine', 'mmcv-lite', 'mmpretrain', *TRAINING],
+        # For those who have one of both stacks.
+        'training': TRAINING,
         # docs/use_with.md: the libraries of sbam_mm.adapters.
         'timm': TIMM,
         'hf': HF,

@@ -3,22 +3,18 @@
 import os
 from collections.abc import Iterator
 from difflib import get_close_matches
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import yaml
 from mmengine.config import Config
-from mmengine.registry import Registry
 
 from sbam_mm.errors import UserError
 
+from .registered_names import SCOPES, registries, with_names
 from .safe_loading import use_safe_loading
 
 SUFFIXES = ('.py', '.yaml', '.yml', '.json')
-# Whose names `type` may have in front in YAML and JSON.
-SCOPES = ('mmengine', 'mmcv', 'mmpretrain', 'mmseg', 'mmdet', 'sbam_mm')
 # Configs that a YAML file may build on although they are programs.
 OWN_CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 
@@ -43,7 +39,8 @@ def read_config(path: str | Path, what: str = 'config') -> Config:
     use_safe_loading()
     try:
         if path.endswith('.py'):
-            return Config.fromfile(path)
+            cfg = Config.fromfile(path)
+            return with_names(cfg) if cfg._imported_names else cfg
         return _read_data(path)
     except (NotData, yaml.constructor.ConstructorError) as error:
         wish = (str(error) if isinstance(error, NotData) else
@@ -104,30 +101,13 @@ def _read_data(path: str) -> Config:
         if scope and scope not in SCOPES:
             raise NotData(f'names {value!r} as its {key}')
     # mmengine imports and calls what is not registered, by its full name.
-    known = _registered({value.split('.')[0] for _, value in texts})
+    known = {name for registry in registries(
+        {value.split('.')[0] for _, value in texts})
+        for name in registry.module_dict}
     for key, value in texts:
         if key == 'type' and value.rpartition('.')[2] not in known:
             raise NotData(f'names the type {value!r} that no registry knows')
     return cfg
-
-
-def _registered(used: set[str]) -> set[str]:
-    """All names in the registries of OpenMMLab's projects."""
-    modules = [
-        import_module(f'{scope}.registry')
-        for scope in {'mmengine', 'mmpretrain', 'sbam_mm', *used} & set(SCOPES)
-        if find_spec(scope) and find_spec(f'{scope}.registry')
-    ]
-    names: set[str] = set()
-    # Not all of them are children of mmengine's.
-    todo = [one for module in modules for one in vars(module).values()
-            if isinstance(one, Registry)]
-    while todo:
-        registry = todo.pop()
-        registry.import_from_location()
-        names.update(registry.module_dict)
-        todo += registry.children.values()
-    return names
 
 
 def _bases(path: str) -> Iterator[str]:

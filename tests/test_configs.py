@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from small_runs import MASKED, small
 
+from sbam_mm.config_files import read_config
 from sbam_mm.engine.config_checks import check_options
 
 ROOT = Path(__file__).parent.parent
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.unit
 
 def read(name):
     """A config by its path, or by the words of a command."""
-    return (Config.fromfile(ROOT / 'configs' / name)
+    return (read_config(ROOT / 'configs' / name)
             if name.endswith('.py') else small(name))
 
 

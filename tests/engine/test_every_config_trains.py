@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from PIL import Image
 from small_runs import MASKED, small
 
+from sbam_mm.config_files import read_config
 from sbam_mm.datasets import ImageFolder, save_maps
 from sbam_mm.engine.launch import replace_amp
 from sbam_mm.registry import MODELS
@@ -145,7 +146,7 @@ def phase_one(tmp_path_factory):
 
 
 def train(case, work_dir, epochs, resume=False):
-    cfg = (Config.fromfile(ROOT / 'configs' / case)
+    cfg = (read_config(ROOT / 'configs' / case)
            if case.endswith('.py') else small(case))
     cfg.custom_hooks = [
         hook for hook in cfg.custom_hooks if hook.type != 'sbam_mm.KNNHook'
