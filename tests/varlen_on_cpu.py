@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The variable-length kernel, written out for the CPU, which has none."""
+import pytest
 import torch
-from torch.nn.attention import varlen
 
 
 def images_of(ends, *packed):
@@ -41,5 +41,8 @@ def backward(grad, q, k, v, out, lse, ends, key_ends, *options):
 
 def register():
     """From now on ``varlen_attn`` runs on the CPU."""
+    varlen = pytest.importorskip(
+        'torch.nn.attention.varlen',
+        reason='torch has the variable-length kernel since 2.10')
     varlen._varlen_attn.register_kernel('cpu')(forward)
     varlen._varlen_attn_backward.register_kernel('cpu')(backward)

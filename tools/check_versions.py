@@ -105,7 +105,7 @@ class Environment:
             ended = subprocess.run(
                 words, stdout=log, stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL, cwd=ROOT,
-                env=dict(os.environ, OMP_NUM_THREADS='1'))
+                env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=''))
             log.seek(begin)
             said = log.read()
         if ended.returncode and check:

@@ -36,10 +36,12 @@ class Spans(NamedTuple):
 
 def kept_places(keep: Tensor, total: int) -> Tensor:
     """Row and column of every True of ``keep``, (total, 2), row by row."""
+    # The size is known, so the device need not be asked for it.
     if STATIC_NONZERO:
-        # The size is known, so the device need not be asked for it.
         return torch.nonzero_static(keep, size=total)
-    return keep.nonzero()
+    places = keep.flatten().byte().sort(descending=True, stable=True)[1]
+    return torch.stack([places // keep.shape[1], places % keep.shape[1]],
+                       1)[:total]
 
 
 class PackedLayout:

@@ -12,6 +12,7 @@ from sbam_mm.layers import (
     run_blocks,
     sincos_position,
 )
+from sbam_mm.packed import layout as layouts
 from sbam_mm.packed.attention import grouped_attention, runs_varlen
 
 pytestmark = pytest.mark.unit
@@ -26,6 +27,16 @@ def keep_of(lengths, width):
 
 
 LENGTHS = [[3, 7, 1, 7, 5], [4, 4, 4], [9], [1, 1, 2]]
+
+
+@pytest.mark.parametrize('static', [True, False])
+@pytest.mark.parametrize('lengths', [*LENGTHS, [0, 2]])
+def test_kept_places_are_those_of_nonzero(lengths, static, monkeypatch):
+    """With torch 2.6 and before."""
+    monkeypatch.setattr(layouts, 'STATIC_NONZERO', static)
+    keep = keep_of(lengths, 11)
+    places = layouts.kept_places(keep, sum(lengths))
+    assert torch.equal(places, keep.nonzero())
 
 
 @pytest.mark.parametrize('lengths', LENGTHS)

@@ -10,7 +10,11 @@ from sbam_mm.layers import (
 )
 from sbam_mm.models.backbones import MaskedViT
 from sbam_mm.segments import SegmentBias, SegmentRelation, Segments
-from sbam_mm.segments.flex import SegmentBlocks, flex_segment_attention
+from sbam_mm.segments.flex import (
+    WITH_GRADIENTS,
+    SegmentBlocks,
+    flex_segment_attention,
+)
 
 pytestmark = pytest.mark.unit
 HEADS, DIM, WIDTH = 2, 8, 9
@@ -89,6 +93,12 @@ def test_equals_a_loop_over_pairs(lengths):
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
+flex_has_gradients = pytest.mark.skipif(
+    not WITH_GRADIENTS,
+    reason='FlexAttention has gradients for its bias since torch 2.6')
+
+
+@flex_has_gradients
 @pytest.mark.parametrize('lengths', LENGTHS)
 def test_flex_equals_a_loop_over_pairs(lengths):
     """Its score modification, uncompiled, and its gradients for u: all that
@@ -180,23 +190,29 @@ def test_class_token_and_unknown_get_nothing():
     assert torch.equal(matrix[0], expected.expand(HEADS, -1, -1))
 
 
-def test_ids_above_the_highest_are_unknown():
+@pytest.mark.parametrize('attend', [
+    lambda relation, *qkv_and_layout: relation(*qkv_and_layout),
+    lambda relation, *qkv_and_layout: RecordedAttention(relation)(
+        *qkv_and_layout),
+    pytest.param(
+        lambda relation, q, k, v, layout: flex_segment_attention(
+            q, k, v, relation.u_pos, relation.u_neg,
+            relation.segments.blocks(layout)), marks=flex_has_gradients),
+], ids=['channels', 'recorded', 'flex'])
+def test_ids_above_the_highest_are_unknown(attend):
     """In every kernel; one of them has no channel for them."""
     lengths = LENGTHS[1]
     layout, ids = layout_of(lengths), ids_of(lengths)
     q, k, v = (x.detach() for x in qkv_of(lengths))
     relation, = SegmentBias(
         1, HEADS, init=(3., -2.), max_segments=2)(ids)
-    u_pos, u_neg = u = relation.u_pos, relation.u_neg
+    u = relation.u_pos, relation.u_neg
     expected = loop_over_pairs(
         q, k, v, torch.where(ids > 2, 0, ids), layout, *u)
     assert not torch.allclose(
         expected, loop_over_pairs(q, k, v, ids, layout, *u), atol=1e-2)
-    blocks = relation.segments.blocks(layout)
-    for out in (relation(q, k, v, layout),
-                RecordedAttention(relation)(q, k, v, layout),
-                flex_segment_attention(q, k, v, u_pos, u_neg, blocks)):
-        torch.testing.assert_close(out, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        attend(relation, q, k, v, layout), expected, rtol=0, atol=1e-5)
 
 
 def test_nothing_known_is_plain_attention():
