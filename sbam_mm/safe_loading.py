@@ -12,6 +12,7 @@ import os
 import pickle
 import pickletools
 import re
+import tarfile
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,6 +40,11 @@ def _history_method(owner: type, name: str) -> Any:
     return getattr(owner, name)
 
 
+# Under the name that files ask for; torch takes a name of its own since 2.6.
+_history_method.__module__ = 'builtins'
+_history_method.__name__ = _history_method.__qualname__ = 'getattr'
+
+
 def allowed_types() -> list[Any]:
     """What a checkpoint may hold beside what torch allows anyway.
 
@@ -51,7 +57,7 @@ def allowed_types() -> list[Any]:
         # Holds attributes and does nothing with them.
         argparse.Namespace,
         collections.OrderedDict, collections.defaultdict, collections.deque,
-        HistoryBuffer, (_history_method, 'builtins.getattr'),
+        HistoryBuffer, _history_method,
         core.multiarray._reconstruct, core.multiarray.scalar, np.ndarray,
         np.dtype, *dtypes
     ]
@@ -121,6 +127,8 @@ def load_pickled(file: str | Path | IO[bytes],
         HoldsObjects: If it holds more; says what.
     """
     trust = TRUST_PICKLE.is_on() if trust is None else trust
+    if not trust and _is_archive(file):
+        raise HoldsObjects("torch's former .tar format")
     try:
         with torch.serialization.safe_globals(allowed_types()):
             content = torch.load(
@@ -134,9 +142,24 @@ def load_pickled(file: str | Path | IO[bytes],
                 'Unsupported operand' in str(error) and _makes_objects(file)):
             raise
         raise HoldsObjects(_wanted(str(error))) from error
+    # Before 2.6 torch does not refuse it.
+    if not trust and isinstance(content, torch.jit.ScriptModule):
+        raise HoldsObjects('a TorchScript program')
     if isinstance(content, dict) and isinstance(content.get('meta'), dict):
         content['meta'].pop('config', None)
     return content
+
+
+def _is_archive(file: Any) -> bool:
+    """Whether a file has the format that torch itself refuses since 2.6.
+
+    Before, one could run code in spite of all care (CVE-2025-32434).
+    """
+    if not tarfile.is_tarfile(file):
+        return False
+    where = 'name' if isinstance(file, (str, os.PathLike)) else 'fileobj'
+    with tarfile.open(**{where: file}) as archive:
+        return archive.next() is not None  # a file of zeros is no archive
 
 
 def _makes_objects(file: Any) -> bool:

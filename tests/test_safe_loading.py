@@ -124,6 +124,14 @@ def test_a_damaged_file_is_called_damaged(tmp_path):
     assert 'could run code' not in str(caught.value)
 
 
+def test_zeros_are_called_damaged(tmp_path):
+    """What a crash may leave, which Python calls a .tar."""
+    (tmp_path / 'a.pth').write_bytes(bytes(10240))
+    with pytest.raises(ValueError, match='damaged') as caught:
+        read_checkpoint(tmp_path / 'a.pth')
+    assert not isinstance(caught.value, HoldsObjects)
+
+
 def test_urls_are_read_as_carefully(tmp_path, mark, monkeypatch):
     use_safe_loading()
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'cache'))

@@ -140,7 +140,8 @@ class Environment:
                    'train_dataloader.num_workers=0')
         self.run('training', *command)
         last = work / 'epoch_2.pth'
-        whole = last.rename(work / 'whole.pth')
+        whole = last.rename(work.parent / 'whole.pth')
+        (work / 'last_checkpoint').write_text(str(work / 'epoch_1.pth'))
         self.run('resuming', *command, '--resume')
         self.run('resuming', '-c', EQUAL, whole, last)
 

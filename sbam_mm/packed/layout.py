@@ -35,13 +35,12 @@ class Spans(NamedTuple):
 
 
 def kept_places(keep: Tensor, total: int) -> Tensor:
-    """Row and column of every True of ``keep``, (total, 2), row by row."""
+    """As ``keep.nonzero()``, of which ``total`` is the length."""
     # The size is known, so the device need not be asked for it.
     if STATIC_NONZERO:
         return torch.nonzero_static(keep, size=total)
     places = keep.flatten().byte().sort(descending=True, stable=True)[1]
-    return torch.stack([places // keep.shape[1], places % keep.shape[1]],
-                       1)[:total]
+    return torch.stack(torch.unravel_index(places[:total], keep.shape), 1)
 
 
 class PackedLayout:

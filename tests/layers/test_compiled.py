@@ -25,6 +25,12 @@ ARCH = dict(
     embed_dims=24, num_layers=12, num_heads=2, feedforward_channels=48)
 
 
+# Before, torch does not follow mmcv into its feed-forward network.
+MANY_GRAPHS = torch.__version__ < '2.6'
+few_graphs = pytest.mark.skipif(
+    MANY_GRAPHS, reason='torch compiles mmcv\'s layers in one piece since 2.6')
+
+
 @pytest.fixture(autouse=True)
 def nothing_compiled():
     torch._dynamo.reset()
@@ -78,6 +84,7 @@ def test_packed_lengths_do_not_compile_again(tiny_mae):
     assert frames[-1] <= 4, frames
 
 
+@few_graphs
 def test_rates_of_dropped_paths_share_a_graph():
     """Twelve layers, each with its own rate: more than dynamo's limit."""
     vit = MaskedViT(
@@ -113,7 +120,7 @@ def test_evaluation_compiles_nothing(tiny_mae):
 
 @pytest.mark.parametrize('kind', [MaskedViT, MaskedBEiT, VisionTransformer])
 def test_stochastic_depth(kind):
-    """Two graphs, with and without; the numbers and draws of mmcv's."""
+    """Two graphs, with and without (since torch 2.6); the numbers and draws of mmcv's."""
     def build():
         torch.manual_seed(0)
         return kind(arch=ARCH, img_size=32, patch_size=8, drop_path_rate=.1)
@@ -135,8 +142,9 @@ def test_stochastic_depth(kind):
     for want, got in zip(*found):
         torch.testing.assert_close(
             got, want, rtol=1e-4, atol=1e-5 * want.abs().max().item())
-    assert counters['stats']['unique_graphs'] == 2
-    assert not counters['graph_break']
+    if not MANY_GRAPHS:
+        assert counters['stats']['unique_graphs'] == 2
+        assert not counters['graph_break']
     for vit in (plain, compiled):
         vit.eval()
     torch.testing.assert_close(compiled(images)[0], plain(images)[0])

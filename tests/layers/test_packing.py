@@ -37,6 +37,8 @@ def test_kept_places_are_those_of_nonzero(lengths, static, monkeypatch):
     keep = keep_of(lengths, 11)
     places = layouts.kept_places(keep, sum(lengths))
     assert torch.equal(places, keep.nonzero())
+    places = layouts.kept_places(keep.flatten(), sum(lengths))
+    assert torch.equal(places, keep.flatten().nonzero())
 
 
 @pytest.mark.parametrize('lengths', LENGTHS)
