@@ -120,7 +120,7 @@ def test_evaluation_compiles_nothing(tiny_mae):
 
 @pytest.mark.parametrize('kind', [MaskedViT, MaskedBEiT, VisionTransformer])
 def test_stochastic_depth(kind):
-    """Two graphs, with and without (since torch 2.6); the numbers and draws of mmcv's."""
+    """Two graphs, with and without; the numbers and draws of mmcv's."""
     def build():
         torch.manual_seed(0)
         return kind(arch=ARCH, img_size=32, patch_size=8, drop_path_rate=.1)
