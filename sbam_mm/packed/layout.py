@@ -40,7 +40,11 @@ def kept_places(keep: Tensor, total: int) -> Tensor:
     if STATIC_NONZERO:
         return torch.nonzero_static(keep, size=total)
     places = keep.flatten().byte().sort(descending=True, stable=True)[1]
-    return torch.stack(torch.unravel_index(places[:total], keep.shape), 1)
+    places, found = places[:total], []
+    for size in reversed(keep.shape):
+        found.append(places % size)
+        places = places // size
+    return torch.stack(found[::-1], 1)
 
 
 class PackedLayout:
