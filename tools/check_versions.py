@@ -59,7 +59,8 @@ HEAD = f"""# Versions
 README says, trains `configs/small/sbam_small.py` for two epochs on the CPU,
 repeats the second from the checkpoint of the first, which must give the same
 weights, and runs {', '.join(f'`{name}`' for name in TESTS)}
-without the slow tests. "import" is what `sbam_mm.masking` takes after torch.
+without the slow tests, or those that a row names. "import" is what
+`sbam_mm.masking` takes after torch.
 All tests run, in continuous integration, with the one set of versions of
 `constraints.txt`.
 
@@ -193,7 +194,8 @@ def check(row: str, tests: list[str], place: Path) -> dict[str, Any]:
         subprocess.run([found, '-m', 'venv', place / 'env'], check=True)
         env = Environment(place / 'env', place / 'log.txt')
         entry['versions'] = env.install(torch, stack)
-        entry['import_seconds'] = float(env.run('import', '-c', IMPORT))
+        entry['import_seconds'] = min(
+            float(env.run('import', '-c', IMPORT)) for _ in range(3))
         env.train(write_images(place / 'images'), place / 'work')
         entry['result'] = 'trains, resumes exactly'
         if tests:
@@ -213,7 +215,10 @@ def order(row: str) -> tuple:
 
 
 def page(rows: dict[str, dict]) -> str:
-    """The text of docs/versions.md."""
+    """The text of docs/versions.md; a person may add a "note" to a row."""
+    missing = dict(result='not measured yet', date='–')
+    rows = {row: rows.get(row, missing)
+            for row in sorted({*rows, *ROWS}, key=order)}
     table = markdown_table(
         ['stack', 'torch', 'Python', 'result', 'passed', 'failed', 'skipped',
          'import', 'date'],
@@ -224,16 +229,20 @@ def page(rows: dict[str, dict]) -> str:
           entry['date']] for row, entry in rows.items()])
     details = ''
     for row, entry in rows.items():
+        if 'versions' not in entry:
+            continue
         details += '\n## {} with torch {}, Python {}\n\n'.format(
             *row.split('/'))
-        versions = entry.get('versions', {}).items()
-        details += (', '.join(map(' '.join, versions))
-                    or 'Nothing was installed.') + '\n\n'
+        versions = entry['versions'].items()
+        details += ', '.join(map(' '.join, versions)) + '\n\n'
+        if 'tests' in entry:
+            details += f'Tests: {", ".join(entry["tests"])}.\n\n'
+        details += f'{entry["note"]}\n\n' if 'note' in entry else ''
         details += ''.join(
             f'- failed: `{name}`: {why}\n'
             for name, why in entry.get('failed', {}).items())
         details += ''.join(
-            f'- skipped: {count} of {why}\n'
+            f'- skipped, {count}: {why}\n'
             for why, count in entry.get('skipped', {}).items())
     return HEAD + table + details.rstrip() + '\n'
 

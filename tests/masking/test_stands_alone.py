@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 # torch and what it imports by itself are there; of the rest, nothing.
 WITH_TORCH_ALONE = '''
 import sys
-import torch.utils.checkpoint  # with sympy, before torch 2.6
+import torch.utils.checkpoint  # of older torch, with sympy
 there = {name.split('.')[0] for name in sys.modules}
 
 class Refuse:
