@@ -327,7 +327,7 @@ def figures(configs: dict, models: dict, test: Dataset, channels: int,
              labels[name]: model.masker for name, model in models.items()
          }, large, input_size=(32, 32))),
         ('Ratios', f'Masking ratio of {len(images)} test images.',
-         Diagrams([ratio_histogram(ratios)], list(ratios))),
+         Diagrams([ratio_histogram(ratios)])),
     ]
 
 

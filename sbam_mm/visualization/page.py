@@ -28,6 +28,8 @@ from .output import Grid, figure_png, figure_svg
 FILES = Path(__file__).with_name('page_files')
 # Pictures up to this side are stored and drawn pixel by pixel.
 SMALL = 96
+# Diagrams of more inches than this take the place of two.
+WIDE = 5.
 
 
 @dataclass(eq=False)
@@ -122,7 +124,7 @@ def _shown(content: Any, salt: str, dpi: int) -> dict[str, Any]:
         return dict(
             kind='diagrams', labels=content.labels,
             svgs=[(figure.axes[0].get_title(loc='left') or 'diagram',
-                   figure_svg(figure, f'{salt}-{i}'))
+                   figure.get_figwidth() > WIDE, figure_svg(figure, f'{salt}-{i}'))
                   for i, figure in enumerate(content.figures)],
             tables=[(label, *_numbers(records))
                     for label, records in content.runs.items()])

@@ -117,13 +117,16 @@ def _against_floors(metric: str, scored: list[tuple[float, str]],
     if not scored or not levels:
         return []
     named = _join([f'{label} ({level:.1f} %)' for level, label in levels])
-    low = []
-    for score, label in scored:
-        above = [name for level, name in levels if score <= level]
-        if above:
-            low.append(f'{label} is not above {_join(above)}')
-    if low:
-        return [f'Compared with {named}: {_join(low)}.']
+    low = {label: [name for level, name in levels if score <= level]
+           for score, label in scored}
+    below = [names for names in low.values() if names]
+    if below and all(names == below[0] for names in low.values()):
+        who = {1: 'it is not', 2: 'neither is'}.get(len(low), 'none is')
+        return [f'Compared with {named}: {who} above {_join(below[0])}.']
+    if below:
+        said = [f'{label} is not above {_join(names)}'
+                for label, names in low.items() if names]
+        return [f'Compared with {named}: {_join(said)}.']
     both = {1: 'It is', 2: 'Both are'}.get(len(scored), 'All are')
     return [f'{both} above {named}.']
 
