@@ -83,6 +83,7 @@ from sbam_mm.visualization import (
     center_crop,
     mask_images,
     mask_table,
+    note_on_pixels,
     photographs,
     ratio_histogram,
     training_sections,
@@ -275,11 +276,15 @@ def main() -> None:
         for name, subject in subjects.items()
     }
     floors = [rows[name] for name in rows if name not in configs]
+    note = note_on_pixels([rows[name] for name in configs],
+                          [rows['pixels'], rows['normalised']],
+                          rows['untrained'], METRICS['knn'])
     report = Path(args.work_dir) / 'report.html'
     build_report(
         report,
         runs=[rows[name] for name in configs],
         floors=floors,
+        notes=[note] * bool(note),
         figures=figures(configs, models, test, source.channels, floors),
         provenance=dict(
             Images=source.provenance,

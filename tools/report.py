@@ -3,7 +3,7 @@
 """Write a page about a training, or about several to compare.
 
     python tools/report.py work_dirs/sbam_small
-    python tools/report.py work_dirs/sbam_small work_dirs/mae_small --out a.html
+    python tools/report.py work_dirs/sbam_small work_dirs/mae_small
 
 One HTML file that needs nothing beside it: curves of what was logged, masks
 and reconstructions of the same images at every checkpoint that was kept, the
@@ -26,7 +26,8 @@ def parse_args() -> argparse.Namespace:
         '--images', nargs='+', metavar='IMAGE', default=(),
         help="image files to draw (default: six of the run's own)")
     parser.add_argument(
-        '--out', help='.html file (default: report.html in the first WORK_DIR)')
+        '--out',
+        help='.html file (default: report.html in the first WORK_DIR)')
     add_trust(parser)
     return parser.parse_args()
 

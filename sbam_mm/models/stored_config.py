@@ -39,10 +39,10 @@ def stored_options(checkpoint: Any, *path: str) -> dict[str, Any] | None:
 
 
 def options_in(text: str) -> dict[str, Any] | None:
-    """The assignments of a config as mmengine dumps it; nothing is run.
+    r"""The assignments of a config as mmengine dumps it; nothing is run.
 
     Example:
-        >>> options_in("model = dict(type='MAE')\\nx = [1, dict(b=None)]")
+        >>> options_in("model = dict(type='MAE')\nx = [1, dict(b=None)]")
         {'model': {'type': 'MAE'}, 'x': [1, {'b': None}]}
     """
     try:

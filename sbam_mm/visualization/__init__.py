@@ -26,7 +26,7 @@ from .photographs import (
 )
 from .pixels import as_picture
 from .reconstruction import reconstruct_images, reconstruction_figure
-from .report import RunResult, build_report, summarise
+from .report import RunResult, build_report, note_on_pixels, summarise
 from .run_pictures import (
     run_album,
     run_pictures,
@@ -41,11 +41,10 @@ __all__ = [
     'fit_to_model', 'labelled_maskers', 'load_image', 'load_images',
     'mask_figure', 'mask_gallery', 'mask_images', 'mask_table',
     'masker_config', 'masker_names', 'masking_context',
-    'model_from_config', 'photograph', 'photographs', 'ratio_histogram',
-    'read_scalars', 'readable_images', 'reconstruct_images',
-    'reconstruction_figure', 'run_album', 'run_labels', 'run_pictures',
-    'run_result', 'sample_images', 'save_figure', 'summarise',
-    'training_figure', 'training_sections', 'training_summary',
-    'with_channels',
-    'write_page'
+    'model_from_config', 'note_on_pixels', 'photograph', 'photographs',
+    'ratio_histogram', 'read_scalars', 'readable_images',
+    'reconstruct_images', 'reconstruction_figure', 'run_album',
+    'run_labels', 'run_pictures', 'run_result', 'sample_images',
+    'save_figure', 'summarise', 'training_figure', 'training_sections',
+    'training_summary', 'with_channels', 'write_page'
 ]

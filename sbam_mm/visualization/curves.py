@@ -78,13 +78,13 @@ class Panel:
     Args:
         key (str): The name in the log.
         title (str): With the unit.
+        short (str): Beside an axis, or above a column of a table.
         x (str): "step" or "epoch".
-        short (str): Above a column of a table; '' for no column.
     """
     key: str
     title: str
+    short: str
     x: str = 'step'
-    short: str = ''
 
     @property
     def is_share(self) -> bool:
@@ -92,14 +92,13 @@ class Panel:
 
 
 PANELS = (
-    Panel('loss', 'Loss on hidden patches', short='loss'),
-    Panel('knn_top1', 'kNN top-1 [%]', 'epoch', 'kNN top-1 [%]'),
+    Panel('loss', 'Loss on hidden patches', 'loss'),
+    Panel('knn_top1', 'kNN top-1 [%]', 'kNN top-1 [%]', 'epoch'),
     Panel('mask_ratio', 'Masking ratio: mean, lowest, highest',
-          short='masking ratio'),
-    Panel('visible_tokens', 'Visible patches per image',
-          short='visible patches'),
-    Panel('lr', 'Learning rate', short='learning rate'),
-    Panel('images_per_second', 'Speed [images/s]', short='images/s'),
+          'masking ratio'),
+    Panel('visible_tokens', 'Visible patches per image', 'visible patches'),
+    Panel('lr', 'Learning rate', 'learning rate'),
+    Panel('images_per_second', 'Speed [images/s]', 'images/s'),
 )
 
 
@@ -108,7 +107,7 @@ def draw_panel(axes: Axes, panel: Panel, runs: Mapping[str, Records],
     """One quantity of several runs; ``floors`` are levels of its axis."""
     plot_curves(axes, runs, panel.key, panel.x, floors)
     style_axes(axes, 'epoch' if panel.x == 'epoch' else 'iteration',
-               panel.title)
+               panel.short)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     if panel.x == 'step':
         axes.xaxis.set_major_formatter(StrMethodFormatter('{x:,.0f}'))

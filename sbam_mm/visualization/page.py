@@ -124,7 +124,8 @@ def _shown(content: Any, salt: str, dpi: int) -> dict[str, Any]:
         return dict(
             kind='diagrams', labels=content.labels,
             svgs=[(figure.axes[0].get_title(loc='left') or 'diagram',
-                   figure.get_figwidth() > WIDE, figure_svg(figure, f'{salt}-{i}'))
+                   figure.get_figwidth() > WIDE,
+                   figure_svg(figure, f'{salt}-{i}'))
                   for i, figure in enumerate(content.figures)],
             tables=[(label, *_numbers(records))
                     for label, records in content.runs.items()])

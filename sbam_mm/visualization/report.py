@@ -131,6 +131,32 @@ def _against_floors(metric: str, scored: list[tuple[float, str]],
     return [f'{both} above {named}.']
 
 
+def note_on_pixels(runs: Sequence[RunResult], pixels: Sequence[RunResult],
+                   untrained: RunResult, metric: str) -> str:
+    """What it means that a run is not above raw pixels; '' if all are.
+
+    Example:
+        >>> a, b, c = (RunResult(n, n, {'kNN': v}) for n, v in (
+        ...     ('SBAM', 75.), ('Raw pixels', 80.), ('Untrained', 70.)))
+        >>> note_on_pixels([a], [b], c, 'kNN')[-44:]
+        'against untrained (70.0 %): SBAM +5.0 points.'
+    """
+    scored = _scores(runs, metric)
+    levels, start = _scores(pixels, metric), untrained.metrics.get(metric)
+    if not scored or not levels or start is None or min(scored)[0] > max(
+            levels)[0]:
+        return ''
+    gains = _join([f'{label} {score - start:+.1f} points'
+                   for score, label in scored])
+    return (
+        'Pixels are hard to beat where objects of one size stand in the same '
+        'place in every image, as in Fashion-MNIST: there, comparing images '
+        f'pixel by pixel gives {max(levels)[0]:.1f} %, while the features '
+        'are means over all patches, in which it is lost where something '
+        'was. What a training of minutes has taught a model shows against '
+        f'{_lower(untrained.label)} ({start:.1f} %): {gains}.')
+
+
 def _table(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> dict:
     metrics = _metrics([*runs, *floors])
     everything = [*floors, *runs]

@@ -122,8 +122,9 @@ def images_for(config: Config) -> tuple[dict[str, np.ndarray], str]:
             raise
     if config_decoding(config).get('channels', 3) not in (1, 3):
         raise UserError(reason)
-    return photographs(), ('The images of the run cannot be read, so these are '
-                    f'photographs of scikit-image: {reason}')
+    return photographs(), (
+        'The images of the run cannot be read, so these are photographs of '
+        f'scikit-image: {reason}')
 
 
 def with_channels(image: np.ndarray, channels: int) -> np.ndarray:

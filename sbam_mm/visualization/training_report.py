@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sbam_mm.engine.run_log import read_scalars, training_summary, with_speed
 from sbam_mm.engine.hooks.same_run import images_per_step
+from sbam_mm.engine.run_log import read_scalars, training_summary, with_speed
 from sbam_mm.errors import UserError
 
 from .curves import training_diagrams
