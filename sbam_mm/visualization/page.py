@@ -175,8 +175,12 @@ def _rows(grids: Sequence[Grid]) -> dict[str, Any]:
                 (picture, [i for i, _ in group])
                 for picture, group in groupby(enumerate(at), itemgetter(1))
             ]
-            cells.append([dict(picture, moments=moments)
-                          for picture, moments in stretches if picture])
+            cells.append([
+                dict(picture, now=len(grids) - 1 in at_times,
+                     at=' '.join(map(str, at_times))
+                     if len(at_times) < len(grids) else '')
+                for picture, at_times in stretches if picture
+            ])
         rows.append(dict(name=name, cells=cells))
     columns = len(headings)
     return dict(rows=rows, columns=min(columns, 8),
@@ -191,14 +195,14 @@ def _picture(grid: Grid, name: str, heading: str) -> dict[str, Any] | None:
     image, text = cell
     height, width = image.shape[:2]
     small = max(height, width) <= SMALL
+    grey = (image == image[..., :1]).all()
+    # As one channel, so that no rounding of colours tints it.
+    stored = Image.fromarray(np.ascontiguousarray(
+        image[..., 0] if grey else image))
     buffer = io.BytesIO()
-    if small:
-        Image.fromarray(np.ascontiguousarray(image)).save(
-            buffer, 'png', optimize=True)
-    else:
-        Image.fromarray(np.ascontiguousarray(image)).save(
-            buffer, 'webp', quality=88)
-    return dict(src=_data('png' if small else 'webp', buffer.getvalue()),
+    kind = 'png' if small else 'jpeg'
+    stored.save(buffer, kind, quality=90)
+    return dict(src=_data(kind, buffer.getvalue()),
                 width=width, height=height, small=small, heading=heading,
                 text=text)
 

@@ -138,7 +138,7 @@ def note_on_pixels(runs: Sequence[RunResult], pixels: Sequence[RunResult],
     Example:
         >>> a, b, c = (RunResult(n, n, {'kNN': v}) for n, v in (
         ...     ('SBAM', 75.), ('Raw pixels', 80.), ('Untrained', 70.)))
-        >>> note_on_pixels([a], [b], c, 'kNN')[-44:]
+        >>> note_on_pixels([a], [b], c, 'kNN')[-45:]
         'against untrained (70.0 %): SBAM +5.0 points.'
     """
     scored = _scores(runs, metric)
@@ -146,15 +146,18 @@ def note_on_pixels(runs: Sequence[RunResult], pixels: Sequence[RunResult],
     if not scored or not levels or start is None or min(scored)[0] > max(
             levels)[0]:
         return ''
-    gains = _join([f'{label} {score - start:+.1f} points'
-                   for score, label in scored])
+    gains = _join([
+        f'{label} {"−+"[score >= start]}{abs(score - start):.1f} points'
+        for score, label in scored
+    ])
+    short = all(score <= start for score, _ in scored)
     return (
-        'Pixels are hard to beat where objects of one size stand in the same '
-        'place in every image, as in Fashion-MNIST: there, comparing images '
-        f'pixel by pixel gives {max(levels)[0]:.1f} %, while the features '
-        'are means over all patches, in which it is lost where something '
-        'was. What a training of minutes has taught a model shows against '
-        f'{_lower(untrained.label)} ({start:.1f} %): {gains}.')
+        f'Comparing images pixel by pixel is ahead ({max(levels)[0]:.1f} %). '
+        'It is hard to beat where objects of one size stand in the same place '
+        'in every image, as in Fashion-MNIST, because the features are means '
+        'over patches, in which it is lost where something was. What training '
+        f'has changed shows against {_lower(untrained.label)} ({start:.1f} '
+        f'%): {gains}{", so it was too short to help" if short else ""}.')
 
 
 def _table(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> dict:

@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What a training makes of the same images at each checkpoint it has kept."""
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from sbam_mm.models.stored_config import options_in
 from sbam_mm.registry import DATASETS
 
 from .masks import draw_mask, mask_table, masking_context
-from .output import Grid
+from .output import Cell, Grid
 from .page import Album
 from .photographs import center_crop, photographs
 from .pixels import repeat_cells
@@ -165,7 +165,7 @@ def run_pictures(model, images: Mapping[str, np.ndarray],
     pictures = list(images.values())
     mask = draw_mask(model.masker, masking_context(model, pictures, progress),
                      seed)
-    rows = {}
+    rows: dict[str, Sequence[Cell]] = {}
     for (name, cells), result in zip(
             grid.rows.items(), reconstruct_images(model, pictures, mask)):
         hidden = repeat_cells(result.masked, result.image.shape)

@@ -110,10 +110,10 @@ def training_sections(work_dirs: Mapping[str, str | Path],
         path.stem.startswith('iter') for work_dir in work_dirs.values()
         for path in kept_checkpoints(work_dir).values())
     return [
-        ('Curves', CURVES if len(runs) == 1 else f'{CURVES} {COMPARED}',
-         Diagrams(training_diagrams(runs, floors), list(runs), runs)),
         ('Through the training', caption if albums else '',
-         Albums(albums, notes, 'iteration' if by_iteration else 'epoch'))]
+         Albums(albums, notes, 'iteration' if by_iteration else 'epoch')),
+        ('Curves', CURVES if len(runs) == 1 else f'{CURVES} {COMPARED}',
+         Diagrams(training_diagrams(runs, floors), list(runs), runs))]
 
 
 def _batch_size(work_dir: str | Path) -> int | None:
