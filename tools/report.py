@@ -7,10 +7,12 @@
 
 One HTML file that needs nothing beside it: curves of what was logged, masks
 and reconstructions of the same images at every checkpoint that was kept, the
-numbers of every epoch, and the config. Nothing of the folder is run.
+numbers of every epoch, and the config. Nothing of the folder is run; --import
+names modules that the run had in custom_imports.
 """
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from sbam_mm.command_line import ToolParser, add_trust, parses_first, tool
@@ -28,6 +30,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out',
         help='.html file (default: report.html in the first WORK_DIR)')
+    parser.add_argument(
+        '--import', nargs='+', metavar='MODULE', default=(), dest='modules',
+        help="modules of your own with the run's masker or model, as in its "
+        'custom_imports')
     add_trust(parser)
     return parser.parse_args()
 
@@ -51,6 +57,13 @@ def main() -> None:
     if len({Path(path).resolve() for path in args.work_dirs}) < len(
             args.work_dirs):
         raise UserError('a work directory is given twice; leave one out.')
+    for name in args.modules:
+        try:
+            import_module(name)
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f'--import {name}: Python does not find {error.name!r}; put '
+                'its folder into PYTHONPATH.') from error
     labels = run_labels(args.work_dirs)
     folders = dict(zip(labels, args.work_dirs))
     results = [run_result(*each) for each in folders.items()]

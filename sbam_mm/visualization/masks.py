@@ -112,14 +112,16 @@ def _column(model, label: str, masker: nn.Module, context: MaskingContext,
 
 def _columns(model, maskers: Mapping[str, nn.Module],
              images: Mapping[str, np.ndarray], seed: int,
-             input_size: tuple[int, int] | None, progress: float | None
+             input_size: tuple[int, int] | None, progress: float | None,
+             context: MaskingContext | None = None
              ) -> tuple[list[np.ndarray], list[_Column], list[_Column]]:
     """Pictures, what each masker makes of them, and the maps that differ."""
     seen = list(images.values())
     pictures = [as_picture(picture) for picture in seen]
     if input_size is not None:
         seen = [center_crop(picture, input_size) for picture in seen]
-    context = masking_context(model, seen, progress)
+    if context is None:
+        context = masking_context(model, seen, progress)
     columns = [
         _column(model, label, masker, context, seed, seen[0], pictures)
         for label, masker in maskers.items()
@@ -151,10 +153,16 @@ def mask_table(model,
                images: Mapping[str, np.ndarray],
                seed: int = 0,
                input_size: tuple[int, int] | None = None,
-               progress: float | None = None) -> Grid:
-    """The pictures of :func:`mask_gallery`, for a page."""
+               progress: float | None = None,
+               context: MaskingContext | None = None) -> Grid:
+    """The pictures of :func:`mask_gallery`, for a page.
+
+    Args:
+        context (MaskingContext, optional): What maskers look at. Defaults to
+            None: :func:`masking_context` of the images.
+    """
     pictures, columns, maps = _columns(
-        model, maskers, images, seed, input_size, progress)
+        model, maskers, images, seed, input_size, progress, context)
     return _side_by_side(images, pictures, columns, maps,
                          [c.label for c in columns])
 

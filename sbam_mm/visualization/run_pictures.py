@@ -2,6 +2,7 @@
 """What a training makes of the same images at each checkpoint it has kept."""
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from sbam_mm.datasets.reading.tree import printable
 from sbam_mm.errors import UserError
 from sbam_mm.evaluation.encoders import config_decoding
 from sbam_mm.evaluation.models import model_from_config
+from sbam_mm.masking import Masker
 from sbam_mm.models.checkpoint import load_weights
 from sbam_mm.models.stored_config import options_in
 from sbam_mm.registry import DATASETS
 
+from .fitted_maskers import fit_all
 from .masks import draw_mask, mask_table, masking_context
 from .output import Cell, Grid
 from .page import Album
@@ -151,20 +154,20 @@ def as_seen(image: np.ndarray, config: Config) -> np.ndarray:
 
 
 def run_pictures(model, images: Mapping[str, np.ndarray],
-                 progress: float | None = None, seed: int = 0) -> Grid:
+                 progress: float = 0., epoch: int = 0, seed: int = 0) -> Grid:
     """Image, salience, mask and reconstruction by a model as it is.
 
     Below a reconstruction stands its root mean squared error over the pixels
     that were hidden, of values in [0, 1]. Salience and reconstruction are
     there for maskers and models that have them.
     """
+    pictures = list(images.values())
+    context = replace(masking_context(model, pictures, progress), epoch=epoch)
     grid = mask_table(model, {'Masked': model.masker}, images, seed,
-                      progress=progress)
+                      context=context)
     if not getattr(getattr(model, 'head', None), 'predicts_pixels', False):
         return grid
-    pictures = list(images.values())
-    mask = draw_mask(model.masker, masking_context(model, pictures, progress),
-                     seed)
+    mask = draw_mask(model.masker, context, seed)
     rows: dict[str, Sequence[Cell]] = {}
     for (name, cells), result in zip(
             grid.rows.items(), reconstruct_images(model, pictures, mask)):
@@ -188,8 +191,8 @@ def run_album(label: str,
         images (Mapping[str, np.ndarray]): By name, of any size and channels.
 
     Returns:
-        tuple: The album, and a sentence per checkpoint that cannot be read,
-        which is left out.
+        tuple: The album, and sentences on what is not as in training, such
+        as a checkpoint that cannot be read, which is left out.
 
     Raises:
         UserError: If nothing can be drawn: another project's model, or no
@@ -213,8 +216,11 @@ def run_album(label: str,
     images = {name: as_seen(image, config) for name, image in images.items()}
     loop = config.get('train_cfg') or {}
     total = loop.get('max_epochs') or loop.get('max_iters') or max(checkpoints)
-    moments = {0: run_pictures(model, images, 0., seed)}
     notes = []
+    if isinstance(model.masker, Masker):
+        note = fit_all({f'The masker of {label}': model.masker}, model)
+        notes += [note] * bool(note)
+    moments = {0: run_pictures(model, images, seed=seed)}
     for time, path in checkpoints.items():
         try:
             load_weights(model, str(path))
@@ -222,7 +228,7 @@ def run_album(label: str,
             notes.append(str(error))
         else:
             moments[time] = run_pictures(
-                model, images, min(1., time / total), seed)
+                model, images, min(1., time / total), time, seed)
     if len(moments) == 1:
-        raise UserError(notes[0])
+        raise UserError(notes[-1])
     return Album(label, moments, total), notes

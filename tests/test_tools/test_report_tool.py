@@ -12,6 +12,7 @@ from small_runs import small_config, train, write_images
 from started_tools import call_tool
 
 from sbam_mm.engine.run_log import by_epoch, read_scalars, training_summary
+from sbam_mm.registry import MODELS
 from sbam_mm.visualization.curves import PANELS
 from sbam_mm.visualization.pixels import GREY
 
@@ -247,6 +248,38 @@ def test_images_of_the_user(copied, place):
         f'1.png: {name}' for name in ('Image', 'Masked', 'Reconstruction')}
 
 
+def test_a_masker_of_ones_own(copied, monkeypatch, tmp_path):
+    path, = copied.glob('*/vis_data/config.py')
+    text = path.read_text()
+    path.write_text(text.replace('sbam_mm.RandomMasker', 'sbam_mm.AllButRow'))
+    assert path.read_text() != text
+    (tmp_path / 'all_but_row.py').write_text("""
+import torch
+from sbam_mm.masking import RandomMasker, TokenMask
+from sbam_mm.registry import MODELS
+
+@MODELS.register_module()
+class AllButRow(RandomMasker):
+    def forward(self, context):
+        masked = torch.ones(context.tokens.shape[:2], dtype=torch.bool)
+        masked[:, :8] = False
+        return TokenMask(masked)
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    known = dict(MODELS.module_dict)
+    assert 'No pictures of run: ' in read(copied).text
+    try:
+        page = read(copied, '--import', 'all_but_row')
+    finally:
+        MODELS.module_dict.clear()
+        MODELS.module_dict.update(known)
+    masked = [p for p in page.pictures if p.alt.endswith(': Masked')]
+    assert len(masked) == 6  # the same at every checkpoint
+    for picture in masked:
+        assert (picture.pixels[4:] == GREY[0]).all()
+        assert '88% hidden' in picture.below
+
+
 @pytest.mark.parametrize('args, words', [
     (['nowhere'], 'nowhere has no log of a training'),
     (['.'], 'has no log of a training'),
@@ -254,6 +287,8 @@ def test_images_of_the_user(copied, place):
     (['run', 'run/.'], 'is given twice'),
     (['run', '--images', 'no.png'], 'the image no.png does not exist'),
     (['list'], 'is no log of a training'),
+    (['run', '--import', 'no_such_masker'],
+     "--import no_such_masker: Python does not find 'no_such_masker'"),
 ])
 def test_bad_input_gets_a_sentence(copied, monkeypatch, args, words):
     monkeypatch.chdir(copied.parent)
