@@ -21,7 +21,7 @@ extensions = [
     'myst_nb', 'sphinx.ext.autodoc', 'sphinx.ext.autosummary',
     'sphinx.ext.napoleon', 'sphinx.ext.viewcode', 'sphinx_copybutton',
     # Of docs/_ext.
-    'flowchart', 'gallery'
+    'flowchart', 'gallery', 'mathml'
 ]
 exclude_patterns = ['_*']
 templates_path = ['_templates']
@@ -31,6 +31,7 @@ html_title = f'sbam_mm {version}'
 html_static_path = ['_static']
 html_css_files = ['site.css']
 html_show_sphinx = False
+html_math_renderer = 'mathml'
 html_copy_source = False
 
 myst_heading_anchors = 4
@@ -42,6 +43,8 @@ autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'
+add_module_names = False
+toc_object_entries_show_parents = 'hide'
 napoleon_use_ivar = True
 # A signature that is longer has a line for each argument.
 maximum_signature_line_length = 72

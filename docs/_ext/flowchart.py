@@ -15,14 +15,14 @@ from sphinx.util.docutils import SphinxDirective
 LINE = re.compile(r'^\s*(.+?)\s*-->\s*(.+?)\s*$', re.M)
 NODE = re.compile(r'(\w+)(?:\["(.*)"\])?')
 # In pixels; a letter of the labels is as wide as this on average.
-LETTER, HEIGHT, GAP, STEP, PAD = 7.6, 30, 18, 72, 8
+LETTER, HEIGHT, GAP, STEP, PAD = 8.2, 30, 18, 72, 8
 SWEEPS = 12
 
 
 def read(text):
-    """Labels by node, and arrows as pairs of nodes.
+    r"""Labels by node, and arrows as pairs of nodes.
 
-    >>> read('flowchart BT\\n  a & b --> c["C, too"]')
+    >>> read('flowchart BT\n  a & b --> c["C, too"]')
     ({'a': 'a', 'c': 'C, too', 'b': 'b'}, [('a', 'c'), ('b', 'c')])
     """
     labels, arrows = {}, []

@@ -50,6 +50,8 @@ EXAMPLES = {
 KINDS = {name for name in masking.__all__ if inspect.isclass(
     getattr(masking, name)) and issubclass(getattr(masking, name), AsksContext)
     and name not in ('Masker', 'MaskSomeViews')}
+GROUPS = ('By a score of the tokens', 'By attention', 'At random',
+          'By shape, or by parts')
 # More recipes than this are counted, not listed.
 MAX_RECIPES = 6
 
@@ -253,11 +255,9 @@ def group_of(masker: nn.Module) -> str:
     if not isinstance(salience, masking.NoSalience):
         attention = isinstance(
             salience, (masking.AttentionSalience, masking.StoredSalience))
-        return ('By attention, of a teacher or its own' if attention
-                else 'By a score of the tokens')
+        return GROUPS[1] if attention else GROUPS[0]
     alone = (masking.NoisyTopK, masking.WeightedOrder)
-    return ('At random' if isinstance(inner.selection, alone)
-            else 'By shape, or by parts')
+    return GROUPS[2] if isinstance(inner.selection, alone) else GROUPS[3]
 
 
 def config_line(config: Mapping) -> str:
@@ -331,11 +331,9 @@ def section(kind: str, drawn: list[Drawn]) -> str:
 def gallery() -> str:
     """All of it, as Markdown; pictures are written beside."""
     artist = Artist()
-    save(strip(artist.photos), 'photographs')
-    groups: dict[str, list[str]] = {
-        'By a score of the tokens': [], 'By attention, of a teacher or its own':
-        [], 'At random': [], 'By shape, or by parts': []}
-    thumbs: dict[str, list[str]] = {group: [] for group in groups}
+    plain = save(strip(artist.photos), 'photographs')
+    groups: dict[str, list[str]] = {group: [] for group in GROUPS}
+    thumbs: dict[str, list[str]] = {group: [] for group in GROUPS}
     for kind, configs in gallery_configs().items():
         drawn = [artist.draw(name, config)
                  for name, config in configs.items()]
@@ -351,7 +349,7 @@ def gallery() -> str:
     overview = '\n\n'.join(
         f'**{group}**\n\n{{.thumbs}}\n' + '\n'.join(names)
         for group, names in thumbs.items())
-    return overview + '\n\n' + '\n\n'.join(
+    return f'![The photographs]({plain})\n\n{overview}\n\n' + '\n\n'.join(
         f'## {group}\n\n' + '\n\n'.join(sections)
         for group, sections in groups.items())
 

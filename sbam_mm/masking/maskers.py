@@ -240,8 +240,8 @@ class GridMasker(Masker):
 class RandomRatioMasker(Masker):
     """Random masks at a random ratio: SBAM's variety without its salience.
 
-    Source: none; the control for SBAM, with the same options and defaults: it tells
-    whether a gain over a fixed ratio comes from salience or from seeing
+    Source: none; the control for SBAM, with the same options and defaults. It
+    tells whether a gain over a fixed ratio comes from salience or from seeing
     images at many ratios. The ratio is even over the range; SBAM's gathers
     where the shares of salient tokens do.
 
