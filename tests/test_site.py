@@ -118,7 +118,7 @@ def test_every_masker_is_in_the_gallery(site):
     for name in registered():
         section = sections[name.lower()]
         picture = re.search(r'src="(_images/[^"]+)"', section)[1]
-        assert (site / picture).stat().st_size > 4000, name
+        assert (site / picture).stat().st_size > 2000, name
         source = re.search(r'Source</strong>: (.*?)</p>', section, re.S)
         assert source and len(source[1]) > 20, name
         assert f'sbam_mm.{name}' in section
