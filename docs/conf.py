@@ -64,9 +64,8 @@ def bring_notebooks() -> None:
         old.unlink()
     for notebook in sorted((ROOT / 'notebooks').glob('*.ipynb')):
         text = notebook.read_text(encoding='utf-8')
-        text = text.replace('](../docs/', '](../').replace(
-            '](../configs/', '](../../configs/').replace(
-                '](../tools/', '](../../tools/')
+        text = re.sub(r'\]\(\.\./(docs/)?', lambda link:
+                      '](../' if link[1] else '](../../', text)
         (folder / notebook.name).write_text(text, encoding='utf-8')
 
 

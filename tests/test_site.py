@@ -128,9 +128,9 @@ def test_every_masker_is_in_the_gallery(site):
 
 
 @pytest.mark.parametrize('package', [
-    'masking', 'models', 'packed', 'segments', 'downstream', 'datasets',
-    'engine.hooks', 'engine.optim', 'evaluation', 'studies', 'visualization',
-    'hub'])
+    'attention', 'datasets', 'downstream', 'engine.hooks', 'engine.optim',
+    'evaluation', 'hub', 'masking', 'models', 'packed', 'segments', 'studies',
+    'visualization'])
 def test_every_public_name_is_in_the_api(site, package):
     with (site / 'objects.inv').open('rb') as file:
         inventory = InventoryFile.load(file, '', lambda _, path: path)
