@@ -43,6 +43,8 @@ autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'none'
+# torch's text on `forward` says nothing of ours.
+autodoc_inherit_docstrings = False
 add_module_names = False
 toc_object_entries_show_parents = 'hide'
 napoleon_use_ivar = True
@@ -85,5 +87,12 @@ def navigate(app, name, content):
         text, flags=re.M)
 
 
+def skip(app, what, name, member, skipped, options):
+    """Leave out fields of named tuples: the text of the class has them."""
+    text = getattr(member, '__doc__', None) or ''
+    return skipped or text.startswith('Alias for field number')
+
+
 def setup(app):
     app.connect('source-read', navigate)
+    app.connect('autodoc-skip-member', skip)
