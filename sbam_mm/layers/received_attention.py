@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from sbam_mm.attention import received_from
 
-from .block import Attention
+from .attention import Attention
 
 
 @torch.no_grad()
