@@ -38,6 +38,7 @@ myst_heading_anchors = 4
 myst_enable_extensions = ['attrs_block']
 myst_fence_as_directive = ['mermaid']
 nb_execution_mode = 'off'
+nb_merge_streams = True
 
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
