@@ -310,9 +310,9 @@ def section(kind: str, drawn: list[Drawn]) -> str:
         facts.append(('Formula', hidden if score == '–' else
                       f'{score}; hidden: {hidden}'))
     facts.append(('Source', source_of(first.masker)))
-    cost = ', '.join(f'{step:.2f}{f" ({name})" if name else ""}'
+    cost = ', '.join(f'{step:.2f}{f" (`{name}`)" if name else ""}'
                      for name, step in costs().get(kind, ()))
-    facts.append(('Cost', f'{cost} of a step with random masks' if cost
+    facts.append(('Cost', f'{cost} times a step with random masks' if cost
                   else 'not measured'))
     used = recipes().get(kind, [])
     if used:
