@@ -9,7 +9,7 @@ from .block import Attention
 @torch.no_grad()
 def received_attention(attn: nn.Module,
                        x: Tensor,
-                       queries: str = 'cls',
+                       queries: str | int = 'cls',
                        softmax: bool = True,
                        own_query: bool = True,
                        bias: Tensor | None = None,
@@ -26,6 +26,7 @@ def received_attention(attn: nn.Module,
         x (Tensor): Its normalised input, (B, N, D), class token first.
         queries (str): "cls", the class token's attention; "patches", summed
             over the queries of the patches; or "all", summed over every query.
+            A number is the query of that patch alone, as "cls" is of one.
         softmax (bool): Sum probabilities, or logits.
         own_query (bool): Whether a sum over queries has the token's own in it.
         bias (Tensor, optional): Added to the logits, (heads, N, N), or where
@@ -44,7 +45,7 @@ def received_attention(attn: nn.Module,
 @torch.no_grad()
 def received_from(q: Tensor,
                   k: Tensor,
-                  queries: str = 'cls',
+                  queries: str | int = 'cls',
                   softmax: bool = True,
                   own_query: bool = True,
                   bias: Tensor | None = None,
@@ -62,14 +63,14 @@ def received_from(q: Tensor,
         bias = bias.float()
         own = None
         first = extra_tokens if queries == 'patches' else 0
-        if queries != 'cls' and not own_query:
+        one = 0 if queries == 'cls' else (
+            extra_tokens + queries if isinstance(queries, int) else None)
+        if one is None and not own_query:
             own = (q * k).sum(dim=-1).transpose(1, 2)
             own = (own + bias.diagonal(dim1=-2, dim2=-1))[..., first:]
-        if queries == 'cls':
-            q, bias = q[:, :1], bias[..., :1, :]
-        else:
-            q, bias = q[:, first:], bias[..., first:, :]
-        if queries != 'cls' and not softmax:
+        rows = slice(first, None) if one is None else slice(one, one + 1)
+        q, bias = q[:, rows], bias[..., rows, :]
+        if one is None and not softmax:
             q, bias = q.sum(1, keepdim=True), bias.sum(-2, keepdim=True)
         logits = torch.einsum('bqhd,bkhd->bhqk', q, k) + bias
         if own is not None:

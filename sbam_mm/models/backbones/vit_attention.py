@@ -66,7 +66,7 @@ def which_block(block: int, depth: int) -> int:
     return block % depth
 
 
-def check_queries(queries: str, has_class_token: bool) -> None:
+def check_queries(queries: str | int, has_class_token: bool) -> None:
     """Stop if a class token is asked that is not there."""
     if queries == 'cls' and not has_class_token:
         raise UserError(
@@ -78,7 +78,7 @@ def check_queries(queries: str, has_class_token: bool) -> None:
 def patch_attention(vit: VisionTransformer,
                     x: Tensor,
                     block: int,
-                    queries: str = 'cls',
+                    queries: str | int = 'cls',
                     softmax: bool = True,
                     own_query: bool = True) -> Tensor:
     """Attention that the patches receive in one block.
@@ -114,7 +114,7 @@ def patch_attention(vit: VisionTransformer,
 def block_attention(vit: VisionTransformer,
                     x: Tensor,
                     block: int,
-                    queries: str = 'cls',
+                    queries: str | int = 'cls',
                     softmax: bool = True,
                     own_query: bool = True) -> Tensor:
     """As :func:`patch_attention`, from what enters the block itself."""
