@@ -17,7 +17,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from torch import nn
 
 from sbam_mm.command_line.explain import options_of
-from sbam_mm.masking.named_maskers import at_ratio
+from sbam_mm.masking.named_maskers import at_ratio, default_of
 from sbam_mm.registry import MODELS
 
 from .option_texts import interval, option_texts, plain, quoted_words
@@ -35,7 +35,7 @@ class Control:
     Args:
         path (tuple[str or int, ...]): Where it is in the config.
         kind (str): "slider", "switch", "choice" or "number", which may be
-            empty.
+            None.
         value: Of the config, or the signature's default.
         choices (tuple): Of "choice".
         whole (bool): Whether numbers are whole.
@@ -55,11 +55,11 @@ class Control:
 
     @property
     def label(self) -> str:
-        """E.g. "salience direction", "hard, low"."""
-        words = dict.fromkeys(
-            part for part in self.path if isinstance(part, str))
-        end = {0: ', first', 1: ', second'}.get(self.path[-1], '')
-        return ' '.join(words).replace('_', ' ') + end
+        """As in a config, "salience.direction" or "hard[0]"."""
+        name, *inner = self.path
+        return str(name) + ''.join(
+            f'[{one}]' if isinstance(one, int) else f'.{one}'
+            for one in inner)
 
     @property
     def step(self) -> float:
@@ -79,7 +79,7 @@ def controls_of(config: Mapping, depth: int = 12,
         >>> for control in controls_of(dict(type='sbam_mm.SBAM'))[:3]:
         ...     print(control.label, control.low, control.high, control.value)
         ratio 0.0 0.99 0.75
-        delta r 0.0 0.45 0.15
+        delta_r 0.0 0.45 0.15
         delta 0.0 1.0 0.1
     """
     found = list(_controls(dict(config), (), dict(config),
@@ -113,7 +113,7 @@ def with_values(config: Mapping, controls: Sequence[Control],
         if control.kind in ('slider', 'number') and value is not None:
             value = int(value) if control.whole else float(value)
         _put(made, control, controls, value)
-    share = made.get('ratio')
+    share = made.get('ratio', default_of(MODELS.get(made['type']), 'ratio'))
     if isinstance(share, Mapping):
         share = share.get('ratio')
     if made != config and isinstance(share, (int, float)):

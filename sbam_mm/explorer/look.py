@@ -7,10 +7,13 @@ Fonts are the system's: nothing is loaded from elsewhere.
 CSS = """
 .gradio-container { max-width: 1440px !important; margin: 0 auto;
   padding: 12px 20px 40px !important; }
-.shared { position: absolute; width: 0; height: 0; }
+.shared, #styles { position: absolute; width: 0; height: 0; }
+.gradio-container .prose { max-width: none; }
+.gradio-container .html-container, .gradio-container .main
+  { padding: 0 !important; }
 .head h1 { font-size: 22px; line-height: 1.25; margin: 6px 0 2px;
   font-weight: 650; }
-.head p, .note, .none, .numbers th, figcaption, .strip .name
+.head p, .note, .none, figcaption, .strip .name
   { color: var(--body-text-color-subdued); }
 .head p { margin: 0; font-size: 14px; }
 
@@ -18,6 +21,9 @@ CSS = """
   background-position: center; display: block; }
 .frame { position: relative; aspect-ratio: 1; overflow: hidden;
   border-radius: 6px; }
+.frame .layer { transition: opacity .15s; }
+.frame:hover .layer { opacity: .2; }
+.clickable .frame:hover .layer { opacity: var(--map-opacity, .75); }
 .frame.grey .photo { filter: grayscale(1); }
 .layer { position: absolute; inset: 0; width: 100%; height: 100%;
   margin: 0 !important; border-radius: 0 !important; max-width: none; }
@@ -32,20 +38,20 @@ figcaption:empty { display: none; }
 .none { font-size: 13px; text-align: center; margin: 0 0 10px;
   aspect-ratio: 1; display: grid; place-items: center; padding: 0 16%;
   border: 1px dashed var(--border-color-primary); border-radius: 6px; }
-.numbers { width: 100%; border-collapse: collapse; font-size: 13px;
-  font-variant-numeric: tabular-nums; margin: 0; }
-.numbers th, .numbers td { padding: 3px 0; border: 0;
-  border-bottom: 1px solid var(--border-color-primary); line-height: 1.35; }
-.numbers th { text-align: left; font-weight: 400; padding-right: 8px; }
-.numbers td { text-align: right; }
+.numbers { font-size: 13px; font-variant-numeric: tabular-nums; }
+.numbers div { display: flex; justify-content: space-between; gap: 8px;
+  padding: 4px 0; line-height: 1.35; flex-wrap: wrap;
+  border-bottom: 1px solid var(--border-color-primary); }
+.numbers span:first-child { color: var(--body-text-color-subdued); }
 .note { font-size: 12.5px; margin: 6px 0 0; }
 .sentence { font-size: 14px; line-height: 1.45; margin: 0 0 8px;
   padding: 10px 14px; border-left: 4px solid #CC5566;
   background: var(--block-background-fill); border-radius: 0 6px 6px 0;
   overflow-wrap: anywhere; }
-.sentence:empty { display: none; }
+#said:not(:has(.sentence)) { display: none; }
 
-.strip { display: flex; gap: 8px; overflow-x: auto; padding: 3px 3px 8px; }
+.strip { display: flex; gap: 8px; overflow-x: auto; padding: 3px 3px 8px;
+  width: 0; min-width: 100%; box-sizing: border-box; }
 .strip button { flex: 0 0 88px; width: 88px; padding: 0; border: 0;
   background: none; cursor: pointer; text-align: center; }
 .strip .photo { height: 88px; border-radius: 6px; opacity: .55;
@@ -63,13 +69,29 @@ figcaption:empty { display: none; }
 .clickable .frame { cursor: crosshair; max-width: 448px; }
 .clickable .query { position: absolute; border: 2px solid #fff;
   outline: 2px solid #000; pointer-events: none; }
-.maskers { align-items: flex-start; }
-.maskers .code pre, .maskers .cm-content { font-size: 12px !important; }
+.maskers { align-items: flex-start; gap: 14px !important; }
+.save { align-items: center; }
+.maskers .cm-content { font-size: 12px !important; }
+/* What an option means is said where the pointer is. */
+.maskers .form, .maskers .block, .maskers .options
+  { overflow: visible !important; }
+.option { padding: 6px 10px !important; position: relative; }
+.option .info-text { display: none; position: absolute; z-index: 20;
+  left: 8px; right: 8px; bottom: calc(100% - 4px); padding: 7px 10px;
+  font-size: 12.5px; line-height: 1.4; border-radius: 6px;
+  color: var(--body-text-color); background: var(--background-fill-primary);
+  border: 1px solid var(--border-color-primary);
+  box-shadow: 0 3px 12px rgb(0 0 0 / .18); pointer-events: none; }
+.option:hover .info-text, .option:focus-within .info-text
+  { display: block; }
 @media (max-width: 640px) {
   .gradio-container { padding: 6px 10px 32px !important; }
   .head h1 { font-size: 19px; }
   .strip button { flex-basis: 68px; width: 68px; }
   .strip .photo { height: 68px; }
+  .maskers { gap: 10px !important; }
+  .numbers { font-size: 12px; }
+  .option .min_value, .option .max_value { display: none; }
 }
 """
 

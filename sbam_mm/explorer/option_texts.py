@@ -88,4 +88,5 @@ def plain(text: str) -> str:
     text = re.sub(r':\w+:`~?(?:\w+\.)*([^`]*)`', r'\1', text)
     text = text.replace('``', '').replace('`', '')
     first = re.split(r'(?<=[.;])\s', text, maxsplit=1)[0].rstrip(';')
-    return first if ' ' in first.strip() and len(first) > 8 else ''
+    known = ' ' in first.strip() and not first.startswith('See ')
+    return first if known and len(first) > 8 else ''

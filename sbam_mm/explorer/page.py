@@ -22,6 +22,8 @@ from .session import MOST, Session
 from .uploads import read_upload
 
 COLUMNS = 4
+# Options that are shown at once.
+FEW = 4
 QUIET: dict[str, Any] = dict(
     show_progress='hidden', api_visibility='private')
 # While a slider is dragged, the newest position counts.
@@ -175,8 +177,19 @@ def input_of(control: Control) -> Any:
         return gr.Dropdown(
             [(str(one), one) for one in control.choices],
             value=control.value, **options)
-    return gr.Number(control.value, precision=0 if control.whole else None,
-                     placeholder='none', **options)
+    # Gradio's numbers are never empty.
+    return gr.Textbox('', placeholder='none', **options)
+
+
+def value_of(control: Control, entered: Any) -> Any:
+    """What a component says; an empty text is None."""
+    if control.kind != 'number':
+        return entered
+    try:
+        return float(entered) if entered.strip() else None
+    except ValueError as error:
+        raise UserError(f'{control.label} is a number, or nothing, and not '
+                        f'{entered!r}.') from error
 
 
 def build_page(setup: Setup) -> gr.Blocks:
@@ -192,7 +205,8 @@ def build_page(setup: Setup) -> gr.Blocks:
         gr.HTML(f'<div class="head"><h1>Mask explorer</h1><p>'
                 f'{escape(setup.about)}</p></div>')
         keys, chosen = gr.State(setup.keys), gr.State(setup.chosen)
-        styles = gr.HTML(panels.style_sheet(session.kept(setup.keys)))
+        styles = gr.HTML(panels.style_sheet(session.kept(setup.keys)),
+                         elem_id='styles')
         with gr.Row(equal_height=True):
             with gr.Column(scale=4, min_width=300):
                 row = gr.HTML(
@@ -207,17 +221,17 @@ def build_page(setup: Setup) -> gr.Blocks:
         with gr.Row(elem_classes='toolbar'):
             number = gr.Radio(
                 list(range(1, COLUMNS + 1)), value=len(setup.start),
-                label='Maskers side by side', min_width=220)
+                label='Maskers side by side', min_width=250)
             shown = gr.CheckboxGroup(
-                layers, value=['Mask', 'Salience'] if len(layers) < 3 else [
-                    'Mask', 'Reconstruction'], label='Show', min_width=220)
+                layers, value=['Mask', *layers[2:]], label='Show',
+                min_width=220)
             opacity = gr.Slider(0, 1, .75, step=.05, min_width=180,
-                                label='Opacity of salience')
+                                label='Opacity')
             seed = gr.Slider(0, 99, setup.seed, step=1, min_width=180,
-                             label='Seed of the draws')
+                             label='Seed')
             progress = gr.Slider(
                 0, 1, setup.progress, step=.01, min_width=180,
-                label='Progress of the training')
+                label='Progress')
         moment = gr.Slider(
             1, max(2, len(setup.moments)), max(1, len(setup.moments)), step=1,
             label='Checkpoint', visible=len(setup.moments) > 1,
@@ -231,7 +245,7 @@ def build_page(setup: Setup) -> gr.Blocks:
                 used = place < len(setup.start)
                 name = setup.start[place] if used else list(
                     setup.maskers)[0]
-                with gr.Column(min_width=200, visible=used) as column:
+                with gr.Column(min_width=150, visible=used) as column:
                     config, panel = _column(setup, name, common, draw)
                 columns.append(column)
                 configs.append(config)
@@ -295,8 +309,7 @@ def _column(setup: Setup, name: str, common: list,
                          container=False, elem_classes='masker')
     config = gr.State(setup.maskers[name])
     panel = gr.HTML()
-    with gr.Accordion('Options', open=True):
-        options = gr.Column(elem_classes='options')
+    options = gr.Column(elem_classes='options')
     with gr.Accordion('Config', open=False):
         lines = gr.Code(
             config_lines(setup.maskers[name]), language='python',
@@ -315,13 +328,18 @@ def _column(setup: Setup, name: str, common: list,
         def show_options(name: str) -> None:
             own = setup.maskers[name]
             controls = controls_of(own, depth or 12, heads or 12)
-            inputs = [input_of(control) for control in controls]
+            inputs = [input_of(control) for control in controls[:FEW]]
+            if len(controls) > FEW:
+                with gr.Accordion('More options', open=False):
+                    inputs += [input_of(one) for one in controls[FEW:]]
             if not inputs:
                 gr.HTML('<p class="note">This masker has no options.</p>')
 
             def changed(*values: Any) -> tuple[dict, str, str]:
-                set_to, rest = values[:len(inputs)], values[len(inputs):]
+                rest = values[len(inputs):]
                 try:
+                    set_to = [value_of(*pair)
+                              for pair in zip(controls, values)]
                     made = with_values(own, controls, set_to)
                 except UserError as error:
                     return gr.skip(), panels.sentence(str(error)), gr.skip()
@@ -338,7 +356,7 @@ def _export(setup: Setup, number: Any, configs: list, common: list) -> None:
     """Save what is on the page."""
     with gr.Row(elem_classes='save'):
         kind = gr.Radio(list(KINDS), value='PDF', show_label=False,
-                        container=False, min_width=200, scale=0)
+                        container=False, min_width=250, scale=0)
         button = gr.Button('Save figure', scale=0, min_width=160)
     file, wrong = gr.Textbox(visible=False), gr.HTML()
 

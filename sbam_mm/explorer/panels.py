@@ -110,26 +110,6 @@ def mosaic(frames: Sequence[str], captions: Sequence[str]) -> str:
         for frame, caption in zip(frames, captions, strict=True)) + '</div>')
 
 
-def caption(facts: dict[str, float], several: bool) -> str:
-    """What is below a mask; little, where there are several.
-
-    Example:
-        >>> caption(dict(hidden=.75, visible=49, tokens=196, ratio=.75), False)
-        '75 % hidden, 49 of 196 visible'
-        >>> caption(dict(hidden=.75, visible=49, tokens=196, ratio=.75), True)
-        '75 %'
-    """
-    if several:
-        return f'{facts["hidden"]:.0%}'.replace('%', ' %')
-    text = (f'{facts["hidden"]:.0%} hidden, {facts["visible"]:.0f} of '
-            f'{facts["tokens"]:.0f} visible')
-    if facts.get('thrown'):
-        text = (f'{facts["hidden"] - facts["thrown"]:.0%} masked, '
-                f'{facts["thrown"]:.0%} thrown, {facts["visible"]:.0f} '
-                'visible')
-    return text.replace('%', ' %')
-
-
 def _mean(facts: Sequence[dict[str, float]], name: str) -> str:
     """Mean and range of a share, where it is known of any."""
     values = [one[name] for one in facts if name in one]
@@ -141,7 +121,7 @@ def _mean(facts: Sequence[dict[str, float]], name: str) -> str:
 
 
 def numbers(masked: Masked) -> str:
-    """A small table of what a masker hides, over all pictures."""
+    """Lines with what a masker hides, over all pictures."""
     facts = masked.facts
     visible = [one['visible'] for one in facts]
     mean = f'{np.mean(visible):.1f}'.removesuffix('.0')
@@ -156,9 +136,9 @@ def numbers(masked: Masked) -> str:
         'Of objects hidden': _mean(facts, 'object_hidden'),
         'Of background hidden': _mean(facts, 'background_hidden'),
     }
-    return '<table class="numbers">' + ''.join(
-        f'<tr><th scope="row">{name}</th><td>{text}</td></tr>'
-        for name, text in rows.items() if text) + '</table>'
+    return '<div class="numbers">' + ''.join(
+        f'<div><span>{name}</span><span>{text}</span></div>'
+        for name, text in rows.items() if text) + '</div>'
 
 
 def sentence(text: str) -> str:
@@ -180,7 +160,8 @@ def panel(masked: Masked, pictures: Sequence[Picture],
         parts.append(mosaic(
             [photo(one.key, mask_layer(hidden, thrown)) for one, hidden,
              thrown in zip(pictures, masked.hidden, masked.thrown)],
-            [caption(facts, several) for facts in masked.facts]))
+            [f'{one["hidden"]:.0%}'.replace('%', ' %') if several else ''
+             for one in masked.facts]))
     if 'Salience' in layers:
         if masked.scores is None:
             parts.append('<p class="none">no salience: this masker does not '
@@ -189,15 +170,14 @@ def panel(masked: Masked, pictures: Sequence[Picture],
             parts.append(mosaic(
                 [photo(one.key, score_layer(scores), 'grey')
                  for one, scores in zip(pictures, masked.scores)],
-                ['' if several else 'salience, bright = high'] *
-                len(pictures)))
+                [''] * len(pictures)))
     if predictions is not None:
         masks = masked.token_mask.masked.cpu().numpy().reshape(
             masked.hidden.shape)
         parts.append(mosaic(
             [photo(one.key, _clipped(image, hidden)) for one, image, hidden
              in zip(pictures, predictions, masks)],
-            ['' if several else 'reconstruction'] * len(pictures)))
+            [''] * len(pictures)))
     note = f'<p class="note">{escape(masked.note)}</p>' if masked.note else ''
     return ''.join(parts) + numbers(masked) + note
 

@@ -91,7 +91,9 @@ def theme() -> gr.themes.Base:
     """Quiet colours and the system's fonts."""
     return gr.themes.Default(
         primary_hue='blue', secondary_hue='blue', neutral_hue='slate',
-        font=FONTS, font_mono=MONO, spacing_size='sm', radius_size='md')
+        font=FONTS, font_mono=MONO, spacing_size='sm', radius_size='md').set(
+            body_text_color_subdued='*neutral_500',
+            body_text_color_subdued_dark='*neutral_400')
 
 
 def serve(setup: Setup, host: str = '127.0.0.1', port: int | None = None,

@@ -1,12 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Files that somebody drops into the page: an image, or a sentence."""
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from sbam_mm.datasets.reading.tree import printable
+from sbam_mm.datasets.reading.tree import printable, read_regular_file
 from sbam_mm.errors import UserError
 from sbam_mm.visualization import load_image
 
@@ -29,10 +30,12 @@ def read_upload(path: str | Path,
         UserError: If it is no image, a damaged one, or too large to be
             opened; with the name of the file, not of its folder.
     """
-    name = printable(Path(path).name)
-    remark = ''
+    path = Path(path)
+    name, remark = printable(path.name), ''
+    width = height = 0
     try:
-        with Image.open(path) as file:
+        # Not a pipe, which would be waited for.
+        with Image.open(io.BytesIO(read_regular_file(str(path)))) as file:
             width, height = file.size
             if getattr(file, 'is_animated', False) and (
                     file.format not in _STILL):
@@ -40,7 +43,7 @@ def read_upload(path: str | Path,
     except Image.DecompressionBombError as error:
         raise _too_large(name, 'far more than that') from error
     except Exception:  # what Pillow does not know, tifffile or NumPy may
-        width = height = 0
+        pass
     if width * height > MAX_PIXELS:
         raise _too_large(name, f'{width} x {height}')
     try:
