@@ -11,11 +11,11 @@ CSS = """
 .gradio-container .prose { max-width: none; }
 .gradio-container .html-container, .gradio-container .main
   { padding: 0 !important; }
-.head h1 { font-size: 22px; line-height: 1.25; margin: 6px 0 2px;
+.title h1 { font-size: 22px; line-height: 1.25; margin: 6px 0 2px;
   font-weight: 650; }
-.head p, .note, .none, figcaption, .strip .name
+.title p, .note, .none, figcaption, .strip .name
   { color: var(--body-text-color-subdued); }
-.head p { margin: 0; font-size: 14px; }
+.title p { margin: 0; font-size: 14px; }
 
 .photo { width: 100%; height: 100%; background-size: cover;
   background-position: center; display: block; }
@@ -72,6 +72,7 @@ figcaption:empty { display: none; }
 .maskers { align-items: flex-start; gap: 14px !important; }
 .save { align-items: center; }
 .maskers .cm-content { font-size: 12px !important; }
+.gradio-container [data-testid=number-input] { width: 58px; }
 /* What an option means is said where the pointer is. */
 .maskers .form, .maskers .block, .maskers .options
   { overflow: visible !important; }
@@ -86,12 +87,13 @@ figcaption:empty { display: none; }
   { display: block; }
 @media (max-width: 640px) {
   .gradio-container { padding: 6px 10px 32px !important; }
-  .head h1 { font-size: 19px; }
+  .title h1 { font-size: 19px; }
   .strip button { flex-basis: 68px; width: 68px; }
   .strip .photo { height: 68px; }
   .maskers { gap: 10px !important; }
   .numbers { font-size: 12px; }
-  .option .min_value, .option .max_value { display: none; }
+  .maskers [data-testid=number-input] { width: 44px; padding: 2px 4px; }
+  .maskers .reset-button { padding: 0 4px; }
 }
 """
 

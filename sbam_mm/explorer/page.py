@@ -88,6 +88,8 @@ def draw_panel(setup: Setup, config: Mapping, chosen: Sequence[str],
                moment: int = 1) -> str:
     """What one masker makes of the chosen pictures."""
     session = setup.session
+    if 'error' in config:
+        raise UserError(config['error'])
     with session.lock:
         use_moment(setup, moment)
         masked = session.mask(config, chosen, int(seed), progress)
@@ -202,7 +204,7 @@ def build_page(setup: Setup) -> gr.Blocks:
               or one != 'Reconstruction']
 
     with gr.Blocks(title='Mask explorer', analytics_enabled=False) as page:
-        gr.HTML(f'<div class="head"><h1>Mask explorer</h1><p>'
+        gr.HTML(f'<div class="title"><h1>Mask explorer</h1><p>'
                 f'{escape(setup.about)}</p></div>')
         keys, chosen = gr.State(setup.keys), gr.State(setup.chosen)
         styles = gr.HTML(panels.style_sheet(session.kept(setup.keys)),
@@ -290,7 +292,8 @@ def build_page(setup: Setup) -> gr.Blocks:
                         **everything, **QUIET)
         _export(setup, number, configs, common)
         if setup.trained and depth and heads:
-            _attention(setup, depth, heads, chosen, moment)
+            page.load(**_attention(setup, depth, heads, chosen, moment),
+                      **QUIET)
     return page
 
 
@@ -305,8 +308,8 @@ def _column(setup: Setup, name: str, common: list,
             draw: Callable[..., str]) -> tuple[gr.State, gr.HTML]:
     """One masker: its name, pictures, options and lines of a config."""
     depth, heads = setup.session.encoder
-    choose = gr.Dropdown(list(setup.maskers), value=name, show_label=False,
-                         container=False, elem_classes='masker')
+    choose = gr.Dropdown(list(setup.maskers), value=name, label='Masker',
+                         show_label=False, container=False, elem_classes='masker')
     config = gr.State(setup.maskers[name])
     panel = gr.HTML()
     options = gr.Column(elem_classes='options')
@@ -342,7 +345,8 @@ def _column(setup: Setup, name: str, common: list,
                               for pair in zip(controls, values)]
                     made = with_values(own, controls, set_to)
                 except UserError as error:
-                    return gr.skip(), panels.sentence(str(error)), gr.skip()
+                    wrong = dict(error=str(error))
+                    return wrong, draw(wrong, *rest), ''
                 return made, draw(made, *rest), config_lines(made)
 
             for one in inputs:
@@ -381,9 +385,9 @@ def _export(setup: Setup, number: Any, configs: list, common: list) -> None:
 
 
 def _attention(setup: Setup, depth: int, heads: int, chosen: gr.State,
-               moment: Any) -> None:
-    """Attention of a patch that is clicked."""
-    gr.HTML('<div class="head"><h1>Attention</h1><p>Click a patch to see '
+               moment: Any) -> dict[str, Any]:
+    """Attention of a patch that is clicked; returns what draws it."""
+    gr.HTML('<div class="title"><h1>Attention</h1><p>Click a patch to see '
             'what it attends to.</p></div>')
     patch = gr.State(None)
     with gr.Row():
@@ -408,3 +412,4 @@ def _attention(setup: Setup, depth: int, heads: int, chosen: gr.State,
     for one in (block, head, moment):
         one.input(**show, **LIVE)
     chosen.change(**show, **QUIET)
+    return show
