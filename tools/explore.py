@@ -63,6 +63,10 @@ def parse_args() -> argparse.Namespace:
         help='default: the first free one from 7860')
     parser.add_argument(
         '--open', action='store_true', help='open the page in the browser')
+    parser.add_argument(
+        '--screenshots', metavar='DIR',
+        help='write pictures of the page into this folder and end (needs '
+        'playwright and Chromium)')
     add_trust(parser)
     return parser.parse_args()
 
@@ -72,10 +76,11 @@ from sbam_mm.errors import UserError
 from sbam_mm.evaluation.encoders import config_decoding
 from sbam_mm.evaluation.models import VIT_BASE
 from sbam_mm.explorer.moments import config_of, moments
+from sbam_mm.explorer.page import Setup
+from sbam_mm.explorer.screenshots import take_screenshots
 from sbam_mm.explorer.serve import serve
 from sbam_mm.explorer.session import MOST, Session
 from sbam_mm.explorer.setup import add_images, first_maskers, named_maskers
-from sbam_mm.explorer.page import Setup
 from sbam_mm.visualization import model_from_config
 
 
@@ -112,6 +117,11 @@ def main() -> None:
     args = parse_args()
     page = serve(prepare(args), args.host, args.port, wait=False,
                  browser=args.open)
+    if args.screenshots:
+        written = take_screenshots(page.local_url, args.screenshots)
+        print(f'Written: {", ".join(map(str, written))}')
+        page.close(verbose=False)
+        return
     print(f'Open {page.local_url} in a browser; Ctrl-C ends it.', flush=True)
     page.block_thread()
 

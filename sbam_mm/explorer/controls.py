@@ -9,7 +9,7 @@ import copy
 import inspect
 import types
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -162,13 +162,14 @@ def takes(config: Mapping, path: Sequence[str | int], value: Any) -> bool:
 
 
 def _controls(config: dict, path: tuple[str | int, ...], part: Mapping,
-              encoder: Mapping[str, int]):
+              encoder: Mapping[str, int]) -> Iterator[Control]:
     """Controls of a part at a path, and of the parts within it."""
     kind = MODELS.get(part['type'])
     built = _build(part)
     texts = dict(option_texts(kind))
-    for module in built.children() if built is not None else ():
-        for name, text in option_texts(type(module)).items():
+    parts: list[Any] = [] if built is None else [*built.children()]
+    for one in parts:
+        for name, text in option_texts(one.__class__).items():
             texts.setdefault(name, text)
     for name, parameter in options_of(kind).items():
         if name in WARM_UP:
@@ -193,7 +194,7 @@ def _controls(config: dict, path: tuple[str | int, ...], part: Mapping,
 
 def _of_inner(config: dict, path: tuple[str | int, ...], given: Any,
               kind: type, type_key: str | None,
-              encoder: Mapping[str, int]):
+              encoder: Mapping[str, int]) -> Iterator[Control]:
     """Controls of a part that has a default beyond the config."""
     full = dict(given or {})
     if type_key:
@@ -209,20 +210,20 @@ def _of_inner(config: dict, path: tuple[str | int, ...], given: Any,
 
 
 def _one(config: dict, path: tuple[str | int, ...], value: Any, hint: Any,
-         text: str, encoder: Mapping[str, int]):
+         text: str, encoder: Mapping[str, int]) -> Iterator[Control]:
     """The control of an option, or the two of a pair; none if it is fixed."""
     control = Control(path, 'number', value, text=plain(text))
     kinds = set(get_args(hint)) if get_origin(hint) in (
         Union, types.UnionType) else {hint}
-    words = [word for one in kinds if get_origin(one) is Literal
+    words: list[Any] = [word for one in kinds if get_origin(one) is Literal
              for word in get_args(one)]
     name = path[-1]
     if isinstance(value, bool):
         yield replace(control, kind='switch')
     elif isinstance(value, str) or words:
-        words = words or quoted_words(text)
+        words = words or [*quoted_words(text)]
         if int in kinds and name == 'head':
-            words += range(encoder['heads'])
+            words = [*words, *range(encoder['heads'])]
         words = [word for word in words if takes(config, path, word)]
         if len(words) > 1:
             yield replace(control, kind='choice', choices=tuple(
@@ -230,8 +231,8 @@ def _one(config: dict, path: tuple[str | int, ...], value: Any, hint: Any,
     elif name == 'head' and str in kinds:
         words = [word for word in quoted_words(text)
                  if takes(config, path, word)]
-        yield replace(control, kind='choice', choices=tuple(
-            [*words, *range(max(encoder['heads'], int(value) + 1))]))
+        yield replace(control, kind='choice', choices=(
+            *words, *range(max(encoder['heads'], int(value) + 1))))
     elif isinstance(value, (tuple, list)) and len(value) == 2 and all(
             type(one) in (int, float) for one in value):
         whole = all(type(one) is int for one in value)
@@ -293,7 +294,7 @@ def _build(part: Mapping) -> nn.Module | None:
         return None
 
 
-def _hint(kind: type, name: str) -> Any:
+def _hint(kind: Any, name: str) -> Any:
     """The annotation of an option, or nothing of it."""
     for base in (*inspect.getmro(kind),
                  getattr(kind, 'takes_options_of', None)):
@@ -309,7 +310,7 @@ def _hint(kind: type, name: str) -> Any:
     return None
 
 
-def _takes_modules(kind: type, name: str) -> bool:
+def _takes_modules(kind: Any, name: str) -> bool:
     return nn.Module in get_args(_hint(kind, name))
 
 

@@ -28,6 +28,7 @@ CSS = """
 .layer { position: absolute; inset: 0; width: 100%; height: 100%;
   margin: 0 !important; border-radius: 0 !important; max-width: none; }
 .map { image-rendering: pixelated; opacity: var(--map-opacity, .75); }
+.mosaic, .none, .numbers { max-width: 480px; }
 .mosaic { display: grid; gap: 6px; margin-bottom: 10px;
   grid-template-columns: repeat(var(--side), minmax(0, 1fr)); }
 .mosaic figure { margin: 0; min-width: 0; }

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from mmengine.config import Config
 
-from sbam_mm.config_files import read_model_config
 from sbam_mm.errors import UserError
 
 _NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')

@@ -18,7 +18,8 @@ _QUOTED = re.compile(r'"([\w-]+)"')
 def option_texts(kind: Any) -> dict[str, str]:
     """Texts of the "Args:" of a class, by option.
 
-    Those of its bases, too, as far as it hands options on to them. Where a text says "See :class:`X`", what X says stands behind it.
+    Those of its bases, too, as far as it hands options on to them. Where a
+    text says "See :class:`X`", it is what X says.
 
     Example:
         >>> from sbam_mm.masking import SBAM

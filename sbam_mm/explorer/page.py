@@ -79,7 +79,7 @@ def use_moment(setup: Setup, number: int) -> None:
     """Load the weights of a checkpoint of the training, if there is one."""
     if setup.moments:
         path = setup.moments[int(number) - 1].path
-        setup.session.use(path, lambda model: load_weights(model, path))
+        setup.session.use(path, partial(load_weights, path=path))
 
 
 @or_sentence
@@ -240,7 +240,7 @@ def build_page(setup: Setup) -> gr.Blocks:
             info=_moments_text(setup), elem_id='moment')
         common = [chosen, seed, progress, shown, moment]
 
-        configs, outputs, columns, draws = [], [], [], []
+        configs, outputs, columns = [], [], []
         draw = partial(draw_panel, setup)
         with gr.Row(elem_classes='maskers'):
             for place in range(COLUMNS):
@@ -258,7 +258,8 @@ def build_page(setup: Setup) -> gr.Blocks:
             return [draw(one, *rest) if i < number else gr.skip()
                     for i, one in enumerate(made)]
 
-        everything = dict(fn=draw_all, inputs=[number, *configs, *common],
+        everything: dict[str, Any] = dict(
+            fn=draw_all, inputs=[number, *configs, *common],
                           outputs=outputs)
         page.load(**everything, **QUIET)
         for one in (seed, progress, moment):
@@ -308,8 +309,9 @@ def _column(setup: Setup, name: str, common: list,
             draw: Callable[..., str]) -> tuple[gr.State, gr.HTML]:
     """One masker: its name, pictures, options and lines of a config."""
     depth, heads = setup.session.encoder
-    choose = gr.Dropdown(list(setup.maskers), value=name, label='Masker',
-                         show_label=False, container=False, elem_classes='masker')
+    choose = gr.Dropdown(
+        list(setup.maskers), value=name, label='Masker', show_label=False,
+        container=False, elem_classes='masker')
     config = gr.State(setup.maskers[name])
     panel = gr.HTML()
     options = gr.Column(elem_classes='options')
@@ -350,8 +352,11 @@ def _column(setup: Setup, name: str, common: list,
                 return made, draw(made, *rest), config_lines(made)
 
             for one in inputs:
-                one.input(changed, [*inputs, *common],
-                          [config, panel, lines], **LIVE)
+                # A text's `input` does not notice what is deleted.
+                event = one.change if isinstance(
+                    one, gr.Textbox) else one.input
+                event(changed, [*inputs, *common], [config, panel, lines],
+                      **LIVE)
 
     return config, panel
 
@@ -401,7 +406,8 @@ def _attention(setup: Setup, depth: int, heads: int, chosen: gr.State,
                  *((f'head {i}', i) for i in range(heads))],
                 value='mean', label='head')
             reset = gr.Button('Class token')
-    show = dict(fn=partial(draw_attention, setup),
+    show: dict[str, Any] = dict(
+        fn=partial(draw_attention, setup),
                 inputs=[chosen, patch, block, head, moment], outputs=picture)
 
     def click(event: gr.EventData) -> int:

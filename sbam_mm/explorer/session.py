@@ -9,6 +9,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from sbam_mm.errors import UserError
 from sbam_mm.evaluation.mask_metrics import mask_metrics
 from sbam_mm.evaluation.object_masks import ObjectMasks, token_coverage
 from sbam_mm.masking import MaskingContext, TokenMask
+from sbam_mm.masking import functional as F
 from sbam_mm.visualization import center_crop, draw_mask
 from sbam_mm.visualization.fitted_maskers import fit_all, labelled_maskers
 from sbam_mm.visualization.masks import mask_grids, on_grid
@@ -123,7 +125,7 @@ class Session:
         return len(layers), getattr(
             getattr(layers[0], 'attn', None), 'num_heads', 0)
 
-    def use(self, weights: Hashable, load: Callable[[Any], None]) -> None:
+    def use(self, weights: Hashable, load: Callable[[Any], Any]) -> None:
         """Let other weights be loaded, unless they are there already."""
         with self.lock:
             if weights != self._weights:
@@ -178,9 +180,9 @@ class Session:
             pictures = self.pictures(keys)
             inputs = to_inputs(self.model, [one.seen for one in pictures])
             tokens = [
-                self._tokens.get(
-                    (self._weights, one.key), lambda i=i: self.model.embed(
-                        inputs[i:i + 1])) for i, one in enumerate(pictures)
+                self._tokens.get((self._weights, one.key),
+                                 partial(self.model.embed, inputs[i:i + 1]))
+                for i, one in enumerate(pictures)
             ]
             return self.model.context(torch.cat(tokens), inputs)
 
@@ -239,14 +241,14 @@ class Session:
             head (int, optional): None is the mean over heads.
 
         Returns:
-            np.ndarray: Scaled so that the largest is 1.
+            np.ndarray: Scaled to [0, 1].
         """
         with self.lock:
             context = self.context([key], 1.)
             found = context.ask('attention', block,
                                 'cls' if patch is None else patch, True, True)
             found = found[0].mean(0) if head is None else found[0, head]
-            return on_grid(self.model, found[None] / found.max(),
+            return on_grid(self.model, F.min_max(found[None]),
                            self.pictures([key])[0].seen)[0]
 
 

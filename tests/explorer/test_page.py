@@ -127,11 +127,14 @@ def test_a_visit(tab, page):
                     ).wait_for()
     for _ in 'many':
         field.press('Backspace')
-    wait_for(tab, 'of 64')
+    tab.wait_for_function(
+        "document.querySelectorAll('.maskers .numbers').length == 2")
 
     # Another masker has its own options.
     tab.locator('.maskers .masker input').nth(1).click()
     tab.get_by_role('option', name='Grid', exact=True).click()
+    tab.get_by_label('number input for stride').wait_for()
+    tab.wait_for_timeout(1000)  # until it listens
     set_number(tab, 'stride', 4)
     wait_for(tab, '4 of 64', 1)
 
