@@ -203,7 +203,9 @@ def build_page(setup: Setup) -> gr.Blocks:
     layers = [one for one in panels.LAYERS if pixels
               or one != 'Reconstruction']
 
-    with gr.Blocks(title='Mask explorer', analytics_enabled=False) as page:
+    # What was dropped in is read at once, and its file not kept.
+    with gr.Blocks(title='Mask explorer', analytics_enabled=False,
+                   delete_cache=(600, 600)) as page:
         gr.HTML(f'<div class="title"><h1>Mask explorer</h1><p>'
                 f'{escape(setup.about)}</p></div>')
         keys, chosen = gr.State(setup.keys), gr.State(setup.chosen)
@@ -301,8 +303,8 @@ def build_page(setup: Setup) -> gr.Blocks:
 def _moments_text(setup: Setup) -> str | None:
     if not setup.moments:
         return None
-    return ', '.join(f'{i}: {one.label}'
-                     for i, one in enumerate(setup.moments, 1))
+    return (f'1 is {setup.moments[0].label}, {len(setup.moments)} is '
+            f'{setup.moments[-1].label}.')
 
 
 def _column(setup: Setup, name: str, common: list,
