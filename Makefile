@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 PIP := $(RUN) -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install explore quickstart test test-slow lint clean
+.PHONY: help install explore quickstart test test-slow lint docs clean
 
 help:
 	@echo 'make install     the pinned stack and this package into $(VENV)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test        every test but the slow ones'
 	@echo 'make test-slow   the slow ones'
 	@echo 'make lint        ruff and mypy'
+	@echo 'make docs        the documentation site, in docs/_build/html'
 	@echo 'make clean       remove $(VENV) and build products'
 
 install: $(STAMP)
@@ -71,6 +72,13 @@ lint: install
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
+docs: install
+	@# -W: a warning is an error, of which all are listed.
+	@$(RUN) -W ignore -m sphinx -b html -q -W --keep-going docs \
+		docs/_build/html
+	@echo 'Written: docs/_build/html/index.html'
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info sbam_mm/.mim .mypy_cache \
-		.ruff_cache .pytest_cache
+		.ruff_cache .pytest_cache docs/_build docs/_gallery docs/api \
+		docs/notebooks

@@ -1,8 +1,9 @@
 """MAE on STL-10 that hides what a frozen teacher attends to.
 
-The teacher (TEACHER: any checkpoint of a ViT-S/14 in timm's, DINO's or this
-project's names) sees every image once, before the first epoch, at 168 pixels:
-as many patches of 14 as the student has. Its maps are cropped with the images.
+The teacher (TEACHER: any checkpoint of a ViT-S/14 with layer scale, such as
+DINOv2's, in timm's, its authors' or this project's names) sees every image
+once, before the first epoch, at 168 pixels: as many patches of 14 as the
+student has. Its maps are cropped with the images.
 
 Paper:    none; the model of `mae_stl10_small.py`, and the question of
           Kakogeorgiou et al., AttMask, ECCV 2022.
@@ -48,7 +49,8 @@ custom_hooks = [
                 arch='small',
                 img_size=518,
                 patch_size=14,
-                learned_position=True),
+                learned_position=True,
+                layer_scale_init_value=1e-5),
             checkpoint='{{$TEACHER:vit_small_patch14.safetensors}}',
             mean=[123.675, 116.28, 103.53],
             std=[58.395, 57.12, 57.375])),

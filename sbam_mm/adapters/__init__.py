@@ -3,5 +3,6 @@
 
 Each file is for one library and imports nothing of the others: ``hf``
 (transformers' ViTMAE), ``timm``, ``lightly``, ``stable_pretraining``, and
-``packed``, where every image has its own ratio.
+``packed``, where every image has its own ratio. ``attention`` lets a model of
+either library say what to hide.
 """

@@ -11,6 +11,7 @@ import json
 import os
 import os.path as osp
 import re
+import shutil
 import socket
 import statistics
 import tempfile
@@ -202,6 +203,44 @@ def download_fashion_mnist(root: str, **options: Any) -> ImageSource:
         'Fashion-MNIST (Xiao et al. 2017, MIT licence), from its official '
         'source through torchvision: 28x28 grey, 60,000 training and 10,000 '
         'test images in 10 classes.', **options)
+
+
+def copy_first_images(source: ImageSource, out: str, train: int,
+                      test: int) -> ImageSource:
+    """Copy the first images of every class, for studies that must be cheap.
+
+    The copy is ``out/<name>_<train>_<test>`` and appears only when complete;
+    one that is there already is kept.
+
+    Args:
+        train, test (int): Images of each class, in the order of their names.
+
+    Raises:
+        UserError: If a class has fewer.
+    """
+    name = f'{source.name}_{train}_{test}'
+    root = osp.join(out, name)
+    if osp.isfile(osp.join(root, _RECORD)):
+        return read_image_source(root)
+    with _workspace(root) as (_, tree):
+        for half, prefix, number in (
+                ('train', source.train_prefix, train),
+                ('test', source.test_prefix, test)):
+            for label in class_folders(Path(source.root) / prefix):
+                images = image_files(Path(source.root) / prefix / label)
+                if len(images) < number:
+                    raise UserError(
+                        f'{prefix}/{label} of {source.root!r} has '
+                        f'{len(images)} images, not {number}: ask for fewer.')
+                for image in images[:number]:
+                    target = tree / half / image.relative_to(
+                        Path(source.root) / prefix)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(image, target)
+        return _finish(
+            tree, root, name,
+            f'the first {train} training and {test} test images of each '
+            f'class of: {source.provenance}')
 
 
 def _download(kind: Callable[..., Any],

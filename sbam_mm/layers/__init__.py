@@ -5,12 +5,11 @@ import sbam_mm.registry  # noqa: F401
 from sbam_mm.moved_names import moved
 from sbam_mm.packed import Attend, PackedLayout, Spans, packed_attention
 
+from .attention import Attention, CrossAttention
 from .beit_layers import beit_layer_cfgs
 from .block import (
-    Attention,
     Block,
     Checkpointed,
-    CrossAttention,
     attends_at_once,
     blocks_of,
     plain_layer,

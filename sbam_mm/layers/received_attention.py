@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from .block import Attention
+from sbam_mm.attention import received_from
+
+from .attention import Attention
 
 
 @torch.no_grad()
@@ -14,69 +16,17 @@ def received_attention(attn: nn.Module,
                        own_query: bool = True,
                        bias: Tensor | None = None,
                        extra_tokens: int = 1) -> Tensor:
-    """How much attention every token receives, without the attention matrix.
+    """How much attention every token receives in a layer.
 
     Recomputed from q and k, so the layer itself keeps its fused attention.
-    Only what is asked for is computed: one row for the class token's query;
-    for the sum over all queries before the softmax, (sum_i q_i) . k_m, which
-    is linear in the number of tokens.
 
     Args:
         attn (nn.Module): :class:`Attention`, or mmpretrain's layer.
         x (Tensor): Its normalised input, (B, N, D), class token first.
-        queries (str): "cls", the class token's attention; "patches", summed
-            over the queries of the patches; or "all", summed over every query.
-            A number is the query of that patch alone, as "cls" is of one.
-        softmax (bool): Sum probabilities, or logits.
-        own_query (bool): Whether a sum over queries has the token's own in it.
-        bias (Tensor, optional): Added to the logits, (heads, N, N), or where
-            it differs between images (B, heads, N, N).
-        extra_tokens (int): Class and distillation tokens before the patches.
-
-    Returns:
-        Tensor: float32 (B, heads, N), without gradient.
+        queries, softmax, own_query, bias, extra_tokens: As of
+            :func:`received_from`, like what is returned.
     """
     with torch.autocast(x.device.type, enabled=False):
         q, k, _ = Attention(attn).project(x.float())
     return received_from(q * q.shape[-1]**-0.5, k, queries, softmax, own_query,
                          bias, extra_tokens)
-
-
-@torch.no_grad()
-def received_from(q: Tensor,
-                  k: Tensor,
-                  queries: str | int = 'cls',
-                  softmax: bool = True,
-                  own_query: bool = True,
-                  bias: Tensor | None = None,
-                  extra_tokens: int = 1) -> Tensor:
-    """As :func:`received_attention`, from queries and keys.
-
-    Args:
-        q (Tensor): Queries that are scaled already, (B, N, heads, d).
-        k (Tensor): Keys, (B, N, heads, d).
-    """
-    with torch.autocast(q.device.type, enabled=False):
-        q, k = q.float(), k.float()
-        if bias is None:
-            bias = q.new_zeros(()).expand(1, q.shape[1], q.shape[1])
-        bias = bias.float()
-        own = None
-        first = extra_tokens if queries == 'patches' else 0
-        one = 0 if queries == 'cls' else (
-            extra_tokens + queries if isinstance(queries, int) else None)
-        if one is None and not own_query:
-            own = (q * k).sum(dim=-1).transpose(1, 2)
-            own = (own + bias.diagonal(dim1=-2, dim2=-1))[..., first:]
-        rows = slice(first, None) if one is None else slice(one, one + 1)
-        q, bias = q[:, rows], bias[..., rows, :]
-        if one is None and not softmax:
-            q, bias = q.sum(1, keepdim=True), bias.sum(-2, keepdim=True)
-        logits = torch.einsum('bqhd,bkhd->bhqk', q, k) + bias
-        if own is not None:
-            # The diagonal, as probabilities or as logits.
-            own = (own - logits.logsumexp(dim=-1)).exp() if softmax else own
-        received = (logits.softmax(dim=-1) if softmax else logits).sum(dim=2)
-        if own is not None:
-            received[..., first:] -= own
-        return received

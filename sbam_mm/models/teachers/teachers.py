@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-import torch.nn.functional as F
 from mmpretrain.models import VisionTransformer
 from torch import Tensor, nn
 
+from sbam_mm.attention import resized
 from sbam_mm.errors import UserError
 from sbam_mm.registry import MODELS, build_part
 
@@ -91,14 +91,6 @@ class Teacher(nn.Module):
         """Images whose patches are, of this teacher's size, a grid."""
         height, width = self.patch_size
         return resized(images, (grid[0] * height, grid[1] * width))
-
-
-def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Images of a height and width in pixels, as they are if they have it."""
-    if images.shape[2:] == size:
-        return images
-    return F.interpolate(
-        images, size, mode='bicubic', antialias=True, align_corners=False)
 
 
 def check_guides(teacher: nn.Module, state: Mapping[str, Tensor],

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from sbam_mm.errors import UserError
+from sbam_mm.attention import timm_shape
 from sbam_mm.registry import MODELS
 
 from ..checkpoint import read_checkpoint, state_dict_of
-from .library_teacher import LibraryTeacher, Shape, library, why_refused
+from .library_teacher import LibraryTeacher, library, why_refused
 
 # What classifies, and MAE's decoder.
 HEADS = re.compile(r'(head|head_dist|decoder_\w+)(\.|$)')
@@ -51,17 +50,11 @@ class TimmTeacher(LibraryTeacher):
                  resample: str = 'area',
                  **options: Any):
         vit = timm_model(model, checkpoint, **options)
-        for part in vit.modules():
-            if hasattr(part, 'fused_attn'):  # an environment may say no
-                part.fused_attn = True
         known: dict = vit.pretrained_cfg
         super().__init__(
             vit, checkpoint or model, timm_shape(vit, model),
             mean or [255 * value for value in known['mean']],
             std or [255 * value for value in known['std']], size, resample)
-
-    def run(self, images: Tensor) -> Any:
-        return self.model.forward_features(images)
 
 
 def timm_model(model: str, checkpoint: str | None = None,
@@ -93,17 +86,3 @@ def timm_model(model: str, checkpoint: str | None = None,
     # timm and its download raise whatever they like.
     except Exception as error:
         raise why_refused(error, model, checkpoint) from error
-
-
-def timm_shape(vit: nn.Module, name: str) -> Shape:
-    """What has to be known of a model of timm."""
-    try:
-        patches: Any = vit.patch_embed
-        blocks: Any = vit.blocks
-        return Shape(
-            len(blocks), blocks[0].attn.num_heads, tuple(patches.patch_size),
-            tuple(patches.img_size),
-            not getattr(vit, 'dynamic_img_size', False))
-    except (AttributeError, TypeError) as error:
-        raise UserError(f'{name} is no Vision Transformer of timm; name one '
-                        'that is.') from error
