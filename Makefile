@@ -1,6 +1,6 @@
-# `make install`, `make explore`, `make quickstart`, `make test`: nothing else is needed on a
-# machine with git, make and Python 3.11. Everything lives in .venv; a second
-# call finds it there.
+# `make install`, `make explore`, `make quickstart`, `make test`: nothing else
+# is needed on a machine with git, make and Python 3.11. Everything lives in
+# .venv; a second call finds it there.
 
 VENV := .venv
 PYTHON := $(shell command -v python3.11 || command -v python3)

@@ -129,7 +129,7 @@ def numbers(masked: Masked) -> str:
         mean += f' ({min(visible):.0f} to {max(visible):.0f})'
     rows = {
         'Hidden': _mean(facts, 'hidden'),
-        'Thrown, of these': _mean(facts, 'thrown'),
+        'Thrown, included': _mean(facts, 'thrown'),
         'Visible tokens': f'{mean} of {facts[0]["tokens"]:.0f}',
         'Ratio asked for': _mean(facts, 'ratio'),
         'Salient tokens': _mean(facts, 'salient'),
