@@ -1,6 +1,6 @@
-# `make install`, `make quickstart`, `make test`: nothing else is needed on a
-# machine with git, make and Python 3.11. Everything lives in .venv; a second
-# call finds it there.
+# `make install`, `make explore`, `make quickstart`, `make test`: nothing else
+# is needed on a machine with git, make and Python 3.11. Everything lives in
+# .venv; a second call finds it there.
 
 VENV := .venv
 PYTHON := $(shell command -v python3.11 || command -v python3)
@@ -11,10 +11,12 @@ STAMP := $(VENV)/.installed
 PIP := $(RUN) -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-slow lint docs clean
+.PHONY: help install explore quickstart test test-slow lint docs clean
 
 help:
 	@echo 'make install     the pinned stack and this package into $(VENV)'
+	@echo 'make explore     masks on your photographs, in a browser'
+	@echo '                 (options: make explore ARGS="photo.jpg")'
 	@echo 'make quickstart  pre-train two small models and write a report'
 	@echo '                 (options: make quickstart ARGS="--help")'
 	@echo 'make test        every test but the slow ones'
@@ -48,8 +50,11 @@ $(STAMP): constraints.txt setup.py pyproject.toml Makefile
 	@$(PIP) install -q -c constraints.txt --build-constraint constraints.txt \
 		-e '.[dev]'
 	@touch $(STAMP)
-	@echo 'Installed. Next: make quickstart, make test, or' \
+	@echo 'Installed. Next: make explore, make quickstart, make test, or' \
 		'. $(VENV)/bin/activate'
+
+explore: install
+	@$(RUN) -W ignore tools/explore.py $(ARGS)
 
 quickstart: install
 	@# The stack warns about optional parts at import; none is used here.

@@ -89,7 +89,7 @@ SAM = ['scikit-image', 'transformers']
 SEGMENTATION = ['onedl-mmsegmentation']
 REPORT = ['jinja2', 'matplotlib', 'scikit-image', 'tensorboard']
 # 6: the version whose themes and events tools/explore.py uses.
-EXPLORE = ['gradio>=6', 'matplotlib']
+EXPLORE = ['gradio>=6', 'matplotlib', 'scikit-image']
 DOCS = ['furo', 'myst-nb', 'sphinx', 'sphinx-copybutton']
 
 setup(

@@ -32,9 +32,18 @@ class Grid:
 
 def figure_png(figure: Figure, dpi: int = 150) -> bytes:
     """A figure as the bytes of a PNG file."""
+    return figure_bytes(figure, 'png', dpi)
+
+
+def figure_bytes(figure: Figure, kind: str, dpi: int = 150) -> bytes:
+    """A figure as the bytes of a "png", "pdf" or "svg" file.
+
+    In the last two, letters stay text, which a paper's editor can search.
+    """
     _take_names_as_they_are(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=dpi, facecolor='white')
+    with rc_context({'pdf.fonttype': 42, 'svg.fonttype': 'none'}):
+        figure.savefig(buffer, format=kind, dpi=dpi, facecolor='white')
     return buffer.getvalue()
 
 
