@@ -1,6 +1,6 @@
-# `make install`, `make quickstart`, `make test`: nothing else is needed on a
-# machine with git, make and Python 3.11. Everything lives in .venv; a second
-# call finds it there.
+# `make install`, `make explore`, `make quickstart`, `make test`: nothing else
+# is needed on a machine with git, make and Python 3.11. Everything lives in
+# .venv; a second call finds it there.
 
 VENV := .venv
 PYTHON := $(shell command -v python3.11 || command -v python3)
@@ -11,15 +11,18 @@ STAMP := $(VENV)/.installed
 PIP := $(RUN) -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-slow lint clean
+.PHONY: help install explore quickstart test test-slow lint docs clean
 
 help:
 	@echo 'make install     the pinned stack and this package into $(VENV)'
+	@echo 'make explore     masks on your photographs, in a browser'
+	@echo '                 (options: make explore ARGS="photo.jpg")'
 	@echo 'make quickstart  pre-train two small models and write a report'
 	@echo '                 (options: make quickstart ARGS="--help")'
 	@echo 'make test        every test but the slow ones'
 	@echo 'make test-slow   the slow ones'
 	@echo 'make lint        ruff and mypy'
+	@echo 'make docs        the documentation site, in docs/_build/html'
 	@echo 'make clean       remove $(VENV) and build products'
 
 install: $(STAMP)
@@ -47,8 +50,11 @@ $(STAMP): constraints.txt setup.py pyproject.toml Makefile
 	@$(PIP) install -q -c constraints.txt --build-constraint constraints.txt \
 		-e '.[dev]'
 	@touch $(STAMP)
-	@echo 'Installed. Next: make quickstart, make test, or' \
+	@echo 'Installed. Next: make explore, make quickstart, make test, or' \
 		'. $(VENV)/bin/activate'
+
+explore: install
+	@$(RUN) -W ignore tools/explore.py $(ARGS)
 
 quickstart: install
 	@# The stack warns about optional parts at import; none is used here.
@@ -66,6 +72,13 @@ lint: install
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
+docs: install
+	@# -W: a warning is an error, of which all are listed.
+	@$(RUN) -W ignore -m sphinx -b html -q -W --keep-going docs \
+		docs/_build/html
+	@echo 'Written: docs/_build/html/index.html'
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info sbam_mm/.mim .mypy_cache \
-		.ruff_cache .pytest_cache
+		.ruff_cache .pytest_cache docs/_build docs/_gallery docs/api \
+		docs/notebooks

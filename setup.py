@@ -89,7 +89,7 @@ SAM = ['scikit-image', 'transformers']
 SEGMENTATION = ['onedl-mmsegmentation']
 REPORT = ['jinja2', 'matplotlib', 'scikit-image', 'tensorboard']
 # 6: the version whose themes and events tools/explore.py uses.
-EXPLORE = ['gradio>=6', 'matplotlib']
+EXPLORE = ['gradio>=6', 'matplotlib', 'scikit-image']
 DOCS = ['furo', 'myst-nb', 'sphinx', 'sphinx-copybutton']
 
 setup(
@@ -108,7 +108,11 @@ setup(
     ],
     python_requires='>=3.10',
     packages=find_packages(include=['sbam_mm', 'sbam_mm.*']),
-    package_data={'sbam_mm': ['py.typed']},
+    package_data={
+        'sbam_mm': ['py.typed'],
+        # What write_page makes a page of.
+        'sbam_mm.visualization': ['page_files/*'],
+    },
     cmdclass={'build_py': BuildWithMim},
     # Neither OpenMMLab distribution is required here: the original and the
     # maintained one share their import names and overwrite each other's

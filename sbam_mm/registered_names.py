@@ -51,7 +51,7 @@ def with_names(cfg: Config) -> Config:
     content = {key: value for key, value in cfg._to_lazy_dict().items()
                if not isinstance(value, ModuleType)}  # import os
     default = content.get('default_scope', 'mmengine')
-    names, variables = _Names(default), {}
+    names, variables = _Names(default), dict[str, str]()
     return Config(_spelled(content, names, variables), cfg_text=cfg.text,
                   filename=cfg.filename, env_variables=variables)
 

@@ -26,6 +26,7 @@ METRICS = ('mask_metrics --images {image} --annotations {boxes} --config '
            '{config} --out {out}/a')
 SELECT = ('select_attention --images {image} --annotations {boxes} --config '
           '{config} --out {out}/a')
+EXPLORE = 'explore {image} --config {config}'
 STUDY = 'study {place}/study.py --work-dir {out} --dry-run'
 SEGMENTS = 'generate_segments {images}/train --out {out}/a.npy'
 QUICK = 'quickstart --data {images} --work-dir {out} --epochs 1'
@@ -165,6 +166,19 @@ COMMANDS = [
     f'{REC} --ratio 2', f'{REC} --ratio nan', f'{REC} --dpi 0',
     f'{REC} --seed -1',
     'visualize_reconstruction {config} {checkpoint} {place}/text.txt',
+    *(f'{EXPLORE} {more}' for more in (
+        '--port 0', '--port x', '--port 80000', '--host nowhere.invalid',
+        '--host 192.0.2.1', '--compare nothing',
+        '--compare sbam,sbm,random,amt,gpa', '--progress 3', '--seed -1',
+        '--annotations {place}/missing.json', '--teacher nothing',
+        '--work-dir {place}/missing', '--work-dir {place}/no_images',
+        '--work-dir {place}/work --checkpoint {checkpoint}')),
+    *(f'{EXPLORE} --checkpoint {{place}}/{name}' for name in FILES),
+    'explore {place}/text.txt --config {config}',
+    'explore {place}/missing.png --config {config}',
+    'explore {place}/no_images --config {config}',
+    'explore {image} --config {place}/empty.py',
+    'explore --annotations {boxes} --config {config}',
     # Measures
     f'{METRICS} --ratio 2', f'{METRICS} --seeds 0', f'{METRICS} --limit 0',
     f'{METRICS} --delta nan', f'{METRICS} --threshold 3',

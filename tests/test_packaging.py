@@ -69,6 +69,8 @@ def test_wheel_contains_mim(wheel):
         assert f'sbam_mm/.mim/{name}' in names
     assert 'sbam_mm/registry.py' in names
     assert 'sbam_mm/py.typed' in names
+    assert {f'sbam_mm/visualization/page_files/{name}' for name in (
+        'page.html', 'style.css', 'script.js')} <= names
     assert {'sbam_mm/adapters/hf.py', 'sbam_mm/packed/layout.py'} <= names
     assert not [name for name in names if name.startswith('tests')]
 

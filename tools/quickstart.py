@@ -77,21 +77,32 @@ from sbam_mm.evaluation import (
 from sbam_mm.files import read_json, write_json
 from sbam_mm.registry import DATASETS, build_part
 from sbam_mm.visualization import (
+    Diagrams,
     RunResult,
     build_report,
     center_crop,
-    mask_gallery,
     mask_images,
+    mask_table,
+    note_on_pixels,
     photographs,
     ratio_histogram,
-    reconstruction_figure,
-    training_figure,
+    training_sections,
+    with_channels,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = {
     'random': ('Random masking', 'configs/small/mae_small.py'),
     'sbam': ('SBAM, per-image ratio', 'configs/small/sbam_small.py'),
+}
+# Grey images are trained on as such: one channel, the mean of the config's.
+GREY = {
+    'model.data_preprocessor': dict(
+        _delete_=True, type='sbam_mm.SelfSupDataPreprocessor', mean=[120.7],
+        std=[63.9]),
+    'model.backbone.in_channels': 1,
+    'model.neck.in_channels': 1,
+    'train_dataloader.dataset.channels': 1,
 }
 METRICS = dict(knn='kNN top-1', linear='linear top-1')
 # How many images the final judgement uses, and its number of neighbours.
@@ -115,6 +126,10 @@ def run_config(name: str, source: ImageSource,
     knn.query.data_prefix = source.test_prefix
     knn.num_train = min(knn.num_train, source.num_train)
     knn.num_test = min(knn.num_test, source.num_test)
+    if source.channels == 1:
+        cfg.merge_from_dict(GREY)
+    # A checkpoint for each of the first steps of the report's slider.
+    cfg.default_hooks.checkpoint.milestones = min(args.epochs, 8)
     cfg.custom_hooks.append(
         dict(type='sbam_mm.ProgressBarHook', title=title))
     set_epochs(
@@ -123,6 +138,7 @@ def run_config(name: str, source: ImageSource,
              cfg.train_dataloader.batch_size))
     # The folder names the budget, so that a run is reused only for its own.
     budget = f'{source.name}-{args.num_train or source.num_train}images'
+    budget += '-grey' if source.channels == 1 else ''
     cfg.work_dir = str(
         Path(args.work_dir) /
         f'{budget}-{args.epochs}epochs-seed{args.seed}' / name)
@@ -180,6 +196,7 @@ def labelled(cfg: Config, prefix: str, total: int, wanted: int):
         dict(
             cfg.custom_hooks[-2].bank,
             data_prefix=prefix,
+            channels=cfg.train_dataloader.dataset.get('channels', 3),
             cache=True,
             indices=subset(total, min(total, wanted))))
 
@@ -223,7 +240,8 @@ def main() -> None:
     torch.manual_seed(args.seed)
     untrained.init_weights()
     as_stored = build_part(
-        dict(type='SelfSupDataPreprocessor', mean=[0.] * 3, std=[255.] * 3))
+        dict(type='sbam_mm.SelfSupDataPreprocessor',
+             mean=[0.] * source.channels, std=[255.] * source.channels))
     subjects = dict(
         pixels=('Raw pixels', untrained, 'pixels', as_stored),
         normalised=('Normalised pixels', untrained, 'pixels', None),
@@ -258,12 +276,16 @@ def main() -> None:
         for name, subject in subjects.items()
     }
     floors = [rows[name] for name in rows if name not in configs]
+    note = note_on_pixels([rows[name] for name in configs],
+                          [rows['pixels'], rows['normalised']],
+                          rows['untrained'], METRICS['knn'])
     report = Path(args.work_dir) / 'report.html'
     build_report(
         report,
         runs=[rows[name] for name in configs],
         floors=floors,
-        figures=figures(configs, models, test, floors),
+        notes=[note] * bool(note),
+        figures=figures(configs, models, test, source.channels, floors),
         provenance=dict(
             Images=source.provenance,
             Budget=f'{args.epochs} epochs of '
@@ -281,44 +303,36 @@ def main() -> None:
     console.print(f'Report: {escape(str(report))}')
 
 
-def figures(configs: dict, models: dict, test: Dataset,
+def figures(configs: dict, models: dict, test: Dataset, channels: int,
             floors: list[RunResult]) -> list[tuple]:
-    """Curves, masks, reconstructions and ratios, with their captions."""
+    """Curves, pictures over time, masks and ratios, with their captions."""
     labels = {name: RUNS[name][0] for name in configs}
-    knn = METRICS['knn']
-    maskers = {labels[name]: model.masker for name, model in models.items()}
-    sbam = models['sbam']
     large = {
-        name: center_crop(image, 224)
+        name: center_crop(with_channels(image, channels), 224)
         for name, image in photographs().items()
     }
-    # As the models see them, RGB uint8 (H, W, 3).
+    # As the models see them, RGB or grey uint8 (H, W, C).
     images = [
         test[i]['inputs'].permute(1, 2, 0).numpy()[..., ::-1].copy()
         for i in range(min(400, len(test)))
     ]
-    few = {f'test image {i}': image for i, image in enumerate(images[:6])}
     ratios = {
         labels[name]: mask_images(model, images).ratio.tolist()
         for name, model in models.items()
     }
     return [
-        ('Training', 'Loss, kNN accuracy on a small bank, and the ratio of '
-         'hidden tokens. The losses are not comparable: SBAM hides other, '
-         'and other numbers of, patches.',
-         training_figure(
-             {labels[name]: cfg.work_dir for name, cfg in configs.items()},
-             {floor.label: floor.metrics[knn] for floor in floors})),
+        *training_sections(
+            {labels[name]: cfg.work_dir for name, cfg in configs.items()},
+            floors={floor.label: floor.metrics[METRICS['knn']]
+                    for floor in floors}),
         ('Masks on photographs', 'Both maskers with the same draws, salience '
          'from the trained patch embedding (the square root is shown). The '
          'model sees 32 x 32 pixels.',
-         mask_gallery(sbam, maskers, large, input_size=(32, 32))),
-        ('Masks on test images', '', mask_gallery(sbam, maskers, few)),
-        ('Reconstructions', 'Each model hides patches its own way.',
-         reconstruction_figure(
-             dict(random=models['random'], SBAM=models['sbam']), few)),
+         mask_table(models['sbam'], {
+             labels[name]: model.masker for name, model in models.items()
+         }, large, input_size=(32, 32))),
         ('Ratios', f'Masking ratio of {len(images)} test images.',
-         ratio_histogram(ratios)),
+         Diagrams([ratio_histogram(ratios)])),
     ]
 
 

@@ -69,7 +69,8 @@ def parse_args() -> argparse.Namespace:
         '--seed', type=SEED, default=0,
         help='of random weights and of the masks (default: 0)')
     parser.add_argument(
-        '--dpi', type=whole(1), default=150, help='default: 150')
+        '--dpi', type=whole(1), default=150,
+        help='of a .png (default: 150)')
     parser.add_argument(
         '--out', default='masks.png',
         help='.png or .html file (default: masks.png)')
@@ -95,12 +96,13 @@ from sbam_mm.visualization import (
     labelled_maskers,
     load_images,
     mask_gallery,
+    mask_table,
     model_from_config,
     photographs,
     save_figure,
+    write_page,
 )
 from sbam_mm.visualization.fitted_maskers import changes_over_training, fit_all
-from sbam_mm.visualization.report import write_page
 
 RATIOS = (0.6, 0.75, 0.9)
 # Pixels that a photograph needs to be recognised.
@@ -185,16 +187,13 @@ def draw(args: argparse.Namespace) -> str:
     scale = max(1, round(SHARP / max(size)))
     images = named_images(args, (scale * size[0], scale * size[1]),
                           config_decoding(config))
-    figure = mask_gallery(
-        model, maskers, images, seed=args.seed,
-        # A page has its own heading.
-        title=None if suffix == '.html' else
-        f'{source}, {weights}, {size[0]} x {size[1]} pixels',
-        note=None if suffix == '.html' else text,
-        input_size=size,
-        progress=args.progress)
+    options = dict(seed=args.seed, input_size=size, progress=args.progress)
     if suffix == '.png':
-        save_figure(figure, args.out, args.dpi)
+        save_figure(
+            mask_gallery(
+                model, maskers, images,
+                title=f'{source}, {weights}, {size[0]} x {size[1]} pixels',
+                note=text, **options), args.out, args.dpi)
     else:
         command = ' '.join(['python', *sys.argv])
         names = ', '.join(dict.fromkeys(map(masker_label, configs)))
@@ -203,9 +202,9 @@ def draw(args: argparse.Namespace) -> str:
             f'Masks: {names}',
             subtitle=f'{source}, {weights}; the model sees {size[0]} x '
             f'{size[1]} pixels in patches of {patch}',
-            figures=[('Masks', text, figure)],
-            commands=[('Command', command)],
-            dpi=args.dpi)
+            figures=[('Masks', text,
+                      mask_table(model, maskers, images, **options))],
+            commands=[('Command', command)])
     return f'{source}, {weights}' + (f': {report}' if report else '')
 
 

@@ -8,8 +8,8 @@ student has. Its maps are cropped with the images.
 Paper:    none; the model of `mae_stl10_small.py`, and the question of
           Kakogeorgiou et al., AttMask, ECCV 2022.
 Expected: not measured by this project.
-Cost:     ten epochs and one pass of the teacher, which is as long again on a
-          CPU.
+Cost:     ten epochs, and in the first training of a teacher its pass, which
+          takes twice as long as they do on a CPU.
 Command:  TEACHER=vit_small_patch14.safetensors DATA_ROOT=data/stl10 \
               .venv/bin/python tools/train.py \
               configs/small/mae_stl10_teacher_small.py
@@ -42,6 +42,8 @@ custom_hooks = [
         head='mean',
         queries='cls',
         batch_size=64,
+        # Other seeds take the maps that the first one has asked for.
+        keep='work_dirs/teacher_maps',
         teacher=dict(
             type='sbam_mm.FrozenTeacher',
             backbone=dict(

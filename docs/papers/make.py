@@ -12,7 +12,8 @@ HEAD = """# The papers, item by item
 
 Every table, figure and ablation of the four papers, and the file or command
 that repeats it. "Same" means: as the paper describes it, as far as it says
-anything; that a recipe was run is said where it was. Numbers are the papers'.
+anything. It does not mean that the recipe was run; where one was, that is
+said. Numbers are the papers'.
 
 This page is made by `python docs/papers/make.py` from `docs/papers/*.yml`;
 tests compare it with the headers of the configs, and the hyper-parameters of

@@ -15,7 +15,7 @@ def which_block(block: int, depth: int) -> int:
     return block % depth
 
 
-def check_queries(queries: str, has_class_token: bool) -> None:
+def check_queries(queries: str | int, has_class_token: bool) -> None:
     """Stop if a class token is asked that is not there."""
     if queries == 'cls' and not has_class_token:
         raise UserError(
@@ -26,7 +26,7 @@ def check_queries(queries: str, has_class_token: bool) -> None:
 @torch.no_grad()
 def received_from(q: Tensor,
                   k: Tensor,
-                  queries: str = 'cls',
+                  queries: str | int = 'cls',
                   softmax: bool = True,
                   own_query: bool = True,
                   bias: Tensor | None = None,
@@ -40,8 +40,9 @@ def received_from(q: Tensor,
     Args:
         q (Tensor): Queries that are scaled already, (B, N, heads, d).
         k (Tensor): Keys, (B, N, heads, d).
-        queries (str): "cls", the class token's attention; "patches", summed
-            over the queries of the patches; or "all", summed over every query.
+        queries (str or int): "cls", the class token's attention; "patches",
+            summed over the queries of the patches; "all", summed over every
+            query; or the number of one patch, from 0.
         softmax (bool): Sum probabilities, or logits.
         own_query (bool): Whether a sum over queries has the token's own in it.
         bias (Tensor, optional): Added to the logits, (heads, N, N), or where
@@ -58,14 +59,14 @@ def received_from(q: Tensor,
         bias = bias.float()
         own = None
         first = extra_tokens if queries == 'patches' else 0
-        if queries != 'cls' and not own_query:
+        one = 0 if queries == 'cls' else (
+            extra_tokens + queries if isinstance(queries, int) else None)
+        if one is None and not own_query:
             own = (q * k).sum(dim=-1).transpose(1, 2)
             own = (own + bias.diagonal(dim1=-2, dim2=-1))[..., first:]
-        if queries == 'cls':
-            q, bias = q[:, :1], bias[..., :1, :]
-        else:
-            q, bias = q[:, first:], bias[..., first:, :]
-        if queries != 'cls' and not softmax:
+        rows = slice(first, None) if one is None else slice(one, one + 1)
+        q, bias = q[:, rows], bias[..., rows, :]
+        if one is None and not softmax:
             q, bias = q.sum(1, keepdim=True), bias.sum(-2, keepdim=True)
         logits = torch.einsum('bqhd,bkhd->bhqk', q, k) + bias
         if own is not None:

@@ -5,7 +5,7 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from difflib import get_close_matches
 from traceback import walk_tb
 from typing import Any
@@ -207,17 +207,17 @@ def unknown_option(name: str, option: str, made: Any) -> str:
     return f'{name} in the config has no option {option!r}; {hint}'
 
 
-def options_of(made: Any) -> Iterable[str]:
+def options_of(made: Any) -> dict[str, inspect.Parameter]:
     """The options of what a config builds, and those handed on to bases.
 
     What a class hands on to another than its base it says in
     ``takes_options_of``.
     """
     if made is None:
-        return []
+        return {}
     parts = [vars(kind)['__init__'] for kind in made.__mro__
              if '__init__' in vars(kind)] if inspect.isclass(made) else [made]
-    found: dict = {}
+    found: dict[str, inspect.Parameter] = {}
     for part in parts:
         try:
             parameters = inspect.signature(part).parameters.values()
@@ -226,11 +226,11 @@ def options_of(made: Any) -> Iterable[str]:
         for one in parameters:
             if one.name != 'self' and one.kind in (one.POSITIONAL_OR_KEYWORD,
                                                    one.KEYWORD_ONLY):
-                found[one.name] = None
+                found.setdefault(one.name, one)
         if not any(one.kind is one.VAR_KEYWORD for one in parameters):
             break
     other = getattr(made, 'takes_options_of', None)
-    return [*found, *options_of(other)] if other else found
+    return {**found, **options_of(other), **found} if other else found
 
 
 def _short(value: Any) -> str:

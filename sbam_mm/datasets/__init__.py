@@ -1,4 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+"""Folders of images, image sets in memory, and transforms."""
 # First, for its sentence about a stack that is not there.
 import sbam_mm.registry  # noqa: F401
 from sbam_mm.moved_names import moved

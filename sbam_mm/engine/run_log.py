@@ -1,6 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """What a training has logged in its work directory."""
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, median
 
@@ -18,15 +19,17 @@ def read_scalars(work_dir: str | Path) -> Records:
     records: Records = []
     for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
         part = []
-        for line in path.read_text(encoding='utf-8').splitlines():
+        for line in path.read_text('utf-8', 'replace').splitlines():
             try:
                 record = json.loads(line)
-            except json.JSONDecodeError:
+            except ValueError:
                 continue  # a run killed in the middle of a line
             if not isinstance(record, dict):
                 raise UserError(f'{path} is no log of a training ({line:.60}'
                                 '); give the work directory of a run.')
-            part.append(record)
+            # Other projects log text and lists, too.
+            part.append({key: value for key, value in record.items()
+                         if isinstance(value, (int, float))})
         first = min((r['step'] for r in part if 'step' in r), default=None)
         if first is not None:
             records = [r for r in records if r.get('step', 0) < first]
@@ -52,6 +55,44 @@ def series(records: Records,
     return [p[0] for p in points], [p[1] for p in points]
 
 
+def by_epoch(records: Records,
+             keys: Sequence[str]) -> dict[int, dict[str, float]]:
+    """Means over what each epoch logged, by epoch.
+
+    Example:
+        >>> by_epoch([dict(epoch=1, loss=3.), dict(epoch=1, loss=2.),
+        ...           dict(epoch=1, knn_top1=30.)], ['loss', 'knn_top1'])
+        {1: {'loss': 2.5, 'knn_top1': 30.0}}
+    """
+    epochs = sorted({int(r['epoch']) for r in records if 'epoch' in r})
+    table = {}
+    for epoch in epochs:
+        logged = {key: [r[key] for r in records
+                        if r.get('epoch') == epoch and key in r]
+                  for key in keys}
+        table[epoch] = {key: mean(values)
+                        for key, values in logged.items() if values}
+    return table
+
+
+def with_speed(records: Records, batch_size: int) -> Records:
+    """Adds images_per_second to the steps, of ``batch_size`` images in all.
+
+    The first step contains the start of the workers, and gets none.
+
+    Example:
+        >>> with_speed([dict(loss=2., time=9.), dict(loss=1., time=.2)], 64)
+        [{'loss': 2.0, 'time': 9.0}, {'loss': 1.0, 'time': 0.2, \
+'images_per_second': 320.0}]
+    """
+    first = next((i for i, r in enumerate(records) if 'loss' in r), -1)
+    return [
+        dict(r, images_per_second=batch_size / r['time'])
+        if i > first and 'loss' in r and r.get('time', 0) > 0 else r
+        for i, r in enumerate(records)
+    ]
+
+
 def training_summary(records: Records,
                      batch_size: int) -> dict[str, float | None]:
     """Summarise a training whose steps take ``batch_size`` images in all.
@@ -67,7 +108,8 @@ def training_summary(records: Records,
         320.0
     """
     steps = [r for r in records if 'loss' in r]
-    last = [r for r in steps if r['epoch'] == steps[-1]['epoch']]
+    # Loops over iterations may log no epoch.
+    last = [r for r in steps if r.get('epoch') == steps[-1].get('epoch')]
     # The first record contains the start of the workers.
     times = [r['time'] for r in steps[1:] or steps if 'time' in r]
 

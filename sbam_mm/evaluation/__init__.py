@@ -1,4 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+"""kNN, probes, and what masks hide of objects."""
 # First, for its sentence about a stack that is not there.
 import sbam_mm.registry  # noqa: F401
 from sbam_mm.models.evaluating import evaluating

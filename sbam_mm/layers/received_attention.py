@@ -11,7 +11,7 @@ from .attention import Attention
 @torch.no_grad()
 def received_attention(attn: nn.Module,
                        x: Tensor,
-                       queries: str = 'cls',
+                       queries: str | int = 'cls',
                        softmax: bool = True,
                        own_query: bool = True,
                        bias: Tensor | None = None,

@@ -15,11 +15,12 @@ class CurriculumMasker(Masker):
 
     Of the masked tokens a share are those with the lowest scores at first
     and those with the highest in the end, and the others are random. The
-    schedule is given beforehand and nothing is learnt. CL-MAE (Madan et al.,
-    *Curriculum-Learned Masked Autoencoders*, WACV 2024) learns a module that
-    makes the masks, at first to help the reconstruction, then to hinder it:
-    ``start`` and ``end`` of opposite signs are that course with scores in
-    place of the module.
+    schedule is given beforehand and nothing is learnt.
+
+    Source: the course is that of CL-MAE (Madan et al., *Curriculum-Learned
+    Masked Autoencoders*, WACV 2024), which learns a module that makes the
+    masks, at first to help the reconstruction, then to hinder it; here
+    ``start`` and ``end`` of opposite signs and scores take its place.
 
     Args:
         ratio (float, tuple[float, float], dict or nn.Module): Masking ratio,

@@ -240,8 +240,8 @@ class GridMasker(Masker):
 class RandomRatioMasker(Masker):
     """Random masks at a random ratio: SBAM's variety without its salience.
 
-    The control for SBAM, with the same options and defaults: it tells
-    whether a gain over a fixed ratio comes from salience or from seeing
+    Source: none; the control for SBAM, with the same options and defaults. It
+    tells whether a gain over a fixed ratio comes from salience or from seeing
     images at many ratios. The ratio is even over the range; SBAM's gathers
     where the shares of salient tokens do.
 
@@ -266,6 +266,9 @@ class RandomRatioMasker(Masker):
 
 class SBM(Masker):
     """Saliency-Based Masking (section 3): salient tokens are hidden first.
+
+    Source: Choi et al., *Salience-Based Adaptive Masking: Revisiting Token
+    Dynamics for Enhanced Pre-training*, ECCV 2024, Eq. 3 and 4.
 
     Args:
         noise (float): Upper end of the uniform noise.
@@ -329,7 +332,11 @@ class SBAM(Masker):
 
 
 class IncomingMasker(SBM):
-    """SBM from incoming weights, the supplement's section 1 comparison."""
+    """SBM from incoming weights, the supplement's section 1 comparison.
+
+    Source: Choi et al., ECCV 2024, supplement, section 1: what SBAM is
+    compared with.
+    """
 
     def __init__(self, salience: dict | None = None, **kwargs):
         super().__init__(

@@ -94,7 +94,7 @@ class AdaptiveRatio(Part):
     from the *number* of salient tokens and rounded once.
 
     Args:
-        ratio (float): r.
+        ratio (float): Base ratio r.
         delta_r (float): Half the range of the ratio, :math:`\Delta r`.
         delta (float): Threshold on the salience.
         scope (str): "sample" gives image i its own ratio, as the paper says;

@@ -60,8 +60,9 @@ class NoSalience(Part):
 class CentreSalience(Part):
     """Nothing but the distance to the centre: what photographers do.
 
-    Objects tend to be in the middle, so that a map that has not seen the
-    image finds many of them: it is the baseline of every other salience.
+    Source: none. Objects tend to be in the middle, so that a map that has not
+    seen the image finds many of them: it is the baseline of every other
+    salience.
 
     Returns:
         Tensor: float32 (B, L), 1 at the tokens nearest to the centre and 0 at

@@ -36,6 +36,9 @@ class BlockSelection(Part):
     CPU generator. Where the search ends short of the wanted count, random
     single tokens fill up, as BootMAE does; a rectangle never overshoots.
 
+    Source: Bao et al., *BEiT: BERT Pre-Training of Image Transformers*, ICLR
+    2022.
+
     Args:
         min_area (int, optional): Smallest rectangle in tokens; taken smaller
             on grids that small. None is iBOT's: the square of a third of the

@@ -15,7 +15,8 @@ from .varied_ratio import RandomRatio
 class MaskSomeViews(AsksContext):
     """Any masker, but every image is left whole with some probability.
 
-    In iBOT a view without mask trains the class token only, which is how the
+    Source: iBOT (Zhou et al., ICLR 2022) and AttMask (Kakogeorgiou et al.,
+    ECCV 2022), in which a view without mask trains the class token only: the
     representation meets images as it will see them later.
 
     Args:

@@ -27,15 +27,8 @@ def stored_options(checkpoint: Any, *path: str) -> dict[str, Any] | None:
     meta = checkpoint.get('meta') if isinstance(
         checkpoint, Mapping) else None
     text = meta.get('cfg') if isinstance(meta, Mapping) else None
-    if not isinstance(text, str):
-        return None
-    try:
-        options = {
-            name.id: _value(node.value)
-            for node in ast.parse(text).body if isinstance(node, ast.Assign)
-            for name in node.targets if isinstance(name, ast.Name)
-        }
-    except NO_DATA:
+    options = options_in(text) if isinstance(text, str) else None
+    if options is None:
         return None
     for name in path:
         if name not in options:
@@ -43,6 +36,23 @@ def stored_options(checkpoint: Any, *path: str) -> dict[str, Any] | None:
         found = options[name]
         options = found if isinstance(found, dict) else {}
     return options
+
+
+def options_in(text: str) -> dict[str, Any] | None:
+    r"""The assignments of a config as mmengine dumps it; nothing is run.
+
+    Example:
+        >>> options_in("model = dict(type='MAE')\nx = [1, dict(b=None)]")
+        {'model': {'type': 'MAE'}, 'x': [1, {'b': None}]}
+    """
+    try:
+        return {
+            name.id: _value(node.value)
+            for node in ast.parse(text).body if isinstance(node, ast.Assign)
+            for name in node.targets if isinstance(name, ast.Name)
+        }
+    except NO_DATA:
+        return None
 
 
 def _value(node: Any) -> Any:

@@ -72,7 +72,7 @@ class DistilDINO(BaseSelfSupervisor):
         teacher (dict or nn.Module): :class:`FrozenDINO`.
         temperature (float): Of both; DINO's student's.
         start (str): "teacher" or "scratch".
-        data_preprocessor, **kwargs: As in :class:`MaskedImageModel`.
+        data_preprocessor, ``**kwargs``: As in :class:`MaskedImageModel`.
     """
 
     def __init__(self,

@@ -11,9 +11,11 @@ from .masks import (
     mask_figure,
     mask_gallery,
     mask_images,
+    mask_table,
     masking_context,
 )
-from .output import save_figure
+from .output import Grid, save_figure
+from .page import Album, Albums, Diagrams, write_page
 from .photographs import (
     center_crop,
     load_image,
@@ -24,14 +26,25 @@ from .photographs import (
 )
 from .pixels import as_picture
 from .reconstruction import reconstruct_images, reconstruction_figure
-from .report import RunResult, build_report, summarise
+from .report import RunResult, build_report, note_on_pixels, summarise
+from .run_pictures import (
+    run_album,
+    run_pictures,
+    sample_images,
+    with_channels,
+)
+from .training_report import run_labels, run_result, training_sections
 
 __all__ = [
-    'RunResult', 'as_picture', 'build_masker', 'build_report', 'center_crop',
-    'draw_mask', 'fit_to_model', 'labelled_maskers', 'load_image',
-    'load_images', 'mask_figure', 'mask_gallery', 'mask_images',
-    'masker_config', 'masker_names', 'masking_context', 'model_from_config',
-    'photograph', 'photographs', 'ratio_histogram', 'read_scalars',
-    'readable_images', 'reconstruct_images', 'reconstruction_figure',
-    'save_figure', 'summarise', 'training_figure', 'training_summary'
+    'Album', 'Albums', 'Diagrams', 'Grid', 'RunResult', 'as_picture',
+    'build_masker', 'build_report', 'center_crop', 'draw_mask',
+    'fit_to_model', 'labelled_maskers', 'load_image', 'load_images',
+    'mask_figure', 'mask_gallery', 'mask_images', 'mask_table',
+    'masker_config', 'masker_names', 'masking_context',
+    'model_from_config', 'note_on_pixels', 'photograph', 'photographs',
+    'ratio_histogram', 'read_scalars', 'readable_images',
+    'reconstruct_images', 'reconstruction_figure', 'run_album',
+    'run_labels', 'run_pictures', 'run_result', 'sample_images',
+    'save_figure', 'summarise', 'training_figure', 'training_sections',
+    'training_summary', 'with_channels', 'write_page'
 ]

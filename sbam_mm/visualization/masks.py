@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Pictures of masks: what a masker hides, and the salience it goes by."""
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import nn
 from sbam_mm.masking import MaskingContext, TokenMask
 
 from .fitted_maskers import labelled_maskers
-from .output import Cell, picture_grid
+from .output import Cell, Grid, picture_grid
 from .photographs import center_crop
 from .pixels import as_picture, heat_map, hide_patches, to_inputs
 
@@ -110,6 +110,63 @@ def _column(model, label: str, masker: nn.Module, context: MaskingContext,
     return _Column(label, masks, maps, scores)
 
 
+def _columns(model, maskers: Mapping[str, nn.Module],
+             images: Mapping[str, np.ndarray], seed: int,
+             input_size: tuple[int, int] | None, progress: float | None,
+             context: MaskingContext | None = None
+             ) -> tuple[list[np.ndarray], list[_Column], list[_Column]]:
+    """Pictures, what each masker makes of them, and the maps that differ."""
+    seen = list(images.values())
+    pictures = [as_picture(picture) for picture in seen]
+    if input_size is not None:
+        seen = [center_crop(picture, input_size) for picture in seen]
+    if context is None:
+        context = masking_context(model, seen, progress)
+    columns = [
+        _column(model, label, masker, context, seed, seen[0], pictures)
+        for label, masker in maskers.items()
+    ]
+    maps: list[_Column] = []
+    for column in columns:
+        if column.maps and not any(
+                np.allclose(column.scores, other.scores) for other in maps):
+            maps.append(column)
+    return pictures, columns, maps
+
+
+def _side_by_side(names: Iterable[str], pictures: list[np.ndarray],
+                  columns: list[_Column], maps: list[_Column],
+                  labels: list[str]) -> Grid:
+    headings = [
+        f'Salience, {c.label.partition(", ")[0]}' if i else 'Salience'
+        for i, c in enumerate(maps)
+    ]
+    return Grid(['Image', *headings, *labels], {
+        name: [(pictures[i], name), *(c.maps[i] for c in maps),
+               *(c.masks[i] for c in columns)]
+        for i, name in enumerate(names)
+    })
+
+
+def mask_table(model,
+               maskers: Mapping[str, nn.Module],
+               images: Mapping[str, np.ndarray],
+               seed: int = 0,
+               input_size: tuple[int, int] | None = None,
+               progress: float | None = None,
+               context: MaskingContext | None = None) -> Grid:
+    """The pictures of :func:`mask_gallery`, for a page.
+
+    Args:
+        context (MaskingContext, optional): What maskers look at. Defaults to
+            None: :func:`masking_context` of the images.
+    """
+    pictures, columns, maps = _columns(
+        model, maskers, images, seed, input_size, progress, context)
+    return _side_by_side(images, pictures, columns, maps,
+                         [c.label for c in columns])
+
+
 def mask_gallery(model,
                  maskers: Mapping[str, nn.Module],
                  images: Mapping[str, np.ndarray],
@@ -148,40 +205,21 @@ def mask_gallery(model,
              for name, image in photographs().items()})
         save_figure(figure, 'masks.png')
     """
-    names, pictures = list(images), list(images.values())
-    seen = pictures
-    if input_size is not None:
-        seen = [center_crop(picture, input_size) for picture in pictures]
-    pictures = [as_picture(picture) for picture in pictures]
-    context = masking_context(model, seen, progress)
-    columns = [
-        _column(model, label, masker, context, seed, seen[0], pictures)
-        for label, masker in maskers.items()
-    ]
-    maps: list[_Column] = []
-    for column in columns:
-        if column.maps and not any(
-                np.allclose(column.scores, other.scores) for other in maps):
-            maps.append(column)
-    first: list[Cell] = list(zip(pictures, names))
+    pictures, columns, maps = _columns(
+        model, maskers, images, seed, input_size, progress)
     labels = [c.label for c in columns]
-    if 1 + len(maps) + len(columns) > MAX_COLUMNS:
+    wide = 1 + len(maps) + len(columns) > MAX_COLUMNS
+    if wide:
         labels = [label.replace(', ', '\n', 1) for label in labels]
-    if maps and 1 + len(maps) + len(columns) > MAX_COLUMNS:
+    if maps and wide:
         rows: list[list[Cell]] = []
-        for i, cell in enumerate(first):
+        for i, cell in enumerate(zip(pictures, images)):
             rows.append(
                 [cell, *(c.maps[i] if c.maps else None for c in columns)])
             rows.append([None, *(c.masks[i] for c in columns)])
         return picture_grid(rows, ['Image', *labels], title, note)
-    headings = [
-        f'Salience, {c.label.partition(", ")[0]}' if i else 'Salience'
-        for i, c in enumerate(maps)
-    ]
-    return picture_grid([[cell, *(c.maps[i] for c in maps),
-                          *(c.masks[i] for c in columns)]
-                         for i, cell in enumerate(first)],
-                        ['Image', *headings, *labels], title, note)
+    grid = _side_by_side(images, pictures, columns, maps, labels)
+    return picture_grid(grid.rows.values(), grid.columns, title, note)
 
 
 def mask_figure(model,

@@ -1,11 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Figures and files: one look, and never half a file."""
 import io
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -14,18 +17,61 @@ from sbam_mm.files import write_atomically
 
 # Told apart by readers with any colour vision (Paul Tol's "bright").
 COLOURS = ('#4477AA', '#EE6677', '#228833', '#CCBB44', '#AA3377', '#66CCEE')
-INK, FAINT = '#1f2933', '#5b6770'
+INK, FAINT, LINE = '#1f2933', '#5b6770', '#e4e7eb'
 
 # A picture and the line below it; None leaves a place empty.
 Cell = tuple[np.ndarray, str] | None
 
 
+@dataclass(eq=False)
+class Grid:
+    """Pictures in rows, under headings; every row has a name."""
+    columns: Sequence[str]
+    rows: dict[str, Sequence[Cell]]
+
+
 def figure_png(figure: Figure, dpi: int = 150) -> bytes:
     """A figure as the bytes of a PNG file."""
+    return figure_bytes(figure, 'png', dpi)
+
+
+def figure_bytes(figure: Figure, kind: str, dpi: int = 150) -> bytes:
+    """A figure as the bytes of a "png", "pdf" or "svg" file.
+
+    In the last two, letters stay text, which a paper's editor can search.
+    """
     _take_names_as_they_are(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=dpi, facecolor='white')
+    with rc_context({'pdf.fonttype': 42, 'svg.fonttype': 'none'}):
+        figure.savefig(buffer, format=kind, dpi=dpi, facecolor='white')
     return buffer.getvalue()
+
+
+def figure_svg(figure: Figure, salt: str = '') -> str:
+    """A figure as an SVG element that takes the colours of its page.
+
+    Ink, grid and the colours of curves become the page's variables --ink,
+    --dim, --line and --c0 to --c5, so that a dark page has a dark figure.
+
+    Args:
+        salt (str): What tells its elements from those of other figures.
+    """
+    _take_names_as_they_are(figure)
+    buffer = io.StringIO()
+    with rc_context({'svg.fonttype': 'none', 'svg.hashsalt': salt}):
+        figure.savefig(buffer, format='svg', transparent=True,
+                       metadata=dict(Date=None, Creator=None, Format=None,
+                                     Type=None))
+    svg = buffer.getvalue()
+    svg = svg[svg.index('<svg'):]
+    svg = re.sub(r"font-family: [^;\"]*(; )?", '', svg)
+    names = {INK: 'ink', FAINT: 'dim', '#000000': 'dim', LINE: 'line',
+             **{colour: f'c{i}' for i, colour in enumerate(COLOURS)}}
+    for colour, name in names.items():
+        svg = svg.replace(f': {colour.lower()}', f': var(--{name})')
+    # As wide as its place.
+    return re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r'\1', svg,
+                  count=1)
 
 
 def _take_names_as_they_are(figure: Figure) -> None:
@@ -49,7 +95,7 @@ def save_figure(figure: Figure,
 
 
 def picture_grid(rows: Iterable[Sequence[Cell]],
-                 columns: list[str],
+                 columns: Sequence[str],
                  title: str | None = None,
                  note: str | None = None,
                  side: float = 1.75) -> Figure:
@@ -102,7 +148,7 @@ def picture_grid(rows: Iterable[Sequence[Cell]],
 def style_axes(axes: Axes, xlabel: str, ylabel: str) -> None:
     """Give a diagram the look that all diagrams share."""
     axes.spines[['top', 'right']].set_visible(False)
-    axes.grid(axis='y', color='#e4e7eb', linewidth=.8)
+    axes.grid(axis='y', color=LINE, linewidth=.8)
     axes.set_axisbelow(True)
     axes.set_xlabel(xlabel, color=INK)
     axes.set_ylabel(ylabel, color=INK)

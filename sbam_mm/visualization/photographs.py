@@ -56,29 +56,31 @@ def photographs(names: Iterable[str] = ('astronaut', 'cat', 'coffee',
 
 def load_image(path: str | Path,
                channels: int = 3,
-               value_range: ValueRange | None = None) -> np.ndarray:
+               value_range: ValueRange | None = None,
+               name: str | None = None) -> np.ndarray:
     """Read an image file of any format that training reads.
 
     It is decoded as for training: upright (EXIF), grey, palette, CMYK, RGBA
     and 16-bit pictures become RGB.
 
-    The options are those of :func:`sbam_mm.datasets.decode_image`.
+    The options are those of :func:`sbam_mm.datasets.decode_image`, and
+    ``name``, what an error calls the file.
 
     Returns:
         np.ndarray: uint8, (H, W, channels); RGB if they are three.
     """
     path = Path(path)
+    name = name or printable(path)
     if not path.exists():
-        raise UserError(f'the image {printable(path)} does not exist; check '
-                        'the path.')
+        raise UserError(f'the image {name} does not exist; check the path.')
     try:
         pixels = decode_image(
             read_regular_file(str(path)), channels, value_range)
     except Exception as error:  # Pillow raises many kinds for broken files
         reason = why_unreadable(error, str(path))
         raise UserError(
-            f'the image {printable(path)} cannot be read ({reason}); it is '
-            'damaged or no such image, so convert it or leave it out.'
+            f'the image {name} cannot be read ({reason}); it is damaged '
+            'or no such image, so convert it or leave it out.'
         ) from error
     return np.ascontiguousarray(pixels[..., ::-1] if channels ==
                                 3 else pixels)

@@ -105,8 +105,12 @@ def heat_map(image: np.ndarray,
             hold most of the salience, and the threshold 0.1 is to be seen.
     """
     image = as_picture(image)
-    colours = colormaps['inferno'](
-        repeat_cells(scores, image.shape)**gamma)[..., :3]
+    colours = repeat_cells(score_colours(scores, gamma), image.shape)
     grey = (image / 255).mean(axis=2, keepdims=True)
     mixed = opacity * colours + (1 - opacity) * grey
     return np.round(255 * mixed).astype(np.uint8)
+
+
+def score_colours(scores: np.ndarray, gamma: float = 0.5) -> np.ndarray:
+    """Colours (..., 3) in [0, 1] of scores in [0, 1], see :func:`heat_map`."""
+    return colormaps['inferno'](scores**gamma)[..., :3]

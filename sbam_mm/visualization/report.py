@@ -1,108 +1,16 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A report of some runs: one HTML file that needs nothing beside it."""
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-import jinja2
-from matplotlib.figure import Figure
-
 from sbam_mm.environment import collect_versions
-from sbam_mm.files import write_atomically
 
-from .output import figure_png
-
-Section = tuple[str, str, Figure]
+from .page import Section, write_page
 
 # Differences of accuracies below this many points are shown as equal.
 EQUAL = 0.05
-
-STYLE = """
-body { font: 16px/1.55 system-ui, "Segoe UI", Roboto, Helvetica, Arial,
-       sans-serif; color: #1f2933; background: #fff; margin: 0; }
-main { max-width: 1000px; margin: 0 auto; padding: 40px 24px 64px; }
-h1 { font-size: 30px; line-height: 1.2; margin: 0 0 6px; }
-h2 { font-size: 20px; margin: 44px 0 12px; padding-top: 14px;
-     border-top: 1px solid #e4e7eb; }
-.sub, figcaption, .dim { color: #5b6770; }
-.sub { margin: 0 0 24px; }
-.summary { font-size: 17.5px; background: #f5f7fa; border-left: 4px solid
-           #4477aa; padding: 14px 20px; margin: 0; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: 7px 28px 7px 0; text-align: right;
-         border-bottom: 1px solid #e4e7eb; }
-th { font-weight: 600; border-bottom: 2px solid #9aa5b1; }
-th:first-child, td:first-child { text-align: left; }
-tr.floor td { color: #5b6770; }
-td.best { font-weight: 700; }
-table.facts td { text-align: left; vertical-align: top;
-                 overflow-wrap: anywhere; }
-table.facts td:first-child { color: #5b6770; white-space: nowrap; }
-figure { margin: 0; }
-figure img { max-width: 100%; height: auto; display: block; }
-figcaption { margin-top: 8px; max-width: 46em; }
-pre { background: #f5f7fa; padding: 14px 18px; overflow-x: auto;
-      font: 13px/1.45 ui-monospace, Menlo, Consolas, monospace; }
-details { margin: 8px 0; }
-summary { cursor: pointer; }
-"""
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>{{ style | safe }}</style>
-</head>
-<body><main>
-<h1>{{ title }}</h1>
-<p class="sub">{{ subtitle }}</p>
-{% if summary %}<p class="summary">{{ summary }}</p>{% endif %}
-{% if table %}
-<h2>Results</h2>
-<div class="scroll"><table>
-<tr>{% for name in table.header %}<th>{{ name }}</th>{% endfor %}</tr>
-{% for row in table.rows %}
-<tr{% if row.floor %} class="floor"{% endif %}>
-{%- for text, best in row.cells %}
-<td{% if best %} class="best"{% endif %}>{{ text }}</td>
-{%- endfor %}</tr>
-{% endfor %}
-</table></div>
-<p class="dim">{{ table.note }}</p>
-{% endif %}
-{% for figure in figures %}
-<h2>{{ figure.title }}</h2>
-<figure><img src="data:image/png;base64,{{ figure.png }}"
- width="{{ figure.width }}" alt="{{ figure.title }}">
-{% if figure.caption %}<figcaption>{{ figure.caption }}</figcaption>{% endif %}
-</figure>
-{% endfor %}
-{% if facts %}
-<h2>How it was made</h2>
-<table class="facts">
-{% for name, value in facts %}
-<tr><td>{{ name }}</td><td>{{ value }}</td></tr>
-{% endfor %}
-</table>
-{% endif %}
-{% for name, text in commands %}
-<p class="dim">{{ name }}</p>
-<pre>{{ text }}</pre>
-{% endfor %}
-{% if configs %}
-<h2>Configs</h2>
-{% for label, text in configs %}
-<details><summary>{{ label }}</summary><pre>{{ text }}</pre></details>
-{% endfor %}
-{% endif %}
-</main></body>
-</html>
-"""
 
 
 @dataclass
@@ -209,15 +117,47 @@ def _against_floors(metric: str, scored: list[tuple[float, str]],
     if not scored or not levels:
         return []
     named = _join([f'{label} ({level:.1f} %)' for level, label in levels])
-    low = []
-    for score, label in scored:
-        above = [name for level, name in levels if score <= level]
-        if above:
-            low.append(f'{label} is not above {_join(above)}')
-    if low:
-        return [f'Compared with {named}: {_join(low)}.']
+    low = {label: [name for level, name in levels if score <= level]
+           for score, label in scored}
+    below = [names for names in low.values() if names]
+    if below and all(names == below[0] for names in low.values()):
+        who = {1: 'it is not', 2: 'neither is'}.get(len(low), 'none is')
+        return [f'Compared with {named}: {who} above {_join(below[0])}.']
+    if below:
+        said = [f'{label} is not above {_join(names)}'
+                for label, names in low.items() if names]
+        return [f'Compared with {named}: {_join(said)}.']
     both = {1: 'It is', 2: 'Both are'}.get(len(scored), 'All are')
     return [f'{both} above {named}.']
+
+
+def note_on_pixels(runs: Sequence[RunResult], pixels: Sequence[RunResult],
+                   untrained: RunResult, metric: str) -> str:
+    """What it means that a run is not above raw pixels; '' if all are.
+
+    Example:
+        >>> a, b, c = (RunResult(n, n, {'kNN': v}) for n, v in (
+        ...     ('SBAM', 75.), ('Raw pixels', 80.), ('Untrained', 70.)))
+        >>> note_on_pixels([a], [b], c, 'kNN')[-45:]
+        'against untrained (70.0 %): SBAM +5.0 points.'
+    """
+    scored = _scores(runs, metric)
+    levels, start = _scores(pixels, metric), untrained.metrics.get(metric)
+    if not scored or not levels or start is None or min(scored)[0] > max(
+            levels)[0]:
+        return ''
+    gains = _join([
+        f'{label} {"−+"[score >= start]}{abs(score - start):.1f} points'
+        for score, label in scored
+    ])
+    short = all(score <= start for score, _ in scored)
+    return (
+        f'Comparing images pixel by pixel is ahead ({max(levels)[0]:.1f} %). '
+        'It is hard to beat where objects of one size stand in the same place '
+        'in every image, as in Fashion-MNIST, because the features are means '
+        'over patches, in which it is lost where something was. What training '
+        f'has changed shows against {_lower(untrained.label)} ({start:.1f} '
+        f'%): {gains}{", so it was too short to help" if short else ""}.')
 
 
 def _table(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> dict:
@@ -255,56 +195,20 @@ def _table(runs: Sequence[RunResult], floors: Sequence[RunResult]) -> dict:
         if floors else '')
 
 
-def write_page(path: str | Path,
-               title: str,
-               subtitle: str = '',
-               summary: str = '',
-               table: dict | None = None,
-               figures: Sequence[Section] = (),
-               facts: Sequence[tuple[str, str]] = (),
-               commands: Sequence[tuple[str, str]] = (),
-               configs: Sequence[tuple[str, str]] = (),
-               dpi: int = 150) -> None:
-    """Write a self-contained HTML page; all parts but the title may be empty.
-
-    Args:
-        table (dict, optional): Header, rows, note.
-        figures (Sequence): (title, caption, Figure), embedded as PNG.
-        facts (Sequence): (name, value) pairs.
-        commands (Sequence): (name, text) pairs in fixed-width type.
-        configs (Sequence): (label, text) pairs, collapsed.
-    """
-    pictures = [
-        dict(
-            title=heading,
-            caption=caption,
-            png=base64.b64encode(figure_png(figure, dpi)).decode(),
-            width=round(figure.get_size_inches()[0] * 96))
-        for heading, caption, figure in figures
-    ]
-    page = jinja2.Environment(
-        autoescape=True, trim_blocks=True).from_string(PAGE).render(
-            title=title, subtitle=subtitle, table=table,
-            # No line begins with a lonely per cent sign.
-            summary=summary.replace(' %', '\u00a0%'),
-            figures=pictures, facts=facts, commands=commands,
-            configs=configs, style=STYLE)
-    write_atomically(path, page.encode('utf-8'))
-
-
 def build_report(out_path: str | Path,
                  runs: Sequence[RunResult],
                  floors: Sequence[RunResult] = (),
                  figures: Sequence[Section] = (),
                  provenance: Mapping[str, object] | None = None,
-                 title: str = 'Random masking and SBAM compared') -> None:
+                 title: str = 'Random masking and SBAM compared',
+                 notes: Sequence[str] = ()) -> None:
     """Write the report of some runs as one HTML file.
 
     Args:
         floors (Sequence[RunResult]): What needs no training: raw pixels,
             features of random weights.
-        figures (Sequence[tuple[str, str, Figure]]): Heading, caption and
-            figure of each section, in order.
+        figures (Sequence[Section]): Heading, caption and content of each
+            section, in order, see :func:`~sbam_mm.visualization.write_page`.
         provenance (Mapping[str, object], optional): Where the numbers come
             from, e.g. data, seed, time; shown as given, followed by
             :func:`~sbam_mm.environment.collect_versions`. "command" is
@@ -336,4 +240,5 @@ def build_report(out_path: str | Path,
         figures=figures,
         facts=facts,
         commands=[('Command', str(command))] if command else [],
+        notes=notes,
         configs=[(label, text) for label, text in texts if text])

@@ -396,6 +396,33 @@ def test_resumed_with_a_teacher_equals_uninterrupted(
     assert maps.stat().st_mtime_ns != stamp
 
 
+def test_a_teacher_is_asked_once_for_all_trainings(
+        finished, images, tmp_path):
+    def train(name, **options):
+        run(of_teacher(finished, images, tmp_path / name,
+                       keep=str(tmp_path / 'kept'), **options))
+        return np.load(tmp_path / name / 'attention_maps/epoch_0000.npy')
+
+    plain = run(of_teacher(finished, images, tmp_path / 'plain'))
+    first = train('first')
+    (kept,) = (tmp_path / 'kept').glob('*.npy')
+    assert same(
+        weights(plain), torch.load(tmp_path / 'first/epoch_3.pth',
+                                   weights_only=False)['state_dict'])
+    # The next one takes them as they are there ...
+    np.save(kept, first[::-1])
+    np.testing.assert_array_equal(train('second'), first[::-1])
+    # ... and another question is asked anew, in a file of its own.
+    assert not np.array_equal(train('third', head=0), first)
+    assert len(list((tmp_path / 'kept').glob('*.npy'))) == 2
+    # Damaged, they are refused before the training.
+    kept.write_bytes(b'half')
+    with pytest.raises(ValueError, match='damaged; delete it'):
+        train('fourth')
+    with pytest.raises(ValueError, match='keeps what a teacher says'):
+        train('fifth', teacher=None)
+
+
 @pytest.mark.parametrize('option, sentence', [
     (dict(block=2), 'block'), (dict(head=7), 'head'),
     (dict(queries='everyone'), 'queries must be')])

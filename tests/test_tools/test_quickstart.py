@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from reading_pages import Page
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.integration
@@ -59,7 +61,16 @@ def test_trains_judges_and_reports(finished):
     assert 7 <= results['sbam']['visible_tokens'] <= 26
     assert results['sbam']['images_per_second'] > 0
     report = (folder / 'work/report.html').read_text()
-    assert report.count('data:image/png;base64') == 5
+    page = Page(folder / 'work/report.html')
+    count = Counter(picture.alt.rpartition(': ')[2]
+                    for picture in page.pictures)
+    # Six test images by each run, untrained and trained, and the masks of
+    # four photographs.
+    assert count['Image'] == 2 * 6 + 4
+    assert count['Reconstruction'] == 2 * 6 * 2
+    assert count['Random masking'] == count['SBAM, per-image ratio'] == 4
+    for name in ('random', 'sbam'):
+        assert f"{results[name]['knn']:.1f}" in sum(page.rows, [])
     for text in ('Random masking', 'SBAM', 'no evidence', 'torch'):
         assert text in report
     for text in ('kNN top-1', 'linear top-1', 'visible tokens', 'images/s',

@@ -8,8 +8,20 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
+from reading_pages import Page
 
-from sbam_mm.visualization import RunResult, build_report, summarise
+from sbam_mm.visualization import (
+    Album,
+    Albums,
+    Diagrams,
+    Grid,
+    RunResult,
+    build_report,
+    note_on_pixels,
+    summarise,
+    write_page,
+)
+from sbam_mm.visualization.curves import training_diagrams
 
 pytestmark = pytest.mark.unit
 
@@ -95,3 +107,69 @@ def test_config_from_a_file(tmp_path):
     assert RunResult('a', 'A', config=tmp_path / 'c.py').config_text() == (
         'seed = 7')
     assert RunResult('a', 'A').config_text() is None
+
+
+def test_a_note_where_pixels_are_ahead(runs):
+    pixels = [RunResult('pixels', 'Raw pixels', {KNN: 80.12})]
+    start = RunResult('untrained', 'Random-init features', {KNN: 41.5})
+    note = note_on_pixels(runs, pixels, start, KNN)
+    assert 'pixel by pixel is ahead (80.1 %)' in note
+    assert note.endswith('against random-init features (41.5 %): random '
+                         'masking −0.5 points and SBAM +0.4 points.')
+    short = RunResult('untrained', 'Random-init features', {KNN: 50.})
+    assert note_on_pixels(runs, pixels, short, KNN).endswith(
+        'so it was too short to help.')
+    pixels[0].metrics[KNN] = 40.
+    assert note_on_pixels(runs, pixels, start, KNN) == ''
+
+
+def picture(value):
+    return np.full((4, 6, 3), value, np.uint8)
+
+
+def test_a_cell_has_one_picture_per_stretch_of_equal_moments(tmp_path):
+    moments = {
+        time: Grid(['Image', *(['Salience'] if time else []), 'Masked'], {
+            '<b>': [(picture(9), 'x'), *([(picture(7), '')] if time else []),
+                    (picture(masked), f'{masked} hidden')]})
+        for time, masked in ((0, 1), (2, 1), (5, 3))}
+    write_page(tmp_path / 'a.html', 'A', figures=[
+        ('Time', '', Albums([Album('run', moments, 5)], ['A & B.']))])
+    page = Page(tmp_path / 'a.html')
+    assert [(p.alt, p.at, int(p.pixels[0, 0, 0])) for p in page.pictures] == [
+        ('<b>: Image', None, 9),
+        # During a warm-up there is no salience.
+        ('<b>: Salience', '1 2', 7),
+        ('<b>: Masked', '0 1', 1), ('<b>: Masked', '2', 3)]
+    assert all(p.pixels.shape == (4, 6, 3) for p in page.pictures)
+    range_, = (a for tag, a in page.tags if tag == 'input')
+    assert range_['data-times'] == '0 2 5'
+    assert range_['data-names'] == 'untrained 2 5'
+    assert 'A & B.' in page.text and '3 hidden' in page.text
+
+
+def test_large_pictures_keep_their_size_and_grey(tmp_path):
+    image = np.random.default_rng(0).integers(
+        0, 256, (120, 200, 1), dtype=np.uint8).repeat(3, axis=2)
+    write_page(tmp_path / 'a.html', 'A',
+               figures=[('G', '', Grid(['Image'], {'a': [(image, '')]}))])
+    picture, = Page(tmp_path / 'a.html').pictures
+    assert picture.pixels.shape == (120, 200, 3)
+    assert (np.ptp(picture.pixels, axis=2) == 0).all()
+
+
+def test_diagrams_take_the_colours_of_the_page(tmp_path):
+    log = [dict(loss=1. / step, mask_ratio=.7, mask_ratio_min=.6,
+                mask_ratio_max=.8, step=step, epoch=1) for step in (1, 2, 3)]
+    runs = {'a<b>': log, 'c': log}
+    write_page(tmp_path / 'a.html', 'A', figures=[
+        ('C', '', Diagrams(training_diagrams(runs), list(runs), runs))])
+    source = (tmp_path / 'a.html').read_text(encoding='utf-8')
+    page = Page(tmp_path / 'a.html')
+    assert source.count('<svg') == 2 and '<b>' not in source.split('<h2>')[1]
+    for wanted in ('var(--ink)', 'var(--c0)', 'var(--c1)', 'a&lt;b&gt;',
+                   'Masking ratio: mean, lowest, highest'):
+        assert wanted in source
+    for colour in ('#1f2933', '#4477aa', '#000000'):
+        assert colour not in source.split('<h2>')[1]
+    assert ['1', '0.6111', '70.0%'] in page.rows

@@ -9,8 +9,9 @@ another teacher rank its heads by `tools/select_attention.py` first.
 Paper:    none at this scale; Kakogeorgiou et al., ECCV 2022, and Xi et al.,
           GPA, ACM MM 2024, ask an iBOT teacher and a trained MAE.
 Expected: not measured by this project.
-Cost:     18 cells of 10 epochs and one pass of the teacher each, about 10
-          minutes on one CPU core.
+Cost:     18 cells of 10 epochs, about 5 minutes each on one CPU core, and
+          three times as long for the first of each map, whose teacher looks
+          at the 4,000 images.
 Command:  TEACHER=vit_small_patch14.safetensors python tools/study.py \
               configs/studies/small/teacher_vits14_stl10.py \
               --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2

@@ -1,4 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+"""Hooks of a training."""
 from sbam_mm.moved_names import moved
 
 from .attention_map_hook import AttentionMapHook

@@ -1,9 +1,13 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Store what the encoder attends to, for every image of the training set."""
 import copy
+import hashlib
 import os.path as osp
+import shutil
 import sys
 import time
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +42,7 @@ from sbam_mm.datasets.transforms import (
 )
 from sbam_mm.engine.fsdp import unwrapped, whole_parameters
 from sbam_mm.errors import UserError
+from sbam_mm.files import replacing
 from sbam_mm.masking import AttentionSalience
 from sbam_mm.masking.attention import join_heads
 from sbam_mm.models.evaluating import evaluating, unchanged_random_state
@@ -86,6 +91,9 @@ class AttentionMapHook(Hook):
             normalises "mean", its code "head".
         teacher (dict, optional): Whose attention it is, e.g. of a
             ``FrozenTeacher``. Defaults to None: the encoder that is trained.
+        keep (str, optional): Folder in which a teacher's maps are kept for
+            other trainings, which take them instead of asking it again: of
+            the same images, grid, weights and question. Defaults to None.
 
     Raises:
         UserError: At the start of the training, if the pipeline has no
@@ -105,15 +113,22 @@ class AttentionMapHook(Hook):
                  queries: str = 'cls',
                  softmax: bool = True,
                  own_query: bool = True,
-                 teacher: dict | nn.Module | None = None) -> None:
+                 teacher: dict | nn.Module | None = None,
+                 keep: str | None = None) -> None:
         if interval < 1:
             raise UserError(
                 f'AttentionMapHook(interval={interval}) collects nothing: '
                 'give at least 1 epoch.')
+        if keep and teacher is None:
+            raise UserError(
+                f'AttentionMapHook(keep={keep!r}) keeps what a teacher says '
+                'for other trainings, and there is none; set teacher=..., or '
+                'leave keep out.')
         # What a masker may ask, it may ask: the same words, the same checks.
         self.asks = AttentionSalience(block, head, queries, softmax,
                                       own_query, normalize)
         self.teacher = None if teacher is None else build_part(teacher)
+        self.keep = Path(keep) if keep else None
         self.interval = interval
         self.batch_size = batch_size
         self.num_workers = num_workers
@@ -188,7 +203,7 @@ class AttentionMapHook(Hook):
         if known or epoch >= runner.max_epochs:
             return
         if self.teacher:
-            self._collect(runner, 0)
+            self._ask_teacher(runner)
         elif wanted:
             runner.logger.warning(
                 f'No attention maps of epoch {wanted} are left in '
@@ -247,6 +262,46 @@ class AttentionMapHook(Hook):
 
     # How
 
+    def _ask_teacher(self, runner: Runner) -> None:
+        """Take its maps from those that are kept, or make them."""
+        if self.keep is None:
+            return self._collect(runner, 0)
+        kept = self.keep / f'{self._answer(runner)}.npy'
+        made = self._versions.path(0)
+        # Every process decides before the first one writes.
+        known = kept.is_file()
+        barrier()
+        if not known:
+            self._collect(runner, 0)
+            if get_dist_info()[0] == 0:
+                copy_maps(made, kept)
+        elif get_dist_info()[0] == 0:
+            StoredMaps(kept, self._grid, self._image_list)
+            copy_maps(kept, made)
+            self._versions.use(0)
+            runner.logger.info(f'Attention maps taken from {kept}')
+        barrier()
+
+    def _answer(self, runner: Runner) -> str:
+        """Stands for all that a teacher's maps depend on."""
+        encoder = self._encoder(runner.model)
+        asks = self.asks
+        digest = hashlib.sha256(repr((
+            self._image_list.fingerprint, self._grid, encoder.img_size,
+            self.interpolation, asks.block, asks.head, asks.normalize,
+            asks.queries, asks.softmax, asks.own_query,
+            # Its own pixels, where it is not shown the student's.
+            getattr(self.teacher, 'size', None),
+            getattr(self.teacher, 'resample', None))).encode())
+        # Weights, and the means and deviations of both.
+        for part in (self.teacher, unwrapped(runner.model).data_preprocessor):
+            for name, value in chain(part.named_parameters(),
+                                     part.named_buffers()):
+                digest.update(name.encode())
+                digest.update(value.detach().cpu().flatten().view(
+                    torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:32]
+
     def _collect(self, runner: Runner, epoch: int) -> None:
         start = time.monotonic()
         rank, world = get_dist_info()
@@ -302,6 +357,14 @@ class AttentionMapHook(Hook):
             first += len(readable)
         if self.teacher:  # not asked again
             self.teacher.cpu()
+
+
+def copy_maps(source: Path, target: Path) -> None:
+    """Copy a file of maps, with what describes it: whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for ending in ('.json', '.npy'):
+        with replacing(target.with_suffix(ending)) as part:
+            shutil.copyfile(source.with_suffix(ending), part)
 
 
 class WholeImages(Dataset):

@@ -2,7 +2,9 @@
 """A resumed run is the run that was stopped, or says how it differs."""
 import json
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -12,6 +14,7 @@ from sbam_mm.datasets.reading.stored_maps import ImageList
 from sbam_mm.errors import UserError
 from sbam_mm.registry import HOOKS
 from sbam_mm.run_switches import RESUME_ANYWAY
+from sbam_mm.safe_loading import load_pickled
 
 KEY = 'sbam_mm_run'
 # The parts of a config that decide what is computed.
@@ -76,6 +79,17 @@ class SameRunHook(Hook):
             f'this run is not the one that wrote the checkpoint: {said}; '
             'start it as before, give another --work-dir, or add '
             '--resume-anyway if it is meant.')
+
+
+def images_per_step(checkpoint: str | Path) -> int | None:
+    """Images of a step in all processes, as a checkpoint has recorded it."""
+    try:
+        content = load_pickled(checkpoint, map_location='cpu',
+                               mmap=is_zipfile(checkpoint))
+        per_step = content['meta'][KEY]['images_per_step']
+        return int(per_step['batch_size']) * int(per_step['processes'])
+    except Exception:  # half a file raises whatever it likes
+        return None
 
 
 def identity(runner: Runner) -> dict[str, Any]:

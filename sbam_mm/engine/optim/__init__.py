@@ -1,4 +1,5 @@
 # Copyright (c) OpenMMLab. All rights reserved.
+"""Which parameters decay, and how fast each layer learns."""
 from .layer_decay import ViTLayerDecayOptimWrapperConstructor, layer_depths
 from .weight_decay import (
     WeightDecayOptimWrapperConstructor,

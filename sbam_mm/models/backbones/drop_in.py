@@ -19,7 +19,7 @@ class MAEViT(selfsup.MAEViT):
         masker (dict or nn.Module, optional): A masker with one ratio per
             batch. Defaults to None: random masking at ``mask_ratio``.
         mask_ratio (float): For the default masker.
-        *args, **kwargs: Options of mmpretrain's ``MAEViT``.
+        ``*args``, ``**kwargs``: Options of mmpretrain's ``MAEViT``.
 
     Raises:
         UserError: If the masker gives every image its own ratio.

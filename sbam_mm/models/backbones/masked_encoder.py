@@ -227,7 +227,7 @@ class MaskedEncoder(PatchEncoder):
     def attention(self,
                   tokens: Tensor,
                   block: int,
-                  queries: str = 'cls',
+                  queries: str | int = 'cls',
                   softmax: bool = True,
                   own_query: bool = True) -> Tensor:
         """As :func:`patch_attention`, of :meth:`embed`'s tokens (B, L, D)."""

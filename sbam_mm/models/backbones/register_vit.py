@@ -19,7 +19,7 @@ class RegisterViT(VisionTransformer):
 
     Args:
         num_registers (int): 4 in DINOv2.
-        *args, **kwargs: Of mmpretrain's ``VisionTransformer``.
+        ``*args``, ``**kwargs``: Of mmpretrain's ``VisionTransformer``.
     """
 
     def __init__(self, *args, num_registers: int = 4, **kwargs):

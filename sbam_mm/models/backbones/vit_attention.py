@@ -61,7 +61,7 @@ def encode_whole(vit: VisionTransformer, images: Tensor) -> Tensor:
 def patch_attention(vit: VisionTransformer,
                     x: Tensor,
                     block: int,
-                    queries: str = 'cls',
+                    queries: str | int = 'cls',
                     softmax: bool = True,
                     own_query: bool = True) -> Tensor:
     """Attention that the patches receive in one block.
@@ -97,7 +97,7 @@ def patch_attention(vit: VisionTransformer,
 def block_attention(vit: VisionTransformer,
                     x: Tensor,
                     block: int,
-                    queries: str = 'cls',
+                    queries: str | int = 'cls',
                     softmax: bool = True,
                     own_query: bool = True) -> Tensor:
     """As :func:`patch_attention`, from what enters the block itself."""
