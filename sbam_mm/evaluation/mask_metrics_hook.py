@@ -1,6 +1,6 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Whether the masks find the objects, while the model is being trained."""
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -86,10 +86,11 @@ class MaskMetricsHook(EpochHook):
         for masker in others.values():
             check_needs(masker, model.provides, type(model).__name__, REMEDIES)
         self._built = {'': model.masker, **others}
-        self._maps = next((hook.maps for hook in runner.hooks
-                           if isinstance(hook, AttentionMapHook)), None)
+        self._map_hook = next((hook for hook in runner.hooks
+                               if isinstance(hook, AttentionMapHook)), None)
+        self._said: dict[int, Tensor] = {}
         stored = model.masker.needs & STORED_MAPS.keys()
-        if stored - ({'attention_map'} if self._maps else set()):
+        if stored - ({'attention_map'} if self._map_hook else set()):
             raise UserError(
                 f'{type(model.masker).__name__} masks by maps that these '
                 'images do not have; leave MaskMetricsHook out.')
@@ -140,9 +141,9 @@ class MaskMetricsHook(EpochHook):
                     inputs=self._pictures[chosen], data_samples=None))[
                         'inputs']
                 context = model.context(model.embed(inputs), inputs)
-                if self._maps:
+                if self._map_hook:
                     context.providers['attention_map'] = partial(
-                        as_stored, self._maps, model, inputs)
+                        self._stored, self._map_hook, model, inputs, start)
                 for label, masker in self._built.items():
                     values = mask_metrics(
                         masker(context), self._cover[chosen], self.threshold,
@@ -154,7 +155,12 @@ class MaskMetricsHook(EpochHook):
                  for key, each in parts.items()}
         return {key: mean for key, mean in means.items() if mean == mean}
 
-
-def as_stored(maps: Callable, model: nn.Module, images: Tensor) -> Tensor:
-    """As the pipeline brings them, (B, L)."""
-    return maps(model, images).flatten(1)
+    def _stored(self, hook: AttentionMapHook, model: nn.Module,
+                images: Tensor, start: int) -> Tensor:
+        """Maps of a batch as the pipeline brings them, (B, L)."""
+        if start in self._said:
+            return self._said[start]
+        maps = hook.maps(model, images).flatten(1)
+        if hook.teacher is not None:  # which says the same in every epoch
+            self._said[start] = maps
+        return maps

@@ -16,6 +16,7 @@ from sbam_mm.engine.run_log import read_scalars, series
 from sbam_mm.evaluation import MaskMetricsHook
 from sbam_mm.masking import CentreSalience, MaskingContext
 from sbam_mm.masking.named_maskers import masker_config
+from sbam_mm.models import FrozenTeacher
 from sbam_mm.registry import DATASETS, MODELS
 
 pytestmark = pytest.mark.integration
@@ -140,6 +141,35 @@ def test_stored_maps_are_made_for_its_images(images, tmp_path):
     cfg.dump(path)
     ended = train(path, tmp_path / 'without')
     assert ended.code == 2 and 'AMT masks by maps that these' in ended.err
+
+
+def test_a_teacher_is_asked_once_about_its_images(
+        images, tmp_path, monkeypatch):
+    _, weights = run(images, tmp_path / 'first', [])
+    torch.save(weights, tmp_path / 'teacher.pth')
+    asked, attention = [], FrozenTeacher.attention
+
+    def counted(self, pictures, *question, **options):
+        asked.append(len(pictures))
+        return attention(self, pictures, *question, **options)
+
+    monkeypatch.setattr(FrozenTeacher, 'attention', counted)
+    path = small_config(tmp_path / 'config.py', images / 'images',
+                        train_cfg__max_epochs=2)
+    cfg = read_config(path)
+    replace_masker(cfg, 'amt')
+    cfg.custom_hooks[0].teacher = dict(
+        type='sbam_mm.FrozenTeacher', backbone=cfg.model.backbone,
+        checkpoint=str(tmp_path / 'teacher.pth'))
+    cfg.custom_hooks = [
+        h for h in cfg.custom_hooks if h.type != 'sbam_mm.KNNHook'
+    ] + [hook(images, at_start=True)]
+    cfg.dump(path)
+    assert train(path, tmp_path / 'work').code == 0
+    # To check it, about the 12 training images, and about the 8 of the hook.
+    assert sorted(asked) == [1, 8, 12]
+    epochs, values = series(read_scalars(tmp_path / 'work'), 'auroc', 'epoch')
+    assert epochs == [0, 1, 2] and len(set(values)) == 1
 
 
 def test_what_it_cannot_measure_is_a_sentence(images, tmp_path):
