@@ -284,8 +284,8 @@ class AttentionMapHook(Hook):
 
     def _answer(self, runner: Runner) -> str:
         """Stands for all that a teacher's maps depend on."""
-        encoder = self._encoder(runner.model)
-        asks = self.asks
+        encoder, asks = self._encoder(runner.model), self.asks
+        assert self.teacher is not None
         digest = hashlib.sha256(repr((
             self._image_list.fingerprint, self._grid, encoder.img_size,
             self.interpolation, asks.block, asks.head, asks.normalize,
