@@ -191,7 +191,10 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize('name', STEPS)
+# One of each framework; their mixtures with other maskers take minutes.
+@pytest.mark.parametrize('name', [
+    name if ', ' not in name or name in ('MAE, SBAM', 'iBOT, SBAM')
+    else pytest.param(name, marks=pytest.mark.slow) for name in STEPS])
 def test_step(name, tmp_path):
     step = STEPS[name]
     cfg = Config.fromfile(ROOT / f'configs/{step.config}.py')

@@ -31,7 +31,9 @@ CASES = [*(str(path.relative_to(ROOT / 'configs')) for path in CONFIGS),
          *MASKED]
 # A ViT-S, and a teacher of the library that another test has already.
 LARGE = ('small/mae_stl10_vits_100e.py',
-         'small/mae_stl10_dinov2_teacher_small.py')
+         'small/mae_stl10_dinov2_teacher_small.py',
+         'small/segment_bias_dino_small.py',
+         'small/segment_distill_dino_small.py')
 TRAIN, TEST = 8, 4
 
 pytestmark = pytest.mark.integration
@@ -160,6 +162,9 @@ def train(case, work_dir, epochs, resume=False):
         'experiment_name': f'{work_dir.name}-{resume}',
         'log_level': 'WARNING',
     })
+    for hook in cfg.custom_hooks:
+        if 'keep' in hook:  # not in the project's own folder
+            hook.keep = str(work_dir / 'kept')
     replace_amp(cfg)  # as the tools do where there is no GPU
     runner = Runner.from_cfg(cfg)
     losses = Losses()

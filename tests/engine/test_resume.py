@@ -77,7 +77,7 @@ def run(images, work_dir, hooks=(), resume=False, workers=2,
 
 
 @pytest.mark.parametrize('config, workers', [
-    ('sbam_small', 0),
+    pytest.param('sbam_small', 0, marks=pytest.mark.slow),
     ('sbam_small', 2),
     # Its teacher moves every step and decides on the masks.
     pytest.param('mae_small hpm', 0, marks=pytest.mark.slow),
