@@ -16,7 +16,8 @@ from sbam_mm.errors import UserError
 from sbam_mm.explorer.screenshots import browser, find_browser
 from sbam_mm.visualization import model_from_config
 
-pytestmark = pytest.mark.integration
+# A minute in a browser; `make test-slow`.
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 pytest.importorskip('gradio', reason='the page needs gradio')
 pytest.importorskip('playwright', reason='a browser is driven by playwright')
 if find_browser() is None:
