@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +204,7 @@ def source_of(masker: nn.Module) -> str:
     return ''
 
 
+@cache
 def formulae() -> dict[str, tuple[str, str]]:
     """Score and choice of docs/maskers.md, by type of the masker."""
     text = (DOCS / 'maskers.md').read_text(encoding='utf-8')
@@ -215,6 +217,7 @@ def formulae() -> dict[str, tuple[str, str]]:
     return found
 
 
+@cache
 def costs() -> dict[str, list[tuple[str, float]]]:
     """Time of a step over that with random masks, by type: as measured."""
     file = DOCS / 'benchmarks/maskers_cpu.json'
@@ -226,6 +229,7 @@ def costs() -> dict[str, list[tuple[str, float]]]:
     return found
 
 
+@cache
 def recipes() -> dict[str, list[str]]:
     """Configs by the type of their masker, the shortest paths first."""
     folder = ROOT / 'configs'

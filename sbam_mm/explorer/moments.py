@@ -1,14 +1,17 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A training's progress: the checkpoints of a work directory."""
-import re
 from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.config import Config
 
 from sbam_mm.errors import UserError
+from sbam_mm.visualization.run_pictures import (
+    kept_checkpoints,
+    training_length,
+)
 
-_NAME = re.compile(r'(epoch|iter)_(\d+)\.pth')
+UNITS = dict(epoch='epoch', iter='iteration')
 
 
 class Moment(NamedTuple):
@@ -35,20 +38,13 @@ def moments(work_dir: str | Path, config: Config) -> list[Moment]:
     Raises:
         UserError: If there is none.
     """
-    loop = config.get('train_cfg') or {}
-    lengths = dict(epoch=loop.get('max_epochs'), iter=loop.get('max_iters'))
-    found = []
-    for path in Path(work_dir).glob('*.pth'):
-        name = _NAME.fullmatch(path.name)
-        if name:
-            found.append((name[1], int(name[2]), path))
-    if not found:
+    checkpoints = kept_checkpoints(work_dir)
+    if not checkpoints:
         raise UserError(f'{work_dir} has no checkpoints (epoch_*.pth or '
                         'iter_*.pth); give the work directory of a training.')
-    made = []
-    for unit, number, path in sorted(found):
-        length = lengths[unit] or max(n for u, n, _ in found if u == unit)
-        word = 'iteration' if unit == 'iter' else unit
-        made.append(Moment(str(path), f'{word} {number} of {length}',
-                           min(number / length, 1.)))
-    return sorted(made, key=lambda one: one.progress)
+    total = training_length(config, checkpoints)
+    return [
+        Moment(str(path), f'{UNITS[path.stem.partition("_")[0]]} {number} of '
+               f'{total}', min(number / total, 1.))
+        for number, path in checkpoints.items()
+    ]

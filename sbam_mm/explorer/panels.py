@@ -15,7 +15,13 @@ import numpy as np
 from PIL import Image
 
 from sbam_mm.visualization import as_picture
-from sbam_mm.visualization.pixels import DARK, GREY, HATCH, score_colours
+from sbam_mm.visualization.pixels import (
+    DARK,
+    GREY,
+    HATCH,
+    repeat_cells,
+    score_colours,
+)
 
 from .session import Masked, Picture
 
@@ -184,7 +190,6 @@ def panel(masked: Masked, pictures: Sequence[Picture],
 
 def _clipped(image: np.ndarray, where: np.ndarray) -> str:
     """Predicted pixels of the hidden patches; elsewhere nothing."""
-    alpha = 255 * where.repeat(image.shape[0] // where.shape[0], 0).repeat(
-        image.shape[1] // where.shape[1], 1).astype(np.uint8)
+    alpha = 255 * repeat_cells(where, image.shape).astype(np.uint8)
     return (f'<img class="layer" alt="" src="'
             f'{encoded(np.dstack([image, alpha]), "PNG")}">')

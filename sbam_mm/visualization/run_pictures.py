@@ -58,6 +58,12 @@ def kept_checkpoints(work_dir: str | Path) -> dict[int, Path]:
     return dict(sorted((found['epoch'] or found['iter']).items()))
 
 
+def training_length(config: Config, checkpoints: Mapping[int, Path]) -> int:
+    """Epochs or iterations of a training, those of its last one unsaid."""
+    loop = config.get('train_cfg') or {}
+    return loop.get('max_epochs') or loop.get('max_iters') or max(checkpoints)
+
+
 def sample_images(config: Config,
                   count: int = NUM_IMAGES) -> dict[str, np.ndarray]:
     """Images of a run's data as its model sees them, un-augmented, by class.
@@ -214,8 +220,7 @@ def run_album(label: str,
     if getattr(model, 'masker', None) is None:
         raise UserError(f'{type(model).__name__} has no masker.')
     images = {name: as_seen(image, config) for name, image in images.items()}
-    loop = config.get('train_cfg') or {}
-    total = loop.get('max_epochs') or loop.get('max_iters') or max(checkpoints)
+    total = training_length(config, checkpoints)
     notes = []
     if isinstance(model.masker, Masker):
         note = fit_all({f'The masker of {label}': model.masker}, model)

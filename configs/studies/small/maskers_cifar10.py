@@ -12,8 +12,7 @@ Command:  python tools/study.py configs/studies/small/maskers_cifar10.py \
 """
 _base_ = './maskers_stl10.py'
 
-config = '../../small/mae_on_device_small_10e.py'
-files = '../../small/mae_small_10e.py'
+config = files = '../../small/mae_small_10e.py'
 axes = {
     'masker': {
         'AM': {'config': files},

@@ -275,11 +275,12 @@ class AttentionMapHook(Hook):
             self._collect(runner, 0)
             if get_dist_info()[0] == 0:
                 copy_maps(made, kept)
-        elif get_dist_info()[0] == 0:
+        else:  # refused by every process, or by none
             StoredMaps(kept, self._grid, self._image_list)
-            copy_maps(kept, made)
-            self._versions.use(0)
-            runner.logger.info(f'Attention maps taken from {kept}')
+            if get_dist_info()[0] == 0:
+                copy_maps(kept, made)
+                self._versions.use(0)
+                runner.logger.info(f'Attention maps taken from {kept}')
         barrier()
 
     def _answer(self, runner: Runner) -> str:
