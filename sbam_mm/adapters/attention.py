@@ -1,21 +1,16 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """A frozen ViT of timm or transformers that says what to hide."""
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from sbam_mm.attention import (
+    attention_on_grid,
     check_queries,
     has_class_token,
     make_readable,
-    on_grid,
-    read_attention,
-    resized,
-    run_vit,
     shape_of,
-    which_block,
 )
 from sbam_mm.errors import UserError
 from sbam_mm.masking import MaskingContext
@@ -73,13 +68,9 @@ class AttentionOf:
                 f'{self.name} is asked what it attends to, but whoever calls '
                 'the masker passes no images; use an adapter that does, or '
                 'give them to the MaskingContext.')
-        height, width = self.shape.patch
-        size = self.shape.size if self.shape.fixed else (
-            context.grid[0] * height, context.grid[1] * width)
         if self.prepare is not None:
             images = self.prepare(images)
-        received, own = read_attention(
-            partial(run_vit, self.vit), resized(images, size),
-            self.shape.patch, which_block(block, self.shape.depth), queries,
-            softmax, own_query, self.name)
-        return on_grid(received, own, context.grid)
+        return attention_on_grid(
+            self.vit, self.shape, images, context.grid, block, queries,
+            softmax, own_query,
+            self.shape.size if self.shape.fixed else None, name=self.name)

@@ -2,12 +2,17 @@
 """What has to be known of Vision Transformers of timm and transformers."""
 import inspect
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
+
+from .grids import on_grid, resized
+from .reading import read_attention
+from .received import which_block
 
 CLASS_TOKENS = ('cls_token', 'class_token', 'class_embedding')
 
@@ -94,3 +99,31 @@ def has_class_token(vit: nn.Module) -> bool:
     """Whether the first of its tokens is none of the image's patches."""
     return any(name.rpartition('.')[2] in CLASS_TOKENS
                for name, _ in vit.named_parameters())
+
+
+@torch.no_grad()
+def attention_on_grid(vit: nn.Module,
+                      shape: Shape,
+                      images: Tensor,
+                      grid: tuple[int, int],
+                      block: int,
+                      queries: str = 'cls',
+                      softmax: bool = True,
+                      own_query: bool = True,
+                      size: tuple[int, int] | None = None,
+                      resample: str = 'area',
+                      name: str = 'the model') -> Tensor:
+    """Attention that patches of a student's grid receive, (B, heads, h * w).
+
+    Args:
+        images (Tensor): Normalised for ``vit``, of any size.
+        size (tuple[int, int], optional): Pixels that it sees. Defaults to
+            None: so many that its patches are the student's.
+        resample (str): See :func:`on_grid`.
+    """
+    if size is None:
+        size = grid[0] * shape.patch[0], grid[1] * shape.patch[1]
+    received, own = read_attention(
+        partial(run_vit, vit), resized(images, size), shape.patch,
+        which_block(block, shape.depth), queries, softmax, own_query, name)
+    return on_grid(received, own, grid, resample)

@@ -18,6 +18,7 @@ from library_vits import (
     randomise,
 )
 
+from sbam_mm.attention import on_grid
 from sbam_mm.errors import UserError
 from sbam_mm.masking import functional as F
 from sbam_mm.models.teachers import (
@@ -26,7 +27,7 @@ from sbam_mm.models.teachers import (
     TimmTeacher,
     teacher_config,
 )
-from sbam_mm.models.teachers.library_teacher import EXTRAS, library, on_grid
+from sbam_mm.models.teachers.library_teacher import EXTRAS, library
 from sbam_mm.registry import MODELS
 
 pytestmark = pytest.mark.unit

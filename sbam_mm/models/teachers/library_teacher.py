@@ -1,7 +1,7 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Teachers whose architecture is the code of another library."""
 from collections.abc import Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -12,14 +12,10 @@ from torch import Tensor, nn
 from sbam_mm.attention import (
     RESAMPLE,
     Shape,
+    attention_on_grid,
     check_queries,
     has_class_token,
     make_readable,
-    on_grid,
-    read_attention,
-    resized,
-    run_vit,
-    which_block,
 )
 from sbam_mm.errors import UserError, check_choice
 
@@ -130,13 +126,9 @@ class LibraryTeacher(Teacher):
         ``images`` are normalised for this teacher, ``grid`` is the student's.
         """
         check_queries(queries, self.has_class_token)
-        images = (self.at_grid(images, grid) if self.size is None else
-                  resized(images, self.size))
-        received, own = read_attention(
-            partial(run_vit, self.model), images, self.patch_size,
-            which_block(block, self.depth), queries, softmax, own_query,
-            self.checkpoint)
-        return on_grid(received, own, grid, self.resample)
+        return attention_on_grid(
+            self.model, self.shape, images, grid, block, queries, softmax,
+            own_query, self.size, self.resample, self.checkpoint)
 
 
 def why_refused(error: Exception, model: str,
