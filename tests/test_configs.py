@@ -67,7 +67,7 @@ def test_round_trip(name, tmp_path):
 @pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
 def test_bfloat16_scales_no_loss(path):
     """It needs no scale, and a scaler waits for the device in every step."""
-    wrapper = Config.fromfile(path).get('optim_wrapper', {})
+    wrapper = read_config(path).get('optim_wrapper', {})
     if wrapper.get('dtype') == 'bfloat16':
         assert wrapper.loss_scale == dict(enabled=False)
 
@@ -120,7 +120,7 @@ def test_data_root_comes_from_the_environment(monkeypatch):
     ids=lambda path: path.name)
 def test_dense_runs_drop_other_paths_on_every_rank(path):
     """They have no EpochSeedHook, which seeds ranks apart elsewhere."""
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
     assert cfg.randomness.diff_rank_seed
 
 

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
+from sbam_mm.config_files import read_config
 from sbam_mm.models import MaskedBEiT
 from sbam_mm.registry import MODELS
 
@@ -84,7 +85,7 @@ def check(model, found, decayed=(), biases=False):
 
 @pytest.mark.parametrize('name', OTHERS)
 def test_of_all_configs(name, tmp_path):
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = read_config(CONFIGS / name)
     model, *_ = tiny_configs.tiny(cfg, tmp_path)
     check(model, decays(model, cfg.optim_wrapper),
           DECAYED.get(cfg.model.type, ()))
@@ -98,7 +99,7 @@ def test_of_dense_configs(name):
     relative positions; BEiT's UperNet decays the latter's table in every
     block.
     """
-    cfg = Config.fromfile(CONFIGS / name)
+    cfg = read_config(CONFIGS / name)
     cfg.model.backbone.update(
         arch=dense_configs.ARCH, img_size=32, patch_size=8, init_cfg=None)
     if 'out_indices' in cfg.model.backbone:

@@ -46,7 +46,7 @@ def replace_masker(cfg: Config,
 
     Example::
 
-        cfg = Config.fromfile('configs/small/mae_small.py')
+        cfg = read_config('configs/small/mae_small.py')
         replace_masker(cfg, 'amt', dict(throw=0.3))
     """
     owner = masker_owner(cfg)

@@ -4,11 +4,11 @@ import copy
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.hooks import Hook
 from tiny_runs import run
 from torch import nn
 
+from sbam_mm.config_files import read_config
 from sbam_mm.engine.schedule import fit_schedule
 
 EPOCHS = 4
@@ -106,7 +106,7 @@ def test_every_recipe_fits_few_images(request, iterations):
     """No part of any config begins where it ends."""
     configs = request.config.rootpath / 'configs'
     for path in sorted(configs.rglob('*.py')):
-        cfg = Config.fromfile(path)
+        cfg = read_config(path)
         parts, _ = fit_schedule(cfg.get('param_scheduler') or [], iterations)
         for part in parts:
             if part.get('convert_to_iter_based'):
