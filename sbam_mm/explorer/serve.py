@@ -2,6 +2,8 @@
 """The server of the page: on this machine alone, and with no other."""
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sbam_mm.errors import UserError
@@ -17,6 +19,8 @@ except ModuleNotFoundError as error:
         raise
     raise UserError('the page needs gradio, which is not installed; run `pip '
                     "install 'sbam_mm[explore]'`.") from error
+from starlette.middleware import Middleware
+from uvicorn.config import LOGGING_CONFIG
 
 from .look import CSS
 from .page import Setup, build_page
@@ -87,6 +91,22 @@ def free_port(host: str, port: int | None) -> int:
                     'taken; choose another --port.')
 
 
+@contextmanager
+def logs_left_open() -> Iterator[None]:
+    """Let uvicorn set levels alone, which Gradio has no argument for.
+
+    Its own handlers would take the place of all that there are: the log file
+    of a training in this process would be closed, and mmengine could build
+    no model any more.
+    """
+    before = LOGGING_CONFIG['handlers']
+    LOGGING_CONFIG.update(incremental=True, handlers={})
+    try:
+        yield
+    finally:
+        LOGGING_CONFIG.update(incremental=False, handlers=before)
+
+
 def theme() -> gr.themes.Base:
     """Quiet colours and the system's fonts."""
     return gr.themes.Default(
@@ -107,18 +127,18 @@ def serve(setup: Setup, host: str = '127.0.0.1', port: int | None = None,
             ``local_url`` and ``close()``.
         browser (bool): Open it in the browser.
     """
-    from starlette.middleware import Middleware
     port = free_port(host, port)
     page = build_page(setup)
     page.queue(default_concurrency_limit=2, max_size=64)
-    page.launch(
-        server_name=host, server_port=port, share=False, quiet=True,
-        inbrowser=browser, prevent_thread_lock=True, show_error=False,
-        max_file_size=MAX_BYTES, footer_links=[], run_history=False,
-        ssr_mode=False, mcp_server=False, enable_monitoring=False,
-        theme=theme(), css=CSS,
-        app_kwargs=dict(middleware=[Middleware(SaysPolicy)],
-                        docs_url=None, redoc_url=None, openapi_url=None))
+    with logs_left_open():
+        page.launch(
+            server_name=host, server_port=port, share=False, quiet=True,
+            inbrowser=browser, prevent_thread_lock=True, show_error=False,
+            max_file_size=MAX_BYTES, footer_links=[], run_history=False,
+            ssr_mode=False, mcp_server=False, enable_monitoring=False,
+            theme=theme(), css=CSS,
+            app_kwargs=dict(middleware=[Middleware(SaysPolicy)],
+                            docs_url=None, redoc_url=None, openapi_url=None))
     if wait:
         page.block_thread()
     return page

@@ -8,6 +8,7 @@ import urllib.request
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from PIL import Image
 from started_tools import ROOT, load_tool
 from test_uploads import write_files
@@ -16,8 +17,7 @@ from sbam_mm.errors import UserError
 from sbam_mm.explorer.screenshots import browser, find_browser
 from sbam_mm.visualization import model_from_config
 
-# A minute in a browser; `make test-slow`.
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = pytest.mark.integration
 pytest.importorskip('gradio', reason='the page needs gradio')
 pytest.importorskip('playwright', reason='a browser is driven by playwright')
 if find_browser() is None:
@@ -38,13 +38,17 @@ def work_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def page(work_dir):
-    """The page of that training, with two maskers."""
+def setup(work_dir):
+    """That training with two maskers."""
+    return load_tool('explore').prepare(arguments(
+        '--config', SMALL, '--work-dir', work_dir, '--compare',
+        'sbam,random'))
+
+
+@pytest.fixture(scope='module')
+def page(setup):
     from sbam_mm.explorer.serve import serve
-    tool = load_tool('explore')
-    args = arguments('--config', SMALL, '--work-dir', work_dir, '--compare',
-                     'sbam,random')
-    opened = serve(tool.prepare(args), wait=False)
+    opened = serve(setup, wait=False)
     yield opened
     opened.close(verbose=False)
 
@@ -55,10 +59,16 @@ def chromium():
         yield opened
 
 
+@pytest.fixture(scope='module')
+def window(chromium):
+    """A browser's window, which keeps the scripts of the page."""
+    return chromium.new_context(viewport=dict(width=1280, height=900))
+
+
 @pytest.fixture
-def tab(chromium, page):
+def tab(window, page):
     """A fresh tab in which both maskers are drawn."""
-    tab = chromium.new_page(viewport=dict(width=1280, height=900))
+    tab = window.new_page()
     tab.requests, tab.errors = [], []
     tab.on('request', lambda one: tab.requests.append(one.url))
     tab.on('pageerror', lambda one: tab.errors.append(str(one)))
@@ -229,6 +239,21 @@ def test_narrow_pages_do_not_overflow(chromium, page):
     assert tab.evaluate('document.documentElement.scrollWidth') == 400
     assert tab.evaluate("document.body.classList.contains('dark')")
     tab.close()
+
+
+def test_log_files_stay_open(setup, tiny_mae, tmp_path):
+    """mmengine writes into them whenever it builds a model."""
+    from sbam_mm.explorer.serve import serve
+    log = tmp_path / 'training.log'
+    logger = MMLogger.get_instance('trained', log_file=str(log))
+    try:
+        serve(setup, wait=False).close(verbose=False)
+        tiny_mae()
+        logger.warning('still here')
+    finally:
+        del MMLogger._instance_dict['trained']
+    text = log.read_text()
+    assert 'Initialization information' in text and 'still here' in text
 
 
 def test_ports():
