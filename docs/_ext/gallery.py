@@ -22,6 +22,7 @@ from torch import nn
 
 from sbam_mm import masking
 from sbam_mm.evaluation.models import VIT_BASE
+from sbam_mm.explorer.export import config_line
 from sbam_mm.masking.named_maskers import masker_label, masker_names
 from sbam_mm.masking.parts import AsksContext
 from sbam_mm.registry import MODELS
@@ -266,21 +267,6 @@ def group_of(masker: nn.Module) -> str:
     return GROUPS[2] if isinstance(inner.selection, alone) else GROUPS[3]
 
 
-def config_line(config: Mapping) -> str:
-    """As a config file writes it, a part per line where it is long."""
-    def written(value):
-        if not isinstance(value, Mapping):
-            return repr(value)
-        options = {'type': value['type'], **value}
-        return 'dict(' + ', '.join(
-            f'{key}={written(one)}' for key, one in options.items()) + ')'
-
-    line = f'masker={written(config)}'
-    return line if len(line) < 80 else re.sub(
-        r', (salience|ratio|selection|masker)=', r',\n    \1=', line).replace(
-        'masker=dict(', 'masker=dict(\n    ', 1)
-
-
 def part_name(part: nn.Module) -> str:
     return f'{{py:class}}`~sbam_mm.masking.{type(part).__name__}`'
 
@@ -326,7 +312,8 @@ def section(kind: str, drawn: list[Drawn]) -> str:
         facts.append(('Recipes', ', '.join(links) + (
             f' and {more} more' if more > 0 else '')))
     lines += [f'- **{name}**: {text}' for name, text in facts]
-    written = '\n'.join(config_line(one.config) for one in drawn)
+    written = '\n'.join(
+        config_line('masker', one.config) for one in drawn)
     lines += ['', f'```python\n{written}\n```', '']
     if first.name:
         lines += [f'```bash\npython tools/train.py CONFIG --masker '

@@ -82,14 +82,19 @@ def use_moment(setup: Setup, number: int) -> None:
         setup.session.use(path, partial(load_weights, path=path))
 
 
+def refuse(config: Mapping) -> None:
+    """Say again what was wrong with the options that made a config."""
+    if 'error' in config:
+        raise UserError(config['error'])
+
+
 @or_sentence
 def draw_panel(setup: Setup, config: Mapping, chosen: Sequence[str],
                seed: float, progress: float, layers: Sequence[str],
                moment: int = 1) -> str:
     """What one masker makes of the chosen pictures."""
     session = setup.session
-    if 'error' in config:
-        raise UserError(config['error'])
+    refuse(config)
     with session.lock:
         use_moment(setup, moment)
         masked = session.mask(config, chosen, int(seed), progress)
@@ -373,13 +378,15 @@ def _export(setup: Setup, number: Any, configs: list, common: list) -> None:
 
     def save(kind: str, number: int, *args: Any) -> tuple[str, str]:
         made, rest = args[:int(number)], args[COLUMNS:]
-        chosen, seed, progress, _, moment = rest
+        chosen, seed, progress, layers, moment = rest
         try:
+            for one in made:
+                refuse(one)
             with setup.session.lock:
                 use_moment(setup, moment)
                 content = figure_file(
                     setup.session, made, chosen, kind, int(seed), progress,
-                    title=setup.about)
+                    setup.about, layers)
         except Exception as error:
             return '', panels.sentence(what_is_wrong(error))
         return json.dumps(dict(

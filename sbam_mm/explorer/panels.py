@@ -181,8 +181,9 @@ def panel(masked: Masked, pictures: Sequence[Picture],
         masks = masked.token_mask.masked.cpu().numpy().reshape(
             masked.hidden.shape)
         parts.append(mosaic(
-            [photo(one.key, _clipped(image, hidden)) for one, image, hidden
-             in zip(pictures, predictions, masks)],
+            [photo(one.key, _clipped(image, mask) + mask_layer(
+                thrown, thrown)) for one, image, mask, thrown
+             in zip(pictures, predictions, masks, masked.thrown)],
             [''] * len(pictures)))
     note = f'<p class="note">{escape(masked.note)}</p>' if masked.note else ''
     return ''.join(parts) + numbers(masked) + note

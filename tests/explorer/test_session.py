@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from sbam_mm.errors import UserError
-from sbam_mm.explorer import Session, figure_file
+from sbam_mm.explorer import Session, export, figure_file
 from sbam_mm.explorer.panels import cells, panel, score_layer, strip
 from sbam_mm.explorer.session import Kept
 from sbam_mm.visualization import (
@@ -17,9 +17,11 @@ from sbam_mm.visualization import (
     mask_images,
     reconstruct_images,
 )
+from sbam_mm.visualization.pixels import DARK, HATCH, repeat_cells
 
 pytestmark = pytest.mark.unit
 SBAM = dict(type='sbam_mm.SBAM')
+ALL = ('Mask', 'Salience', 'Reconstruction')
 ATTMASK = dict(type='sbam_mm.AttMask', ratio=.75, probability=1.)
 
 
@@ -199,6 +201,44 @@ def test_figures(session, keys):
         assert content.startswith(begin)
     text = content.decode()
     assert 'SBAM, r = 0.75 ± 0.15 (2)' in text and '0.png' in text
+
+
+def test_figures_have_what_the_page_shows(session, keys):
+    """The library's predictions, in larger pixels, and notes on them."""
+    found = session.mask(SBAM, keys)
+    pictures = session.pictures(keys)
+    wanted = reconstruct_images(
+        session.model, [one.seen for one in pictures], found.token_mask)
+    cells = export.layers_of(session, found, pictures, ALL)
+    assert list(cells) == ['Salience', 'Mask', 'Reconstruction']
+    for i, (drawn, _) in enumerate(cells['Reconstruction']):
+        where = found.hidden[i].repeat(8, 0).repeat(8, 1)
+        assert np.array_equal(drawn[7::14, 7::14][where],
+                              wanted[i].reconstruction[where])
+        true = repeat_cells(~found.hidden[i], drawn.shape)
+        assert np.array_equal(drawn[true], pictures[i].shown[true])
+
+    random = dict(type='sbam_mm.RandomMasker')
+    for configs, pictured, heading in (
+            ([SBAM], 4, '>Salience<'),
+            # Random has no salience.
+            ([SBAM, random], 6, '>Reconstruction<'),
+            ([SBAM, random, ATTMASK], 9, '>r = 0.75 ± 0.15<')):
+        text = figure_file(session, configs, keys[:2], 'SVG',
+                           layers=ALL).decode()
+        assert text.count('<image ') == 2 * pictured
+        assert heading in text and 'without its mean' in text
+    assert 'AttMask: own attention in place' in text
+    masks = figure_file(session, [SBAM], keys[:1], 'SVG').decode()
+    assert masks.count('<image ') == 2 and 'without its' not in masks
+
+
+def test_what_is_thrown_is_not_reconstructed(session, keys):
+    found = session.mask(dict(type='sbam_mm.AMT'), keys[:1])
+    (drawn, below), = export.layers_of(
+        session, found, session.pictures(keys[:1]), ALL)['Reconstruction']
+    thrown = repeat_cells(found.thrown[0], drawn.shape)
+    assert {tuple(colour) for colour in drawn[thrown]} == {DARK, HATCH}
 
 
 def test_draws_do_not_touch_the_generator(session, keys):
