@@ -10,13 +10,14 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from PIL import Image
+from torch import nn
 
 from sbam_mm.command_line.explain import sentence_of
 from sbam_mm.datasets.reading.tree import printable
 from sbam_mm.errors import UserError
 from sbam_mm.evaluation.encoders import config_decoding
 from sbam_mm.evaluation.models import model_from_config
-from sbam_mm.masking import Masker
+from sbam_mm.masking import Masker, MaskingContext, TokenMask
 from sbam_mm.models.checkpoint import load_weights
 from sbam_mm.models.stored_config import options_in
 from sbam_mm.registry import DATASETS
@@ -159,6 +160,17 @@ def as_seen(image: np.ndarray, config: Config) -> np.ndarray:
         (int(height), int(width)))
 
 
+class Drawn(nn.Module):
+    """A masker that says again what was drawn."""
+
+    def __init__(self, mask: TokenMask):
+        super().__init__()
+        self.mask = mask
+
+    def forward(self, context: MaskingContext) -> TokenMask:
+        return self.mask
+
+
 def run_pictures(model, images: Mapping[str, np.ndarray],
                  progress: float = 0., epoch: int = 0, seed: int = 0) -> Grid:
     """Image, salience, mask and reconstruction by a model as it is.
@@ -169,11 +181,10 @@ def run_pictures(model, images: Mapping[str, np.ndarray],
     """
     pictures = list(images.values())
     context = replace(masking_context(model, pictures, progress), epoch=epoch)
-    grid = mask_table(model, {'Masked': model.masker}, images, seed,
-                      context=context)
+    mask = draw_mask(model.masker, context, seed)
+    grid = mask_table(model, {'Masked': Drawn(mask)}, images, context=context)
     if not getattr(getattr(model, 'head', None), 'predicts_pixels', False):
         return grid
-    mask = draw_mask(model.masker, context, seed)
     rows: dict[str, Sequence[Cell]] = {}
     for (name, cells), result in zip(
             grid.rows.items(), reconstruct_images(model, pictures, mask)):
