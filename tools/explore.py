@@ -100,9 +100,11 @@ def prepare(args: argparse.Namespace) -> Setup:
     session = Session(model, config_decoding(config))
     keys = add_images(session, args.images, args.annotations)
     trained = bool(steps or args.checkpoint)
-    weights = (f'weights of {Path(args.checkpoint).name}' if args.checkpoint
-               else f'checkpoints of {args.work_dir}' if steps else
-               f'random weights (seed {args.seed}), as at the first step')
+    weights = f'random weights (seed {args.seed}), as at the first step'
+    if args.checkpoint:
+        weights = f'weights of {Path(args.checkpoint).name}'
+    elif steps:
+        weights = f'checkpoints of {Path(args.work_dir).resolve().name}'
     height, width = session.size
     return Setup(
         session, keys, keys[:1] if not args.images else keys[:MOST], maskers,

@@ -62,7 +62,7 @@ def _type_first(config: Mapping) -> list[tuple[str, Any]]:
 
 def figure_file(session: Session, configs: Sequence[Mapping],
                 keys: Sequence[str], kind: str, seed: int = 0,
-                progress: float = 1., title: str | None = None,
+                progress: float = 1., about: str = '',
                 layers: Sequence[str] = ('Mask', )) -> bytes:
     """What is on the page as a figure for a paper, at print quality.
 
@@ -72,11 +72,12 @@ def figure_file(session: Session, configs: Sequence[Mapping],
     Args:
         configs (Sequence[Mapping]): Of the maskers.
         kind (str): One of :data:`KINDS`.
+        about (str): Of model and weights, for the note below the pictures.
         layers (Sequence[str]): Of :data:`ORDER`.
     """
     images = session.pictures(keys)
     columns: dict[str, dict[str, list[Cell]]] = {}
-    notes: dict[str, None] = {}
+    notes = {about: None} if about else {}
     with session.lock:
         for config in configs:
             masked = session.mask(config, keys, seed, progress)
@@ -105,7 +106,7 @@ def figure_file(session: Session, configs: Sequence[Mapping],
             column[layer][i] if layer in column else None
             for column in columns.values())]
             for i, cell in enumerate(first) for layer in shown]
-    figure = picture_grid(rows, headings, title, ' '.join(notes) or None)
+    figure = picture_grid(rows, headings, note=' '.join(notes))
     return figure_bytes(figure, kind.lower(), PRINT)
 
 

@@ -44,6 +44,7 @@ figcaption:empty { display: none; }
   padding: 4px 0; line-height: 1.35; flex-wrap: wrap;
   border-bottom: 1px solid var(--border-color-primary); }
 .numbers span:first-child { color: var(--body-text-color-subdued); }
+.numbers span:last-child { margin-left: auto; }
 .note { font-size: 12.5px; margin: 6px 0 0; }
 .sentence { font-size: 14px; line-height: 1.45; margin: 0 0 8px;
   padding: 10px 14px; border-left: 4px solid #CC5566;

@@ -13,6 +13,7 @@ from sbam_mm.command_line import sentence_of
 from sbam_mm.command_line.start import unforeseen
 from sbam_mm.errors import UserError
 from sbam_mm.models.checkpoint import load_weights
+from sbam_mm.visualization.reconstruction import NORM_PIX_NOTE
 
 from . import look, panels
 from .controls import Control, controls_of, with_values
@@ -233,7 +234,7 @@ def build_page(setup: Setup) -> gr.Blocks:
                 label='Maskers side by side', min_width=250)
             shown = gr.CheckboxGroup(
                 layers, value=['Mask', *layers[2:]], label='Show',
-                min_width=220)
+                min_width=122 * len(layers))
             opacity = gr.Slider(0, 1, .75, step=.05, min_width=180,
                                 label='Opacity')
             seed = gr.Slider(0, 99, setup.seed, step=1, min_width=180,
@@ -244,7 +245,8 @@ def build_page(setup: Setup) -> gr.Blocks:
         moment = gr.Slider(
             1, max(2, len(setup.moments)), max(1, len(setup.moments)), step=1,
             label='Checkpoint', visible=len(setup.moments) > 1,
-            info=_moments_text(setup), elem_id='moment')
+            info=setup.moments[-1].label if setup.moments else None,
+            elem_id='moment')
         common = [chosen, seed, progress, shown, moment]
 
         configs, outputs, columns = [], [], []
@@ -278,8 +280,11 @@ def build_page(setup: Setup) -> gr.Blocks:
                            for i in range(COLUMNS)],
             number, columns, **QUIET).then(**everything, **QUIET)
         if setup.moments:
-            moment.input(lambda n: setup.moments[int(n) - 1].progress,
-                         moment, progress, **LIVE)
+            def reached(number: float) -> tuple[float, Any]:
+                now = setup.moments[int(number) - 1]
+                return now.progress, gr.update(info=now.label)
+
+            moment.input(reached, moment, [progress, moment], **LIVE)
 
         def click(keys: list[str], chosen: list[str], event: gr.EventData
                   ) -> tuple[list[str], str]:
@@ -298,18 +303,13 @@ def build_page(setup: Setup) -> gr.Blocks:
         drop.upload(take, [drop, keys, chosen],
                     [keys, chosen, said, styles, row, drop], **QUIET).then(
                         **everything, **QUIET)
+        if pixels and getattr(session.model.head, 'norm_pix', False):
+            gr.HTML(f'<p class="note">{NORM_PIX_NOTE}</p>')
         _export(setup, number, configs, common)
         if setup.trained and depth and heads:
             page.load(**_attention(setup, depth, heads, chosen, moment),
                       **QUIET)
     return page
-
-
-def _moments_text(setup: Setup) -> str | None:
-    if not setup.moments:
-        return None
-    return (f'1 is {setup.moments[0].label}, {len(setup.moments)} is '
-            f'{setup.moments[-1].label}.')
 
 
 def _column(setup: Setup, name: str, common: list,
@@ -382,11 +382,14 @@ def _export(setup: Setup, number: Any, configs: list, common: list) -> None:
         try:
             for one in made:
                 refuse(one)
+            about = setup.about
+            if setup.moments:
+                about += f'; {setup.moments[int(moment) - 1].label}'
             with setup.session.lock:
                 use_moment(setup, moment)
                 content = figure_file(
                     setup.session, made, chosen, kind, int(seed), progress,
-                    setup.about, layers)
+                    f'{about}.', layers)
         except Exception as error:
             return '', panels.sentence(what_is_wrong(error))
         return json.dumps(dict(

@@ -1,9 +1,14 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The page in a real browser: what a visitor clicks, and what is refused."""
 import json
+import os
+import re
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +19,7 @@ from started_tools import ROOT, load_tool
 from test_uploads import write_files
 
 from sbam_mm.errors import UserError
+from sbam_mm.explorer.panels import cells
 from sbam_mm.explorer.screenshots import browser, find_browser
 from sbam_mm.visualization import model_from_config
 
@@ -83,7 +89,6 @@ def tab(window, page):
 
 def arguments(*words):
     tool = load_tool('explore')
-    import sys
     before, sys.argv = sys.argv, ['explore.py', *map(str, words)]
     try:
         return tool.parse_args()
@@ -149,14 +154,11 @@ def test_a_visit(tab, page):
     set_number(tab, 'stride', 4)
     wait_for(tab, '4 of 64', 1)
 
-    # Images are chosen by a click, and layers.
+    # Images are chosen by a click.
     tab.locator('#row button').nth(1).click()
     tab.wait_for_function(
         "document.querySelectorAll('.maskers .frame').length == 8")
     assert tab.locator('#row button[aria-pressed=true]').count() == 2
-    tab.get_by_label('Reconstruction').uncheck()
-    tab.wait_for_function(
-        "document.querySelectorAll('.maskers .frame').length == 4")
 
     # More maskers, and a figure of them.
     tab.get_by_label('4', exact=True).check()
@@ -167,8 +169,18 @@ def test_a_visit(tab, page):
         with tab.expect_download() as waited:
             tab.get_by_role('button', name='Save figure').click()
         assert waited.value.suggested_filename == f'masks.{kind.lower()}'
-        with open(waited.value.path(), 'rb') as file:
-            assert file.read().startswith(begin)
+        content = Path(waited.value.path()).read_bytes()
+        assert content.startswith(begin)
+    # Two images; the four masks of each, and what is made of them.
+    assert content.count(b'<image ') == 2 * (1 + 4 + 4)
+    assert b'small.py, checkpoints of work' in content
+    assert b'epoch 4 of' in content
+
+    # Without a layer.
+    assert tab.locator('.maskers .frame').count() == 16
+    tab.get_by_label('Reconstruction').uncheck()
+    tab.wait_for_function(
+        "document.querySelectorAll('.maskers .frame').length == 8")
 
 
 def test_checkpoints_and_attention(tab):
@@ -188,6 +200,82 @@ def test_checkpoints_and_attention(tab):
     tab.wait_for_function(
         "document.querySelector('[aria-label=\"number input for Progress\"]')"
         ".value != '1'")
+    tab.locator('#moment').get_by_text('epoch 1 of').wait_for()
+
+
+OWN = """import torch
+
+from sbam_mm.masking import FixedRatio, Masker, NoisyTopK
+from sbam_mm.registry import MODELS
+
+
+class FromTheLeft(torch.nn.Module):
+    def forward(self, context):
+        rows, columns = context.grid
+        scores = torch.linspace(1, 0, columns).repeat(rows)
+        return scores.expand(len(context.tokens), -1)
+
+
+@MODELS.register_module()
+class LeftFirst(Masker):
+    \"\"\"Hides from the left to the right.
+
+    Args:
+        ratio (float): Share that is hidden.
+    \"\"\"
+
+    def __init__(self, ratio=0.5):
+        super().__init__(FromTheLeft(), FixedRatio(ratio), NoisyTopK(0.))
+"""
+
+
+def test_objects_a_teacher_and_a_masker_of_ones_own(window, tmp_path):
+    """The tool as it is started in a shell."""
+    (tmp_path / 'my_left.py').write_text(OWN)
+    (tmp_path / 'my_config.py').write_text(
+        f"_base_ = '{SMALL}'\ncustom_imports = dict(imports=['my_left'], "
+        "allow_failed_imports=False)\nmodel = dict(masker=dict("
+        "_delete_=True, type='sbam_mm.LeftFirst'))\n")
+    teacher, _ = model_from_config(SMALL, seed=9)
+    torch.save(dict(state_dict=teacher.state_dict()), tmp_path / 'teacher.pth')
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / 'noise.png')
+    left = np.zeros((64, 64), np.uint8)
+    left[:, :32] = 1
+    (tmp_path / 'objects').mkdir()
+    Image.fromarray(left).save(tmp_path / 'objects' / 'noise.png')
+    words = [tmp_path / 'noise.png', '--teacher', tmp_path / 'teacher.pth',
+             '--annotations', tmp_path / 'objects']
+
+    # What AttMask hides by that teacher, which is not the model itself.
+    setup, alone = (load_tool('explore').prepare(arguments(
+        *some, '--config', SMALL)) for some in (words, words[:1]))
+    attmask = setup.maskers['AttMask-high']
+    wanted, other = (cells(one.session.mask(attmask, one.keys).hidden[0])
+                     for one in (setup, alone))
+    assert wanted != other
+
+    with subprocess.Popen(
+            [sys.executable, ROOT / 'tools/explore.py', *words, '--config',
+             tmp_path / 'my_config.py', '--compare', 'left-first,attmask-high'],
+            env={**os.environ, 'PYTHONPATH': f'{ROOT}:{tmp_path}'},
+            stdout=subprocess.PIPE, text=True) as started:
+        tab = window.new_page()
+        try:
+            found = map(re.compile(r'http://[\d.:]+').search, started.stdout)
+            tab.goto(next(filter(None, found))[0])
+            wait_for(tab, 'Of background hidden', 1)
+            shares = re.findall(r'(\w+) hidden\s+(\d+ %)', numbers(tab))
+            assert shares == [('objects', '100 %'), ('background', '0 %')]
+            drawn = tab.locator('.maskers .frame path')
+            assert drawn.nth(0).get_attribute('d') == ''.join(
+                f'M0 {row}h4v1h-4z' for row in range(8))
+            assert drawn.nth(2).get_attribute('d') == wanted
+            set_number(tab, 'ratio', .75)
+            wait_for(tab, '50 %')
+        finally:
+            tab.close()
+            started.terminate()
 
 
 def test_dropped_files(tab, tmp_path):
