@@ -151,6 +151,7 @@ def draw_attention(setup: Setup, chosen: Sequence[str], patch: int | None,
         found = session.attention(picture.key, patch, int(block),
                                   None if head == 'mean' else int(head))
     rows, columns = found.shape
+    layer, = panels.score_layers(found[None])
     mark, whose = '', 'the class token'
     if patch is not None:
         row, column = divmod(patch, columns)
@@ -158,7 +159,7 @@ def draw_attention(setup: Setup, chosen: Sequence[str], patch: int | None,
         mark = (f'<span class="query" style="left:{100 * column / columns}%;'
                 f'top:{100 * row / rows}%;width:{100 / columns}%;'
                 f'height:{100 / rows}%"></span>')
-    return (panels.photo(picture.key, panels.score_layer(found) + mark, 'grey')
+    return (panels.photo(picture.key, layer + mark, 'grey')
             + f'<p class="note">What {whose} attends to in '
             f'{escape(picture.name)}.</p>')
 

@@ -79,12 +79,11 @@ def cells(where: np.ndarray) -> str:
         >>> cells(np.array([[True, True, False], [False, False, True]]))
         'M0 0h2v1h-2zM2 1h1v1h-1z'
     """
-    path = []
-    for y, row in enumerate(where):
-        edges = np.flatnonzero(np.diff(np.pad(row, 1).astype(np.int8)))
-        path += [f'M{start} {y}h{end - start}v1h-{end - start}z'
-                 for start, end in edges.reshape(-1, 2)]
-    return ''.join(path)
+    rows, edges = np.nonzero(np.diff(
+        np.pad(where, ((0, 0), (1, 1))).astype(np.int8)))
+    return ''.join(
+        f'M{start} {row}h{end - start}v1h-{end - start}z'
+        for row, start, end in zip(rows[::2], edges[::2], edges[1::2]))
 
 
 def mask_layer(hidden: np.ndarray, thrown: np.ndarray) -> str:
@@ -96,10 +95,11 @@ def mask_layer(hidden: np.ndarray, thrown: np.ndarray) -> str:
             f'<path fill="url(#thrown)" d="{cells(thrown)}"/></svg>')
 
 
-def score_layer(scores: np.ndarray) -> str:
-    """Scores in colours, a pixel per patch."""
+def score_layers(scores: np.ndarray) -> list[str]:
+    """Scores (B, h, w) in colours, a pixel per patch."""
     pixels = np.round(255 * score_colours(scores)).astype(np.uint8)
-    return (f'<img class="layer map" alt="" src="{encoded(pixels, "PNG")}">')
+    return [f'<img class="layer map" alt="" src="{encoded(one, "PNG")}">'
+            for one in pixels]
 
 
 def photo(key: str, layer: str, kind: str = '') -> str:
@@ -174,8 +174,8 @@ def panel(masked: Masked, pictures: Sequence[Picture],
                          'look at the image</p>')
         else:
             parts.append(mosaic(
-                [photo(one.key, score_layer(scores), 'grey')
-                 for one, scores in zip(pictures, masked.scores)],
+                [photo(one.key, layer, 'grey') for one, layer in zip(
+                    pictures, score_layers(masked.scores))],
                 [''] * len(pictures)))
     if predictions is not None:
         masks = masked.token_mask.masked.cpu().numpy().reshape(

@@ -115,6 +115,7 @@ class Session:
         self._tokens = Kept(64)
         self._contexts = Kept(4)
         self._masks = Kept(64)
+        self._made = Kept(16)
 
     @property
     def encoder(self) -> tuple[int, int]:
@@ -225,12 +226,18 @@ class Session:
     def reconstruct(self, masked: Masked,
                     keys: Sequence[str]) -> list[np.ndarray]:
         """Predictions where patches are masked, the image elsewhere."""
-        pictures = self.pictures(keys)
-        with self.lock:
+
+        def make() -> tuple[Masked, list[np.ndarray]]:
+            pictures = self.pictures(keys)
             inputs = to_inputs(self.model, [one.seen for one in pictures])
             made = self.model.reconstruct(inputs, masked.token_mask)
             predicted = to_pixels(self.model, made.images)
-        return [as_picture(one) for one in predicted]
+            # With the mask, so that nothing else gets its id.
+            return masked, [as_picture(one) for one in predicted]
+
+        with self.lock:
+            return self._made.get(
+                (self._weights, id(masked), tuple(keys)), make)[1]
 
     def attention(self, key: str, patch: int | None, block: int,
                   head: int | None) -> np.ndarray:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sbam_mm.errors import UserError
 from sbam_mm.explorer import Session, export, figure_file
-from sbam_mm.explorer.panels import cells, panel, score_layer, strip
+from sbam_mm.explorer.panels import cells, panel, score_layers, strip
 from sbam_mm.explorer.session import Kept
 from sbam_mm.visualization import (
     build_masker,
@@ -63,8 +63,12 @@ def test_tokens_are_computed_once(session, keys, monkeypatch):
     session.mask(SBAM, keys[:2], seed=1)
     session.mask(dict(SBAM, noise=0.), keys, progress=.5)
     assert calls == [1, 1, 1]
-    # Nor is a mask that was drawn before.
-    assert session.mask(SBAM, keys) is session.mask(SBAM, keys)
+    # Nor is a mask that was drawn before, or a reconstruction.
+    found = session.mask(SBAM, keys)
+    assert session.mask(SBAM, keys) is found
+    assert session.reconstruct(found, keys) is session.reconstruct(found, keys)
+    assert session.reconstruct(found, keys) is not session.reconstruct(
+        session.mask(SBAM, keys, seed=1), keys)
 
 
 def test_one_image_more_changes_no_salience(session, keys):
@@ -165,9 +169,9 @@ def test_cells_cover_the_grid():
     assert np.array_equal(drawn, where)
 
 
-def test_score_layer_has_a_pixel_per_patch():
+def test_score_layers_have_a_pixel_per_patch():
     import base64
-    html = score_layer(np.array([[0., 1.], [.25, .5]]))
+    html, = score_layers(np.array([[[0., 1.], [.25, .5]]]))
     content = base64.b64decode(html.partition('base64,')[2].partition('"')[0])
     with Image.open(io.BytesIO(content)) as image:
         assert image.size == (2, 2)
