@@ -5,7 +5,7 @@ Fonts are the system's: nothing is loaded from elsewhere.
 """
 
 CSS = """
-.gradio-container { max-width: 1440px !important; margin: 0 auto;
+.gradio-container { width: 100%; max-width: 1440px !important; margin: 0 auto;
   padding: 12px 20px 40px !important; }
 .shared, #styles { position: absolute; width: 0; height: 0; }
 .gradio-container .prose { max-width: none; }
@@ -52,7 +52,8 @@ figcaption:empty { display: none; }
   overflow-wrap: anywhere; }
 #said:not(:has(.sentence)) { display: none; }
 
-.strip { display: flex; gap: 8px; overflow-x: auto; padding: 3px 3px 8px;
+.strip { display: flex; align-items: flex-start; gap: 8px; overflow-x: auto;
+  padding: 3px 3px 8px;
   width: 0; min-width: 100%; box-sizing: border-box; }
 .strip button { flex: 0 0 88px; width: 88px; padding: 0; border: 0;
   background: none; cursor: pointer; text-align: center; }

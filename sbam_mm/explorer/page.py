@@ -235,7 +235,7 @@ def build_page(setup: Setup) -> gr.Blocks:
                 label='Maskers side by side', min_width=250)
             shown = gr.CheckboxGroup(
                 layers, value=['Mask', *layers[2:]], label='Show',
-                min_width=122 * len(layers))
+                min_width=366 if pixels else 220)
             opacity = gr.Slider(0, 1, .75, step=.05, min_width=180,
                                 label='Opacity')
             seed = gr.Slider(0, 99, setup.seed, step=1, min_width=180,

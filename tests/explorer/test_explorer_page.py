@@ -257,7 +257,8 @@ def test_objects_a_teacher_and_a_masker_of_ones_own(window, tmp_path):
 
     with subprocess.Popen(
             [sys.executable, ROOT / 'tools/explore.py', *words, '--config',
-             tmp_path / 'my_config.py', '--compare', 'left-first,attmask-high'],
+             tmp_path / 'my_config.py', '--compare',
+             'left-first,attmask-high'],
             env={**os.environ, 'PYTHONPATH': f'{ROOT}:{tmp_path}'},
             stdout=subprocess.PIPE, text=True) as started:
         tab = window.new_page()
