@@ -337,7 +337,10 @@ def _column(setup: Setup, name: str, common: list,
                   **QUIET)
 
     with options:
-        @gr.render(inputs=choose, show_progress='hidden')
+        # One column after the other: Gradio writes down the page's events
+        # while another column would still add its own.
+        @gr.render(inputs=choose, show_progress='hidden',
+                   concurrency_limit=1, concurrency_id='options')
         def show_options(name: str) -> None:
             own = setup.maskers[name]
             controls = controls_of(own, depth or 12, heads or 12)
