@@ -80,6 +80,10 @@ class LibraryTeacher(Teacher):
     def patch_size(self) -> tuple[int, int]:
         return self.shape.patch
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        return self.size or self.shape.size
+
     @cached_property
     def has_class_token(self) -> bool:
         return has_class_token(self.model)
@@ -89,7 +93,7 @@ class LibraryTeacher(Teacher):
 
         As far as the first block, on the device that the weights are on.
         """
-        height, width = self.size or self.shape.size
+        height, width = self.image_size
         with torch.device(next(self.model.parameters()).device):
             self.attention(
                 torch.zeros(1, image_channels(self.model) or 3, height, width),
