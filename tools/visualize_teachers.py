@@ -3,7 +3,7 @@
 r"""Draw what several teachers attend to, on the same photographs.
 
     python tools/visualize_teachers.py photo.jpg \
-        --teacher hf:facebook/dinov2-small --teacher timm:deit_small_patch16_224
+        --teacher hf:facebook/dinov2-small --teacher timm:deit_tiny_patch16_224
     python tools/visualize_teachers.py photos \
         --teacher hf:facebook/dinov2-small head=2 head=mean gpa,head=sum
     python tools/visualize_teachers.py --config CONFIG --teacher epoch_100.pth
@@ -113,11 +113,11 @@ def salience_maps(args: argparse.Namespace, model: nn.Module,
     maps = {}
     for name, masker in maskers.items():
         mask = mask_images(model, seen, masker, args.seed)
-        if mask.scores is None:
+        scores = mask_grids(model, mask, seen[0])[1]
+        if not scores.any():
             raise UserError(f'{name} has no salience to draw; leave it out '
                             'of --masker.')
-        maps[f'{name}\n{source}\n{weights}'] = mask_grids(
-            model, mask, seen[0])[1]
+        maps[f'{name}\n{source}\n{weights}'] = scores
     return maps, changes
 
 
