@@ -58,9 +58,12 @@ def question(words: str) -> AttentionSalience:
     if wrong:
         raise UserError(f'a teacher cannot be asked for {wrong[0]!r}; its '
                         f'options are {", ".join(known)}.')
-    if not isinstance(options.get('block', -1), int):
-        raise UserError(f'block={options["block"]} is no number of a block; '
-                        'give a whole one, from 0, or -1 for the last.')
+    for key, value in options.items():
+        usual = known[key].default
+        if not isinstance(value, (type(usual), int) if key == 'head' else
+                          type(usual)):
+            raise UserError(f'a teacher cannot be asked with {key}={value}; '
+                            f'give something like {key}={usual}.')
     return AttentionSalience(**{**options, 'source': 'teacher'})
 
 

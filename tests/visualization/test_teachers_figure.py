@@ -92,7 +92,9 @@ def test_questions():
     ('sbam', '--masker sbam'),
     ('heads=2', "'heads'"),
     ('head=two', 'head must be'),
-    ('block=1.5', 'block=1.5'),
+    ('block=1.5', 'with block=1.5; give something like block=-1'),
+    ('head=[1,2]', 'something like head=mean'),
+    ('softmax=no', 'something like softmax=True'),
     ('queries=cls,head', 'KEY=VALUE'),
     (str(CONFIG), 'before the first --teacher'),
 ])
