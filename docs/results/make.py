@@ -5,9 +5,12 @@
 Between `<!-- table NAME COLUMN ... -->` and `<!-- end -->` stands a line for
 each arm of the study docs/results/NAME.csv, with the mean and the standard
 deviation of the columns over seeds, and of what has a * the mean difference
-from the first arm and its standard error. A last column has p of the paired t
-test of the first such difference, corrected by Holm's method.
+from the first arm and its standard error. `speed` is measured in turns by
+tools/benchmarks/study_steps.py, see docs/benchmarks/NAME_cpu.md. A last column
+has p of the paired t test of the first such difference, corrected by Holm's
+method.
 """
+import json
 import re
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from sbam_mm.studies.table import choose
 
 FOLDER = Path(__file__).resolve().parent
 PAGE = FOLDER.parent / 'results.md'
+BENCHMARKS = FOLDER.parent / 'benchmarks'
 BLOCK = re.compile(r'<!-- table (\S+) ([^>]*?) -->\n.*?<!-- end -->', re.S)
 # Title, metric, factor and digits.
 COLUMNS = {
@@ -36,8 +40,12 @@ def table(name, columns):
     """One table of the page."""
     rows = read_rows(FOLDER / f'{name}.csv')
     axes = list(rows[0].labels)
+    rates = {}
+    if 'speed' in columns:
+        benchmark = BENCHMARKS / f'{name}_cpu.json'
+        rates = json.loads(benchmark.read_text())['images_per_second']
     last = {column: choose(rows, COLUMNS[column.strip('*')][1])
-            for column in columns}
+            for column in columns if column != 'speed'}
     arms = dict.fromkeys(tuple(row.labels.values()) for row in rows)
     first = next(iter(arms))
     compared = {column: against(
@@ -46,12 +54,18 @@ def table(name, columns):
         for column in columns if column.endswith('*')}
     head, lines = [*axes, 'seeds'], []
     for column in columns:
+        if column == 'speed':
+            head.append('images/s')
+            continue
         title = COLUMNS[column.strip('*')][0]
         head += [title, f'− {" ".join(first)}'] if column in compared else [
             title]
     for arm in arms:
         line, seeds = [*arm], set()
         for column in columns:
+            if column == 'speed':
+                line.append(f'{rates[", ".join(arm)][0]:.0f}')
+                continue
             _, _, factor, digits = COLUMNS[column.strip('*')]
             values = [factor * row.value for row in last[column]
                       if tuple(row.labels.values()) == arm]

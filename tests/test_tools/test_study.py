@@ -319,6 +319,31 @@ def test_its_table_is_enough(life, env):
     assert 'study.csv is no table of a study' in ended.err
 
 
+def test_speed_of_its_arms(life, env):
+    def start(file):
+        return call_tool(
+            'benchmarks/study_steps', file, '--work-dir', life[0],
+            '--rounds', '2', '--steps', '1', '--out', 'speed')
+
+    refused = start('study.py')
+    assert refused.code == 2
+    assert ('has no finished masker SBM, seed 0; run tools/study.py first'
+            in refused.err)
+    weights = (cell_of(life[0])[0] / 'epoch_2.pth').read_bytes()
+    alone = write_study(Path('alone.py'), axes=dict(masker=dict(
+        random='random')))
+    ended = start(alone)
+    assert ended.code == 0, ended.err
+    found = json.loads(Path('speed.json').read_text())
+    times = found['seconds']['random']
+    assert len(times) == 2
+    # Batches of 4 photographs.
+    assert found['images_per_second']['random'][0] == pytest.approx(
+        sum(4 / t for t in times) / 2)
+    assert found['step']['random'] == [1, 1, 1]
+    assert (cell_of(life[0])[0] / 'epoch_2.pth').read_bytes() == weights
+
+
 def test_told_to_end_it_ends_the_training(project, env):
     """No process stays behind, and the cell counts as interrupted."""
     work = project / 'ended'
