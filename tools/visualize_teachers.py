@@ -76,6 +76,7 @@ from sbam_mm.errors import UserError
 from sbam_mm.evaluation.encoders import config_decoding
 from sbam_mm.evaluation.models import VIT_BASE
 from sbam_mm.evaluation.object_masks import find_images
+from sbam_mm.masking import NoSalience
 from sbam_mm.masking.named_maskers import choose_maskers, masker_label
 from sbam_mm.visualization import (
     build_masker,
@@ -99,26 +100,34 @@ NOTE = ('Every map is scaled to [0, 1] and shown as its square root, bright = '
         'most. Blocks and heads are counted from 0.')
 
 
-def salience_maps(args: argparse.Namespace, model: nn.Module,
-                  configs: list[dict], pictures: list[np.ndarray],
-                  source: str) -> tuple[dict[str, np.ndarray], str]:
-    """Of maskers by what stands above their columns, and a sentence."""
-    maskers = {masker_label(config): build_masker(config)
-               for config in configs}
-    changes = fit_all(maskers, model)
-    height, width = map(int, model.backbone.img_size)
-    seen = [center_crop(picture, (height, width)) for picture in pictures]
-    weights = Path(args.checkpoint).name if args.checkpoint else (
-        f'random weights, seed {args.seed}')
-    maps = {}
+def named_maskers(args: argparse.Namespace,
+                  configured: dict | None) -> dict[str, nn.Module]:
+    """The maskers of --masker, by name."""
+    if not args.masker:
+        return {}
+    maskers = {masker_label(config): build_masker(config) for config in
+               choose_maskers(args.masker.split(','), configured)}
     for name, masker in maskers.items():
-        mask = mask_images(model, seen, masker, args.seed)
-        scores = mask_grids(model, mask, seen[0])[1]
-        if not scores.any():
+        if isinstance(masker.salience, NoSalience):
             raise UserError(f'{name} has no salience to draw; leave it out '
                             'of --masker.')
-        maps[f'{name}\n{source}\n{weights}'] = scores
-    return maps, changes
+    return maskers
+
+
+def salience_maps(args: argparse.Namespace, model: nn.Module,
+                  maskers: dict[str, nn.Module],
+                  pictures: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Of the model's maskers, by what stands above their columns."""
+    height, width = map(int, model.backbone.img_size)
+    seen = [center_crop(picture, (height, width)) for picture in pictures]
+    source = Path(args.config).name if args.config else 'ViT-B/16'
+    weights = Path(args.checkpoint).name if args.checkpoint else (
+        f'random weights, seed {args.seed}')
+    return {
+        f'{name}\n{source}\n{weights}': mask_grids(
+            model, mask_images(model, seen, masker, args.seed), seen[0])[1]
+        for name, masker in maskers.items()
+    }
 
 
 def draw(args: argparse.Namespace) -> None:
@@ -129,8 +138,7 @@ def draw(args: argparse.Namespace) -> None:
         (name, [question(words) for words in words or ['attmask']])
         for name, *words in args.teacher))
     config = read_model_config(args.config) if args.config else VIT_BASE
-    maskers = choose_maskers(args.masker.split(','),
-                             config.model.get('masker')) if args.masker else []
+    maskers = named_maskers(args, config.model.get('masker'))
     decoding = config_decoding(config)
     files = find_images(args.images, **decoding) if args.images else []
     images = named_images(files, args.photographs, **decoding)
@@ -142,6 +150,7 @@ def draw(args: argparse.Namespace) -> None:
         model, _ = model_from_config(config, args.checkpoint, args.seed, name)
         teachers.append(model.teacher)
     model.teacher = None
+    note = f'{NOTE} {fit_all(maskers, model)}'.strip()
     maps = {}
     for name, teacher, questions in zip(short_names(names), teachers, asked):
         for each in questions:
@@ -150,12 +159,8 @@ def draw(args: argparse.Namespace) -> None:
             except UserError as error:
                 raise UserError(f'{name} cannot be drawn: {error}') from error
             maps[f'{name}\n{question_label(each, teacher.depth)}'] = found
-    source = Path(args.config).name if args.config else 'ViT-B/16'
-    salience, changes = salience_maps(args, model, maskers, pictures, source)
-    save_figure(
-        attention_figure(images, {**maps, **salience},
-                         note=f'{NOTE} {changes}'.strip()),
-        args.out, args.dpi)
+    maps |= salience_maps(args, model, maskers, pictures)
+    save_figure(attention_figure(images, maps, note=note), args.out, args.dpi)
 
 
 @tool

@@ -93,7 +93,7 @@ def test_questions():
     ('heads=2', "'heads'"),
     ('head=two', 'head must be'),
     ('block=1.5', 'with block=1.5; give something like block=-1'),
-    ('head=[1,2]', 'something like head=mean'),
+    ('head=1.5', 'something like head=mean'),
     ('softmax=no', 'something like softmax=True'),
     ('queries=cls,head', 'KEY=VALUE'),
     (str(CONFIG), 'before the first --teacher'),
@@ -124,7 +124,7 @@ def test_panels():
     figure = attention_figure(images, maps, note='A note.')
     panels = [axes.images[0].get_array() for axes in figure.axes]
     assert len(panels) == 3 * 3
-    for i, image in enumerate(images.values()):
+    for i in range(3):
         for j, grid in enumerate([(37, 37), (2, 4)]):
             drawn = panels[3 * i + 1 + j]
             height, width = (side // n for side, n in zip(drawn.shape, grid))
