@@ -3,9 +3,9 @@
 A ViT-S/14 (TEACHER, see `mae_stl10_teacher_small.py`) says what to hide: the
 mean of the last block's heads, the head that sees objects best (2), the head
 that sees the background (3), and the global patch-wise attention of GPA, in
-its paper's block 9 and in the last. All
-arms but random masking select alike and differ in their map alone. With
-another teacher rank its heads by `tools/select_attention.py` first.
+its paper's block 9 and in the last. All arms but random masking select alike
+and differ in their map alone. With another teacher rank its heads by
+`tools/select_attention.py` first.
 
 Paper:    none at this scale; Kakogeorgiou et al., ECCV 2022, and Xi et al.,
           GPA, ACM MM 2024, ask an iBOT teacher and a trained MAE.
