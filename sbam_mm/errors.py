@@ -14,6 +14,10 @@ class MissingFile(UserError, FileNotFoundError):
     """A file or folder that is not there, or lacks what it should hold."""
 
 
+class MissingLibrary(ModuleNotFoundError, UserError):
+    """A library that an extra of this package would have installed."""
+
+
 class NotEnoughMemory(UserError, MemoryError):
     """More would be kept in memory than was allowed."""
 

@@ -22,6 +22,8 @@ EVALUATE = ('evaluate {checkpoint} --config {config} --data {images} --out '
 MASKS = 'visualize_masks {image} --config {config} --out {out}/a.png'
 REC = ('visualize_reconstruction {config} {checkpoint} {image} --out '
        '{out}/a.png')
+TEACHERS = ('visualize_teachers {image} --config {config} --out {out}/a.png '
+            '--teacher')
 METRICS = ('mask_metrics --images {image} --annotations {boxes} --config '
            '{config} --out {out}/a')
 SELECT = ('select_attention --images {image} --annotations {boxes} --config '
@@ -166,6 +168,17 @@ COMMANDS = [
     f'{REC} --ratio 2', f'{REC} --ratio nan', f'{REC} --dpi 0',
     f'{REC} --seed -1',
     'visualize_reconstruction {config} {checkpoint} {place}/text.txt',
+    *(f'{TEACHERS} {more}' for more in (
+        'nothing', 'timm:nothing', 'hf:{place}/empty_folder', '{place}',
+        '{checkpoint} nothing', '{checkpoint} heads=2', '{checkpoint} head=9',
+        '{checkpoint} block=7', '{checkpoint} queries=some',
+        '{checkpoint} random', '{checkpoint} {image}',
+        '{checkpoint} --grid 0', '{checkpoint} --masker nothing',
+        '{checkpoint} --masker random', '{checkpoint} --photographs cat',
+        '{checkpoint} --out {out}/a.docx')),
+    *(f'{TEACHERS} {{place}}/{name}' for name in FILES),
+    'visualize_teachers {place}/no_images --config {config} --teacher x',
+    'visualize_teachers {image}',
     *(f'{EXPLORE} {more}' for more in (
         '--port 0', '--port x', '--port 80000', '--host nowhere.invalid',
         '--host 192.0.2.1', '--compare nothing',

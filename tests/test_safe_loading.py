@@ -227,6 +227,7 @@ def test_files_that_a_config_names(option, run, tmp_path, mark):
     'test FINETUNE EVIL --work-dir OUT --data-root IMAGES',
     'evaluate EVIL --config CONFIG --data IMAGES --out OUT --workers 0',
     'visualize_masks IMAGE --config CONFIG --checkpoint EVIL --out OUT/a.png',
+    'visualize_teachers IMAGE --config CONFIG --teacher EVIL --out OUT/a.png',
     'visualize_reconstruction CONFIG EVIL IMAGE --out OUT/a.png',
     'mask_metrics --images IMAGE --config CONFIG --checkpoint EVIL '
     '--annotations BOXES --out OUT/a',

@@ -78,7 +78,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-import numpy as np
 from torch import nn
 
 from sbam_mm.config_files import read_model_config
@@ -94,11 +93,10 @@ from sbam_mm.masking.named_maskers import (
 from sbam_mm.visualization import (
     center_crop,
     labelled_maskers,
-    load_images,
     mask_gallery,
     mask_table,
     model_from_config,
-    photographs,
+    named_images,
     save_figure,
     write_page,
 )
@@ -144,19 +142,6 @@ def caption(maskers: dict[str, nn.Module], changes: str,
     return f'{text} {changes}'.strip()
 
 
-def named_images(args: argparse.Namespace, size: tuple[int, int],
-                 decoding: dict) -> dict[str, np.ndarray]:
-    """The files of the command line, or photographs, cut to one size."""
-    if args.images and args.photographs:
-        raise UserError('--photographs are drawn where no image file is '
-                        'named; leave one of the two out.')
-    images = load_images(args.images, **decoding)
-    if not images:
-        chosen = args.photographs
-        images = photographs(chosen.split(',')) if chosen else photographs()
-    return {name: center_crop(image, size) for name, image in images.items()}
-
-
 def draw(args: argparse.Namespace) -> str:
     """Do everything; returns a sentence on the weights used."""
     suffix = Path(args.out).suffix.lower()
@@ -185,8 +170,11 @@ def draw(args: argparse.Namespace) -> str:
 
     # Small inputs are drawn with more pixels than the model sees.
     scale = max(1, round(SHARP / max(size)))
-    images = named_images(args, (scale * size[0], scale * size[1]),
-                          config_decoding(config))
+    images = {
+        name: center_crop(image, (scale * size[0], scale * size[1]))
+        for name, image in named_images(
+            args.images, args.photographs, **config_decoding(config)).items()
+    }
     options = dict(seed=args.seed, input_size=size, progress=args.progress)
     if suffix == '.png':
         save_figure(

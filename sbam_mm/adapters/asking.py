@@ -2,7 +2,6 @@
 """What all adapters have in common: a masker, asked from a foreign model."""
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from torch import Tensor, nn
@@ -12,23 +11,6 @@ from sbam_mm.masking import MaskingContext, TokenMask, check_needs
 
 # A function of the context and of what is asked, by name.
 Providers = Mapping[str, Callable[..., Any]]
-
-
-def check_installed(library: str, extra: str) -> None:
-    """Stop with the name of the extra that brings a library.
-
-    Raises:
-        ModuleNotFoundError: If it is not installed.
-    """
-    try:
-        import_module(library)
-    except ModuleNotFoundError as error:
-        if error.name != library:
-            raise
-        raise ModuleNotFoundError(
-            f'this adapter of sbam_mm needs {library}, not found in this '
-            f"environment, so run `pip install 'sbam_mm[{extra}]'`.",
-            name=library) from None
 
 
 class AskedMasker(nn.Module):

@@ -7,9 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from .asking import AskedMasker, Providers, check_installed
+from sbam_mm.extra_libraries import extra_library
 
-check_installed('transformers', 'hf')  # the next line needs it
+from .asking import AskedMasker, Providers
+
+# The next line needs it.
+extra_library('transformers', 'hf', 'this adapter of sbam_mm')
 
 from transformers import TrainerCallback  # noqa: E402
 

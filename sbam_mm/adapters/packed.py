@@ -7,11 +7,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sbam_mm.errors import UserError
+from sbam_mm.extra_libraries import extra_library
 from sbam_mm.packed import Latent, PackedLayout, packed_attention
 
-from .asking import AskedMasker, Providers, check_installed
+from .asking import AskedMasker, Providers
 
-check_installed('timm', 'timm')  # the next lines need it
+# The next lines need it.
+extra_library('timm', 'timm', 'this adapter of sbam_mm')
 
 from timm.layers import Attention, DropPath  # noqa: E402
 from timm.models.vision_transformer import (  # noqa: E402

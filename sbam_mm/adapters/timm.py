@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from sbam_mm.errors import UserError
+from sbam_mm.extra_libraries import extra_library
 
-from .asking import AskedMasker, Providers, check_installed, take
+from .asking import AskedMasker, Providers, take
 
-check_installed('timm', 'timm')  # the next lines need it
+# The next lines need it.
+extra_library('timm', 'timm', 'this adapter of sbam_mm')
 
 from timm.models.eva import Eva  # noqa: E402
 from timm.models.vision_transformer import VisionTransformer  # noqa: E402

@@ -20,6 +20,7 @@ from .photographs import (
     center_crop,
     load_image,
     load_images,
+    named_images,
     photograph,
     photographs,
     readable_images,
@@ -33,18 +34,19 @@ from .run_pictures import (
     sample_images,
     with_channels,
 )
+from .teachers import attention_figure, teacher_map
 from .training_report import run_labels, run_result, training_sections
 
 __all__ = [
     'Album', 'Albums', 'Diagrams', 'Grid', 'RunResult', 'as_picture',
-    'build_masker', 'build_report', 'center_crop', 'draw_mask',
-    'fit_to_model', 'labelled_maskers', 'load_image', 'load_images',
-    'mask_figure', 'mask_gallery', 'mask_images', 'mask_table',
-    'masker_config', 'masker_names', 'masking_context',
-    'model_from_config', 'note_on_pixels', 'photograph', 'photographs',
-    'ratio_histogram', 'read_scalars', 'readable_images',
+    'attention_figure', 'build_masker', 'build_report', 'center_crop',
+    'draw_mask', 'fit_to_model', 'labelled_maskers', 'load_image',
+    'load_images', 'mask_figure', 'mask_gallery', 'mask_images',
+    'mask_table', 'masker_config', 'masker_names', 'masking_context',
+    'model_from_config', 'named_images', 'note_on_pixels', 'photograph',
+    'photographs', 'ratio_histogram', 'read_scalars', 'readable_images',
     'reconstruct_images', 'reconstruction_figure', 'run_album',
     'run_labels', 'run_pictures', 'run_result', 'sample_images',
-    'save_figure', 'summarise', 'training_figure', 'training_sections',
-    'training_summary', 'with_channels', 'write_page'
+    'save_figure', 'summarise', 'teacher_map', 'training_figure',
+    'training_sections', 'training_summary', 'with_channels', 'write_page'
 ]

@@ -90,8 +90,10 @@ def _take_names_as_they_are(figure: Figure) -> None:
 def save_figure(figure: Figure,
                 path: str | Path,
                 dpi: int = 150) -> None:
-    """Write a figure as PNG; missing folders are made."""
-    write_atomically(path, figure_png(figure, dpi))
+    """Write a figure: .pdf, .svg, or else a PNG; missing folders are made."""
+    kind = Path(path).suffix.lower().removeprefix('.')
+    write_atomically(path, figure_bytes(
+        figure, kind if kind in ('pdf', 'svg') else 'png', dpi))
 
 
 def picture_grid(rows: Iterable[Sequence[Cell]],

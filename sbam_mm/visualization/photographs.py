@@ -130,6 +130,22 @@ def load_images(paths: Iterable[str | Path],
     return images
 
 
+def named_images(paths: Sequence[str | Path],
+                 chosen: str | None = None,
+                 **decoding: Any) -> dict[str, np.ndarray]:
+    """Image files of a command line, or else photographs of scikit-image.
+
+    Args:
+        chosen (str, optional): "astronaut,coffee", of ``PHOTOGRAPHS``.
+    """
+    if paths and chosen:
+        raise UserError('--photographs are drawn where no image file is '
+                        'named; leave one of the two out.')
+    if paths:
+        return load_images(paths, **decoding)
+    return photographs(chosen.split(',')) if chosen else photographs()
+
+
 def center_crop(image: np.ndarray, size: int | tuple[int, int]
                 ) -> np.ndarray:
     """Resize the largest centred crop of the wanted shape.

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sbam_mm.errors import MissingLibrary
+
 ROOT = Path(__file__).parents[2]
 # torch and what it imports by itself are there; of the rest, nothing.
 WITH_TORCH_ALONE = '''
@@ -118,8 +120,10 @@ def test_adapters_whose_library_is_handed_in():
 def test_other_adapters_name_their_extra(adapter, library, extra):
     result = run(f'import sbam_mm.adapters.{adapter}')
     assert result.stderr.splitlines()[-1] == (
-        f'ModuleNotFoundError: this adapter of sbam_mm needs {library}, not '
-        f"found in this environment, so run `pip install 'sbam_mm[{extra}]'`.")
+        f'sbam_mm.errors.MissingLibrary: this adapter of sbam_mm needs '
+        f'{library}, which is not installed; run `pip install '
+        f"'sbam_mm[{extra}]'`.")
+    assert issubclass(MissingLibrary, ModuleNotFoundError)
 
 
 def test_nothing_else_is_imported_where_it_is_installed():

@@ -20,6 +20,7 @@ from library_vits import (
 
 from sbam_mm.attention import on_grid
 from sbam_mm.errors import UserError
+from sbam_mm.extra_libraries import extra_library
 from sbam_mm.masking import functional as F
 from sbam_mm.models.teachers import (
     FrozenTeacher,
@@ -27,7 +28,6 @@ from sbam_mm.models.teachers import (
     TimmTeacher,
     teacher_config,
 )
-from sbam_mm.models.teachers.library_teacher import EXTRAS, library
 from sbam_mm.registry import MODELS
 
 pytestmark = pytest.mark.unit
@@ -409,8 +409,7 @@ def test_libraries_that_are_not_there(monkeypatch, kind, name, extra):
 def test_a_broken_library_is_not_called_missing(tmp_path, monkeypatch):
     (tmp_path / 'vits_of_mine.py').write_text('import a_part_that_is_gone')
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(EXTRAS, 'vits_of_yours', 'yours')
     with pytest.raises(ModuleNotFoundError, match='a_part_that_is_gone'):
-        library('vits_of_mine')
+        extra_library('vits_of_mine', 'mine', 'this teacher')
     with pytest.raises(UserError, match="install 'sbam_mm.yours.'"):
-        library('vits_of_yours')
+        extra_library('vits_of_yours', 'yours', 'this teacher')

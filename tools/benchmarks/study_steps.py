@@ -109,8 +109,10 @@ def measure(args: argparse.Namespace) -> dict:
             args.rounds, device, warm_up=1)
         batch = {arm: loop.dataloader.batch_sampler.batch_size
                  for arm, loop in loops.items()}
-    rates = {arm: paired.quartiles([batch[arm] * args.steps / t for t in spent])
-             for arm, spent in times.items()}
+    rates = {
+        arm: paired.quartiles([batch[arm] * args.steps / t for t in spent])
+        for arm, spent in times.items()
+    }
     return dict(
         environment=paired.environment(device),
         study=study.name,

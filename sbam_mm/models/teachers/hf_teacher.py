@@ -10,11 +10,12 @@ import torch
 
 from sbam_mm.attention import hf_shape
 from sbam_mm.errors import UserError
+from sbam_mm.extra_libraries import extra_library
 from sbam_mm.registry import MODELS
 
 from ..checkpoint import read_checkpoint, state_dict_of
 from ..checkpoint_formats import listing
-from .library_teacher import LibraryTeacher, library, why_refused
+from .library_teacher import LibraryTeacher, why_refused
 
 # What attention does not need: classifiers, poolers, decoders, text encoders.
 LEFT_OUT = re.compile(
@@ -61,7 +62,7 @@ class HFTeacher(LibraryTeacher):
 
 def hf_model(source: str, checkpoint: str | None = None) -> Any:
     """A vision model of transformers with its weights, on the CPU."""
-    transformers = library('transformers')
+    transformers = extra_library('transformers', 'hf', 'this teacher')
     try:
         with torch.device('cpu'), quiet(transformers.logging):
             config = transformers.AutoConfig.from_pretrained(source)
@@ -120,7 +121,6 @@ def check_report(report: dict[str, Any], name: str, kind: str) -> None:
 
 def hf_normalisation(source: str) -> tuple[list[float], list[float]]:
     """Mean and deviation, in values from 0 to 255, of a model's images."""
-    library('transformers')
     from transformers.image_processing_base import ImageProcessingMixin
     try:
         said, _ = ImageProcessingMixin.get_image_processor_dict(source)

@@ -2,8 +2,6 @@
 """Teachers whose architecture is the code of another library."""
 from collections.abc import Sequence
 from functools import cached_property
-from importlib import import_module
-from typing import Any
 
 import torch
 from mmpretrain.models.utils import to_2tuple
@@ -21,21 +19,6 @@ from sbam_mm.errors import UserError, check_choice
 
 from ..channels import SelfSupDataPreprocessor, image_channels
 from .teachers import Teacher
-
-# The extra of this package that installs a library.
-EXTRAS = dict(timm='timm', transformers='hf')
-
-
-def library(name: str) -> Any:
-    """A library that only some users have."""
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:  # it is there, and lacks something itself
-            raise
-        raise UserError(
-            f'this teacher wants {name}, which is not installed; run `pip '
-            f"install 'sbam_mm[{EXTRAS[name]}]'`.") from error
 
 
 class LibraryTeacher(Teacher):
@@ -97,6 +80,10 @@ class LibraryTeacher(Teacher):
     def patch_size(self) -> tuple[int, int]:
         return self.shape.patch
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        return self.size or self.shape.size
+
     @cached_property
     def has_class_token(self) -> bool:
         return has_class_token(self.model)
@@ -106,7 +93,7 @@ class LibraryTeacher(Teacher):
 
         As far as the first block, on the device that the weights are on.
         """
-        height, width = self.size or self.shape.size
+        height, width = self.image_size
         with torch.device(next(self.model.parameters()).device):
             self.attention(
                 torch.zeros(1, image_channels(self.model) or 3, height, width),

@@ -44,6 +44,12 @@ class Teacher(nn.Module):
     def patch_size(self) -> tuple[int, int]:
         return self.vit.patch_embed.projection.kernel_size
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images that its positions are made for."""
+        height, width = self.vit.img_size
+        return height, width
+
     def as_its_own(self, images: Tensor, student: nn.Module) -> Tensor:
         """Images normalised for a student, normalised for this teacher."""
         # One that follows the student has none of its own.

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from sbam_mm.attention import timm_shape
+from sbam_mm.extra_libraries import extra_library
 from sbam_mm.registry import MODELS
 
 from ..checkpoint import read_checkpoint, state_dict_of
-from .library_teacher import LibraryTeacher, library, why_refused
+from .library_teacher import LibraryTeacher, why_refused
 
 # What classifies, and MAE's decoder.
 HEADS = re.compile(r'(head|head_dist|decoder_\w+)(\.|$)')
@@ -60,7 +61,7 @@ class TimmTeacher(LibraryTeacher):
 def timm_model(model: str, checkpoint: str | None = None,
                **options: Any) -> Any:
     """A model of timm with its weights, without classifier, on the CPU."""
-    timm = library('timm')
+    timm = extra_library('timm', 'timm', 'this teacher')
     if Path(model).is_dir():
         model, checkpoint = f'local-dir:{model}', checkpoint or model
     if checkpoint is not None:
