@@ -13,7 +13,9 @@ check_stack()  # the next lines need it
 
 # ruff: noqa: E402
 import inspect
+from contextlib import redirect_stdout
 from importlib import import_module
+from io import StringIO
 from typing import Any
 
 import mmengine.registry as root
@@ -27,6 +29,10 @@ from sbam_mm.finite import finite_options
 # A child looks into its parent but does not import it: without this line
 # `default_scope = 'sbam_mm'` would not find mmpretrain's own models.
 import mmpretrain.models  # noqa: F401  isort: skip
+
+# It prints that an optional part of it is missing, which no one here uses.
+with redirect_stdout(StringIO()):
+    import mmpretrain.datasets  # noqa: F401
 
 
 class ModelRegistry(Registry):

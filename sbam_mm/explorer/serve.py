@@ -7,18 +7,17 @@ from contextlib import contextmanager
 from typing import Any
 
 from sbam_mm.errors import UserError
+from sbam_mm.extra_libraries import extra_library
 
 # Before Gradio is imported, which asks for them then.
 os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
 os.environ.setdefault('HF_HUB_OFFLINE', '1')
 
-try:
-    import gradio as gr
-except ModuleNotFoundError as error:
-    if error.name != 'gradio':
-        raise
-    raise UserError('the page needs gradio, which is not installed; run `pip '
-                    "install 'sbam_mm[explore]'`.") from error
+# The next lines need it.
+extra_library('gradio', 'explore', 'the page')
+
+# ruff: noqa: E402
+import gradio as gr
 from starlette.middleware import Middleware
 from uvicorn.config import LOGGING_CONFIG
 
