@@ -1,14 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Mask metrics and attention selection, started as a user starts them."""
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from started_tools import call_tool
 
 pytestmark = pytest.mark.integration
 
@@ -16,12 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = ROOT / 'configs' / 'small' / 'sbam_small.py'
 
 
-def run(tool, *args, cwd):
-    paths = [str(ROOT), os.environ.get('PYTHONPATH', '')]
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / tool), *map(str, args)],
-        cwd=cwd, capture_output=True, text=True,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths))))
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -47,14 +42,14 @@ def test_metrics_of_png_and_boxes_agree(photos):
     tables = []
     for annotations in ('masks', 'boxes.json'):
         stem = photos / 'out' / annotations.removesuffix('.json')
-        result = run('mask_metrics.py', '--config', SMALL, '--images',
-                     'photos', '--annotations', annotations, '--compare',
-                     'sbam,gpa', '--seeds', 2, '--batch-size', 2, '--out',
-                     stem, cwd=photos)
-        assert result.returncode == 0, result.stderr
+        result = call_tool(
+            'mask_metrics', '--config', SMALL, '--images', 'photos',
+            '--annotations', annotations, '--compare', 'sbam,gpa', '--seeds',
+            2, '--batch-size', 2, '--out', stem)
+        assert result.code == 0, result.err
         tables.append(json.loads(stem.with_suffix('.json').read_text()))
         page = stem.with_suffix('.md').read_text()
-        assert page in result.stdout
+        assert page in result.out
         for words in ('| SBAM, r = 0.75 ± 0.15 |', '| Random, r = 0.75',
                       'seeds 0, 1;', "GPA: own attention in place of a "
                       "teacher's; block 3 in place of 9", '100% of the train'):
@@ -73,16 +68,16 @@ def test_metrics_of_png_and_boxes_agree(photos):
 
 
 def test_selection(photos):
-    result = run('select_attention.py', '--config', SMALL, '--images',
-                 'photos', '--annotations', 'boxes.json', '--out', 'sel.png',
-                 cwd=photos)
-    assert result.returncode == 0, result.stderr
+    result = call_tool(
+        'select_attention', '--config', SMALL, '--images', 'photos',
+        '--annotations', 'boxes.json', '--out', 'sel.png')
+    assert result.code == 0, result.err
     found = json.loads((photos / 'sel.json').read_text())
     assert [one['recall'] for one in found['heads']] == sorted(
         (one['recall'] for one in found['heads']), reverse=True)
     assert len(found['heads']) == 4 * (3 + 1)
     best = found['heads'][0]
-    for text in (result.stdout, (photos / 'sel.md').read_text()):
+    for text in (result.out, (photos / 'sel.md').read_text()):
         assert f"type='sbam_mm.GPA', block={best['block']}" in text
         assert 'random weights' in text
     with Image.open(photos / 'sel.png') as image:
@@ -92,7 +87,7 @@ def test_selection(photos):
         sum(found['annotated']) / (3 * 64))
 
 
-@pytest.mark.parametrize('tool', ['mask_metrics.py', 'select_attention.py'])
+@pytest.mark.parametrize('tool', ['mask_metrics', 'select_attention'])
 @pytest.mark.parametrize('case, words', [
     ('missing', 'no annotation for photos/3.png'),
     ('size', 'has 40 x 40 pixels, but its objects in'),
@@ -107,20 +102,21 @@ def test_bad_annotations_get_a_sentence(photos, tool, case, words):
     else:
         for path in masks.iterdir():
             Image.new('L', (40, 40)).save(path)
-        words = {'mask_metrics.py': 'none of the 3 images has an object',
-                 'select_attention.py': 'annotation of 0.png is empty'}[tool]
-    result = run(tool, '--config', SMALL, '--images', 'photos',
-                 '--annotations', 'masks', '--out', 'out/x', cwd=photos)
-    assert result.returncode == 2
-    assert words in result.stderr and 'Traceback' not in result.stderr
-    assert result.stderr.count('\n') == 1
+        words = {'mask_metrics': 'none of the 3 images has an object',
+                 'select_attention': 'annotation of 0.png is empty'}[tool]
+    result = call_tool(
+        tool, '--config', SMALL, '--images', 'photos', '--annotations',
+        'masks', '--out', 'out/x')
+    assert result.code == 2
+    assert words in result.err and 'Traceback' not in result.err
+    assert result.err.count('\n') == 1
     assert not (photos / 'out').exists()
 
 
 def test_a_masker_that_asks_for_too_much(photos):
-    result = run('mask_metrics.py', '--config', SMALL, '--images', 'photos',
-                 '--annotations', 'masks', '--compare', 'sbam,hpm',
-                 cwd=photos)
-    assert result.returncode == 2
+    result = call_tool(
+        'mask_metrics', '--config', SMALL, '--images', 'photos',
+        '--annotations', 'masks', '--compare', 'sbam,hpm')
+    assert result.code == 2
     assert "HPM cannot be drawn: HPMMasker needs 'predicted_loss'" in (
-        result.stderr)
+        result.err)

@@ -1,14 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The drawing tools, started as a user starts them."""
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from started_tools import call_tool
 
 pytestmark = pytest.mark.integration
 
@@ -16,12 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = ROOT / 'configs' / 'small' / 'sbam_small.py'
 
 
-def run(tool, *args, cwd):
-    paths = [str(ROOT), os.environ.get('PYTHONPATH', '')]
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / tool), *map(str, args)],
-        cwd=cwd, capture_output=True, text=True,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, paths))))
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -41,11 +36,11 @@ def checkpoint(tmp_path):
 
 def test_masks_png(tmp_path, photo, checkpoint):
     out = tmp_path / 'new' / 'masks.png'
-    result = run('visualize_masks.py', photo, '--config', SMALL,
-                 '--checkpoint', checkpoint, '--ratios', .5, .75, .9,
-                 '--dpi', 100, '--out', out, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert 'weights of x.pth' in result.stdout
+    result = call_tool(
+        'visualize_masks', photo, '--config', SMALL, '--checkpoint',
+        checkpoint, '--ratios', .5, .75, .9, '--dpi', 100, '--out', out)
+    assert result.code == 0, result.err
+    assert 'weights of x.pth' in result.out
     with Image.open(out) as image:
         image.load()
         # Image, salience and three masks of 1.75 inches, gaps of 0.1.
@@ -58,9 +53,10 @@ def test_masks_png(tmp_path, photo, checkpoint):
 def test_masks_html_compared(tmp_path):
     """Photographs of scikit-image, random weights, which the page says."""
     out = tmp_path / 'masks.html'
-    result = run('visualize_masks.py', '--config', SMALL, '--compare',
-                 'SBAM,sbm,Random', '--out', out, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
+    result = call_tool(
+        'visualize_masks', '--config', SMALL, '--compare', 'SBAM,sbm,Random',
+        '--out', out)
+    assert result.code == 0, result.err
     page = out.read_text(encoding='utf-8')
     assert 'random weights (seed 0)' in page and 'base64,' in page
     assert 'Masks: SBAM, SBM, Random' in page
@@ -76,18 +72,19 @@ def test_masks_html_compared(tmp_path):
 ])
 def test_bad_input_gets_a_sentence(tmp_path, args, words):
     torch.save(dict(a=torch.zeros(1)), tmp_path / 'bad.pth')
-    result = run('visualize_masks.py', '--config', SMALL, *args, cwd=tmp_path)
-    assert result.returncode == 2
-    assert words in result.stderr
-    assert result.stderr.count('\n') == 1 and 'Traceback' not in result.stderr
+    result = call_tool('visualize_masks', '--config', SMALL, *args)
+    assert result.code == 2
+    assert words in result.err
+    assert result.err.count('\n') == 1 and 'Traceback' not in result.err
     assert [p.name for p in tmp_path.iterdir()] == ['bad.pth']
 
 
 def test_reconstruction_png(tmp_path, photo, checkpoint):
     out = tmp_path / 'recon.png'
-    result = run('visualize_reconstruction.py', SMALL, checkpoint, photo,
-                 '--dpi', 100, '--out', out, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
+    result = call_tool(
+        'visualize_reconstruction', SMALL, checkpoint, photo, '--dpi', 100,
+        '--out', out)
+    assert result.code == 0, result.err
     with Image.open(out) as image:
         image.load()
         assert image.width == round(100 * (2 * .12 + 3 * 1.75 + 2 * .1))
@@ -95,8 +92,7 @@ def test_reconstruction_png(tmp_path, photo, checkpoint):
 
 def test_reconstruction_refuses_other_weights(tmp_path):
     torch.save(dict(a=torch.zeros(1)), tmp_path / 'bad.pth')
-    result = run('visualize_reconstruction.py', SMALL, 'bad.pth',
-                 cwd=tmp_path)
-    assert result.returncode == 2
-    assert 'has 0 of the' in result.stderr and 'Traceback' not in result.stderr
+    result = call_tool('visualize_reconstruction', SMALL, 'bad.pth')
+    assert result.code == 2
+    assert 'has 0 of the' in result.err and 'Traceback' not in result.err
     assert [p.name for p in tmp_path.iterdir()] == ['bad.pth']
