@@ -14,6 +14,7 @@ from mmengine.registry import Registry
 
 # Whose names `type` may have in front in YAML and JSON.
 SCOPES = ('mmengine', 'mmcv', 'mmpretrain', 'mmseg', 'mmdet', 'sbam_mm')
+# As mmengine reads them.
 VARIABLE = re.compile(r'\{\{\s*\$(\w+)\s*:\s*(.*?)\s*\}\}')
 
 

@@ -7,7 +7,8 @@ student has. Its maps are cropped with the images.
 
 Paper:    none; the model of `mae_stl10_small.py`, and the question of
           Kakogeorgiou et al., AttMask, ECCV 2022.
-Expected: not measured by this project.
+Expected: 36.5 ± 0.7 % kNN (k = 20, mean patch token) and 38.0 ± 1.4 %
+          linear top-1 with one teacher, see docs/results.md.
 Cost:     ten epochs, and in the first training of a teacher its pass, which
           takes twice as long as they do on a CPU.
 Command:  TEACHER=vit_small_patch14.safetensors DATA_ROOT=data/stl10 \

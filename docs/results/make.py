@@ -78,8 +78,8 @@ def table(name, columns):
                             if test else '–')
         test = next(iter(compared.values()), {}).get(str(arm))
         if compared:
-            line.append(f'{test.holm:.2f}' if test and test.holm == test.holm
-                        else '–')
+            p = test.holm if test else float('nan')
+            line.append('–' if p != p else '< 0.01' if p < .01 else f'{p:.2f}')
         line.insert(len(arm), str(max(seeds)))
         lines.append(line)
     text = markdown_table(head + ['p (kNN)'] * bool(compared), lines)

@@ -655,3 +655,18 @@ def test_published_studies(path, monkeypatch):
     assert found.figures
     if 'Cost:     none' not in doc:
         assert f'{len(found.cells)} cells' in doc
+
+
+@pytest.mark.parametrize('teacher', [
+    None, '/somewhere/else/vit_small_patch14.safetensors'])
+def test_a_teacher_counts_by_the_name_of_its_file(monkeypatch, teacher):
+    """Measured results are recognised wherever the teacher lies, or not."""
+    monkeypatch.setattr(study, 'check_buildable', lambda cfg: None)
+    monkeypatch.delenv('TEACHER', raising=False)
+    if teacher:
+        monkeypatch.setenv('TEACHER', teacher)
+    found = read_study(
+        ROOT / 'configs/studies/small/teacher_vits14_stl10.py', 'data/stl10')
+    measured = json.loads(
+        (ROOT / 'docs/results/teacher_vits14_stl10.json').read_text())
+    assert {cell.hash for cell in found.cells} == measured['results'].keys()
