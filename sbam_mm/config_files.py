@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from sbam_mm.errors import UserError
 
-from .registered_names import SCOPES, registries, with_names
+from .registered_names import SCOPES, VARIABLE, registries, with_names
 from .safe_loading import use_safe_loading
 
 SUFFIXES = ('.py', '.yaml', '.yml', '.json')
@@ -40,7 +40,12 @@ def read_config(path: str | Path, what: str = 'config') -> Config:
     try:
         if path.endswith('.py'):
             cfg = Config.fromfile(path)
-            return with_names(cfg) if cfg._imported_names else cfg
+            if cfg._imported_names:
+                return with_names(cfg)
+            # mmengine records variables that are set; others count, too.
+            for name, default in VARIABLE.findall(cfg.text):
+                cfg.env_variables.setdefault(name, default)
+            return cfg
         return _read_data(path)
     except (NotData, yaml.constructor.ConstructorError) as error:
         wish = (str(error) if isinstance(error, NotData) else

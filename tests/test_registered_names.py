@@ -30,12 +30,15 @@ masker = dict(type=Mine, ratio=0.5)
 """
 
 
-def test_the_example_equals_the_config_with_names(monkeypatch):
-    monkeypatch.setenv('DATA_ROOT', '/some/images')
+@pytest.mark.parametrize('data', ['/some/images', 'data/cifar10'])
+def test_the_example_equals_the_config_with_names(monkeypatch, data):
+    monkeypatch.delenv('DATA_ROOT', raising=False)
+    if data != 'data/cifar10':  # the default
+        monkeypatch.setenv('DATA_ROOT', data)
     named, classes = (read_config(ROOT / f'configs/small/{name}.py')
                       for name in ('sbam_small', 'sbam_classes_small'))
     assert classes.to_dict() == named.to_dict()
-    assert classes.env_variables == named.env_variables
+    assert classes.env_variables == named.env_variables == dict(DATA_ROOT=data)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from pathlib import Path
 from sbam_mm.command_line import (
     SEED,
     ToolParser,
+    add_photographs,
+    add_picture,
     add_teacher,
     add_trust,
     parses_first,
@@ -55,11 +57,7 @@ def parse_args() -> argparse.Namespace:
         '--config', help='take model and masker options from this config')
     parser.add_argument('--checkpoint', help='weights of the model')
     add_teacher(parser)
-    parser.add_argument(
-        '--photographs',
-        metavar='A,B,...',
-        help='which photographs of scikit-image to draw where no image is '
-        'given')
+    add_photographs(parser)
     parser.add_argument(
         '--size',
         type=whole(1),
@@ -68,12 +66,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--seed', type=SEED, default=0,
         help='of random weights and of the masks (default: 0)')
-    parser.add_argument(
-        '--dpi', type=whole(1), default=150,
-        help='of a .png (default: 150)')
-    parser.add_argument(
-        '--out', default='masks.png',
-        help='.png or .html file (default: masks.png)')
+    add_picture(parser, 'masks.png', '.png or .html')
     add_trust(parser)
     return parser.parse_args()
 

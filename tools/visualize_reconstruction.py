@@ -14,11 +14,11 @@ from pathlib import Path
 from sbam_mm.command_line import (
     SEED,
     ToolParser,
+    add_picture,
     add_trust,
     parses_first,
     share,
     tool,
-    whole,
 )
 
 
@@ -33,11 +33,7 @@ def parse_args() -> argparse.Namespace:
         '--ratio', type=share, help="base ratio (default: the config's)")
     parser.add_argument(
         '--seed', type=SEED, default=0, help='of the masks (default: 0)')
-    parser.add_argument(
-        '--dpi', type=whole(1), default=150, help='default: 150')
-    parser.add_argument(
-        '--out', default='reconstruction.png',
-        help='.png file (default: reconstruction.png)')
+    add_picture(parser, 'reconstruction.png', '.png')
     add_trust(parser)
     return parser.parse_args()
 
@@ -48,9 +44,8 @@ from sbam_mm.evaluation.encoders import config_decoding
 from sbam_mm.visualization import (
     build_masker,
     center_crop,
-    load_images,
     model_from_config,
-    photographs,
+    named_images,
     reconstruction_figure,
     save_figure,
 )
@@ -70,11 +65,10 @@ def draw(args: argparse.Namespace) -> str:
             raise UserError(f'{args.config} names no masker whose ratio '
                             'could be set; leave --ratio out.')
         model.masker = build_masker(config.model.masker, args.ratio)
-    images = load_images(args.images, **config_decoding(config))
     size = tuple(int(side) for side in model.backbone.img_size)
     images = {
-        name: center_crop(image, size)
-        for name, image in (images or photographs()).items()
+        name: center_crop(image, size) for name, image in named_images(
+            args.images, **config_decoding(config)).items()
     }
     figure = reconstruction_figure({'': model}, images, args.seed)
     save_figure(figure, args.out, args.dpi)

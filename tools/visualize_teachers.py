@@ -21,6 +21,8 @@ from pathlib import Path
 from sbam_mm.command_line import (
     SEED,
     ToolParser,
+    add_photographs,
+    add_picture,
     add_trust,
     parses_first,
     tool,
@@ -39,10 +41,7 @@ def parse_args() -> argparse.Namespace:
         help='once for each teacher: timm:NAME or hf:NAME, with =FILE for '
         'weights of your own; a folder that timm or transformers wrote; or a '
         'checkpoint of an encoder like the model; and what it is asked')
-    parser.add_argument(
-        '--photographs', metavar='A,B,...',
-        help='which photographs of scikit-image to draw where no image is '
-        'given')
+    add_photographs(parser)
     parser.add_argument(
         '--grid', type=whole(1), metavar='N',
         help='patches of a side, as of a student with so many (default: '
@@ -59,11 +58,7 @@ def parse_args() -> argparse.Namespace:
         'random)')
     parser.add_argument(
         '--seed', type=SEED, default=0, help='of random weights (default: 0)')
-    parser.add_argument(
-        '--dpi', type=whole(1), default=150, help='of a .png (default: 150)')
-    parser.add_argument(
-        '--out', default='teachers.png',
-        help='.png, .pdf or .svg file (default: teachers.png)')
+    add_picture(parser, 'teachers.png', '.png, .pdf or .svg')
     add_trust(parser)
     return parser.parse_args()
 

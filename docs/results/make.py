@@ -32,6 +32,7 @@ COLUMNS = {
     'background': ('background hidden [%]', 'training/background_hidden', 100,
                    1),
     'auroc': ('AUROC of objects', 'training/auroc', 1, 2),
+    'speed': ('images/s', None, 1, 0),
     'pimr': ('kNN top-1', 'training/knn_top1', 1, 1),
 }
 
@@ -54,9 +55,6 @@ def table(name, columns):
         for column in columns if column.endswith('*')}
     head, lines = [*axes, 'seeds'], []
     for column in columns:
-        if column == 'speed':
-            head.append('images/s')
-            continue
         title = COLUMNS[column.strip('*')][0]
         head += [title, f'− {" ".join(first)}'] if column in compared else [
             title]

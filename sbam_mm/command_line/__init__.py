@@ -8,6 +8,8 @@ from .arguments import (
     KeyValues,
     ToolParser,
     add_launcher,
+    add_photographs,
+    add_picture,
     add_teacher,
     add_trust,
     device,
@@ -22,7 +24,8 @@ from .explain import sentence_of
 from .start import keep_tracebacks_in, parses_first, run_or_explain, tool
 
 __all__ = [
-    'KeyValues', 'SEED', 'ToolParser', 'add_launcher', 'add_teacher',
+    'KeyValues', 'SEED', 'ToolParser', 'add_launcher',
+    'add_photographs', 'add_picture', 'add_teacher',
     'add_trust', 'device', 'keep_tracebacks_in', 'key_values',
     'launch_parser', 'parse_launch_args', 'parses_first', 'read_value',
     'run_or_explain', 'sentence_of', 'share', 'tool', 'whole'

@@ -47,6 +47,28 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
         'code in them, if there is some')
 
 
+def add_picture(parser: argparse.ArgumentParser, default: str,
+                kinds: str) -> None:
+    """The options of every tool that draws one picture.
+
+    Args:
+        kinds (str): ".png or .html".
+    """
+    parser.add_argument(
+        '--dpi', type=whole(1), default=150,
+        help='of a .png (default: 150)')
+    parser.add_argument(
+        '--out', default=default, help=f'{kinds} file (default: {default})')
+
+
+def add_photographs(parser: argparse.ArgumentParser) -> None:
+    """The option of every tool that draws photographs where none is given."""
+    parser.add_argument(
+        '--photographs', metavar='A,B,...',
+        help='which photographs of scikit-image to draw where no image is '
+        'given')
+
+
 def add_teacher(parser: argparse.ArgumentParser, when: str = '') -> None:
     """The option of every tool whose maskers may ask a teacher."""
     parser.add_argument(

@@ -23,7 +23,6 @@ from sbam_mm.masking.named_maskers import (
     at_ratio,
     choose_maskers,
 )
-from sbam_mm.registered_names import VARIABLE
 from sbam_mm.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 
 # Options that are no names of a config: each does several things to it.
@@ -160,13 +159,11 @@ def comparable(cfg: Config) -> dict[str, Any]:
     """
     content = {k: v for k, v in cfg.to_dict().items() if k in USED}
     (content.get('default_hooks') or {}).pop('checkpoint', None)
-    # mmengine knows of variables that are set; others have their defaults.
-    variables = {**dict(VARIABLE.findall(cfg.text or '')),
-                 **cfg.env_variables}
-    root = cfg.get('data_root') or variables.get('DATA_ROOT')
+    # As recipes of this project have it, also where it is the default.
+    root = cfg.get('data_root') or cfg.env_variables.get('DATA_ROOT')
     # A teacher counts by the name of its file.
     files = {path: f'{name}/{Path(str(path)).name}'
-             for name, path in variables.items()}
+             for name, path in cfg.env_variables.items()}
 
     def elsewhere(value: Any) -> Any:
         if not isinstance(value, str):

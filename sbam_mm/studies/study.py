@@ -171,7 +171,7 @@ class Study:
             for chosen, cfg in made:
                 own = Config(dict(cfg.to_dict(), randomness=dict(
                     cfg.get('randomness') or {}, seed=seed)),
-                    cfg_text=cfg.text, env_variables=cfg.env_variables)
+                    env_variables=cfg.env_variables)
                 yield Cell(chosen, seed, own, comparable(own))
 
     def _config(self, labels: Mapping[str, str]) -> Config:
