@@ -142,6 +142,14 @@ def test_a_full_disk_is_named(capsys):
     assert 'there is no space left' in capsys.readouterr().err
 
 
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path, capsys):
+    (tmp_path / '.new').write_text('x')
+    (tmp_path / 'curve.png').mkdir()
+    with pytest.raises(SystemExit):
+        run_or_explain(os.replace, tmp_path / '.new', tmp_path / 'curve.png')
+    assert 'curve.png is a folder' in capsys.readouterr().err
+
+
 def test_names_of_any_bytes_are_printed(tmp_path, capsys):
     name = os.fsdecode(b'caf\xe9.jpg')
     with pytest.raises(SystemExit):

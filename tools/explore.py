@@ -117,15 +117,15 @@ def prepare(args: argparse.Namespace) -> Setup:
 @tool
 def main() -> None:
     args = parse_args()
-    page = serve(prepare(args), args.host, args.port, wait=False,
+    page = serve(prepare(args), args.host, args.port,
                  browser=args.open)
     if args.screenshots:
         written = take_screenshots(page.local_url, args.screenshots)
         print(f'Written: {", ".join(map(str, written))}')
-        page.close(verbose=False)
+        page.close()
         return
     print(f'Open {page.local_url} in a browser; Ctrl-C ends it.', flush=True)
-    page.block_thread()
+    page.wait()
 
 
 if __name__ == '__main__':

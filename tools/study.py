@@ -119,7 +119,12 @@ def run(folder: Folder, left: list[Cell], args: argparse.Namespace,
             what = 'another process is working on it'
         if what != 'finished':
             failed[name] = what
-        report(folder)
+        try:
+            report(folder)
+        except Exception as error:  # noqa: BLE001
+            # Cells are hours of work, a picture of some of them is none.
+            print(f'No report of what is finished so far: {error}',
+                  flush=True)
         rest = [cell for cell in left if folder.status(cell) != 'finished']
         print(f'[{ended}/{len(left)}] {name}: {what}' + (
             f'; {len(rest)} left, {estimate(folder, rest, args.jobs)}'

@@ -64,6 +64,8 @@ def _of_file(error: BaseException) -> str | None:
     if not isinstance(error, OSError):
         return None
     number, path = error.errno, error.filename
+    if number == errno.EISDIR and error.filename2:
+        path = error.filename2  # what a finished file was to replace
     if number is None:  # of another process
         found = re.findall(r"\[Errno (\d+)\] [^:]+: '(.+)'", str(error))
         if not found:

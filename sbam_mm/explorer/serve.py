@@ -1,9 +1,10 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """The server of the page: on this machine alone, and with no other."""
+import errno
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import webbrowser
+from threading import Thread
 from typing import Any
 
 from sbam_mm.errors import UserError
@@ -18,8 +19,9 @@ extra_library('gradio', 'explore', 'the page')
 
 # ruff: noqa: E402
 import gradio as gr
+import uvicorn
+from fastapi import FastAPI
 from starlette.middleware import Middleware
-from uvicorn.config import LOGGING_CONFIG
 
 from .look import CSS
 from .page import Setup, build_page
@@ -56,54 +58,45 @@ class SaysPolicy:
         await self.app(scope, receive, sends)
 
 
-def free_port(host: str, port: int | None) -> int:
-    """The port asked for, or the first free one from 7860 on.
+def listen(host: str, port: int | None) -> socket.socket:
+    """A socket that listens at the port, or the first free one from 7860.
+
+    The server is given it as it is: nobody can take the port between here
+    and there.
 
     Raises:
         UserError: If it is taken, or the host is none of this machine.
     """
     ports = [port] if port else range(FIRST_PORT, FIRST_PORT + PORTS)
     for one in ports:
-        family = socket.AF_INET6 if ':' in host else socket.AF_INET
-        with socket.socket(family) as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                tried.bind((host, one))
-            except socket.gaierror as error:
-                raise UserError(f'--host {host} is no address; 127.0.0.1 is '
-                                'this machine alone.') from error
-            except PermissionError as error:
-                raise UserError(f'port {one} is reserved for the system; '
-                                'choose one above 1023.') from error
-            except OSError as error:
-                if error.errno == 99:  # EADDRNOTAVAIL
-                    raise UserError(
-                        f'--host {host} is no address of this machine; '
-                        '127.0.0.1 is this machine alone, 0.0.0.0 lets '
-                        'others in.') from error
-                continue
-            return one
+        held = socket.socket(socket.AF_INET6 if ':' in host
+                             else socket.AF_INET)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            held.bind((host, one))
+            # Two may bind the same port; only one of them may listen.
+            held.listen()
+            return held
+        except socket.gaierror as error:
+            held.close()
+            raise UserError(f'--host {host} is no address; 127.0.0.1 is this '
+                            'machine alone.') from error
+        except PermissionError as error:
+            held.close()
+            raise UserError(f'port {one} is reserved for the system; choose '
+                            'one above 1023.') from error
+        except OSError as error:
+            held.close()
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise UserError(
+                    f'--host {host} is no address of this machine; 127.0.0.1 '
+                    'is this machine alone, 0.0.0.0 lets others in.'
+                ) from error
     if port:
         raise UserError(f'port {port} is taken; choose another --port, or '
                         'leave it out for the next free one.')
     raise UserError(f'ports {FIRST_PORT} to {FIRST_PORT + PORTS - 1} are all '
                     'taken; choose another --port.')
-
-
-@contextmanager
-def logs_left_open() -> Iterator[None]:
-    """Let uvicorn set levels alone, which Gradio has no argument for.
-
-    Its own handlers would take the place of all that there are: the log file
-    of a training in this process would be closed, and mmengine could build
-    no model any more.
-    """
-    before = LOGGING_CONFIG['handlers']
-    LOGGING_CONFIG.update(incremental=True, handlers={})
-    try:
-        yield
-    finally:
-        LOGGING_CONFIG.update(incremental=False, handlers=before)
 
 
 def theme() -> gr.themes.Base:
@@ -115,29 +108,68 @@ def theme() -> gr.themes.Base:
             body_text_color_subdued_dark='*neutral_400')
 
 
+class Served:
+    """A page that is open: its address, and how it ends.
+
+    Gradio's own ``launch`` looks for a free port and takes it later, gives
+    up on a server that needs more than five seconds to start, and closes
+    every log file of the process.
+    """
+
+    def __init__(self, page: gr.Blocks, held: socket.socket):
+        host, port = held.getsockname()[:2]
+        host = 'localhost' if host in ('0.0.0.0', '::') else host
+        self.local_url = (f'http://[{host}]:{port}/' if ':' in host else
+                          f'http://{host}:{port}/')
+        app = gr.mount_gradio_app(
+            FastAPI(docs_url=None, redoc_url=None, openapi_url=None,
+                    middleware=[Middleware(SaysPolicy)]),
+            page, '/', server_name=host, server_port=port, show_error=False,
+            max_file_size=MAX_BYTES, footer_links=[], run_history=False,
+            ssr_mode=False, mcp_server=False, enable_monitoring=False,
+            theme=theme(), css=CSS,
+            app_kwargs=dict(docs_url=None, redoc_url=None, openapi_url=None))
+        # Tabs that are still open do not keep it from ending.
+        self.server = uvicorn.Server(uvicorn.Config(
+            app, log_config=None, log_level='error',
+            timeout_graceful_shutdown=1))
+        self.held = held
+        self.thread = Thread(target=self.server.run,
+                             kwargs=dict(sockets=[held]), daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            self.thread.join(0.01)
+            if not self.thread.is_alive():
+                raise RuntimeError('the server of the page did not start')
+
+    def wait(self) -> None:
+        """Until Ctrl-C."""
+        try:
+            while self.thread.is_alive():
+                self.thread.join(0.2)
+        except KeyboardInterrupt:
+            self.close()
+
+    def close(self) -> None:
+        """End the server; its port is free afterwards."""
+        self.server.should_exit = True
+        self.thread.join(5)
+        self.held.close()
+
+
 def serve(setup: Setup, host: str = '127.0.0.1', port: int | None = None,
-          wait: bool = True, browser: bool = False) -> Any:
-    """Open the page; it ends with Ctrl-C.
+          browser: bool = False) -> Served:
+    """Open the page.
 
     Args:
         host (str): 127.0.0.1 is this machine alone.
         port (int, optional): Defaults to None, the first free one from 7860.
-        wait (bool): Return only when it ends. False returns the page, with
-            ``local_url`` and ``close()``.
         browser (bool): Open it in the browser.
     """
-    port = free_port(host, port)
+    held = listen(host, port)
     page = build_page(setup)
     page.queue(default_concurrency_limit=2, max_size=64)
-    with logs_left_open():
-        page.launch(
-            server_name=host, server_port=port, share=False, quiet=True,
-            inbrowser=browser, prevent_thread_lock=True, show_error=False,
-            max_file_size=MAX_BYTES, footer_links=[], run_history=False,
-            ssr_mode=False, mcp_server=False, enable_monitoring=False,
-            theme=theme(), css=CSS,
-            app_kwargs=dict(middleware=[Middleware(SaysPolicy)],
-                            docs_url=None, redoc_url=None, openapi_url=None))
-    if wait:
-        page.block_thread()
-    return page
+    served = Served(page, held)
+    if browser:
+        webbrowser.open(served.local_url)
+    return served

@@ -29,7 +29,9 @@ PIMR = (
 def report(folder: Folder) -> list[Path]:
     """Write ``<study>.csv``, ``.md``, ``.json`` and a picture per figure."""
     study, rows = folder.study, study_rows(folder)
+    # First what costs hours; drawing may fail.
     written = [write_table(folder, rows)]
+    folder.write_state()
     statuses = {cell: folder.status(cell) for cell in study.cells}
     done = list(statuses.values()).count('finished')
     page = [f'# {study.name}', f'{done} of {len(statuses)} cells finished.']
@@ -40,7 +42,11 @@ def report(folder: Folder) -> list[Path]:
             metric for content in study.figures.values()
             for metric in metrics_of(content)):
         if metric in known:
-            page += [f'## {metric}', *metric_tables(folder, rows, metric)]
+            page.append(f'## {metric}')
+            try:
+                page += metric_tables(folder, rows, metric)
+            except UserError as error:
+                page.append(f'- No table: {error}')
     if study.baseline and rows:
         (axis, label), = study.baseline.items()
         page.append(NOTE.format(baseline=f'{axis} {label}'))

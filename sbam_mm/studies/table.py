@@ -110,7 +110,8 @@ def choose(rows: Sequence[Row], metric: str,
             metric), or None for all.
 
     Raises:
-        UserError: If no cell has the metric.
+        UserError: If no cell has a finite value of the metric, or none of
+            these labels and this epoch.
     """
     names = dict.fromkeys(row.name for row in rows)
     if metric not in names:
@@ -120,12 +121,19 @@ def choose(rows: Sequence[Row], metric: str,
         row.labels[axis] in labels
         for axis, labels in (where or {}).items())
         and math.isfinite(row.value)]
-    if at == 'last':
-        last: dict[str, int] = {}
-        for row in found:
-            last[row.cell] = max(row.epoch, last.get(row.cell, 0))
-        return [row for row in found if row.epoch == last[row.cell]]
-    return [row for row in found if at in (None, row.epoch)]
+    last: dict[str, int] = {}
+    for row in found:
+        last[row.cell] = max(row.epoch, last.get(row.cell, 0))
+    found = [row for row in found if at is None or row.epoch == (
+        last[row.cell] if at == 'last' else at)]
+    if not found:
+        wanted = [f'{axis} {" or ".join(labels)}'
+                  for axis, labels in (where or {}).items()]
+        if at not in (None, 'last'):
+            wanted.append(f'epoch {at}')
+        of = f' of {", ".join(wanted)}' if wanted else ''
+        raise UserError(f'no finished cell has a finite {metric!r}{of}.')
+    return found
 
 
 def pimr_curves(content: Mapping[str, Any],

@@ -3,11 +3,11 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +54,9 @@ def setup(work_dir):
 @pytest.fixture(scope='module')
 def page(setup):
     from sbam_mm.explorer.serve import serve
-    opened = serve(setup, wait=False)
+    opened = serve(setup)
     yield opened
-    opened.close(verbose=False)
+    opened.close()
 
 
 @pytest.fixture(scope='module')
@@ -336,7 +336,7 @@ def test_log_files_stay_open(setup, tiny_mae, tmp_path):
     log = tmp_path / 'training.log'
     logger = MMLogger.get_instance('trained', log_file=str(log))
     try:
-        serve(setup, wait=False).close(verbose=False)
+        serve(setup).close()
         tiny_mae()
         logger.warning('still here')
     finally:
@@ -346,15 +346,34 @@ def test_log_files_stay_open(setup, tiny_mae, tmp_path):
 
 
 def test_ports():
-    from sbam_mm.explorer.serve import free_port
-    with socket.socket() as taken:
-        taken.bind(('127.0.0.1', 0))
-        taken.listen()
+    from sbam_mm.explorer.serve import listen
+    with listen('127.0.0.1', None) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=f'port {port} is taken'):
-            free_port('127.0.0.1', port)
-    assert free_port('127.0.0.1', port) == port
+            listen('127.0.0.1', port)
+    with listen('127.0.0.1', port) as again:
+        assert again.getsockname()[1] == port
     with pytest.raises(UserError, match='no address'):
-        free_port('300.1.1.1', None)
+        listen('300.1.1.1', None)
     with pytest.raises(UserError, match='of this machine'):
-        free_port('192.0.2.1', None)
+        listen('192.0.2.1', None)
+
+
+def test_pages_that_open_at_once_take_different_ports():
+    from sbam_mm.explorer.serve import listen
+    with ThreadPoolExecutor(8) as pool:
+        held = list(pool.map(lambda _: listen('127.0.0.1', None), range(8)))
+    ports = {one.getsockname()[1] for one in held}
+    for one in held:
+        one.close()
+    assert len(ports) == 8
+
+
+def test_a_closed_page_frees_its_port(setup):
+    from sbam_mm.explorer.serve import listen, serve
+    served = serve(setup)
+    port = int(served.local_url.rstrip('/').rpartition(':')[2])
+    with pytest.raises(UserError, match='is taken'):
+        listen('127.0.0.1', port)
+    served.close()
+    listen('127.0.0.1', port).close()

@@ -5,6 +5,7 @@ import math
 import pytest
 from scipy import stats
 
+from sbam_mm.errors import UserError
 from sbam_mm.studies.figures import draw, grouped
 from sbam_mm.studies.rows import Row
 from sbam_mm.studies.statistics import against, paired
@@ -91,6 +92,21 @@ def test_p_values_are_those_of_scipy_where_n_allows():
 def test_a_metric_that_is_not_there_is_a_sentence():
     with pytest.raises(ValueError, match="'knn/cls'; there is 'knn/avg'"):
         choose(table(), 'knn/cls')
+
+
+@pytest.mark.parametrize('kind', ['lines', 'points', 'bars', 'heat', 'pimr'])
+def test_a_figure_of_cells_that_are_still_to_come_is_a_sentence(kind):
+    content = dict(kind=kind, x='ratio', by='masker', y='masker',
+                   metric='knn/avg', where=dict(masker=['sbm', 'attmask']))
+    rows = [row for row in table() if row.labels['masker'] == 'random']
+    with pytest.raises(
+            UserError, match="a finite 'knn/avg' of masker sbm or attmask"):
+        draw(content, rows, AXES)
+    with pytest.raises(UserError, match="'knn/avg' of epoch 99"):
+        choose(rows, 'knn/avg', at=99)
+    diverged = [row._replace(value=math.nan) for row in rows]
+    with pytest.raises(UserError, match="a finite 'knn/avg'[.]"):
+        choose(diverged, 'knn/avg')
 
 
 def test_steps_of_an_epoch_are_averaged():

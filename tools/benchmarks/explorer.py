@@ -85,7 +85,7 @@ def slide(setup: Setup, config: dict, step: int) -> str:
 
 def in_browser(setup: Setup, rounds: int) -> list[float]:
     """Seconds from a key to new numbers on the page, SBAM's ratio."""
-    page = serve(setup, wait=False)
+    page = serve(setup)
     times = []
     with browser() as opened:
         tab = opened.new_page(viewport=dict(width=1280, height=900))
@@ -103,7 +103,7 @@ def in_browser(setup: Setup, rounds: int) -> list[float]:
             tab.wait_for_function(f'before => {shown} != before', arg=before,
                                   polling=10)
             times.append(time.perf_counter() - start)
-    page.close(verbose=False)
+    page.close()
     return times
 
 
