@@ -188,10 +188,15 @@ def result_files(out: str | Path, *endings: str) -> list[Path]:
 
 
 def write_results(out: str | Path, results: dict,
-                  page: str) -> list[Path]:
-    """Write ``results`` as JSON (NaN as null) and ``page`` as Markdown."""
+                  page: str | None) -> list[Path]:
+    """Write ``results`` as JSON (NaN as null) and ``page`` as Markdown.
+
+    Without a page the one that is there is left alone.
+    """
     data, text = result_files(out, '.json', '.md')
     content = json.dumps(no_nan(results), indent=1, ensure_ascii=False)
     write_atomically(data, f'{content}\n'.encode())
+    if page is None:
+        return [data]
     write_atomically(text, page.encode())
     return [data, text]

@@ -159,7 +159,7 @@ class Folder:
             evaluations=sorted(parts.values(), key=lambda p: p['epoch'])))
         return plan
 
-    def write_state(self, page: str = '') -> None:
+    def write_state(self, page: str | None = None) -> None:
         """Which training each cell is, and what is known of it."""
         write_results(
             self.state,

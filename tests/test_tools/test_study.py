@@ -133,7 +133,8 @@ def cell_of(work, name='masker random, seed 0', stem='study'):
 @pytest.fixture(scope='module')
 def life(project):
     """A study is called three times; what it had said and done each time."""
-    work, said, known, weights = project / 'work', [], [], []
+    work = project / 'work'
+    said, known, weights, pages = [], [], [], []
     for end in ('1', '', ''):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv('PYTHONPATH', os.pathsep.join([
@@ -151,13 +152,14 @@ def life(project):
                 picture.rmdir()
         known.append([cell_of(work, f'masker {name}, seed 0')[1]
                       for name in ('random', 'SBM')])
+        pages.append((work / 'study.md').read_text())
         path = cell_of(work)[0] / 'epoch_2.pth'
         weights.append(path.stat().st_mtime_ns if path.exists() else None)
-    return work, said, known, weights
+    return work, said, known, weights, pages
 
 
 def test_failures_are_recorded_and_stop_nothing(life):
-    _, said, known, _ = life
+    _, said, known, *_ = life
     assert said[0].code == 1
     random, sbm = known[0]
     assert random['status'] == sbm['status'] == 'failed'
@@ -171,7 +173,7 @@ def test_failures_are_recorded_and_stop_nothing(life):
 
 
 def test_goes_on_from_the_last_checkpoint(life):
-    work, said, known, _ = life
+    work, said, known, *_ = life
     assert said[1].code and 'masker random, seed 0: finished' in (
         said[1].out)
     folder, _ = cell_of(work)
@@ -190,16 +192,19 @@ def test_goes_on_from_the_last_checkpoint(life):
 
 
 def test_a_report_that_cannot_be_written_stops_no_cell(life):
-    _, said, _, _ = life
+    _, said, known, _, pages = life
     lines = said[1].out.splitlines()
     failed = [line for line in lines if 'No report of what is' in line]
     # After each of the two cells.
     assert len(failed) == 2 and 'study-knn.png' in failed[0]
     assert any(line.startswith('[2/2] ') for line in lines)
+    # What it was is known all the same, and the page stays as it was.
+    assert known[1][0]['status'] == 'finished'
+    assert pages[1] == pages[0] != ''
 
 
 def test_the_table_says_what_was_run(life):
-    work, _, known, _ = life
+    work, _, known, *_ = life
     table, (folder, result) = rows(work), cell_of(work)
     assert {name for name, *_ in table} == {'random'}
     records = read_scalars(folder)
@@ -233,7 +238,7 @@ def test_the_table_says_what_was_run(life):
 
 
 def test_finished_cells_are_skipped(life):
-    work, said, known, weights = life
+    work, said, known, weights, _ = life
     assert 'random' not in said[2].out.partition('Not finished')[0]
     assert '1 of 2 cells to do' in said[2].out
     assert known[2][0] == known[1][0]
