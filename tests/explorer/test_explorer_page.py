@@ -30,6 +30,8 @@ if find_browser() is None:
     pytest.skip('no chromium is installed', allow_module_level=True)
 
 SMALL = ROOT / 'configs/small/sbam_small.py'
+# Milliseconds; a busy machine shall fail no test.
+PATIENCE = 120_000
 
 
 @pytest.fixture(scope='module')
@@ -68,7 +70,9 @@ def chromium():
 @pytest.fixture(scope='module')
 def window(chromium):
     """A browser's window, which keeps the scripts of the page."""
-    return chromium.new_context(viewport=dict(width=1280, height=900))
+    opened = chromium.new_context(viewport=dict(width=1280, height=900))
+    opened.set_default_timeout(PATIENCE)
+    return opened
 
 
 @pytest.fixture
@@ -322,6 +326,7 @@ def test_nothing_of_the_page_is_an_interface_for_programs(page):
 def test_narrow_pages_do_not_overflow(chromium, page):
     tab = chromium.new_page(viewport=dict(width=400, height=800),
                             color_scheme='dark')
+    tab.set_default_timeout(PATIENCE)
     tab.goto(page.local_url)
     tab.wait_for_function(
         "document.querySelectorAll('.maskers .numbers').length == 2")
