@@ -33,10 +33,9 @@ figures = {
         metric='finetune/last', label='fine-tuning top-1 [%]'),
     # At epoch 400 of 800.
     **{
-        f'{name}-{short}': dict(
-            kind='lines', x=f'model.masker.{name}', at=400, metric=metric,
-            label=label)
-        for name in ('delta_r', 'delta')
+        short: dict(
+            kind='lines', x=['model.masker.delta_r', 'model.masker.delta'],
+            at=400, metric=metric, label=label)
         for short, metric, label in (
             ('finetune', 'finetune/last', 'fine-tuning top-1 [%]'),
             ('linear', 'linear/best', 'linear probe top-1 [%]'))

@@ -37,29 +37,53 @@ COLUMNS = {
 }
 
 
+def arms_of(rows):
+    """The first columns of a table, the arms by their labels, the first arm.
+
+    Where all arms differ from one of them in one option, that one comes first,
+    and of the others the option is named.
+    """
+    axes = list(rows[0].labels)
+    arms = dict.fromkeys(tuple(row.labels.values()) for row in rows)
+    first = next(iter(arms))
+    if len(axes) == 1:
+        return axes, {arm: list(arm) for arm in arms}, first
+
+    def changed(arm, one):
+        return [f'{axis.rpartition(".")[2]} {label}' for axis, label, other
+                in zip(axes, arm, one) if label != other]
+
+    middle = [one for one in arms
+              if all(len(changed(arm, one)) < 2 for arm in arms)]
+    if not middle:
+        return axes, {arm: list(arm) for arm in arms}, first
+    first = middle[0]
+    every = changed(first, [None] * len(axes))
+    return ['arm'], {first: [', '.join(every)], **{
+        arm: changed(arm, first) for arm in arms if arm != first}}, first
+
+
 def table(name, columns):
     """One table of the page."""
     rows = read_rows(FOLDER / f'{name}.csv')
-    axes = list(rows[0].labels)
     rates = {}
     if 'speed' in columns:
         benchmark = BENCHMARKS / f'{name}_cpu.json'
         rates = json.loads(benchmark.read_text())['images_per_second']
     last = {column: choose(rows, COLUMNS[column.strip('*')][1])
             for column in columns if column != 'speed'}
-    arms = dict.fromkeys(tuple(row.labels.values()) for row in rows)
-    first = next(iter(arms))
+    names, arms, first = arms_of(rows)
+    minus = f'− {first[0]}' if len(first) == 1 else '− first'
     compared = {column: against(
         [row._replace(labels={'arm': str(tuple(row.labels.values()))})
          for row in last[column]], 'arm', str(first))
         for column in columns if column.endswith('*')}
-    head, lines = [*axes, 'seeds'], []
+    head, lines = [*names, 'seeds'], []
     for column in columns:
         title = COLUMNS[column.strip('*')][0]
-        head += [title, f'− {" ".join(first)}'] if column in compared else [
-            title]
-    for arm in arms:
-        line, seeds = [*arm], set()
+        head += [title, minus] if column in compared else [title]
+    for arm, shown in arms.items():
+        line, seeds = [*shown], set()
         for column in columns:
             if column == 'speed':
                 line.append(f'{rates[", ".join(arm)][0]:.0f}')
@@ -78,7 +102,7 @@ def table(name, columns):
         if compared:
             p = test.holm if test else float('nan')
             line.append('–' if p != p else '< 0.01' if p < .01 else f'{p:.2f}')
-        line.insert(len(arm), str(max(seeds)))
+        line.insert(len(shown), str(max(seeds)))
         lines.append(line)
     text = markdown_table(head + ['p (kNN)'] * bool(compared), lines)
     return text.replace('-0.0 ', ' 0.0 ')

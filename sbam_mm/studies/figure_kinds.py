@@ -15,7 +15,8 @@ pimr        ``x``: the axis of the ratio, ``by``: that of the masker
 ``where`` keeps some labels ({axis: label or list of them}), ``at`` is the
 epoch ("last"), ``label`` what stands at the vertical axis. Several metrics are
 several diagrams side by side, with a list of labels, or with ``by='metric'``
-colours of one.
+colours of one. A list of axes as ``x`` makes a diagram of each, with one
+vertical axis.
 """
 from collections.abc import Mapping
 from typing import Any
@@ -59,25 +60,52 @@ def check_figure(name: str, content: Mapping[str, Any],
         raise UserError(f'the figure {name!r} has {len(labels)} labels for '
                         f'{len(metrics)} metrics; give one label for each '
                         'diagram.')
-    if kind == 'pimr' and not isinstance(content['metric'], str):
-        raise UserError(f'the figure {name!r} of kind pimr has one metric, '
-                        f'got {content["metric"]!r}.')
-    if kind == 'pimr':
-        for ratio in axes.get(content['x'], ()):
-            try:
-                float(ratio)
-            except ValueError:
-                raise UserError(f'the figure {name!r} of kind pimr has ratios '
-                                f'along x, and {ratio!r} is no number; choose '
-                                'another axis.') from None
+    several = isinstance(content['x'], (list, tuple))
+    if (several or kind == 'pimr') and len(metrics) != 1:
+        raise UserError(f'the figure {name!r} has {len(metrics)} metrics; one '
+                        'of kind pimr, or with several x, has one.')
     extra = dict(x=('epoch', ), by=('metric', )) if kind == 'lines' else {}
     for key in (*needs, *more):
-        if key in content and content[key] not in (*axes,
-                                                   *extra.get(key, ())):
-            raise UserError(f'the figure {name!r} has {key}={content[key]!r}, '
-                            f'which is no axis; those are {", ".join(axes)}.')
+        many = several and key == 'x' and kind in ('lines', 'points', 'bars')
+        named = content[key] if many else [content.get(key)]
+        for axis in named or [named]:
+            if key in content and axis not in (*axes, *extra.get(key, ())):
+                raise UserError(
+                    f'the figure {name!r} has {key}={axis!r}, which is no '
+                    f'axis; those are {", ".join(axes)}.')
+    for ratio in axes[content['x']] if kind == 'pimr' else ():
+        try:
+            float(ratio)
+        except ValueError:
+            raise UserError(f'the figure {name!r} of kind pimr has ratios '
+                            f'along x, and {ratio!r} is no number; choose '
+                            'another axis.') from None
+
+
+def _listed(found: Any) -> list[Any]:
+    return list(found) if isinstance(found, (list, tuple)) else [found]
 
 
 def metrics_of(content: Mapping[str, Any]) -> list[str]:
-    found = content['metric']
-    return [found] if isinstance(found, str) else list(found)
+    return _listed(content['metric'])
+
+
+def diagrams(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The diagrams of a figure, from left to right.
+
+    Each has one ``x``, one ``label`` and a list of metrics, which is of one
+    unless they are the colours.
+
+    Example:
+        >>> two = dict(kind='bars', x='arm', metric=['knn/avg', 'linear/avg'])
+        >>> [(one['metric'], one['label']) for one in diagrams(two)]
+        [(['knn/avg'], ''), (['linear/avg'], '')]
+    """
+    metrics = metrics_of(content)
+    parts = [metrics] if content.get('by') == 'metric' else [
+        [metric] for metric in metrics]
+    label = content.get('label', metrics[0] if len(metrics) == 1 else '')
+    labels = label if isinstance(label, list) else [label] * len(parts)
+    return [dict(content, x=x, metric=part, label=said)
+            for x in _listed(content['x'])
+            for part, said in zip(parts, labels)]

@@ -11,7 +11,6 @@ from matplotlib.legend import Legend
 from sbam_mm.visualization.output import COLOURS, colours_of, style_axes
 from sbam_mm.visualization.robustness import robustness_figure
 
-from .figure_kinds import metrics_of
 from .rows import Row
 from .statistics import Spread, spread
 from .table import choose, pimr_curves
@@ -20,31 +19,36 @@ from .table import choose, pimr_curves
 STYLES = ('-', '--', ':')
 
 
-def draw(content: Mapping[str, Any], rows: Sequence[Row],
+def draw(shown: Sequence[Mapping[str, Any]], rows: Sequence[Row],
          axes: Mapping[str, Mapping]) -> Figure:
-    """A figure of a study from its table."""
-    metrics = metrics_of(content)
-    if content['kind'] == 'pimr':
-        return robustness_figure(
-            pimr_curves(content, rows), content.get('label', metrics[0]))
-    panels = 1 if content.get('by') == 'metric' else len(metrics)
-    figure = Figure(figsize=(1 + 4.2 * panels, 3.8), layout='constrained')
-    places = figure.subplots(1, panels, squeeze=False)[0]
-    for number, place in enumerate(places):
-        shown = metrics if panels == 1 else [metrics[number]]
+    """A figure of a study from its table.
+
+    Args:
+        shown: Its :func:`~sbam_mm.studies.figure_kinds.diagrams`.
+    """
+    first = shown[0]
+    if first['kind'] == 'pimr':
+        return robustness_figure(pimr_curves(first, rows), first['label'])
+    # Several options, and one metric to compare them by.
+    several = len({one['x'] for one in shown}) > 1
+    figure = Figure(figsize=(1 + (3. if several else 4.2) * len(shown), 3.8),
+                    layout='constrained')
+    places = figure.subplots(1, len(shown), squeeze=False, sharey=several)[0]
+    for number, (place, content) in enumerate(zip(places, shown)):
         at = None if content['x'] == 'epoch' else content.get('at', 'last')
-        chosen = [row for metric in shown
+        chosen = [row for metric in content['metric']
                   for row in choose(rows, metric, content.get('where'), at)]
-        label = content.get('label', shown[0] if len(shown) == 1 else '')
-        if isinstance(label, list):
-            label = label[number]
+        label = '' if several and number else content['label']
         DRAW[content['kind']](place, content, chosen, axes, label)
+        if several and number and (place.get_title('left')
+                                   == places[0].get_title('left')):
+            place.set_title('', loc='left')
     legends = [place.get_legend() for place in places]
     for legend in filter(None, legends[1:] if legends[0] else ()):
         if _texts(legend) <= _texts(legends[0]):  # said already
             legend.remove()
-    if content.get('title'):
-        figure.suptitle(content['title'], fontsize=10.5)
+    if first.get('title'):
+        figure.suptitle(first['title'], fontsize=10.5)
     return figure
 
 
@@ -156,7 +160,9 @@ def _points(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
             place.scatter([centre] * len(values), values, s=10, zorder=3,
                           color='#1f2933', alpha=.5, linewidths=0)
     place.set_xlim(-.6, len(labels) - .4)
-    place.set_xticks(range(len(labels)), labels, rotation=35, ha='right')
+    crowded = sum(map(len, labels)) > 24
+    place.set_xticks(range(len(labels)), labels, rotation=35 * crowded,
+                     ha='right' if crowded else 'center')
     _finish(place, x, label, list(found.values()), len(groups) > 1)
 
 
@@ -179,14 +185,15 @@ def _heat(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
     place.set_xticks(range(len(across)), across)
     place.set_yticks(range(len(down)), down)
     place.figure.colorbar(picture, ax=place, label=label)  # type: ignore
-    style_axes(place, x, y)
+    style_axes(place, *(axis.rpartition('.')[2] for axis in (x, y)))
     place.grid(False)
     place.set_title(_seeds(list(found.values())), fontsize=8)
 
 
 def _finish(place: Axes, x: str, label: str, found: Sequence[Spread],
             legend: bool) -> None:
-    style_axes(place, x, label)
+    # Of an option the last word will do.
+    style_axes(place, x.rpartition('.')[2], label)
     place.set_title(_seeds(found), fontsize=8, loc='left')
     if legend:
         # Below the diagram, where it hides no curve.

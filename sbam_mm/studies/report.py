@@ -52,11 +52,11 @@ def report(folder: Folder) -> list[Path]:
         page.append(NOTE.format(baseline=f'{axis} {label}'))
     for name, content in study.figures.items() if rows else ():
         path = folder.path / f'{study.name}-{name}.png'
-        content = dict(content, where=shown(study, content))
+        diagrams = shown(study, content)
         try:
             if content['kind'] == 'pimr':
-                page += pimr_table(content, rows)
-            picture(content, rows, folder, path)
+                page += pimr_table(diagrams[0], rows)
+            picture(diagrams, rows, folder, path)
         except (UserError, ModuleNotFoundError) as error:
             page.append(f'- No figure {name}: {error}')
         else:
@@ -66,14 +66,14 @@ def report(folder: Folder) -> list[Path]:
     return [*written, folder.state, folder.state.with_suffix('.md')]
 
 
-def picture(content: Mapping[str, Any], rows: Sequence[Row], folder: Folder,
-            path: Path) -> None:
+def picture(diagrams: Sequence[Mapping[str, Any]], rows: Sequence[Row],
+            folder: Folder, path: Path) -> None:
     """Draw one figure."""
     # The machine that trains need not have matplotlib.
     from sbam_mm.visualization.output import save_figure
 
     from .figures import draw
-    save_figure(draw(content, rows, folder.study.levels), path)
+    save_figure(draw(diagrams, rows, folder.study.levels), path)
 
 
 def metric_tables(folder: Folder, rows: Sequence[Row],
@@ -109,7 +109,7 @@ def pimr_table(content: Mapping[str, Any],
     """PIMR and Global PIMR, and what to know before comparing them."""
     found = pimr_curves(content, rows)
     yield markdown_table(
-        [content['by'], 'ratio', 'seeds', content['metric'], 'PIMR',
+        [content['by'], 'ratio', 'seeds', *content['metric'], 'PIMR',
          'Global PIMR'],
         [[masker, f'{p.ratio:g}', str(len(p.values)),
           plus_minus(p.mean, p.std, 2), plus_minus(p.pimr, p.pimr_std, 2),

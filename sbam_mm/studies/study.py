@@ -20,7 +20,7 @@ from sbam_mm.engine.trial_build import check_buildable
 from sbam_mm.errors import UserError
 
 from .cell_config import VERBS, cell_config, comparable, content_hash
-from .figure_kinds import check_figure
+from .figure_kinds import check_figure, diagrams
 from .stages import Stage, make_stage
 
 NAMES = ('config', 'options', 'axes', 'exclude', 'seeds', 'stages', 'figures',
@@ -217,14 +217,18 @@ class Study:
                     'out with exclude, or correct the options.')
 
 
-def shown(study: Study, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The labels that a figure keeps, by axis."""
-    drawn = [content.get(key) for key in ('x', 'y', 'by')]
-    fixed = {axis: _labels(label) for axis, label in study.around.items()
-             if axis not in drawn and any(one in study.around
-                                          for one in drawn)}
-    return {**fixed, **{axis: _labels(label) for axis, label in
-                        content.get('where', {}).items()}}
+def shown(study: Study, content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The diagrams of a figure, with the labels that each keeps."""
+    where = {axis: _labels(label)
+             for axis, label in content.get('where', {}).items()}
+    found = []
+    for diagram in diagrams(content):
+        drawn = [diagram.get(key) for key in ('x', 'y', 'by')]
+        fixed = {axis: _labels(label) for axis, label in study.around.items()
+                 if axis not in drawn and any(one in study.around
+                                              for one in drawn)}
+        found.append(dict(diagram, where={**fixed, **where}))
+    return found
 
 
 def levels_of(axis: str, values: Any) -> dict[str, dict[str, Any]]:

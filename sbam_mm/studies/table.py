@@ -138,9 +138,9 @@ def choose(rows: Sequence[Row], metric: str,
 
 def pimr_curves(content: Mapping[str, Any],
                 rows: Sequence[Row]) -> dict[str, Curve]:
-    """What a figure of the kind "pimr" shows."""
+    """What a diagram of the kind "pimr" shows."""
     return curves([
         Run(row.labels[content['by']], float(row.labels[content['x']]),
             row.seed, row.value)
-        for row in choose(rows, content['metric'], content.get('where'),
+        for row in choose(rows, content['metric'][0], content.get('where'),
                           content.get('at', 'last'))])

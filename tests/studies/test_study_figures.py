@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from sbam_mm.errors import UserError
+from sbam_mm.studies.figure_kinds import diagrams
 from sbam_mm.studies.figures import draw, grouped
 from sbam_mm.studies.rows import Row
 from sbam_mm.studies.statistics import against, paired
@@ -33,6 +34,7 @@ def table(seeds=3):
     (dict(kind='lines', x='epoch', by='metric', metric=['knn/avg'] * 2), 1),
     (dict(kind='points', x='masker', by='ratio', metric='knn/avg'), 1),
     (dict(kind='bars', x='masker', metric=['knn/avg', 'knn/avg']), 2),
+    (dict(kind='points', x=['masker', 'ratio'], metric='knn/avg'), 2),
     # Of its own and of the scale.
     (dict(kind='heat', x='masker', y='ratio', metric='knn/avg'), 2),
     (dict(kind='pimr', x='ratio', by='masker', metric='knn/avg'), 3),
@@ -40,7 +42,7 @@ def table(seeds=3):
           where=dict(ratio=['0.6'])), 1),
 ])
 def test_every_kind_is_drawn(content, axes):
-    figure = draw(content, table(), AXES)
+    figure = draw(diagrams(content), table(), AXES)
     assert len(figure.axes) == axes
     figure.canvas.draw()
     if content['kind'] != 'pimr':
@@ -49,8 +51,8 @@ def test_every_kind_is_drawn(content, axes):
 
 
 def test_lines_are_means_of_the_last_epoch():
-    figure = draw(dict(kind='lines', x='ratio', by='masker',
-                       metric='knn/avg'), table(), AXES)
+    figure = draw(diagrams(dict(kind='lines', x='ratio', by='masker',
+                                metric='knn/avg')), table(), AXES)
     found = {line.get_label(): line.get_xydata().tolist()
              for line in figure.axes[0].get_lines()}
     means = grouped(choose(table(), 'knn/avg'), 'masker', 'ratio')
@@ -61,8 +63,8 @@ def test_lines_are_means_of_the_last_epoch():
 
 
 def test_bars_begin_at_zero():
-    figure = draw(dict(kind='bars', x='masker', metric='knn/avg'), table(),
-                  AXES)
+    figure = draw(diagrams(dict(kind='bars', x='masker', metric='knn/avg')),
+                  table(), AXES)
     assert figure.axes[0].get_ylim()[0] == 0
 
 
@@ -101,7 +103,7 @@ def test_a_figure_of_cells_that_are_still_to_come_is_a_sentence(kind):
     rows = [row for row in table() if row.labels['masker'] == 'random']
     with pytest.raises(
             UserError, match="a finite 'knn/avg' of masker sbm or attmask"):
-        draw(content, rows, AXES)
+        draw(diagrams(content), rows, AXES)
     with pytest.raises(UserError, match="'knn/avg' of epoch 99"):
         choose(rows, 'knn/avg', at=99)
     diverged = [row._replace(value=math.nan) for row in rows]

@@ -503,6 +503,12 @@ LINES = dict(kind='lines', x='epoch', metric='knn/avg, k=3')
     (dict(stages=[dict(KNN, when=3)]), 'a stage has protocol, at'),
     (dict(figures=dict(a=dict(LINES, kind='line'))), "kind='line'"),
     (dict(figures=dict(a=dict(LINES, x='foo'))), "x='foo', which is no axis"),
+    (dict(figures=dict(a=dict(LINES, x=['epoch', 'foo']))), "x='foo', which"),
+    (dict(figures=dict(a=dict(LINES, x=[]))), 'x=[], which is no axis'),
+    (dict(figures=dict(a=dict(LINES, x=['epoch'], metric=['a/b', 'a/c']))),
+     'has 2 metrics'),
+    (dict(figures=dict(a=dict(kind='heat', x=['masker'], y='masker',
+                              metric='a/b'))), "x=['masker'], which is no"),
     (dict(figures=dict(a=dict(kind='lines', x='epoch'))), 'lacks metric'),
     (dict(figures=dict(a=dict(LINES, colour=1))), "has no option 'colour'"),
     (dict(figures=dict(a=dict(LINES, label=['a', 'b']))), '2 labels for 1'),
@@ -613,8 +619,10 @@ def test_one_option_at_a_time():
     assert [tuple(cell.labels.values()) for cell in found.cells] == [
         ('0', '0.1'), ('0.5', '0.1'), ('0.5', '0.2'), ('0.5', '0.3'),
         ('1', '0.1')]
-    assert study.shown(found, dict(x='model.masker.noise')) == {
-        'model.masker.delta': ['0.1']}
+    shown = study.shown(found, dict(x=list(axes), metric='knn/avg'))
+    assert [(one['x'], one['where']) for one in shown] == [
+        ('model.masker.noise', {'model.masker.delta': ['0.1']}),
+        ('model.masker.delta', {'model.masker.noise': ['0.5']})]
 
 
 def test_options_move_together_and_parts_are_replaced():

@@ -24,15 +24,12 @@ around = {
 baseline = None
 figures = {
     '_delete_': True,
-    **{
-        f'{name}-{short}': dict(
-            kind='lines', x=f'model.masker.{name}', metric=metric,
-            label=label)
-        for name in ('noise', 'delta_r', 'delta')
-        for short, metric, label in (
-            ('knn', 'knn/avg, k=20', 'kNN top-1 [%]'),
-            ('linear', 'linear-sweep/best', 'linear probe top-1 [%]'))
-    },
+    'knn': dict(
+        kind='lines', x=list(around), metric='knn/avg, k=20',
+        label='kNN top-1 [%]'),
+    'linear': dict(
+        kind='lines', x=list(around), metric='linear-sweep/best',
+        label='linear probe top-1 [%]'),
     # As the first graph has it: with and without noise over the epochs.
     'noise-epochs': dict(
         kind='lines', x='epoch', by='model.masker.noise',
