@@ -13,8 +13,8 @@ options = {'epochs': 20}
 axes = dict(
     _delete_=True, masker=dict(random='random', SBM='sbm', SBAM='sbam'))
 stages = [
-    dict(protocol='knn', at=2, settings=dict(k=20)),
-    dict(protocol='linear-sweep', at=[.25, .5, .75, 1.], settings=dict(
+    dict(protocol='knn', at=[.1, .2, .4, .6, .8, 1.], settings=dict(k=20)),
+    dict(protocol='linear-sweep', at=[.2, .4, .6, .8, 1.], settings=dict(
         epochs=20, augment=False, poolings=['avg'])),
 ]
 figures = dict(

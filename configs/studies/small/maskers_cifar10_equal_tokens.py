@@ -8,7 +8,7 @@ Expected: not measured by this project.
 Cost:     12 cells of 7 to 16 epochs.
 Command:  python tools/study.py \
               configs/studies/small/maskers_cifar10_equal_tokens.py \
-              --data-root data/cifar10_1000_500 --work-dir work_dirs/cifar10 \
+              --data-root data/cifar10_500_200 --work-dir work_dirs/cifar10 \
               --jobs 2
 """
 _base_ = './maskers_cifar10.py'

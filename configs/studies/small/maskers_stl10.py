@@ -3,7 +3,7 @@
 Paper:    none at this scale; the question of all of them.
 Expected: random masking 37.8 ± 1.4 % in kNN and nobody ahead of it beyond
           chance; docs/results.md has what was measured.
-Cost:     39 cells of 10 epochs, about 4 minutes each on one CPU core.
+Cost:     57 cells of 10 epochs, about 4 minutes each on one CPU core.
 Command:  python tools/study.py configs/studies/small/maskers_stl10.py \
               --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2
 """
@@ -23,6 +23,12 @@ axes = {
         'AttMask-hint': 'attmask-hint',
         'HPM': 'hpm',
         'GPA, own attention': dict(name='gpa', source='self', block=3, head=2),
+        'ColorMAE-green': 'colormae-green',
+        'inverse block': 'inverse-block',
+        'I-JEPA': 'i-jepa',
+        'AutoMAE': 'automae',
+        'self-guided': 'self-guided',
+        'curriculum': 'curriculum',
         'AM': {'masker': 'am', 'config': files},
         'AMT': {'masker': 'amt', 'config': files},
     },
