@@ -5,7 +5,7 @@ The first 500 training and 200 test images of each class, as
 
 Paper:    none at this scale; the question of all of them.
 Expected: not measured by this project.
-Cost:     57 cells of 10 epochs, about 2.5 minutes each on one CPU core.
+Cost:     57 cells of 10 epochs.
 Command:  python tools/study.py configs/studies/small/maskers_cifar10.py \
               --data-root data/cifar10_500_200 --work-dir work_dirs/cifar10 \
               --jobs 2
