@@ -77,7 +77,7 @@ def test_a_child_keeps_the_lock_of_a_dead_parent(path):
             RunLock(path).__enter__()
     finally:
         os.kill(child, signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:  # an orphan is not ours to wait for
         try:
             with RunLock(path) as lock:
@@ -91,7 +91,8 @@ def test_a_child_keeps_the_lock_of_a_dead_parent(path):
 @pytest.mark.parametrize('alive', [True, False])
 def test_another_machine_has_it_while_it_gives_signs_of_life(
         path, alive, monkeypatch):
-    monkeypatch.setattr(run_lock, 'PATIENCE', .5)
+    # The first sign ends the watch, however late a busy machine gives it.
+    monkeypatch.setattr(run_lock, 'PATIENCE', 5. if alive else .5)
     path.parent.mkdir()
     path.write_text(json.dumps(dict(pid=7, host='elsewhere', since='noon')))
     os.utime(path, (1, 1))
@@ -110,7 +111,7 @@ def test_the_holder_gives_signs_of_life(path, monkeypatch):
     monkeypatch.setattr(run_lock, 'BEAT', .05)
     with RunLock(path):
         os.utime(path, (1, 1))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while path.stat().st_mtime == 1:
             assert time.monotonic() < deadline
             time.sleep(.02)

