@@ -154,9 +154,12 @@ def test_a_visit(tab, page):
     tab.locator('.maskers .masker input').nth(1).click()
     tab.get_by_role('option', name='Grid', exact=True).click()
     tab.get_by_label('number input for stride').wait_for()
-    tab.wait_for_timeout(1000)  # until it listens
-    set_number(tab, 'stride', 4)
-    wait_for(tab, '4 of 64', 1)
+    for _ in range(20):  # a new field may not listen yet
+        set_number(tab, 'stride', 4)
+        tab.wait_for_timeout(1000)
+        if re.search(r'\b4 of 64', numbers(tab, 1)):
+            break
+    assert re.search(r'\b4 of 64', numbers(tab, 1))
 
     # Images are chosen by a click.
     tab.locator('#row button').nth(1).click()
