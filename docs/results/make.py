@@ -41,7 +41,7 @@ def arms_of(rows):
     """The first columns of a table, the arms by their labels, the first arm.
 
     Where all arms differ from one of them in one option, that one comes first,
-    and of the others the option is named.
+    and of the others, option by option, what differs is named.
     """
     axes = list(rows[0].labels)
     arms = dict.fromkeys(tuple(row.labels.values()) for row in rows)
@@ -53,6 +53,9 @@ def arms_of(rows):
         return [f'{axis.rpartition(".")[2]} {label}' for axis, label, other
                 in zip(axes, arm, one) if label != other]
 
+    def place(arm):
+        return [label != other for label, other in zip(arm, first)]
+
     middle = [one for one in arms
               if all(len(changed(arm, one)) < 2 for arm in arms)]
     if not middle:
@@ -60,7 +63,9 @@ def arms_of(rows):
     first = middle[0]
     every = changed(first, [None] * len(axes))
     return ['arm'], {first: [', '.join(every)], **{
-        arm: changed(arm, first) for arm in arms if arm != first}}, first
+        arm: changed(arm, first)
+        for arm in sorted(arms, key=place, reverse=True) if arm != first
+    }}, first
 
 
 def table(name, columns):

@@ -2,8 +2,9 @@
 
 Paper:    none at this scale; Choi et al., ECCV 2024, Fig. 7, has ViT-L on
           ImageNet-1K.
-Expected: not measured by this project.
-Cost:     24 cells of 10 epochs.
+Expected: 2.9 points less in kNN and linear probing without noise, no other
+          difference beyond chance; docs/results.md has what was measured.
+Cost:     24 cells of 10 epochs, about 5 minutes each on one CPU core.
 Command:  python tools/study.py configs/studies/small/sbam_fig7_stl10.py \
               --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2
 """
