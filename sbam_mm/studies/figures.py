@@ -91,6 +91,11 @@ def _seeds(found: Sequence[Spread]) -> str:
     return f'{number} runs each: mean ± standard deviation'
 
 
+def _last_word(axis: str) -> str:
+    """The name of an option, without where it is."""
+    return axis.rpartition('.')[2]
+
+
 def _positions(labels: Sequence[str]) -> tuple[list[float], bool]:
     """Where labels stand on an axis: at their numbers, or one by one."""
     try:
@@ -130,7 +135,8 @@ def _lines(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
                            alpha=.15, linewidth=0)
     if not numbers or len(labels) <= 8:
         place.set_xticks(where, labels)
-    _finish(place, x, label, list(found.values()), len(groups) > 1)
+    _finish(place, x, label, list(found.values()),
+            by if len(groups) > 1 else None)
 
 
 def _points(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
@@ -163,7 +169,8 @@ def _points(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
     crowded = sum(map(len, labels)) > 24
     place.set_xticks(range(len(labels)), labels, rotation=35 * crowded,
                      ha='right' if crowded else 'center')
-    _finish(place, x, label, list(found.values()), len(groups) > 1)
+    _finish(place, x, label, list(found.values()),
+            by if len(groups) > 1 else None)
 
 
 def _heat(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
@@ -185,20 +192,22 @@ def _heat(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
     place.set_xticks(range(len(across)), across)
     place.set_yticks(range(len(down)), down)
     place.figure.colorbar(picture, ax=place, label=label)  # type: ignore
-    style_axes(place, *(axis.rpartition('.')[2] for axis in (x, y)))
+    style_axes(place, _last_word(x), _last_word(y))
     place.grid(False)
     place.set_title(_seeds(list(found.values())), fontsize=8)
 
 
 def _finish(place: Axes, x: str, label: str, found: Sequence[Spread],
-            legend: bool) -> None:
-    # Of an option the last word will do.
-    style_axes(place, x.rpartition('.')[2], label)
+            by: str | None) -> None:
+    style_axes(place, _last_word(x), label)
     place.set_title(_seeds(found), fontsize=8, loc='left')
-    if legend:
-        # Below the diagram, where it hides no curve.
+    if by:
+        # Below the diagram, where it hides no curve. Values of an option say
+        # nothing without its name.
         place.legend(frameon=False, fontsize=8.5, loc='upper left',
-                     bbox_to_anchor=(0., -.2), borderaxespad=0., ncols=3)
+                     bbox_to_anchor=(0., -.2), borderaxespad=0., ncols=3,
+                     title=_last_word(by) if '.' in by else None,
+                     title_fontsize=8.5, alignment='left')
 
 
 DRAW = dict(lines=_lines, points=_points, bars=_points, heat=_heat)
