@@ -91,7 +91,8 @@ def table(name, columns):
         line, seeds = [*shown], set()
         for column in columns:
             if column == 'speed':
-                line.append(f'{rates[", ".join(arm)][0]:.0f}')
+                rate = rates.get(', '.join(arm))
+                line.append(f'{rate[0]:.0f}' if rate else '–')
                 continue
             _, _, factor, digits = COLUMNS[column.strip('*')]
             values = [factor * row.value for row in last[column]

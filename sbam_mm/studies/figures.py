@@ -1,12 +1,12 @@
 # Copyright (c) OpenMMLab. All rights reserved.
 """Drawing the figures of a study, see :mod:`sbam_mm.studies.figure_kinds`."""
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 
 from sbam_mm.visualization.output import COLOURS, colours_of, style_axes
 from sbam_mm.visualization.robustness import robustness_figure
@@ -16,7 +16,7 @@ from .statistics import Spread, spread
 from .table import choose, pimr_curves
 
 # Where there are more lines than colours.
-STYLES = ('-', '--', ':')
+STYLES = ('-', '--', ':', '-.')
 
 
 def draw(shown: Sequence[Mapping[str, Any]], rows: Sequence[Row],
@@ -43,17 +43,27 @@ def draw(shown: Sequence[Mapping[str, Any]], rows: Sequence[Row],
         if several and number and (place.get_title('left')
                                    == places[0].get_title('left')):
             place.set_title('', loc='left')
-    legends = [place.get_legend() for place in places]
-    for legend in filter(None, legends[1:] if legends[0] else ()):
-        if _texts(legend) <= _texts(legends[0]):  # said already
-            legend.remove()
+    _legend(figure, first.get('by'))
     if first.get('title'):
         figure.suptitle(first['title'], fontsize=10.5)
     return figure
 
 
-def _texts(legend: Legend) -> set[str]:
-    return {text.get_text() for text in legend.get_texts()}
+def _legend(figure: Figure, by: str | None) -> None:
+    """One of all diagrams, below them, where it hides no curve."""
+    named = {label: handle for place in figure.axes for handle, label in
+             zip(*place.get_legend_handles_labels())}
+    if not by or len(named) < 2:
+        return
+    wide = .55 + .062 * max(map(len, named))  # inches
+    columns = max(1, int(figure.get_figwidth() // wide))
+    rows = math.ceil(len(named) / columns)
+    figure.set_figheight(figure.get_figheight() + .22 * rows)
+    # Values of an option say nothing without its name.
+    figure.legend(list(named.values()), list(named), ncols=columns,
+                  loc='outside lower left', frameon=False, fontsize=8.5,
+                  title=_last_word(by) if '.' in by else None,
+                  title_fontsize=8.5, alignment='left')
 
 
 def _looks(known: Mapping[str, Any] | None, groups: Sequence[str]
@@ -135,8 +145,7 @@ def _lines(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
                            alpha=.15, linewidth=0)
     if not numbers or len(labels) <= 8:
         place.set_xticks(where, labels)
-    _finish(place, x, label, list(found.values()),
-            by if len(groups) > 1 else None)
+    _finish(place, x, label, list(found.values()))
 
 
 def _points(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
@@ -169,8 +178,7 @@ def _points(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
     crowded = sum(map(len, labels)) > 24
     place.set_xticks(range(len(labels)), labels, rotation=35 * crowded,
                      ha='right' if crowded else 'center')
-    _finish(place, x, label, list(found.values()),
-            by if len(groups) > 1 else None)
+    _finish(place, x, label, list(found.values()))
 
 
 def _heat(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
@@ -197,17 +205,10 @@ def _heat(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
     place.set_title(_seeds(list(found.values())), fontsize=8)
 
 
-def _finish(place: Axes, x: str, label: str, found: Sequence[Spread],
-            by: str | None) -> None:
+def _finish(place: Axes, x: str, label: str,
+            found: Sequence[Spread]) -> None:
     style_axes(place, _last_word(x), label)
     place.set_title(_seeds(found), fontsize=8, loc='left')
-    if by:
-        # Below the diagram, where it hides no curve. Values of an option say
-        # nothing without its name.
-        place.legend(frameon=False, fontsize=8.5, loc='upper left',
-                     bbox_to_anchor=(0., -.2), borderaxespad=0., ncols=3,
-                     title=_last_word(by) if '.' in by else None,
-                     title_fontsize=8.5, alignment='left')
 
 
 DRAW = dict(lines=_lines, points=_points, bars=_points, heat=_heat)

@@ -8,9 +8,10 @@ r"""How fast the trainings of a study are, in turns: images per second.
 
 A study says how long its cells took, but other programs may have had the
 machine. Here a training of every arm is begun as `tools/train.py` begins it,
-from the arm's last checkpoint in --work-dir, and steps of all of them (images
-read and cropped, forward, backward, optimizer, hooks) take turns. What a hook
-does once in many epochs, such as AM's maps, comes before and is not timed.
+from the arm's last checkpoint in --work-dir and in its last epoch, where no
+masker is in its warm-up, and steps of all of them (images read and cropped,
+forward, backward, optimizer, hooks) take turns. What a hook does once in many
+epochs, such as AM's maps, comes before and is not timed.
 Writes OUT.json and OUT.md.
 """
 import argparse
@@ -44,6 +45,7 @@ from mmengine.device import get_device
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 
+from sbam_mm.engine.hooks import AttentionMapHook
 from sbam_mm.engine.launch import build_runner, prepare_launch
 from sbam_mm.errors import UserError
 from sbam_mm.studies import read_study
@@ -55,10 +57,16 @@ MEASURING = ('sbam_mm.KNNHook', 'sbam_mm.MaskMetricsHook')
 
 @LOOPS.register_module()
 class StepByStep(EpochBasedTrainLoop):
-    """A training that begins, and goes on when it is called."""
+    """A training in its last epoch, which goes on when it is called."""
 
     def run(self) -> None:
         self.runner.call_hook('before_train')
+        for hook in self.runner.hooks:
+            if isinstance(hook, AttentionMapHook):
+                self._epoch = hook.interval - 1
+                hook.after_train_epoch(self.runner)
+        self._epoch = self._max_epochs - 1
+        self._iter = self._epoch * len(self.dataloader)
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         self.batches = self._batches()
@@ -72,7 +80,7 @@ class StepByStep(EpochBasedTrainLoop):
 
 
 def begun(cfg: Config, checkpoint: Path, folder: Path) -> StepByStep:
-    """A training of a study, at its first step."""
+    """A training of a study, in its last epoch."""
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks
                         if hook['type'] not in MEASURING]
     # The clock is of this process.
