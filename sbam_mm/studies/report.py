@@ -84,8 +84,12 @@ def metric_tables(folder: Folder, rows: Sequence[Row],
     values: dict[tuple[str, ...], list[Row]] = {}
     for row in last:
         values.setdefault(tuple(row.labels.values()), []).append(row)
+    # Of options the last words will do, where they differ.
+    names = [axis.rpartition('.')[2] for axis in study.levels]
+    if len(set(names)) < len(names):
+        names = list(study.levels)
     yield markdown_table(
-        [*study.levels, 'epoch', 'seeds', 'mean ± std', 'values'],
+        [*names, 'epoch', 'seeds', 'mean ± std', 'values'],
         [[*labels, ', '.join(map(str, sorted({row.epoch for row in each}))),
           str(len(each)),
           plus_minus(*spread([row.value for row in each])[:2]),
