@@ -23,6 +23,7 @@ from sbam_mm.command_line import (
     ToolParser,
     add_trust,
     parses_first,
+    sentence_of,
     tool,
     whole,
 )
@@ -121,10 +122,10 @@ def run(folder: Folder, left: list[Cell], args: argparse.Namespace,
             failed[name] = what
         try:
             report(folder)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             # Cells are hours of work, a picture of some of them is none.
-            print(f'No report of what is finished so far: {error}',
-                  flush=True)
+            print('No report of what is finished so far: '
+                  f'{sentence_of(error) or repr(error)}', flush=True)
         rest = [cell for cell in left if folder.status(cell) != 'finished']
         print(f'[{ended}/{len(left)}] {name}: {what}' + (
             f'; {len(rest)} left, {estimate(folder, rest, args.jobs)}'

@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 
 from sbam_mm.evaluation.results import markdown_table, plus_minus
+from sbam_mm.studies.figure_kinds import last_word
 from sbam_mm.studies.rows import read_rows
 from sbam_mm.studies.statistics import against, spread
 from sbam_mm.studies.table import choose
@@ -46,11 +47,9 @@ def arms_of(rows):
     axes = list(rows[0].labels)
     arms = dict.fromkeys(tuple(row.labels.values()) for row in rows)
     first = next(iter(arms))
-    if len(axes) == 1:
-        return axes, {arm: list(arm) for arm in arms}, first
 
     def changed(arm, one):
-        return [f'{axis.rpartition(".")[2]} {label}' for axis, label, other
+        return [f'{last_word(axis)} {label}' for axis, label, other
                 in zip(axes, arm, one) if label != other]
 
     def place(arm):
@@ -58,7 +57,7 @@ def arms_of(rows):
 
     middle = [one for one in arms
               if all(len(changed(arm, one)) < 2 for arm in arms)]
-    if not middle:
+    if len(axes) == 1 or not middle:
         return axes, {arm: list(arm) for arm in arms}, first
     first = middle[0]
     every = changed(first, [None] * len(axes))
@@ -91,8 +90,7 @@ def table(name, columns):
         line, seeds = [*shown], set()
         for column in columns:
             if column == 'speed':
-                rate = rates.get(', '.join(arm))
-                line.append(f'{rate[0]:.0f}' if rate else '–')
+                line.append(f'{rates[", ".join(arm)][0]:.0f}')
                 continue
             _, _, factor, digits = COLUMNS[column.strip('*')]
             values = [factor * row.value for row in last[column]

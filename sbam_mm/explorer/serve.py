@@ -77,16 +77,14 @@ def listen(host: str, port: int | None) -> socket.socket:
             # Two may bind the same port; only one of them may listen.
             held.listen()
             return held
-        except socket.gaierror as error:
-            held.close()
-            raise UserError(f'--host {host} is no address; 127.0.0.1 is this '
-                            'machine alone.') from error
-        except PermissionError as error:
-            held.close()
-            raise UserError(f'port {one} is reserved for the system; choose '
-                            'one above 1023.') from error
         except OSError as error:
             held.close()
+            if isinstance(error, socket.gaierror):
+                raise UserError(f'--host {host} is no address; 127.0.0.1 is '
+                                'this machine alone.') from error
+            if isinstance(error, PermissionError):
+                raise UserError(f'port {one} is reserved for the system; '
+                                'choose one above 1023.') from error
             if error.errno == errno.EADDRNOTAVAIL:
                 raise UserError(
                     f'--host {host} is no address of this machine; 127.0.0.1 '
@@ -119,8 +117,8 @@ class Served:
     def __init__(self, page: gr.Blocks, held: socket.socket):
         host, port = held.getsockname()[:2]
         host = 'localhost' if host in ('0.0.0.0', '::') else host
-        self.local_url = (f'http://[{host}]:{port}/' if ':' in host else
-                          f'http://{host}:{port}/')
+        shown = f'[{host}]' if ':' in host else host
+        self.local_url = f'http://{shown}:{port}/'
         app = gr.mount_gradio_app(
             FastAPI(docs_url=None, redoc_url=None, openapi_url=None,
                     middleware=[Middleware(SaysPolicy)]),

@@ -86,6 +86,11 @@ def _listed(found: Any) -> list[Any]:
     return list(found) if isinstance(found, (list, tuple)) else [found]
 
 
+def last_word(axis: str) -> str:
+    """The name of an option, without where it is."""
+    return axis.rpartition('.')[2]
+
+
 def metrics_of(content: Mapping[str, Any]) -> list[str]:
     return _listed(content['metric'])
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from sbam_mm.visualization.output import COLOURS, colours_of, style_axes
 from sbam_mm.visualization.robustness import robustness_figure
 
+from .figure_kinds import last_word
 from .rows import Row
 from .statistics import Spread, spread
 from .table import choose, pimr_curves
@@ -62,7 +63,7 @@ def _legend(figure: Figure, by: str | None) -> None:
     # Values of an option say nothing without its name.
     figure.legend(list(named.values()), list(named), ncols=columns,
                   loc='outside lower left', frameon=False, fontsize=8.5,
-                  title=_last_word(by) if '.' in by else None,
+                  title=last_word(by) if '.' in by else None,
                   title_fontsize=8.5, alignment='left')
 
 
@@ -99,11 +100,6 @@ def _seeds(found: Sequence[Spread]) -> str:
     if high == 1:
         return '1 run each'
     return f'{number} runs each: mean ± standard deviation'
-
-
-def _last_word(axis: str) -> str:
-    """The name of an option, without where it is."""
-    return axis.rpartition('.')[2]
 
 
 def _positions(labels: Sequence[str]) -> tuple[list[float], bool]:
@@ -200,14 +196,14 @@ def _heat(place: Axes, content: Mapping[str, Any], rows: Sequence[Row],
     place.set_xticks(range(len(across)), across)
     place.set_yticks(range(len(down)), down)
     place.figure.colorbar(picture, ax=place, label=label)  # type: ignore
-    style_axes(place, _last_word(x), _last_word(y))
+    style_axes(place, last_word(x), last_word(y))
     place.grid(False)
     place.set_title(_seeds(list(found.values())), fontsize=8)
 
 
 def _finish(place: Axes, x: str, label: str,
             found: Sequence[Spread]) -> None:
-    style_axes(place, _last_word(x), label)
+    style_axes(place, last_word(x), label)
     place.set_title(_seeds(found), fontsize=8, loc='left')
 
 

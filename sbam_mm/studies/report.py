@@ -9,7 +9,7 @@ from sbam_mm.evaluation.pimr import gaps
 from sbam_mm.evaluation.results import markdown_table, plus_minus
 
 from .cells import Folder
-from .figure_kinds import metrics_of
+from .figure_kinds import last_word, metrics_of
 from .rows import Row
 from .statistics import against, spread
 from .study import shown
@@ -85,7 +85,7 @@ def metric_tables(folder: Folder, rows: Sequence[Row],
     for row in last:
         values.setdefault(tuple(row.labels.values()), []).append(row)
     # Of options the last words will do, where they differ.
-    names = [axis.rpartition('.')[2] for axis in study.levels]
+    names = list(map(last_word, study.levels))
     if len(set(names)) < len(names):
         names = list(study.levels)
     yield markdown_table(
