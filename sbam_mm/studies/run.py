@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sbam_mm.errors import UserError
+from sbam_mm.extra_libraries import extra_library
 from sbam_mm.files import read_json, write_json
 
 from .cells import RESULT
@@ -144,11 +145,7 @@ def submit(plans: Sequence[Path], tools: Path, folder: Path, jobs: int,
         options (Mapping): Of submitit's ``update_parameters``, e.g.
             ``slurm_partition``; ``cluster='local'`` runs them on this machine.
     """
-    try:
-        import submitit
-    except ImportError as error:
-        raise UserError('--slurm needs submitit; pip install submitit, or '
-                        'leave --slurm out.') from error
+    submitit = extra_library('submitit', 'studies', '--slurm')
     for name in NUMBERS:
         if not isinstance(options.get(name, 0), (int, float)):
             raise UserError(f'--slurm {name}={options[name]} is no number.')

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from sbam_mm.errors import UserError
+from sbam_mm.extra_libraries import extra_library
 
 from .id_map import Masks
 from .options import check_options
@@ -49,13 +50,7 @@ class SAM:
         check_options(
             dict(quality=quality, stability=stability),
             least=dict(quality=-math.inf, stability=-math.inf))
-        try:
-            from transformers import pipeline
-        except ImportError as error:
-            raise UserError(
-                'the back-end sam needs transformers, which is not installed; '
-                "run `pip install 'sbam_mm[sam]'`, or take the back-end "
-                'felzenszwalb.') from error
+        transformers = extra_library('transformers', 'sam', 'the back-end sam')
         if device is None:
             device = 'cuda' if torch.cuda.is_available() else 'cpu'
         try:
@@ -69,7 +64,7 @@ class SAM:
         if not isinstance(checkpoint, str):
             raise UserError(f'checkpoint={checkpoint!r} is no name; {wanted}')
         try:
-            self._generate: Any = pipeline(
+            self._generate: Any = transformers.pipeline(
                 'mask-generation', model=checkpoint, device=device)
         except Exception as error:  # each part of a file has errors of its own
             raise UserError(
