@@ -2,8 +2,9 @@
 
 Paper:    none at this scale; Choi et al., ECCV 2024, Fig. 4 and 6, have ViT-L
           on ImageNet-1K.
-Expected: not measured by this project.
-Cost:     9 cells of 20 epochs.
+Expected: all three alike: 38.4 ± 1.3 % in kNN with random masking; SBAM is
+          behind in linear probing. docs/results.md has what was measured.
+Cost:     9 cells of 20 epochs, about 9 minutes each on one CPU core.
 Command:  python tools/study.py configs/studies/small/convergence_stl10.py \
               --data-root data/stl10 --work-dir work_dirs/stl10 --jobs 2
 """
@@ -18,4 +19,6 @@ stages = [
         epochs=20, augment=False, poolings=['avg'])),
 ]
 figures = dict(
-    linear=dict(kind='lines', x='epoch', by='masker'))
+    convergence=dict(
+        metric=['knn/avg, k=20', 'linear-sweep/best'],
+        label=['kNN top-1 [%]', 'linear probe top-1 [%]']))
