@@ -39,3 +39,24 @@ def test_every_number_says_where_it_comes_from(table):
     finished = [mark for mark, result in state['results'].items()
                 if result['status'] == 'finished']
     assert sorted(finished) == sorted({row.cell for row in rows})
+
+
+def test_two_studies_together():
+    """Of as many runs each: the mean of their differences."""
+    def cells(text):
+        lines = text.strip().splitlines()[2:]
+        return {cell[0]: cell[1:] for cell in (
+            [part.strip().strip('*') for part in line.strip('|').split('|')]
+            for line in lines)}
+
+    names = ['maskers_stl10', 'maskers_cifar10']
+    both = cells(make.table_of_differences(names, ['kNN', 'linear']))
+    each = [cells(make.table(name, ['kNN*', 'linear*'])) for name in names]
+    assert len(both) == 18 and {line[0] for line in both.values()} == {'6'}
+    for arm, line in both.items():
+        for column, place in (1, 2), (3, 4):
+            mean, error = map(float, line[column].split(' ± '))
+            apart = [float(one[arm][place].strip('*').split(' ± ')[0])
+                     for one in each]
+            assert mean == pytest.approx(sum(apart) / 2, abs=.101), arm
+            assert error > 0

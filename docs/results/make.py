@@ -8,7 +8,8 @@ deviation of the columns over seeds, and of what has a * the mean difference
 from the first arm and its standard error. `speed` is measured in turns by
 tools/benchmarks/study_steps.py, see docs/benchmarks/NAME_cpu.md. A last column
 has p of the paired t test of the first such difference, corrected by Holm's
-method.
+method; differences with p < 0.05 are bold. NAME+NAME has the differences of
+two studies of the same arms together.
 """
 import json
 import re
@@ -67,8 +68,21 @@ def arms_of(rows):
     }}, first
 
 
+def p_value(test):
+    if test is None or test.holm != test.holm:
+        return '–'
+    return '< 0.01' if test.holm < .01 else f'{test.holm:.2f}'
+
+
+def difference(test):
+    if test is None:
+        return '–'
+    text = plus_minus(test.mean, test.error, 1)
+    return f'**{text}**' if test.holm < .05 else text
+
+
 def table(name, columns):
-    """One table of the page."""
+    """One table of the page, of one study."""
     rows = read_rows(FOLDER / f'{name}.csv')
     rates = {}
     if 'speed' in columns:
@@ -99,17 +113,34 @@ def table(name, columns):
             line.append(plus_minus(*spread(values)[:2], digits)
                         if values else '–')
             if column in compared:
-                test = compared[column].get(str(arm))
-                line.append(plus_minus(test.mean, test.error, 1)
-                            if test else '–')
-        test = next(iter(compared.values()), {}).get(str(arm))
+                line.append(difference(compared[column].get(str(arm))))
         if compared:
-            p = test.holm if test else float('nan')
-            line.append('–' if p != p else '< 0.01' if p < .01 else f'{p:.2f}')
+            line.append(p_value(next(iter(compared.values())).get(str(arm))))
         line.insert(len(shown), str(max(seeds)))
         lines.append(line)
     text = markdown_table(head + ['p (kNN)'] * bool(compared), lines)
     return text.replace('-0.0 ', ' 0.0 ')
+
+
+def table_of_differences(names, columns):
+    """One table of the page: several studies of the same arms, by one axis."""
+    studies = [read_rows(FOLDER / f'{name}.csv') for name in names]
+    [(axis, first)] = studies[0][0].labels.items()
+    head, found = [axis, 'pairs'], []
+    for column in columns:
+        title, metric = COLUMNS[column][:2]
+        head += [f'{title}, − {first}', 'p']
+        found.append(against(
+            [row._replace(labels={**row.labels, 'study': name})
+             for name, rows in zip(names, studies)
+             for row in choose(rows, metric)], axis, first))
+    lines = []
+    for arm, test in found[0].items():
+        line = [arm, str(test.pairs)]
+        for each in found:
+            line += [difference(each[arm]), p_value(each[arm])]
+        lines.append(line)
+    return markdown_table(head, lines).replace('-0.0 ', ' 0.0 ')
 
 
 def page(text):
@@ -118,9 +149,13 @@ def page(text):
     Args:
         text (str): The page with any tables.
     """
-    return BLOCK.sub(
-        lambda m: (f'<!-- table {m[1]} {m[2]} -->\n'
-                   f'{table(m[1], m[2].split())}\n<!-- end -->'), text)
+    def block(found):
+        names, columns = found[1].split('+'), found[2].split()
+        made = (table(*names, columns) if len(names) == 1
+                else table_of_differences(names, columns))
+        return f'<!-- table {found[1]} {found[2]} -->\n{made}\n<!-- end -->'
+
+    return BLOCK.sub(block, text)
 
 
 if __name__ == '__main__':
