@@ -14,28 +14,21 @@ Command:  TEACHER=vit_small_patch14.safetensors python tools/study.py \
 """
 _base_ = './teacher_vits14_stl10.py'
 
-config = '../../small/mae_stl10_teacher_small.py'
+teacher = _base_.axes['arm']['GPA, block 9']
 
 
 def shares(soft=(.5, 0.), hard=(0., .5)):
     return {
+        **teacher,
         'model.masker.selection': dict(
             type='sbam_mm.SoftToHard', soft=soft, hard=hard),
-        'custom_hooks.0.block': 9,
-        'custom_hooks.0.queries': 'patches',
-        'custom_hooks.0.softmax': False,
-        'custom_hooks.0.own_query': False,
-        'custom_hooks.0.head': 'sum',
     }
 
 
 axes = {
     '_delete_': True,
     'arm': {
-        'random': {
-            'masker': 'random',
-            'config': '../../small/mae_stl10_small.py',
-        },
+        'random': {'masker': 'random'},
         'soft 0.5 to 0, hard 0 to 0.5': shares(),
         'soft 0 to 0': shares(soft=(0., 0.)),
         'soft 1 to 0': shares(soft=(1., 0.)),
