@@ -4,7 +4,9 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from sbam_mm.studies.record import read_record
 from sbam_mm.studies.rows import read_rows
@@ -42,21 +44,31 @@ def test_every_number_says_where_it_comes_from(table):
 
 
 def test_two_studies_together():
-    """Of as many runs each: the mean of their differences."""
-    def cells(text):
-        lines = text.strip().splitlines()[2:]
-        return {cell[0]: cell[1:] for cell in (
-            [part.strip().strip('*') for part in line.strip('|').split('|')]
-            for line in lines)}
-
+    """The numbers of all pairs of runs, worked out by hand."""
     names = ['maskers_stl10', 'maskers_cifar10']
-    both = cells(make.table_of_differences(names, ['kNN', 'linear']))
-    each = [cells(make.table(name, ['kNN*', 'linear*'])) for name in names]
-    assert len(both) == 18 and {line[0] for line in both.values()} == {'6'}
-    for arm, line in both.items():
-        for column, place in (1, 2), (3, 4):
-            mean, error = map(float, line[column].split(' ± '))
-            apart = [float(one[arm][place].strip('*').split(' ± ')[0])
-                     for one in each]
-            assert mean == pytest.approx(sum(apart) / 2, abs=.101), arm
-            assert error > 0
+    lines = make.table_of_differences(names, ['kNN', 'linear']).splitlines()
+    found = {arm: rest for arm, *rest in (
+        [cell.strip() for cell in line.strip('|').split('|')]
+        for line in lines[2:] if line)}
+    assert len(found) == 18 and 'random' not in found
+    rows = [(name, row) for name in names
+            for row in read_rows(RESULTS / f'{name}.csv') if row.epoch == 10]
+    for metric, place in ('knn/avg, k=20', 1), ('linear-sweep/best', 3):
+        values = {(row.labels['masker'], (name, row.seed)): row.value
+                  for name, row in rows if row.name == metric}
+        least = []
+        for arm, line in found.items():
+            each = [value - values['random', pair] for (one, pair), value
+                    in values.items() if one == arm]
+            assert line[0] == str(len(each)) == '6'
+            mean, error = map(float, line[place].strip('*').split(' ± '))
+            assert mean == pytest.approx(np.mean(each), abs=.0501)
+            assert error == pytest.approx(
+                np.std(each, ddof=1) / 6 ** .5, abs=.0501)
+            p = line[place + 1]
+            assert ('**' in line[place]) == (p == '< 0.01' or float(p) < .05)
+            least.append((ttest_1samp(each, 0).pvalue, p))
+        # Holm multiplies the smallest by their number.
+        smallest, p = min(least)
+        assert p == ('< 0.01' if 18 * smallest < .01
+                     else f'{18 * smallest:.2f}')

@@ -12,6 +12,7 @@ method; differences with p < 0.05 are bold. NAME+NAME has the differences of
 two studies of the same arms together.
 """
 import json
+import math
 import re
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def arms_of(rows):
 
 
 def p_value(test):
-    if test is None or test.holm != test.holm:
+    if test is None or math.isnan(test.holm):
         return '–'
     return '< 0.01' if test.holm < .01 else f'{test.holm:.2f}'
 
@@ -118,8 +119,7 @@ def table(name, columns):
             line.append(p_value(next(iter(compared.values())).get(str(arm))))
         line.insert(len(shown), str(max(seeds)))
         lines.append(line)
-    text = markdown_table(head + ['p (kNN)'] * bool(compared), lines)
-    return text.replace('-0.0 ', ' 0.0 ')
+    return markdown_table(head + ['p (kNN)'] * bool(compared), lines)
 
 
 def table_of_differences(names, columns):
@@ -140,7 +140,7 @@ def table_of_differences(names, columns):
         for each in found:
             line += [difference(each[arm]), p_value(each[arm])]
         lines.append(line)
-    return markdown_table(head, lines).replace('-0.0 ', ' 0.0 ')
+    return markdown_table(head, lines)
 
 
 def page(text):
@@ -153,7 +153,8 @@ def page(text):
         names, columns = found[1].split('+'), found[2].split()
         made = (table(*names, columns) if len(names) == 1
                 else table_of_differences(names, columns))
-        return f'<!-- table {found[1]} {found[2]} -->\n{made}\n<!-- end -->'
+        return (f'<!-- table {found[1]} {found[2]} -->\n'
+                f'{made.replace("-0.0 ", " 0.0 ")}\n<!-- end -->')
 
     return BLOCK.sub(block, text)
 

@@ -14,12 +14,12 @@ Command:  TEACHER=vit_small_patch14.safetensors python tools/study.py \
 """
 _base_ = './teacher_vits14_stl10.py'
 
-teacher = _base_.axes['arm']['GPA, block 9']
+block_9 = _base_.axes['arm']['GPA, block 9']
 
 
 def shares(soft=(.5, 0.), hard=(0., .5)):
     return {
-        **teacher,
+        **block_9,
         'model.masker.selection': dict(
             type='sbam_mm.SoftToHard', soft=soft, hard=hard),
     }
